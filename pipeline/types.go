@@ -1,0 +1,249 @@
+package pipeline
+
+import (
+	"fmt"
+	"log/slog"
+	"time"
+)
+
+// Pipeline is one file: streams, and the servers and HTTP settings they share.
+type Pipeline struct {
+	Name     string   // prefix of topics, groups and transactional ids; [a-z0-9][a-z0-9_-]*, at most 60 bytes
+	Kafka    Kafka    //
+	Database Database //
+	DataDir  string   // where the embedded servers keep their files
+	Streams  []Stream // in the order of the file
+}
+
+// Stream returns the stream of that name, or nil.
+func (p *Pipeline) Stream(name string) *Stream {
+	for i := range p.Streams {
+		if p.Streams[i].Name == name {
+			return &p.Streams[i]
+		}
+	}
+	return nil
+}
+
+// Kafka says which brokers to use and how the topics are made.
+type Kafka struct {
+	Embedded       bool          // an in-process broker (kfake) in DataDir; Brokers is filled in by whoever starts it
+	Brokers        []string      // host:port, at least one unless Embedded
+	TLS            *TLS          // nil: plain text
+	SASL           *SASL         // nil: none
+	Partitions     int32         // of raw, processed and dead-letter topics, 1–10,000; all three have the same number
+	Replication    int16         // replication factor; -1: the broker's default
+	RawRetention   time.Duration // of raw topics; 0: for ever (raw is the archive)
+	Retention      time.Duration // of processed topics; 0: for ever
+	MaxRecordBytes int32         // the largest record that is taken, key and headers included
+}
+
+// TLS is how the brokers are reached when they speak TLS.
+type TLS struct {
+	CAFile     string // PEM; empty: the system's
+	CertFile   string // client certificate, PEM; with KeyFile
+	KeyFile    string
+	ServerName string // empty: the host that is dialled
+}
+
+// SASL is how the brokers are told who we are.
+type SASL struct {
+	Mechanism string // PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512
+	Username  string
+	Password  Secret
+}
+
+// Database says where the rows go.
+type Database struct {
+	Embedded bool   // a SQLite file in DataDir
+	MySQL    Secret // a go-sql-driver DSN: user:password@tcp(host:port)/schema
+}
+
+// Stream is one API resource, one raw topic, one list of steps, one processed topic and one table.
+type Stream struct {
+	Name    string
+	Ingest  Ingest
+	Process []Step
+	Sink    Sink
+}
+
+// Ingest is how the records of a stream are fetched. The file's `http` section has been merged in.
+type Ingest struct {
+	HTTP        HTTP
+	Path        string            // appended to HTTP.BaseURL; may hold {slice name}
+	Query       map[string]string // constant parameters; values may hold {slice name}
+	Records     []string          // path of object keys to the array of records; empty: the body itself is the array
+	Key         []string          // fields (dotted paths) whose values make the raw key, in this order; at least one
+	Version     string            // dotted path of a field that grows with each revision; default: Incremental.Field; empty: none
+	Paginate    Paginate
+	Incremental *Incremental  // nil: every pass fetches everything
+	Slices      *Slices       // nil: the stream is one slice, named ""
+	Every       time.Duration // from the start of a pass to the start of the next; 0: one pass, then done
+	Concurrency int           // pages in flight at most in one slice, where pages can be addressed; 1–256
+}
+
+// HTTP is how requests are made. It is shared by all streams that name the same API.
+type HTTP struct {
+	BaseURL   string            // absolute
+	Headers   map[string]Secret // sent with each request
+	Auth      Auth
+	RateLimit *RateLimit    // nil: none. One budget for all streams with the same BaseURL host and the same limit
+	Timeout   time.Duration // one request, from dial to the last byte of the body
+	Retry     Retry
+}
+
+// Auth is at most one of its fields.
+type Auth struct {
+	Bearer Secret
+	APIKey *APIKey
+}
+
+// APIKey is a secret in a header or in a query parameter: exactly one of Header and Param is set.
+type APIKey struct {
+	Header string
+	Param  string
+	Value  Secret
+}
+
+// RateLimit is a budget of requests: Requests in each Per, with bursts of up to Burst.
+type RateLimit struct {
+	Requests int
+	Per      time.Duration
+	Burst    int // 1 or more
+}
+
+// Retry is exponential backoff with full jitter between Initial and Max. Retry-After, where the API
+// sends it, is honoured instead. Attempts bounds how often one page is tried before the pass is given
+// up and begun again later from the last committed page; nothing is lost by giving up.
+type Retry struct {
+	Initial  time.Duration
+	Max      time.Duration
+	Attempts int
+}
+
+// Paginate is exactly one of its fields, or none for an API that answers everything at once.
+type Paginate struct {
+	Page   *PageNumber
+	Offset *OffsetLimit
+	Cursor *BodyCursor
+	Link   *LinkHeader
+}
+
+// StopRule says how the end of an addressable pagination is known: Empty (a page without records),
+// Short (a page with fewer records than asked for), or a field of the body.
+type StopRule struct {
+	When  string   // "empty", "short", "total" or "has_more"
+	Field []string // path of object keys, for total (number of records) and has_more (boolean)
+}
+
+// PageNumber numbers pages: ?page=1&per_page=100.
+type PageNumber struct {
+	Param     string
+	Start     int64
+	SizeParam string // empty: the size is not sent
+	Size      int    // records a page; 0: not known
+	Stop      StopRule
+}
+
+// OffsetLimit addresses pages by the number of records before them: ?offset=200&limit=100.
+type OffsetLimit struct {
+	Param      string
+	LimitParam string
+	Limit      int
+	Start      int64 // offset of the first record; 0 for most APIs, 1 for some
+	Stop       StopRule
+}
+
+// BodyCursor is an opaque cursor in the body that is sent back as a parameter. Missing, null or empty ends the pass.
+// A value that is an absolute or relative URL is followed as it is when Param is empty.
+type BodyCursor struct {
+	Next  []string // path of object keys to the cursor
+	Param string
+}
+
+// LinkHeader follows rel=next of the Link header (RFC 8288).
+type LinkHeader struct {
+	Rel string // default next
+}
+
+// Incremental asks the API only for what has changed. since is frozen during a pass and advances at its end
+// to the highest value of Field seen; the next pass asks from since minus Lookback.
+type Incremental struct {
+	Field    string        // dotted path of the field in a record
+	Param    string        // query parameter that takes since
+	Start    string        // since of the first pass, in Format; empty: the parameter is left out
+	Lookback time.Duration // of a time; records in it are fetched again, and written only if changed
+	Format   string        // of the parameter: rfc3339, unix, unix_ms, integer. A field's own format is recognised: RFC 3339 text, or a number
+}
+
+// Slices cut a stream into independently fetched parts: {Name} in Path and Query takes each of Values.
+type Slices struct {
+	Name   string
+	Values []string
+}
+
+// Step is one operation of the processor: exactly one field is set.
+type Step struct {
+	Filter *Filter
+	Map    []Column
+}
+
+// Filter lets records through for which If is true. A record that it refuses has no row.
+type Filter struct {
+	If   string // an expression
+	Once bool   // the condition never changes for a key: a refused record sends nothing, instead of removing a row
+}
+
+// Column is one output of a map step, in the order of the file.
+type Column struct {
+	Name string
+	Expr string // an expression
+}
+
+// Sink is the table.
+type Sink struct {
+	Table   string
+	Columns []ColumnType // in the order of the file
+}
+
+// KeyColumns returns the columns of the primary key, in order.
+func (s Sink) KeyColumns() []ColumnType {
+	var key []ColumnType
+	for _, c := range s.Columns {
+		if c.Key {
+			key = append(key, c)
+		}
+	}
+	return key
+}
+
+// ColumnType is a column of the table, parsed from text such as "decimal(12,2) not null".
+type ColumnType struct {
+	Name    string // of the column, and of the field of the processed record that it takes
+	Type    string // lower case, as MySQL spells it, without attributes: bigint, varchar(255), decimal(12,2)
+	NotNull bool   // implied by Key
+	Key     bool
+}
+
+// Secret is text that must not be seen: it prints, logs and marshals as "[secret]" (P8).
+type Secret string
+
+// Reveal returns the text itself.
+func (s Secret) Reveal() string { return string(s) }
+
+const hidden = "[secret]"
+
+// String hides the text.
+func (s Secret) String() string { return hidden }
+
+// GoString hides the text from %#v.
+func (s Secret) GoString() string { return hidden }
+
+// Format hides the text from every verb of fmt.
+func (s Secret) Format(f fmt.State, _ rune) { _, _ = f.Write([]byte(hidden)) }
+
+// LogValue hides the text from log/slog.
+func (s Secret) LogValue() slog.Value { return slog.StringValue(hidden) }
+
+// MarshalText hides the text from encoders.
+func (s Secret) MarshalText() ([]byte, error) { return []byte(hidden), nil }

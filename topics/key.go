@@ -1,0 +1,43 @@
+package topics
+
+import (
+	"github.com/go-json-experiment/json/jsontext"
+	"github.com/twmb/franz-go/pkg/kgo"
+)
+
+// AppendKey appends the raw key made of the key fields' JSON values: the text of one field, without quotes
+// if it is a string; a compact JSON array of several.
+func AppendKey(dst []byte, values ...jsontext.Value) ([]byte, error) {
+	if len(values) == 1 {
+		if values[0].Kind() == '"' {
+			return jsontext.AppendUnquote(dst, values[0])
+		}
+		return append(dst, values[0]...), nil
+	}
+	dst = append(dst, '[')
+	for i, v := range values {
+		if i > 0 {
+			dst = append(dst, ',')
+		}
+		if v.Kind() != '"' {
+			dst = append(dst, v...)
+			continue
+		}
+		text, err := jsontext.AppendUnquote(nil, v) // the same string may be escaped in several ways
+		if err == nil {
+			dst, err = jsontext.AppendQuote(dst, text)
+		}
+		if err != nil {
+			return nil, err
+		}
+	}
+	return append(dst, ']'), nil
+}
+
+var partitioner = kgo.StickyKeyPartitioner(nil).ForTopic("")
+
+// Partition is the partition, of n, of a key that is not nil: that of Java's default partitioner, murmur2. A kgo client
+// without RecordPartitioner chooses the same one.
+func Partition(key []byte, n int32) int32 {
+	return int32(partitioner.Partition(&kgo.Record{Key: key}, int(n)))
+}

@@ -1,0 +1,41 @@
+package topics
+
+import "strconv"
+
+// StatePartitions is the number of partitions of the topic with ingest's cursors. A slice hashes to one of
+// them, so the number stays as it is for ever.
+const StatePartitions = 32
+
+// Raw is the topic with the records of a stream as the API sent them.
+func Raw(pipeline, stream string) string { return pipeline + "." + stream + ".raw" }
+
+// Processed is the topic with the rows of a stream.
+func Processed(pipeline, stream string) string { return pipeline + "." + stream + ".processed" }
+
+// DeadLetters is the topic with what could not be processed or stored.
+func DeadLetters(pipeline, stream string) string { return pipeline + "." + stream + ".dlq" }
+
+// IngestState is the compacted topic with the cursors of all slices of all streams of a pipeline.
+func IngestState(pipeline string) string { return pipeline + ".ingest.state" }
+
+// Control is the compacted topic with generations and pauses.
+func Control(pipeline string) string { return pipeline + ".control" }
+
+// IngestGroup is the consumer group that shares the partitions of [IngestState] among ingest processes.
+func IngestGroup(pipeline string) string { return pipeline + ".ingest" }
+
+// ProcessorGroup is the consumer group that shares the raw topics among processors.
+func ProcessorGroup(pipeline string) string { return pipeline + ".processor" }
+
+// SinkGroup is the consumer group that shares the processed topics among sinks.
+func SinkGroup(pipeline string) string { return pipeline + ".sink" }
+
+// IngestTransactionalID belongs to whoever may write the cursors of one partition of [IngestState].
+func IngestTransactionalID(pipeline string, partition int32) string {
+	return pipeline + ".ingest." + strconv.Itoa(int(partition))
+}
+
+// ProcessorTransactionalID belongs to one session of one processor process.
+func ProcessorTransactionalID(pipeline, instance string, session int) string {
+	return pipeline + ".processor." + instance + "." + strconv.Itoa(session)
+}
