@@ -1,0 +1,262 @@
+package expression
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+
+	"github.com/cockroachdb/apd/v3"
+	"github.com/go-json-experiment/json/jsontext"
+)
+
+// Kind is the type of a [Value].
+type Kind uint8
+
+// The kinds. Missing is what a path gives where there is no such field.
+const (
+	Missing Kind = iota
+	Null
+	Bool
+	Number
+	String
+	Array
+	Object
+)
+
+var kindNames = [...]string{"missing", "null", "bool", "number", "string", "array", "object"}
+
+// String is the name that type() gives.
+func (k Kind) String() string { return kindNames[k] }
+
+// Value is what an expression works on. Its bytes may lie in a record or in a [Frame]: it is valid as long as
+// these are.
+//
+// A value cut out of a record stays the JSON token that it was, until an operation needs more:
+//
+//	raw     text is the JSON token: of a number, a string (with quotes), an array or an object
+//	not raw Bool: coef is 0 or 1. String: text is UTF-8. Array: list.
+//	        Number: coef × 10^-scale, or big if that is not nil
+type Value struct {
+	kind  Kind
+	raw   bool
+	scale int32
+	coef  int64
+	text  []byte
+	ext   *extra
+}
+
+type extra struct {
+	big  *apd.Decimal
+	list []Value
+}
+
+// JSON returns the value of a JSON token, which must be valid and is not copied.
+func JSON(token []byte) Value {
+	switch token[0] {
+	case 'n':
+		return Value{kind: Null}
+	case 't':
+		return Value{kind: Bool, coef: 1}
+	case 'f':
+		return Value{kind: Bool}
+	case '"':
+		return Value{kind: String, raw: true, text: token}
+	case '[':
+		return Value{kind: Array, raw: true, text: token}
+	case '{':
+		return Value{kind: Object, raw: true, text: token}
+	}
+	return Value{kind: Number, raw: true, text: token}
+}
+
+// Text returns a string. It is not copied, and must be UTF-8.
+func Text(s []byte) Value { return Value{kind: String, text: s} }
+
+// Kind is the type of v.
+func (v Value) Kind() Kind { return v.kind }
+
+// Absent reports whether v is missing or null.
+func (v Value) Absent() bool { return v.kind <= Null }
+
+func boolean(b bool) Value {
+	if b {
+		return Value{kind: Bool, coef: 1}
+	}
+	return Value{kind: Bool}
+}
+
+func list(values []Value) Value { return Value{kind: Array, ext: &extra{list: values}} }
+
+func integer(n int64) Value { return Value{kind: Number, coef: n} }
+
+// True reports whether v is the boolean true, and whether it is a boolean at all.
+func (v Value) True() (is, ok bool) { return v.coef != 0, v.kind == Bool }
+
+// AppendJSON appends v as JSON. What was cut out of a record comes back byte for byte; a missing value is null.
+func (v Value) AppendJSON(dst []byte) []byte {
+	if v.raw {
+		return append(dst, v.text...)
+	}
+	switch v.kind {
+	case Bool:
+		if v.coef != 0 {
+			return append(dst, "true"...)
+		}
+		return append(dst, "false"...)
+	case Number:
+		return v.appendNumber(dst)
+	case String:
+		return appendQuoted(dst, v.text)
+	case Array:
+		dst = append(dst, '[')
+		for i, e := range v.ext.list {
+			if i > 0 {
+				dst = append(dst, ',')
+			}
+			dst = e.AppendJSON(dst)
+		}
+		return append(dst, ']')
+	}
+	return append(dst, "null"...)
+}
+
+// appendQuoted is jsontext.AppendQuote with a short way for text that needs no escapes.
+func appendQuoted(dst, text []byte) []byte {
+	for _, c := range text {
+		if c < ' ' || c == '"' || c == '\\' || c >= 0x7f {
+			// Texts are checked where they enter, so the only error, invalid UTF-8, cannot be; the
+			// bytes appended besides it hold replacement characters.
+			dst, _ = jsontext.AppendQuote(dst, text)
+			return dst
+		}
+	}
+	dst = append(dst, '"')
+	dst = append(dst, text...)
+	return append(dst, '"')
+}
+
+// Frame is what one evaluation works in. A goroutine keeps one and resets it for each record.
+type Frame struct {
+	Slots []Value // by slot of the scope
+
+	text []byte  // texts made by operations; a full one is left to the values that lie in it
+	vars []Value // of let, by depth
+	args []Value // of function calls, innermost last
+	each []item  // of predicates, innermost last
+}
+
+// item is what a predicate looks at.
+type item struct {
+	value Value
+	index int
+}
+
+// NewFrame returns a frame for programs of s.
+func (s *Scope) NewFrame() *Frame {
+	return &Frame{Slots: make([]Value, len(s.paths)), text: make([]byte, 0, 512)}
+}
+
+// Reset forgets the texts of earlier evaluations, and all slots.
+func (f *Frame) Reset() {
+	f.text = f.text[:0]
+	clear(f.Slots)
+}
+
+// str returns the text of a string.
+func (f *Frame) str(v Value) []byte {
+	if !v.raw {
+		return v.text
+	}
+	inner := v.text[1 : len(v.text)-1]
+	if bytes.IndexByte(inner, '\\') < 0 {
+		return inner
+	}
+	start := len(f.text)
+	f.text, _ = jsontext.AppendUnquote(f.text, v.text) // the extractor has checked it
+	return f.text[start:len(f.text):len(f.text)]
+}
+
+// elements returns the elements of an array.
+func (f *Frame) elements(v Value) ([]Value, error) {
+	if !v.raw {
+		return v.ext.list, nil
+	}
+	var values []Value
+	d := jsontext.NewDecoder(bytes.NewReader(v.text))
+	if _, err := d.ReadToken(); err != nil {
+		return nil, err
+	}
+	for d.PeekKind() != ']' {
+		e, err := d.ReadValue()
+		if err != nil {
+			return nil, err
+		}
+		values = append(values, JSON(e.Clone()))
+	}
+	return values, nil
+}
+
+// member returns a field of an object; missing if v is no object or has no such field.
+func member(v Value, name string) Value {
+	if v.kind != Object {
+		return Value{}
+	}
+	d := jsontext.NewDecoder(bytes.NewReader(v.text), jsontext.AllowDuplicateNames(true))
+	if _, err := d.ReadToken(); err != nil {
+		return Value{}
+	}
+	for d.PeekKind() == '"' {
+		t, err := d.ReadToken()
+		if err != nil {
+			return Value{}
+		}
+		if t.String() != name {
+			if d.SkipValue() != nil {
+				return Value{}
+			}
+			continue
+		}
+		e, err := d.ReadValue()
+		if err != nil {
+			return Value{}
+		}
+		return JSON(e.Clone())
+	}
+	return Value{}
+}
+
+// Descend returns what a path gives in v: missing where there is no such field.
+func Descend(v Value, path []string) Value {
+	for _, name := range path {
+		if v.Absent() {
+			return Value{}
+		}
+		v = member(v, name)
+	}
+	return v
+}
+
+// FieldError is why a program gave no value for a record.
+type FieldError struct {
+	Source  string // the expression
+	Message string
+}
+
+func (e *FieldError) Error() string { return fmt.Sprintf("%s: %s", e.Source, e.Message) }
+
+// Eval evaluates p over the slots of f. The error is a *[FieldError].
+func (p *Program) Eval(f *Frame) (Value, error) {
+	if p.path >= 0 {
+		return f.Slots[p.path], nil
+	}
+	f.vars, f.args, f.each = f.vars[:0], f.args[:0], f.each[:0]
+	v, err := p.eval(f)
+	if err != nil {
+		var already *FieldError
+		if errors.As(err, &already) {
+			return Value{}, err
+		}
+		return Value{}, &FieldError{Source: p.source, Message: err.Error()}
+	}
+	return v, nil
+}
