@@ -17,7 +17,7 @@ const (
 	kafkaImage = "apache/kafka:4.3.1"
 	kafkaPort  = "9092/tcp"
 
-	// EnvKafka names a running Kafka to use instead of the shared container: host:port,…
+	// EnvKafka names a running Kafka to use instead of the shared container: host:port, separated by commas.
 	EnvKafka = "MILLRACE_TEST_KAFKA"
 )
 

@@ -1,0 +1,91 @@
+# Tools come from the Go module proxy, pinned here; nothing but Go, and Docker for the integration tests, is needed.
+GOLANGCI_LINT = go run github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
+GOTESTSUM     = go run gotest.tools/gotestsum@v1.13.0
+GOVULNCHECK   = go run golang.org/x/vuln/cmd/govulncheck@v1.9.0
+VULNDB        = https://vuln.go.dev
+
+TAGS    = integration,chaos,compose
+P       ?= 2
+KILLS   ?= 60
+SEED    ?= 0
+IMAGE   ?= millrace:dev
+FUZZTIME ?= 30s
+# One line a package, then the failures again, what was skipped, and one closing line.
+TESTSUM = $(GOTESTSUM) --format standard-quiet --hide-summary output
+
+.PHONY: help
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+.PHONY: check
+check: fmt-check tidy-check vet lint race vuln ## all that must pass before a commit: format, vet, lint, unit tests with the race detector, known vulnerabilities
+
+.PHONY: test
+test: ## all tests: unit, embedded servers and, where there is Docker, real Kafka and MySQL (P=2 packages at once)
+	$(TESTSUM) -- -tags integration -p $(P) -timeout 30m ./...
+
+.PHONY: race
+race: ## the tests that need no Docker, with the race detector
+	$(TESTSUM) -- -race -p $(P) -timeout 20m ./...
+
+.PHONY: vet
+vet: ## go vet, of the files behind build tags too
+	go vet ./...
+	go vet -tags $(TAGS) ./...
+
+.PHONY: lint
+lint: ## golangci-lint; .golangci.yaml gives the reasons
+	$(GOLANGCI_LINT) run ./...
+
+.PHONY: fmt
+fmt: ## format the code
+	gofmt -w $$(git ls-files '*.go')
+
+.PHONY: fmt-check
+fmt-check:
+	@files=$$(gofmt -l $$(git ls-files '*.go')); \
+	if [ -n "$$files" ]; then echo "not formatted (make fmt):"; echo "$$files"; exit 1; fi
+
+.PHONY: tidy-check
+tidy-check:
+	go mod tidy -diff
+
+.PHONY: vuln
+vuln: ## known vulnerabilities of what is linked, where their database can be reached
+	@if curl -fsS -m 10 -o /dev/null $(VULNDB)/index/db.json 2>/dev/null; then \
+		$(GOVULNCHECK) ./...; \
+	else \
+		echo "govulncheck: not run, its database $(VULNDB) cannot be reached from here"; \
+	fi
+
+.PHONY: demo
+demo: ## the demonstration, on embedded servers
+	go run ./cmd/millrace demo
+
+.PHONY: build
+build: ## the four binaries, in bin/
+	CGO_ENABLED=0 go build -trimpath -o bin/ ./cmd/...
+
+.PHONY: bench
+bench: ## every stage and the whole against the limit measured in the same run, on real servers
+	go run ./bench
+
+.PHONY: chaos
+chaos: ## the kill test with KILLS=60 kills, brokers and databases among them; SEED=0 draws a seed and prints it
+	go test -tags integration,chaos -timeout 12h -count=1 -v -run '^TestChaos$$' ./e2e -kills $(KILLS) -seed $(SEED)
+
+.PHONY: fuzz
+fuzz: ## every fuzz test for FUZZTIME=30s
+	@for pkg in $$(go list ./...); do \
+		for f in $$(go test -list '^Fuzz' $$pkg | grep '^Fuzz'); do \
+			go test -run '^$$' -fuzz "^$$f$$" -fuzztime $(FUZZTIME) $$pkg || exit 1; \
+		done; \
+	done
+
+.PHONY: image
+image: ## one container image with the four binaries
+	docker build -t $(IMAGE) .
+
+.PHONY: compose-test
+compose-test: ## docker compose up for real: rows counted, one of each stage killed, then scaled
+	go test -tags compose -timeout 30m -count=1 -v ./e2e/compose
