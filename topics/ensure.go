@@ -1,0 +1,178 @@
+package topics
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/cenkalti/backoff/v5"
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
+)
+
+// Ensure creates the topics that are missing and checks the settings of those that are there, so that a
+// topic which somebody else made differently is reported and never used in silence. Each stage calls it at
+// its start; any number of processes may do so at the same time, again and again.
+//
+// It returns nil once every topic is known to the broker that was asked, a *[MismatchError] if a topic has
+// other settings, which a person must mend, and otherwise what the brokers answered: the caller tries again.
+func Ensure(ctx context.Context, adm *kadm.Client, specs []Spec) error {
+	details, err := list(ctx, adm, specs)
+	if err != nil {
+		return err
+	}
+	var missing, existing []Spec
+	for _, s := range specs {
+		switch d, ok := details[s.Topic]; {
+		case !ok || errors.Is(d.Err, kerr.UnknownTopicOrPartition):
+			missing = append(missing, s)
+		case d.Err != nil:
+			return fmt.Errorf("topic %s: %w", s.Topic, d.Err)
+		default:
+			existing = append(existing, s)
+		}
+	}
+	if len(missing) > 0 {
+		raced, err := create(ctx, adm, missing)
+		if err != nil {
+			return err
+		}
+		existing = append(existing, raced...)
+		// A broker answers the creation before all brokers have heard of the topic.
+		if details, err = await(ctx, adm, specs); err != nil {
+			return err
+		}
+	}
+	return check(ctx, adm, existing, details)
+}
+
+// create makes the topics. raced are those that another process made first.
+func create(ctx context.Context, adm *kadm.Client, missing []Spec) (raced []Spec, err error) {
+	for len(missing) > 0 {
+		like := missing[0] // one request holds one set of settings
+		var group, rest []Spec
+		for _, s := range missing {
+			if s.Partitions == like.Partitions && s.Replication == like.Replication && maps.Equal(s.Configs, like.Configs) {
+				group = append(group, s)
+			} else {
+				rest = append(rest, s)
+			}
+		}
+		missing = rest
+		configs := make(map[string]*string, len(like.Configs))
+		for name, value := range like.Configs {
+			configs[name] = &value
+		}
+		responses, err := adm.CreateTopics(ctx, like.Partitions, like.Replication, configs, names(group)...)
+		if err != nil {
+			return nil, fmt.Errorf("create topics: %w", err)
+		}
+		for _, s := range group {
+			switch r, ok := responses[s.Topic]; {
+			case !ok:
+				return nil, fmt.Errorf("create topic %s: the broker did not answer for it", s.Topic)
+			case errors.Is(r.Err, kerr.TopicAlreadyExists):
+				raced = append(raced, s)
+			case r.Err != nil:
+				return nil, creationError(s, r)
+			}
+		}
+	}
+	return raced, nil
+}
+
+func creationError(s Spec, r kadm.CreateTopicResponse) error {
+	err := fmt.Errorf("create topic %s: %w", s.Topic, r.Err)
+	if r.ErrMessage != "" {
+		err = fmt.Errorf("%w (%s)", err, r.ErrMessage)
+	}
+	switch {
+	case errors.Is(r.Err, kerr.InvalidReplicationFactor):
+		return fmt.Errorf("%w; kafka.replication is %d: there must be as many brokers, or set -1 for the brokers' default", err, s.Replication)
+	case errors.Is(r.Err, kerr.InvalidTopicException):
+		return fmt.Errorf("%w; Kafka takes '.' and '_' for the same in names: is there a topic that differs only in these? Rename the stream or the pipeline", err)
+	case errors.Is(r.Err, kerr.TopicAuthorizationFailed), errors.Is(r.Err, kerr.ClusterAuthorizationFailed):
+		return fmt.Errorf("%w; allow this user to Create it, or create it beforehand with %d partitions and the settings %s",
+			err, s.Partitions, settings(s.Configs))
+	}
+	return err
+}
+
+// await waits until the broker that is asked knows all topics.
+func await(ctx context.Context, adm *kadm.Client, specs []Spec) (kadm.TopicDetails, error) {
+	b := backoff.NewExponentialBackOff()
+	b.InitialInterval, b.MaxInterval = 20*time.Millisecond, time.Second
+	return backoff.Retry(ctx, func() (kadm.TopicDetails, error) {
+		details, err := list(ctx, adm, specs)
+		if err != nil {
+			return nil, backoff.Permanent(err)
+		}
+		for _, s := range specs {
+			d, ok := details[s.Topic]
+			if !ok {
+				return nil, fmt.Errorf("topic %s: %w", s.Topic, kerr.UnknownTopicOrPartition)
+			}
+			if d.Err != nil {
+				return nil, fmt.Errorf("topic %s: %w", s.Topic, d.Err)
+			}
+		}
+		return details, nil
+	}, backoff.WithBackOff(b), backoff.WithMaxElapsedTime(30*time.Second))
+}
+
+// list asks a broker for the topics. The authorized operations are of no interest; asking for them keeps the
+// client from answering out of its cache, where a topic that was made just now is missing for some seconds.
+func list(ctx context.Context, adm *kadm.Client, specs []Spec) (kadm.TopicDetails, error) {
+	details, err := adm.ListTopics(kadm.WithAuthorizedOps(ctx), names(specs)...)
+	if err != nil {
+		return nil, fmt.Errorf("list topics: %w", err)
+	}
+	return details, nil
+}
+
+// check compares topics that this call did not make with what they should be.
+func check(ctx context.Context, adm *kadm.Client, specs []Spec, details kadm.TopicDetails) error {
+	if len(specs) == 0 {
+		return nil
+	}
+	described, err := adm.DescribeTopicConfigs(ctx, names(specs)...)
+	if err != nil {
+		return fmt.Errorf("describe topics: %w", err)
+	}
+	var found []Mismatch
+	for _, s := range specs {
+		found = append(found, compareLayout(s, details[s.Topic])...)
+		config, err := described.On(s.Topic, nil)
+		if err != nil {
+			return fmt.Errorf("describe topic %s: %w", s.Topic, err)
+		}
+		if config.Err != nil {
+			return fmt.Errorf("describe topic %s: %w", s.Topic, config.Err)
+		}
+		found = append(found, compareConfigs(s, config)...)
+	}
+	if len(found) > 0 {
+		return &MismatchError{found}
+	}
+	return nil
+}
+
+func names(specs []Spec) []string {
+	out := make([]string, len(specs))
+	for i, s := range specs {
+		out[i] = s.Topic
+	}
+	return out
+}
+
+func settings(configs map[string]string) string {
+	var out []string
+	for _, name := range slices.Sorted(maps.Keys(configs)) {
+		out = append(out, name+"="+configs[name])
+	}
+	return strings.Join(out, ",")
+}

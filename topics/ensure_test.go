@@ -1,0 +1,131 @@
+package topics_test
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/millrace-io/millrace/internal/testkafka"
+	"github.com/millrace-io/millrace/pipeline"
+	"github.com/millrace-io/millrace/topics"
+)
+
+func shop(name string) *pipeline.Pipeline {
+	return &pipeline.Pipeline{
+		Name:    name,
+		Streams: []pipeline.Stream{{Name: "orders"}, {Name: "customers"}},
+		Kafka:   pipeline.Kafka{Partitions: 3, Replication: -1, Retention: time.Hour, MaxRecordBytes: 1 << 20},
+	}
+}
+
+func TestEnsure(t *testing.T) {
+	c := testkafka.New(t)
+	ensureSuite(t, kadm.NewClient(testkafka.Client(t, c)), "shop")
+}
+
+// ensureSuite is what Ensure must do on any broker.
+func ensureSuite(t *testing.T, adm *kadm.Client, name string) {
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	specs := topics.Specs(shop(name))
+	var together errgroup.Group
+	for range 6 {
+		together.Go(func() error { return topics.Ensure(ctx, adm, specs) })
+	}
+	if err := together.Wait(); err != nil {
+		t.Fatalf("six at the same time: %v", err)
+	}
+	if err := topics.Ensure(ctx, adm, specs); err != nil {
+		t.Fatalf("once more: %v", err)
+	}
+
+	made, err := adm.ListTopics(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, s := range specs {
+		if got := len(made[s.Topic].Partitions); got != int(s.Partitions) {
+			t.Errorf("%s has %d partitions, want %d", s.Topic, got, s.Partitions)
+		}
+	}
+
+	other := shop(name)
+	other.Kafka.Partitions, other.Kafka.Retention, other.Kafka.Replication = 4, 2*time.Hour, 2
+	other.Streams = other.Streams[:1]
+	err = topics.Ensure(ctx, adm, topics.Specs(other))
+	var mismatch *topics.MismatchError
+	if !errors.As(err, &mismatch) {
+		t.Fatalf("other settings: %v, want a MismatchError", err)
+	}
+	var got []string
+	for _, m := range mismatch.Mismatches {
+		got = append(got, m.Topic+" "+m.Setting+": "+m.Is+" not "+m.Want)
+		if m.Hint == "" || !strings.Contains(err.Error(), m.Hint) {
+			t.Errorf("%s %s: hint %q is not in the error", m.Topic, m.Setting, m.Hint)
+		}
+	}
+	want := []string{
+		name + ".orders.raw partitions: 3 not 4", name + ".orders.raw replication: 1 not 2",
+		name + ".orders.processed partitions: 3 not 4", name + ".orders.processed replication: 1 not 2",
+		name + ".orders.processed retention.ms: 3600000 not 7200000",
+		name + ".orders.dlq partitions: 3 not 4", name + ".orders.dlq replication: 1 not 2",
+		name + ".ingest.state replication: 1 not 2", name + ".control replication: 1 not 2",
+	}
+	if d := cmp.Diff(want, got); d != "" {
+		t.Error(d)
+	}
+}
+
+// A topic that another program made as it pleased is not used.
+func TestEnsureReportsForeignCleanupPolicy(t *testing.T) {
+	c := testkafka.New(t)
+	adm := kadm.NewClient(testkafka.Client(t, c))
+	policy := "delete"
+	if _, err := adm.CreateTopic(t.Context(), topics.StatePartitions, -1, map[string]*string{"cleanup.policy": &policy}, "shop.ingest.state"); err != nil {
+		t.Fatal(err)
+	}
+	err := topics.Ensure(t.Context(), adm, topics.Specs(shop("shop")))
+	var mismatch *topics.MismatchError
+	if !errors.As(err, &mismatch) {
+		t.Fatalf("%v, want a MismatchError", err)
+	}
+	if m := mismatch.Mismatches[0]; m.Topic != "shop.ingest.state" || m.Setting != "cleanup.policy" || m.Is != "delete" || m.Want != "compact" ||
+		!strings.Contains(m.Hint, "--add-config cleanup.policy=compact") {
+		t.Errorf("mismatch %+v", m)
+	}
+}
+
+func TestEnsureSaysWhyATopicCannotBeMade(t *testing.T) {
+	c := testkafka.New(t)
+	adm := kadm.NewClient(testkafka.Client(t, c))
+	p := shop("shop")
+	p.Kafka.Replication = 3
+	err := topics.Ensure(t.Context(), adm, topics.Specs(p))
+	if !errors.Is(err, kerr.InvalidReplicationFactor) || !strings.Contains(err.Error(), "kafka.replication is 3") {
+		t.Errorf("one broker, replication 3: %v", err)
+	}
+	if err := topics.Ensure(t.Context(), adm, topics.Specs(shop("a_b"))); err != nil {
+		t.Fatal(err)
+	}
+	err = topics.Ensure(t.Context(), adm, []topics.Spec{{Topic: "a.b.orders.raw", Partitions: 1, Replication: -1}})
+	if !errors.Is(err, kerr.InvalidTopicException) || !strings.Contains(err.Error(), "Rename the stream") {
+		t.Errorf("a name that collides: %v", err)
+	}
+}
+
+func TestEnsureEndsWithItsContext(t *testing.T) {
+	c := testkafka.New(t)
+	adm := kadm.NewClient(testkafka.Client(t, c))
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := topics.Ensure(ctx, adm, topics.Specs(shop("shop"))); !errors.Is(err, context.Canceled) {
+		t.Errorf("cancelled: %v", err)
+	}
+}
