@@ -62,6 +62,18 @@ func (p *Program) Fields() [][]string {
 	return paths
 }
 
+// Slots lists the slots of the scope that the expression names.
+func (p *Program) Slots() []int { return p.fields }
+
+// CompilePath returns the program that is nothing but a path, whatever characters its names have.
+func (s *Scope) CompilePath(path []string) (*Program, error) {
+	if len(path) == 0 {
+		return nil, errors.New("an empty path")
+	}
+	slot := s.Slot(path)
+	return &Program{source: strings.Join(path, "."), scope: s, fields: []int{slot}, path: slot}, nil
+}
+
 // WholeRecord reports whether the expression names the whole record ($env).
 func (p *Program) WholeRecord() bool {
 	for _, slot := range p.fields {

@@ -120,6 +120,31 @@ func (v Value) AppendJSON(dst []byte) []byte {
 	return append(dst, "null"...)
 }
 
+// Present is v, but null if v is missing: what becomes of a missing field that is copied to a column.
+func (v Value) Present() Value {
+	if v.kind == Missing {
+		v.kind = Null
+	}
+	return v
+}
+
+// AppendQuoted appends text as a JSON string. What is not UTF-8 in it is replaced.
+func AppendQuoted(dst []byte, text string) []byte { return appendQuoted(dst, []byte(text)) }
+
+// Elements returns copies of the tokens of a JSON array.
+func Elements(array []byte) ([]jsontext.Value, error) {
+	v := jsontext.Value(array)
+	if v.Kind() != '[' || !v.IsValid() {
+		return nil, errors.New("not a JSON array")
+	}
+	values, err := new(Frame).elements(JSON(array))
+	tokens := make([]jsontext.Value, len(values))
+	for i, v := range values {
+		tokens[i] = v.AppendJSON(nil)
+	}
+	return tokens, err
+}
+
 // appendQuoted is jsontext.AppendQuote with a short way for text that needs no escapes.
 func appendQuoted(dst, text []byte) []byte {
 	for _, c := range text {

@@ -1,0 +1,68 @@
+package processor
+
+import (
+	"errors"
+	"fmt"
+	"runtime"
+	"time"
+)
+
+// Config is how a processor works. What it does is in the pipeline.
+type Config struct {
+	Sessions int // group members, each with a transactional producer; 1–64. About the number of cores: one waits for its commit while another computes
+
+	// Interval is how long a transaction collects records. It is most of the delay that a record has in the
+	// processor; a transaction costs a few requests, however many records it has. 1 ms up to half of
+	// TransactionTimeout.
+	Interval   time.Duration
+	MaxRecords int // raw records of a transaction, about; 1–1,000,000
+	MaxBytes   int // of raw records in a transaction, about; 64 KiB–1 GiB. With FetchBytes the bound of a session's memory
+	FetchBytes int // of raw records fetched ahead by a session, compressed; 64 KiB–1 GiB
+
+	// TransactionTimeout is when the broker aborts a transaction whose session is gone. Until then readers of
+	// what comes after it wait. 1 s–15 min.
+	TransactionTimeout time.Duration
+	// SessionTimeout is how long a session may be silent before another takes its partitions over; 6 s–30 min,
+	// which are the brokers' default bounds.
+	SessionTimeout time.Duration
+	Drain          time.Duration // at most, from the end of Run's context to its return; 0 or more
+}
+
+// DefaultConfig is right for a process that has the machine to itself.
+func DefaultConfig() Config {
+	return Config{
+		Sessions:           max(2, runtime.GOMAXPROCS(0)),
+		Interval:           100 * time.Millisecond,
+		MaxRecords:         50_000,
+		MaxBytes:           32 << 20,
+		FetchBytes:         16 << 20,
+		TransactionTimeout: 10 * time.Second,
+		SessionTimeout:     10 * time.Second,
+		Drain:              20 * time.Second,
+	}
+}
+
+// Validate joins every problem.
+func (c Config) Validate() error {
+	var errs []error
+	between := func(name string, value, low, high any, ok bool) {
+		if !ok {
+			errs = append(errs, fmt.Errorf("%s is %v; it must be %v to %v", name, value, low, high))
+		}
+	}
+	integer := func(name string, value, low, high int) {
+		between(name, value, low, high, value >= low && value <= high)
+	}
+	duration := func(name string, value, low, high time.Duration) {
+		between(name, value, low, high, value >= low && value <= high)
+	}
+	integer("Sessions", c.Sessions, 1, 64)
+	duration("TransactionTimeout", c.TransactionTimeout, time.Second, 15*time.Minute)
+	duration("Interval", c.Interval, time.Millisecond, c.TransactionTimeout/2)
+	integer("MaxRecords", c.MaxRecords, 1, 1_000_000)
+	integer("MaxBytes", c.MaxBytes, 64<<10, 1<<30)
+	integer("FetchBytes", c.FetchBytes, 64<<10, 1<<30)
+	duration("SessionTimeout", c.SessionTimeout, 6*time.Second, 30*time.Minute)
+	duration("Drain", c.Drain, 0, time.Hour)
+	return errors.Join(errs...)
+}

@@ -1,0 +1,26 @@
+// Package processor makes rows of raw records: it reads the raw topics of a pipeline's streams, runs each
+// stream's steps over its records, and writes the processed topics, exactly once (promise P2).
+//
+// A process runs a few sessions. Each is a member of the pipeline's one consumer group and has a
+// transactional producer of its own, under ids that stay the same when the process is started again. A
+// session's loop is: poll, begin, process, poll and process more until the transaction is old or large
+// enough, end. Outputs, dead letters and the offsets of the raw records that they were made of are
+// committed in that one Kafka transaction, so the group's committed offsets are the position, and there is
+// no other.
+//
+// What is durable when:
+//
+//	before the transaction's end   nothing that a read_committed reader sees, and no offset
+//	after it                       every record polled since the one before has its outcome: a row, a null
+//	                               (no row), nothing (filter with once), or a dead letter
+//
+// What a crash repeats: the work of the open transactions, which nobody has seen. The broker aborts them when
+// the same session comes back (at once) or after the transaction timeout. A rebalance does the same to a
+// session whose partitions it takes away.
+//
+// An end whose outcome is not known is the trap here: a session never goes on from memory, but from the
+// group's committed offsets (see session.verify).
+//
+// Order: a partition is processed by one goroutine at a time, and record n of raw partition p goes to
+// partition p of the processed topic before record n+1.
+package processor

@@ -1,0 +1,54 @@
+package processor
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/millrace-io/millrace/topics"
+)
+
+// PositionError is a committed offset that the raw topic does not have: what lay between was deleted before it
+// was processed, or the topic was made anew. Going on from anywhere else would drop records in silence, so
+// the processor stops.
+type PositionError struct {
+	Group     string
+	Topic     string
+	Partition int32
+	Err       error
+}
+
+func (e *PositionError) Error() string {
+	return fmt.Sprintf("processor: group %s, %s[%d]: the committed offset is not in the topic: %v; raw records were deleted before they "+
+		"were processed, or the topic was recreated. To accept the gap, stop all processors and set the group to an offset that exists: "+
+		"kafka-consumer-groups.sh --group %s --topic %s:%d --reset-offsets --to-earliest --execute",
+		e.Group, e.Topic, e.Partition, e.Err, e.Group, e.Topic, e.Partition)
+}
+
+func (e *PositionError) Unwrap() error { return e.Err }
+
+// mustStop reports whether a person has to mend what err says. Anything else is tried again with a new session.
+func mustStop(err error) bool {
+	var position *PositionError
+	var mismatch *topics.MismatchError
+	return errors.As(err, &position) || errors.As(err, &mismatch)
+}
+
+// fetchError chooses the fate of a poll's error: nil goes on, the client having the matter in hand.
+func fetchError(group string, e kgo.FetchError) error {
+	var loss *kgo.ErrDataLoss
+	switch {
+	case errors.Is(e.Err, kerr.OffsetOutOfRange), errors.As(e.Err, &loss):
+		return &PositionError{group, e.Topic, e.Partition, e.Err}
+	case errors.Is(e.Err, kerr.FencedInstanceID):
+		return fmt.Errorf("another process has the same instance name: %w", e.Err)
+	case kerr.IsRetriable(e.Err):
+		return nil
+	}
+	if e.Topic == "" {
+		return fmt.Errorf("poll: %w", e.Err)
+	}
+	return fmt.Errorf("poll %s[%d]: %w", e.Topic, e.Partition, e.Err)
+}

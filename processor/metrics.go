@@ -1,0 +1,66 @@
+package processor
+
+import (
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promauto"
+)
+
+// metrics of the stage. Records are counted when their transaction has been committed, so that what is
+// aborted and done again counts once.
+type metrics struct {
+	commits  prometheus.Counter
+	aborts   prometheus.Counter
+	duration prometheus.Histogram
+
+	records, rows, filtered, letters *prometheus.CounterVec
+}
+
+func newMetrics(r prometheus.Registerer) *metrics {
+	f := promauto.With(r)
+	byStream := func(name, help string) *prometheus.CounterVec {
+		return f.NewCounterVec(prometheus.CounterOpts{Name: name, Help: help}, []string{"stream"})
+	}
+	return &metrics{
+		commits: f.NewCounter(prometheus.CounterOpts{
+			Name: "millrace_processor_commits_total", Help: "Kafka transactions committed.",
+		}),
+		aborts: f.NewCounter(prometheus.CounterOpts{
+			Name: "millrace_processor_aborts_total", Help: "Kafka transactions aborted or of unknown outcome; their records are processed again.",
+		}),
+		duration: f.NewHistogram(prometheus.HistogramOpts{
+			Name: "millrace_processor_commit_duration_seconds", Help: "Time from the last record of a transaction to its end.",
+			Buckets: prometheus.ExponentialBuckets(0.001, 2, 15),
+		}),
+		records:  byStream("millrace_processor_records_total", "Raw records whose outcome is committed."),
+		rows:     byStream("millrace_processor_rows_total", "Records with a row."),
+		filtered: byStream("millrace_processor_filtered_total", "Records that a filter refused."),
+		letters:  byStream("millrace_processor_dead_letters_total", "Records sent to the dead-letter topic."),
+	}
+}
+
+// counts is what a transaction did for one stream.
+type counts struct{ records, rows, filtered, letters int }
+
+func (c *counts) add(o counts) {
+	c.records += o.records
+	c.rows += o.rows
+	c.filtered += o.filtered
+	c.letters += o.letters
+}
+
+// counters are a stream's own, resolved once.
+type counters struct{ records, rows, filtered, letters prometheus.Counter }
+
+func (m *metrics) of(stream string) counters {
+	return counters{
+		m.records.WithLabelValues(stream), m.rows.WithLabelValues(stream),
+		m.filtered.WithLabelValues(stream), m.letters.WithLabelValues(stream),
+	}
+}
+
+func (c counters) add(n counts) {
+	c.records.Add(float64(n.records))
+	c.rows.Add(float64(n.rows))
+	c.filtered.Add(float64(n.filtered))
+	c.letters.Add(float64(n.letters))
+}

@@ -1,0 +1,187 @@
+package processor_test
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kfake"
+	"github.com/twmb/franz-go/pkg/kgo"
+	"go.uber.org/goleak"
+
+	"github.com/millrace-io/millrace/internal/stage"
+	"github.com/millrace-io/millrace/internal/testkafka"
+	"github.com/millrace-io/millrace/pipeline"
+	"github.com/millrace-io/millrace/processor"
+	"github.com/millrace-io/millrace/topics"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+const (
+	raw       = "p.s.raw"
+	processed = "p.s.processed"
+	letters   = "p.s.dlq"
+)
+
+// shop is a pipeline with one stream of records {"id": …, "n": …, "status": …}.
+func shop(partitions int32) *pipeline.Pipeline {
+	return &pipeline.Pipeline{
+		Name:  "p",
+		Kafka: pipeline.Kafka{Partitions: partitions, Replication: 1, MaxRecordBytes: 1 << 20},
+		Streams: []pipeline.Stream{{
+			Name:   "s",
+			Ingest: pipeline.Ingest{Key: []string{"id"}},
+			Process: []pipeline.Step{
+				{Filter: &pipeline.Filter{If: `status != "draft"`}},
+				{Map: []pipeline.Column{{Name: "id", Expr: "id"}, {Name: "n", Expr: "n * 2"}}},
+			},
+			Sink: pipeline.Sink{Table: "t", Columns: []pipeline.ColumnType{
+				{Name: "id", Type: "bigint", Key: true}, {Name: "n", Type: "int"},
+			}},
+		}},
+	}
+}
+
+// cluster is a broker with the topics of a pipeline.
+func cluster(t testing.TB, p *pipeline.Pipeline, opts ...kfake.Opt) (*kfake.Cluster, *kgo.Client) {
+	t.Helper()
+	c := testkafka.New(t, append([]kfake.Opt{kfake.BrokerConfigs(map[string]string{"group.initial.rebalance.delay.ms": "0"})}, opts...)...)
+	cl := testkafka.Client(t, c, kgo.RecordPartitioner(kgo.ManualPartitioner()))
+	if err := topics.Ensure(t.Context(), kadm.NewClient(cl), topics.Specs(p)); err != nil {
+		t.Fatal(err)
+	}
+	return c, cl
+}
+
+func env(t testing.TB, c *kfake.Cluster, instance string) stage.Env {
+	level := slog.LevelWarn
+	out := io.Discard
+	if os.Getenv("MILLRACE_TEST_LOG") != "" {
+		out, level = os.Stderr, slog.LevelDebug
+	}
+	return stage.Env{
+		Instance: instance,
+		Kafka:    []kgo.Opt{kgo.SeedBrokers(c.ListenAddrs()...)},
+		Log:      slog.New(slog.NewTextHandler(out, &slog.HandlerOptions{Level: level})),
+		Metrics:  prometheus.NewRegistry(),
+		Health:   &stage.Health{},
+	}
+}
+
+func quick() processor.Config {
+	cfg := processor.DefaultConfig()
+	cfg.Sessions, cfg.Interval = 2, 20*time.Millisecond
+	return cfg
+}
+
+// run starts a processor and returns how to stop it, which fails the test if it does not end well.
+func run(t testing.TB, p *pipeline.Pipeline, cfg processor.Config, e stage.Env) (stop func()) {
+	t.Helper()
+	proc, err := processor.New(p, cfg, e)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- proc.Run(ctx) }()
+	stopped := false
+	stop = func() {
+		if stopped {
+			return
+		}
+		stopped = true
+		cancel()
+		select {
+		case err := <-done:
+			if err != nil {
+				t.Errorf("Run: %v", err)
+			}
+		case <-time.After(30 * time.Second):
+			t.Error("Run has not returned 30 s after its context was cancelled")
+		}
+	}
+	t.Cleanup(stop)
+	return stop
+}
+
+// produce writes raw records of page 0 to partition number of key modulo partitions.
+func produce(t testing.TB, cl *kgo.Client, records ...*kgo.Record) {
+	t.Helper()
+	for i, r := range records {
+		if r.Topic == "" {
+			r.Topic = raw
+		}
+		if r.Headers == nil {
+			r.Headers = topics.RawHeaders{PageID: "0", Ordinal: i, Time: time.UnixMilli(1)}.Append(nil)
+		}
+	}
+	if err := cl.ProduceSync(t.Context(), records...).FirstErr(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// read reads n records of the topics, in the order of their partitions, within a minute.
+func read(t testing.TB, c *kfake.Cluster, n int, names ...string) []*kgo.Record {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	cl, err := kgo.NewClient(kgo.SeedBrokers(c.ListenAddrs()...), kgo.ConsumeTopics(names...), kgo.FetchIsolationLevel(kgo.ReadCommitted()),
+		kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()), kgo.FetchMaxWait(50*time.Millisecond))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer cl.Close()
+	var records []*kgo.Record
+	for len(records) < n {
+		fetches := cl.PollFetches(ctx)
+		if err := fetches.Err(); err != nil {
+			t.Fatalf("after %d of %d records: %v", len(records), n, err)
+		}
+		records = append(records, fetches.Records()...)
+	}
+	return records
+}
+
+func TestOutcomes(t *testing.T) {
+	p := shop(2)
+	c, cl := cluster(t, p)
+	produce(t, cl,
+		&kgo.Record{Key: []byte("1"), Value: []byte(`{"id":1,"n":2.50,"status":"ok"}`)},
+		&kgo.Record{Key: []byte("2"), Value: []byte(`{"id":2,"n":2,"status":"draft"}`)},
+		&kgo.Record{Key: []byte("3"), Value: []byte(`{"id":3,"n":"x","status":"ok"}`)},
+		&kgo.Record{Key: []byte("4"), Value: nil},
+		&kgo.Record{Key: []byte("5"), Value: []byte(`{"id":5,`), Partition: 1},
+	)
+	stop := run(t, p, quick(), env(t, c, "a"))
+	rows, refused := read(t, c, 3, processed), read(t, c, 2, letters)
+	stop()
+	for i, want := range []string{
+		`1 {"id":1,"n":5.00} []`,
+		`2 null [2]`,
+		`4 null [4]`,
+	} {
+		pk, _ := topics.Header(rows[i], topics.HeaderPK)
+		value := "null"
+		if rows[i].Value != nil {
+			value = string(rows[i].Value)
+		}
+		if pk == nil {
+			pk = []byte("[]")
+		}
+		if got := fmt.Sprintf("%s %s %s", rows[i].Key, value, pk); got != want {
+			t.Errorf("row %d: %s, want %s", i, got, want)
+		}
+	}
+	for _, r := range refused {
+		reason, _ := topics.Header(r, topics.HeaderReason)
+		step, _ := topics.Header(r, topics.HeaderStep)
+		t.Logf("%s[%d]: %s: %s: %s", r.Topic, r.Partition, r.Key, step, reason)
+	}
+}
