@@ -123,22 +123,16 @@ func (p *Processor) specs() []topics.Spec {
 // work runs the sessions until ctx is cancelled or one of them cannot go on.
 func (p *Processor) work(ctx, hard context.Context, adm *kadm.Client) error {
 	g, ctx := errgroup.WithContext(ctx)
-	var ids []string
 	for i := range p.sessions() {
 		id := topics.ProcessorTransactionalID(p.pipeline.Name, p.env.Instance, i)
-		ids = append(ids, id)
 		g.Go(func() error {
-			return p.persist(ctx, id, func() error { return p.session(ctx, hard, id) })
+			return p.persist(ctx, id, func() error { return p.session(ctx, hard, adm, id) })
 		})
 	}
 	g.Go(func() error { return p.watch(ctx, adm) })
 	err := g.Wait()
 	if hard.Err() != nil && err == nil {
 		return fmt.Errorf("processor: not drained within %s: what was not committed will be processed again", p.cfg.Drain)
-	}
-	if left := p.leave(hard, adm, ids...); left != nil {
-		// The group will notice after the session timeout.
-		p.env.Log.Warn("leaving the group", "group", p.group, "error", left)
 	}
 	return err
 }

@@ -25,19 +25,21 @@ type session struct {
 // pollRecords bounds what is processed between two looks at the clock.
 const pollRecords = 10_000
 
-// run polls and commits until ctx is cancelled, which it looks at between transactions: the one in hand is
-// ended first. hard bounds that end. It returns nil after a clean drain; after an error, what was not
-// committed is processed again by whoever gets the partitions.
-func (p *Processor) session(ctx, hard context.Context, id string) (err error) {
+// session makes a session and polls and commits until ctx is cancelled, which it looks at between
+// transactions: the one in hand is ended first. hard bounds that end. It returns nil after a clean drain; after
+// an error, what was not committed is processed again by whoever gets the partitions.
+func (p *Processor) session(ctx, hard context.Context, adm *kadm.Client, id string) (err error) {
 	s := &session{p: p, id: id, pool: newPool(p)}
-	if s.kafka, err = kgo.NewGroupTransactSession(p.sessionOpts(id)...); err != nil {
+	life, kill := context.WithCancel(context.WithoutCancel(ctx))
+	if s.kafka, err = kgo.NewGroupTransactSession(append(p.sessionOpts(id), kgo.WithContext(life))...); err != nil {
+		kill()
 		return fmt.Errorf("new client: %w", err)
 	}
-	defer s.kafka.Close()
+	defer func() { s.close(hard, adm, kill, ctx.Err() != nil || mustStop(err)) }()
 	// The producer is initialised now, not with its first record: that aborts a transaction that an earlier process
 	// of this id left open, whose offsets would be waited for until the transaction timeout.
 	if _, _, err := s.kafka.Client().ProducerID(ctx); err != nil {
-		return ignoreCancelled(ctx, fmt.Errorf("initialise producer %s: %w", id, err))
+		return fmt.Errorf("initialise producer %s: %w", id, err)
 	}
 	p.waits.done(id)
 	for ctx.Err() == nil {
@@ -56,6 +58,42 @@ func (p *Processor) session(ctx, hard context.Context, id string) (err error) {
 		}
 	}
 	return nil
+}
+
+// closeGrace is how long a client may take to close by itself.
+const closeGrace = 2 * time.Second
+
+// close closes the client. A session that does not come back leaves the group: a member with an instance id
+// that merely goes is waited for until its session timeout. The client does not do this by itself, and while
+// it is joining it cannot even close before the others have joined too; so the coordinator is told by other
+// means, before (to end such a join) and after (one may have begun meanwhile).
+func (s *session) close(hard context.Context, adm *kadm.Client, kill context.CancelFunc, leaving bool) {
+	defer kill()
+	closed := make(chan struct{})
+	go func() { defer close(closed); s.kafka.Close() }()
+	if leaving {
+		s.p.leave(hard, adm, s.id)
+	}
+	grace := time.NewTimer(closeGrace)
+	defer grace.Stop()
+	select {
+	case <-closed:
+	case <-grace.C:
+		kill()
+		<-closed
+	}
+	if leaving {
+		s.p.leave(hard, adm, s.id)
+	}
+}
+
+// leave removes a member from the group. Where that fails the group notices after the session timeout.
+func (p *Processor) leave(ctx context.Context, adm *kadm.Client, id string) {
+	ctx, cancel := context.WithTimeout(ctx, closeGrace)
+	defer cancel()
+	if _, err := adm.LeaveGroup(ctx, kadm.LeaveGroup(p.group).InstanceIDs(id).Reason("drained")); err != nil {
+		p.env.Log.Warn("leaving the group", "group", p.group, "member", id, "error", err)
+	}
 }
 
 func ignoreCancelled(ctx context.Context, err error) error {
@@ -167,13 +205,4 @@ func offsetOr(o kadm.OffsetResponse, ok bool) int64 {
 		return -1
 	}
 	return max(o.At, -1)
-}
-
-// leave tells the group that this member does not come back: a member with an instance id that merely goes
-// is waited for until its session timeout.
-func (p *Processor) leave(ctx context.Context, adm *kadm.Client, ids ...string) error {
-	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
-	defer cancel()
-	_, err := adm.LeaveGroup(ctx, kadm.LeaveGroup(p.group).InstanceIDs(ids...).Reason("drained"))
-	return err
 }
