@@ -1,0 +1,79 @@
+package pipeline
+
+import (
+	"net"
+	"strconv"
+
+	"github.com/go-sql-driver/mysql"
+)
+
+// build turns the file into a Pipeline: it fills in what is absent, and checks what no single value shows. The
+// result is of use only if there is no problem.
+func (d *decoder) build(f *pipelineFile) *Pipeline {
+	p := &Pipeline{Name: f.Pipeline.s, DataDir: f.DataDir.s}
+	if !f.DataDir.set {
+		p.DataDir = ".millrace/" + p.Name
+	}
+	p.Kafka = d.kafka(&f.Kafka)
+	p.Database = d.database(&f.Database)
+	tables := map[string]string{}
+	for i := range f.Streams.entries {
+		e := &f.Streams.entries[i]
+		p.Streams = append(p.Streams, d.stream(f, e, tables))
+	}
+	return p
+}
+
+func (d *decoder) kafka(c *choice[kafkaFile]) Kafka {
+	f := &c.v
+	k := Kafka{
+		Embedded:       !c.set || c.isWord(),
+		Brokers:        f.Brokers.strings(),
+		Partitions:     int32(f.Partitions.or(6)),
+		Replication:    int16(f.Replication.or(-1)),
+		RawRetention:   f.RawRetention.or(0),
+		Retention:      f.Retention.or(defaultRetention),
+		MaxRecordBytes: int32(f.MaxRecordBytes.or(1 << 20)),
+	}
+	for i := range f.Brokers.list {
+		b := &f.Brokers.list[i]
+		if _, port, err := net.SplitHostPort(b.s); b.ok && (err != nil || !goodPort(port)) {
+			d.report(b.place, "write it as in localhost:9092", "%s is not host:port", shown(b.place))
+		}
+	}
+	if f.Replication.ok && f.Replication.n == 0 {
+		d.report(f.Replication.place, "", "0 is not a replication factor; -1 is the brokers' default")
+	}
+	if t := &f.TLS.v; f.TLS.set {
+		k.TLS = &TLS{CAFile: t.CAFile.s, CertFile: t.CertFile.s, KeyFile: t.KeyFile.s, ServerName: t.ServerName.s}
+		if t.CertFile.set != t.KeyFile.set {
+			d.report(f.TLS.place, "", "cert_file and key_file go together; one is missing")
+		}
+	}
+	if s := &f.SASL.v; f.SASL.set {
+		k.SASL = &SASL{Mechanism: s.Mechanism.s, Username: s.Username.s, Password: s.Password.v}
+	}
+	return k
+}
+
+func goodPort(s string) bool {
+	n, err := strconv.Atoi(s)
+	return err == nil && n > 0 && n < 1<<16
+}
+
+func (d *decoder) database(c *choice[databaseFile]) Database {
+	db := Database{Embedded: !c.set || c.isWord(), MySQL: c.v.MySQL.v}
+	m := &c.v.MySQL
+	if !m.ok {
+		return db
+	}
+	const hint = "write it as in user:${MYSQL_PASSWORD}@tcp(localhost:3306)/schema"
+	dsn, err := mysql.ParseDSN(m.v.Reveal())
+	switch {
+	case err != nil: // which may quote the password
+		d.report(m.place, hint, "this is not a data source name of MySQL")
+	case dsn.DBName == "":
+		d.report(m.place, hint, "the schema is missing, behind the last /")
+	}
+	return db
+}

@@ -1,0 +1,80 @@
+package pipeline
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// checkKey makes sure that key columns are computed from the fields of the raw key, and from nothing else: a revision
+// that changed another field would move the row to another key, and the old row would stay. And from all of them:
+// two raw keys that differ in a field that no column has would share a row.
+func (d *decoder) checkKey(f *sinkFile, key *dottedPaths, last scope) {
+	var raw []string
+	for i := range key.list {
+		raw = append(raw, key.list[i].s)
+	}
+	used := map[string]bool{}
+	keys := 0
+	sound := true
+	for i := range f.Columns.entries {
+		c := &f.Columns.entries[i]
+		if !c.v.ok || !slices.Contains(strings.Fields(strings.ToLower(c.v.s)), "key") {
+			continue
+		}
+		keys++
+		from := source{{c.name}}
+		if last.columns != nil {
+			made, ok := last.columns[c.name]
+			if !ok {
+				sound = false
+				continue
+			}
+			from = made
+		}
+		for _, path := range from {
+			field, ok := keyField(path, key)
+			used[field] = true
+			if ok {
+				continue
+			}
+			sound = false
+			d.report(c.v.place, keyHint(c.name, raw, last), "the key column %s is computed from %s, which is not in the raw key (%s): "+
+				"a revision that changes it would move the row to another key", quote(c.name), fieldName(path), strings.Join(raw, ", "))
+			break
+		}
+	}
+	if !sound || keys == 0 {
+		return
+	}
+	for i := range key.list {
+		if v := &key.list[i]; !used[v.s] {
+			d.report(v.place, "make a key column from it too, or take it out of ingest.key",
+				"the raw key has %s, but no key column is computed from it: records that differ in it alone would share a row", quote(v.s))
+		}
+	}
+}
+
+// keyField returns the field of the raw key that a path names, or lies in.
+func keyField(path []string, key *dottedPaths) (field string, ok bool) {
+	for i := range key.list {
+		if f := key.list[i].fields; len(f) <= len(path) && slices.Equal(f, path[:len(f)]) {
+			return key.list[i].s, true
+		}
+	}
+	return "", false
+}
+
+func keyHint(column string, raw []string, last scope) string {
+	if last.columns == nil && strings.Contains(strings.Join(raw, ""), ".") {
+		return fmt.Sprintf("without a map, columns are fields of the record by name: add a map, with %s: %s", column, raw[0])
+	}
+	return "compute it from fields of ingest.key alone, or put the field into ingest.key"
+}
+
+func fieldName(path []string) string {
+	if len(path) == 0 {
+		return "the whole record"
+	}
+	return quote(strings.Join(path, "."))
+}

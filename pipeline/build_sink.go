@@ -1,0 +1,110 @@
+package pipeline
+
+import (
+	"strings"
+	"unicode/utf8"
+)
+
+func (d *decoder) sink(e *entry[streamFile], tables map[string]string) Sink {
+	f := &e.v.Sink.v
+	s := Sink{Table: f.Table.s}
+	at := f.Table.place
+	if !f.Table.set {
+		s.Table, at = e.name, e.place
+	}
+	if f.Table.ok || !f.Table.set {
+		d.table(s.Table, at, e.name, tables)
+	}
+	seen := map[string]string{}
+	for i := range f.Columns.entries {
+		c := &f.Columns.entries[i]
+		if why := badColumn(c.name); why != "" {
+			d.reportAt(c.key, 0, 0, c.path, "", "the column name "+quote(c.name)+" "+why)
+		}
+		if other, twice := seen[strings.ToLower(c.name)]; twice && other != c.name {
+			d.reportAt(c.key, 0, 0, c.path, "", "MySQL takes the columns "+quote(other)+" and "+quote(c.name)+" for the same")
+		}
+		seen[strings.ToLower(c.name)] = c.name
+		s.Columns = append(s.Columns, d.columnType(c))
+	}
+	if f.Columns.ok {
+		d.limits(s.Columns, f.Columns.place)
+	}
+	return s
+}
+
+const maxIdentifier = 64 // MySQL manual, "Identifier Length Limits", in characters
+
+// table checks the name of a table.
+func (d *decoder) table(name string, at place, stream string, tables map[string]string) {
+	hint := "set sink.table"
+	switch lower := strings.ToLower(name); {
+	case utf8.RuneCountInString(name) > maxIdentifier:
+		d.report(at, hint, "the table name has %d characters; MySQL takes %d", utf8.RuneCountInString(name), maxIdentifier)
+	case strings.ContainsFunc(name, isOddInName) || strings.HasSuffix(name, " "):
+		d.report(at, hint, "the table name %s has characters other than letters, digits, _, - and $", quote(name))
+	case strings.HasPrefix(lower, "millrace_"):
+		d.report(at, hint, "tables whose names begin with millrace_ are millrace's own")
+	default:
+		if other, twice := tables[lower]; twice {
+			d.report(at, hint, "the stream %s has the table %s already: each stream needs one of its own", other, quote(name))
+		}
+		tables[lower] = stream
+	}
+}
+
+func isOddInName(r rune) bool {
+	switch {
+	case r >= 'a' && r <= 'z', r >= 'A' && r <= 'Z', r >= '0' && r <= '9', r == '_', r == '-', r == '$':
+		return false
+	}
+	return true
+}
+
+// reservedPrefix begins the columns that millrace adds to a table.
+const reservedPrefix = "_mr_"
+
+// badColumn says what is wrong with the name of a column; "": nothing. The sink quotes names, so nearly all are good.
+func badColumn(name string) string {
+	switch {
+	case name == "":
+		return "is empty"
+	case strings.HasPrefix(strings.ToLower(name), reservedPrefix):
+		return "is reserved: " + reservedPrefix + " begins the columns that millrace adds"
+	case utf8.RuneCountInString(name) > maxIdentifier:
+		return "has more than 64 characters"
+	case !utf8.ValidString(name) || strings.ContainsFunc(name, func(r rune) bool { return r < ' ' || r == 0x7f || r == '`' || r == '"' || r > 0xffff }):
+		return "has characters that MySQL or SQLite does not take"
+	case strings.HasSuffix(name, " "):
+		return "ends in a space"
+	}
+	return ""
+}
+
+// MySQL manual, "InnoDB Limits" and "Limits on Table Column Count and Row Size".
+const (
+	maxKeyBytes = 3072
+	maxRowBytes = 65535
+	ownBytes    = 64 // _mr_version and what a row needs besides
+)
+
+// limits checks what the columns need together.
+func (d *decoder) limits(columns []ColumnType, at place) {
+	key, row, keys := 0, ownBytes, 0
+	for _, c := range columns {
+		row += rowBytes(c.Type)
+		if c.Key {
+			key += keyBytes(c.Type)
+			keys++
+		}
+	}
+	if keys == 0 {
+		d.report(at, `mark the columns of the primary key, as in "bigint key"`, "no column is a key")
+	}
+	if keys > 1 && key > maxKeyBytes {
+		d.report(at, "make varchar columns of the key shorter: a character takes 4 bytes", "the key columns need %d bytes; MySQL takes %d", key, maxKeyBytes)
+	}
+	if row > maxRowBytes {
+		d.report(at, "make varchar columns shorter (a character takes 4 bytes), or text", "a row may need %d bytes; MySQL takes %d", row, maxRowBytes)
+	}
+}

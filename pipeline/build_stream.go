@@ -1,0 +1,138 @@
+package pipeline
+
+import (
+	"net/http"
+	"net/url"
+	"regexp"
+	"strings"
+	"time"
+)
+
+// What the loader takes where a key is absent; the tags in file.go say the same to editors, and a test compares them.
+const (
+	defaultRetention   = 168 * time.Hour
+	defaultTimeout     = 30 * time.Second
+	defaultInitial     = 500 * time.Millisecond
+	defaultMax         = time.Minute
+	defaultAttempts    = 10
+	defaultConcurrency = 8
+)
+
+// stream builds a stream. tables has the tables so far, by name in lower case, and their streams.
+func (d *decoder) stream(f *pipelineFile, e *entry[streamFile], tables map[string]string) Stream {
+	in := &e.v.Ingest.v
+	inherit(&in.ingestSharedFile, &f.Defaults.v.Ingest.v)
+	inherit(&in.httpFile, &f.HTTP.v)
+	s := Stream{Name: e.name}
+	if e.v.Ingest.ok {
+		s.Ingest = d.ingest(in, e.v.Ingest.place)
+	}
+	s.Process = d.steps(&e.v)
+	s.Sink = d.sink(e, tables)
+	d.checkFlow(&e.v)
+	return s
+}
+
+func (d *decoder) http(f *httpFile, ingest place) HTTP {
+	h := HTTP{
+		BaseURL: strings.TrimSuffix(f.BaseURL.s, "/"),
+		Timeout: f.Timeout.or(defaultTimeout),
+		Retry: Retry{
+			Initial: f.Retry.v.Initial.or(defaultInitial), Max: f.Retry.v.Max.or(defaultMax), Attempts: int(f.Retry.v.Attempts.or(defaultAttempts)),
+		},
+	}
+	d.baseURL(&f.BaseURL, ingest)
+	if r := &f.Retry.v; h.Retry.Initial > h.Retry.Max {
+		at := r.Initial.place
+		if !r.Initial.set {
+			at = r.Max.place
+		}
+		d.report(at, "", "initial (%s) is above max (%s)", readable(h.Retry.Initial), readable(h.Retry.Max))
+	}
+	if r := &f.RateLimit.v; f.RateLimit.ok {
+		h.RateLimit = &RateLimit{Requests: int(r.Requests.n), Per: r.Per.or(time.Second), Burst: int(r.Burst.or(1))}
+	}
+	auth := &f.Auth.v
+	h.Auth.Bearer = auth.Bearer.v
+	taken := map[string]string{}
+	if auth.Bearer.set {
+		taken["Authorization"] = "auth.bearer"
+		d.headerValue(&auth.Bearer)
+	}
+	if k := &auth.APIKey.v; auth.APIKey.ok {
+		h.Auth.APIKey = &APIKey{Header: k.Header.s, Param: k.Param.s, Value: k.Value.v}
+		if k.Header.ok {
+			d.headerName(k.Header.place, k.Header.s)
+			d.headerValue(&k.Value)
+			taken[http.CanonicalHeaderKey(k.Header.s)] = "auth.api_key"
+		}
+	}
+	h.Headers = d.headers(f, taken)
+	return h
+}
+
+// headers builds the constant headers. taken has those that are set otherwise, and by what.
+func (d *decoder) headers(f *httpFile, taken map[string]string) map[string]Secret {
+	if len(f.Headers.entries) == 0 {
+		return nil
+	}
+	out := map[string]Secret{}
+	for i := range f.Headers.entries {
+		e := &f.Headers.entries[i]
+		d.headerName(e.place, e.name)
+		d.headerValue(&e.v)
+		name := http.CanonicalHeaderKey(e.name)
+		if by, twice := taken[name]; twice {
+			d.reportAt(e.key, 0, 0, e.path, "", "the header is set by "+by+" too")
+		}
+		taken[name] = e.name
+		out[e.name] = e.v.v
+	}
+	return out
+}
+
+// What a header may hold: RFC 9110, sections 5.1 and 5.5.
+var (
+	headerName  = regexp.MustCompile("^[!#$%&'*+.^_`|~0-9A-Za-z-]+$")
+	headerValue = regexp.MustCompile(`^[^\x00-\x08\x0a-\x1f\x7f]*$`)
+)
+
+func (d *decoder) headerName(p place, name string) {
+	if !headerName.MatchString(name) {
+		d.reportAt(p.key, 0, 0, p.path, "", quote(name)+" cannot be the name of a header")
+	}
+}
+
+func (d *decoder) headerValue(s *secret) {
+	if s.ok && !headerValue.MatchString(s.v.Reveal()) {
+		d.report(s.place, "", "the value has characters that a header cannot hold, such as a line break")
+	}
+}
+
+func (d *decoder) baseURL(t *text, ingest place) {
+	const hint = "write it as in https://api.example.com/v2"
+	if !t.set {
+		d.report(ingest, hint, `"base_url" is missing, here, in defaults.ingest and in http`)
+		return
+	}
+	if !t.ok {
+		return
+	}
+	u, err := url.Parse(t.s)
+	switch {
+	case err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https":
+		d.report(t.place, hint, "%s is not an absolute http or https URL", d.urlShown(t))
+	case u.User != nil:
+		d.report(t.place, "put the credentials into auth or headers, where they stay secret", "the URL holds credentials")
+	case u.RawQuery != "" || u.Fragment != "":
+		d.report(t.place, "put parameters into query", "%s has more than a path", d.urlShown(t))
+	}
+}
+
+// urlShown leaves out what may be credentials.
+func (d *decoder) urlShown(t *text) string {
+	if strings.ContainsAny(t.node.Value, "@?") {
+		return "this"
+	}
+	return shown(t.place)
+}

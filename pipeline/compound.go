@@ -1,0 +1,191 @@
+package pipeline
+
+import (
+	"slices"
+	"strconv"
+	"strings"
+
+	"go.yaml.in/yaml/v3"
+)
+
+// object is a mapping with known keys; T is a struct of file.go.
+type object[T any] struct {
+	leaf
+	v T
+}
+
+func (o *object[T]) decode(d *decoder, p place) {
+	o.begin(p)
+	o.ok = p.node.Kind == yaml.MappingNode
+	d.value(&o.v, p)
+}
+
+// choice is a word, or a mapping with known keys. Tag words lists the words; "*" is any text.
+type choice[T any] struct {
+	leaf
+	word text
+	v    T
+}
+
+func (c *choice[T]) decode(d *decoder, p place) {
+	c.begin(p)
+	if p.node.Kind == yaml.MappingNode {
+		c.ok = true
+		d.value(&c.v, p)
+		return
+	}
+	q := p
+	if p.tag.Get("words") == "*" {
+		q.tag = ""
+	}
+	c.word.decode(d, q)
+	c.ok = c.word.ok
+}
+
+func (c *choice[T]) isWord() bool { return c.word.set }
+
+// mapping is a mapping whose keys the user names; T is a field or a struct of file.go. Its tags hold for the
+// values too. Tag names "name" asks for names of streams; minItems and maxItems bound its size.
+type mapping[T any] struct {
+	leaf
+	entries []entry[T] // in the order of the file
+}
+
+type entry[T any] struct {
+	place
+	name string
+	v    T
+}
+
+func (m *mapping[T]) decode(d *decoder, p place) {
+	m.begin(p)
+	pairs, ok := d.pairs(p, "a mapping")
+	if !ok {
+		return
+	}
+	m.ok = true
+	least, _ := strconv.Atoi(p.tag.Get("minItems"))
+	most, err := strconv.Atoi(p.tag.Get("maxItems"))
+	if err != nil {
+		most = len(pairs)
+	}
+	switch {
+	case len(pairs) < least:
+		m.fail(d, "", "is empty; want at least %d", least)
+	case len(pairs) > most:
+		m.fail(d, "", "has %d entries; want %d at most", len(pairs), most)
+	}
+	for _, e := range pairs {
+		at := p.child(e.key, e.value, p.tag)
+		if p.tag.Get("names") == "name" {
+			if why := badName(e.key.Value); why != "" {
+				d.reportAt(e.key, 0, 0, at.path, nameHint, "the name "+quote(e.key.Value)+" "+why)
+			}
+		}
+		m.entries = append(m.entries, entry[T]{place: at, name: e.key.Value})
+		d.value(&m.entries[len(m.entries)-1].v, at)
+	}
+}
+
+func (m *mapping[T]) names() []string {
+	out := make([]string, len(m.entries))
+	for i, e := range m.entries {
+		out[i] = e.name
+	}
+	return out
+}
+
+// list is a list of structs of file.go.
+type list[T any] struct {
+	leaf
+	items []item[T]
+}
+
+type item[T any] struct {
+	place
+	v T
+}
+
+func (l *list[T]) decode(d *decoder, p place) {
+	l.begin(p)
+	if p.node.Kind != yaml.SequenceNode {
+		d.report(p, "", "%s; want a list", kindOf(p.node))
+		return
+	}
+	l.ok = true
+	l.items = make([]item[T], len(p.node.Content))
+	for i, n := range p.node.Content {
+		l.items[i].place = p.item(i, n)
+		d.value(&l.items[i].v, l.items[i].place)
+	}
+}
+
+// texts is a text, or a list of one or more.
+type texts struct {
+	leaf
+	list []text
+}
+
+func (t *texts) decode(d *decoder, p place) {
+	t.begin(p)
+	t.list, t.ok = oneOrMore(d, p, "text", func(v *text) bool { return v.ok })
+}
+
+func (t *texts) strings() []string {
+	out := make([]string, len(t.list))
+	for i := range t.list {
+		out[i] = t.list[i].s
+	}
+	return out
+}
+
+// dottedPath is names of object keys with dots between them: meta.next_cursor.
+type dottedPath struct {
+	text
+	fields []string
+}
+
+func (v *dottedPath) decode(d *decoder, p place) {
+	v.text.decode(d, p)
+	if !v.ok {
+		return
+	}
+	v.fields = strings.Split(v.s, ".")
+	if slices.Contains(v.fields, "") {
+		v.fail(d, "write it as in meta.next_cursor", "%s is not a dotted path: a name is empty", shown(p))
+	}
+}
+
+// dottedPaths is a dotted path, or a list of one or more.
+type dottedPaths struct {
+	leaf
+	list []dottedPath
+}
+
+func (v *dottedPaths) decode(d *decoder, p place) {
+	v.begin(p)
+	v.list, v.ok = oneOrMore(d, p, "a dotted path", func(v *dottedPath) bool { return v.ok })
+}
+
+// oneOrMore decodes a single value or a list of them.
+func oneOrMore[T any](d *decoder, p place, what string, right func(*T) bool) (out []T, ok bool) {
+	switch {
+	case p.node.Kind == yaml.MappingNode:
+		d.report(p, "", "this is a mapping; want %s, or a list", what)
+		return nil, false
+	case p.node.Kind != yaml.SequenceNode:
+		out = make([]T, 1)
+		d.value(&out[0], p)
+		return out, right(&out[0])
+	case len(p.node.Content) == 0:
+		d.report(p, "", "the list is empty")
+		return nil, false
+	}
+	ok = true
+	out = make([]T, len(p.node.Content))
+	for i, n := range p.node.Content {
+		d.value(&out[i], p.item(i, n))
+		ok = ok && right(&out[i])
+	}
+	return out, ok
+}

@@ -1,0 +1,172 @@
+package pipeline
+
+// The types of this file are the pipeline file itself: which keys there are, of what kind and within which
+// bounds, and what an editor says of them. The loader's known keys and the JSON Schema both come from them, so
+// they cannot differ. Tags: key is the name of the key and ",required"; doc its description; min, max and words
+// bound its values; default is what the loader takes where the key is absent; "one" lists keys of which exactly
+// one must be there.
+
+type pipelineFile struct {
+	Pipeline text                 `key:"pipeline,required" doc:"Name of the pipeline: the prefix of its topics, consumer groups and transactional ids." pattern:"name"`
+	DataDir  text                 `key:"data_dir" doc:"Where the embedded Kafka and database keep their files." default:".millrace/<pipeline>"`
+	Kafka    choice[kafkaFile]    `key:"kafka" doc:"The brokers and how topics are made, or embedded: a broker in the process." words:"embedded" default:"embedded"`
+	Database choice[databaseFile] `key:"database" doc:"Where the rows go, or embedded: a SQLite file in data_dir." words:"embedded" default:"embedded"`
+	HTTP     object[httpFile]     `key:"http" doc:"How requests are made. Each key may stand in a stream's ingest too, and wins there."`
+	Defaults object[defaultsFile] `key:"defaults" doc:"What streams share. The stream's own key wins."`
+	Streams  mapping[streamFile]  `key:"streams,required" doc:"The streams, by name: each is one API resource, its topics, its steps and its table." names:"name" minItems:"1"`
+}
+
+type kafkaFile struct {
+	Brokers        texts            `key:"brokers,required" doc:"host:port of some of the brokers."`
+	TLS            object[tlsFile]  `key:"tls" doc:"The brokers speak TLS. {} trusts the system's certificate authorities."`
+	SASL           object[saslFile] `key:"sasl" doc:"How to log in."`
+	Partitions     integer          `key:"partitions" doc:"Partitions of the raw, processed and dead-letter topics: how many processes can share a stream. It cannot be changed later." min:"1" max:"10000" default:"6"`
+	Replication    integer          `key:"replication" doc:"Replication factor of the topics; -1 is the brokers' default." min:"-1" max:"100" default:"-1"`
+	RawRetention   duration         `key:"raw_retention" doc:"How long raw topics keep their records; 0s is for ever. What is gone can no longer be replayed." max:"876000h" default:"0s"`
+	Retention      duration         `key:"retention" doc:"How long processed topics keep their records; 0s is for ever." max:"876000h" default:"168h"`
+	MaxRecordBytes size             `key:"max_record_bytes" doc:"The largest record that is taken." min:"16KiB" max:"256MiB" default:"1MiB"`
+}
+
+type tlsFile struct {
+	CAFile     text `key:"ca_file" doc:"PEM file of the certificate authorities to trust; absent: the system's."`
+	CertFile   text `key:"cert_file" doc:"PEM file of the client certificate; with key_file."`
+	KeyFile    text `key:"key_file" doc:"PEM file of the client certificate's key."`
+	ServerName text `key:"server_name" doc:"Name that the brokers' certificate must have; absent: the host that is dialled."`
+}
+
+type saslFile struct {
+	Mechanism text   `key:"mechanism,required" doc:"How the password is shown to the broker." words:"PLAIN SCRAM-SHA-256 SCRAM-SHA-512"`
+	Username  text   `key:"username,required" doc:"The user."`
+	Password  secret `key:"password,required" doc:"The password; a reference such as ${KAFKA_PASSWORD} keeps it out of the file."`
+}
+
+type databaseFile struct {
+	MySQL secret `key:"mysql,required" doc:"MySQL or MariaDB: user:password@tcp(host:port)/schema."`
+}
+
+type defaultsFile struct {
+	Ingest object[ingestSharedFile] `key:"ingest" doc:"For the ingest of every stream."`
+}
+
+type httpFile struct {
+	BaseURL   text                  `key:"base_url" doc:"What the path of each stream is appended to: https://api.example.com/v2."`
+	Headers   mapping[secret]       `key:"headers" doc:"Sent with each request." empty:"ok"`
+	Auth      object[authFile]      `key:"auth" doc:"How requests prove who sends them."`
+	RateLimit object[rateLimitFile] `key:"rate_limit" doc:"How many requests may be sent; streams of the same host and limit share it."`
+	Timeout   duration              `key:"timeout" doc:"Of one request, from dialling to the last byte of the body." min:"100ms" max:"1h" default:"30s"`
+	Retry     object[retryFile]     `key:"retry" doc:"What is done when a request fails."`
+}
+
+type authFile struct {
+	_      struct{}           `one:"bearer api_key"`
+	Bearer secret             `key:"bearer" doc:"Token of the header Authorization: Bearer."`
+	APIKey object[apiKeyFile] `key:"api_key" doc:"A key in a header or in a query parameter."`
+}
+
+type apiKeyFile struct {
+	_      struct{} `one:"header param"`
+	Header text     `key:"header" doc:"Header that takes the key."`
+	Param  text     `key:"param" doc:"Query parameter that takes the key."`
+	Value  secret   `key:"value,required" doc:"The key."`
+}
+
+type rateLimitFile struct {
+	Requests integer  `key:"requests,required" doc:"Requests allowed in each per." min:"1" max:"1000000"`
+	Per      duration `key:"per" doc:"The time that requests counts for." min:"1ms" max:"24h" default:"1s"`
+	Burst    integer  `key:"burst" doc:"How many may be sent at once after a rest." min:"1" max:"1000000" default:"1"`
+}
+
+type retryFile struct {
+	Initial  duration `key:"initial" doc:"About how long to wait before the second attempt; it doubles from there." min:"1ms" max:"1h" default:"500ms"`
+	Max      duration `key:"max" doc:"The longest wait between two attempts." min:"1ms" max:"24h" default:"1m"`
+	Attempts integer  `key:"attempts" doc:"How often one page is tried before the pass is given up and begun again later." min:"1" max:"1000" default:"10"`
+}
+
+type streamFile struct {
+	Ingest  object[ingestFile] `key:"ingest,required" doc:"How the records are fetched."`
+	Process list[stepFile]     `key:"process" doc:"What is done to each record, in order; absent: its own fields pass as they are."`
+	Sink    object[sinkFile]   `key:"sink,required" doc:"The table."`
+}
+
+// ingestFile is a stream's ingest.
+type ingestFile struct {
+	Path    text       `key:"path,required" doc:"Appended to base_url; may hold {slice name}."`
+	Records dottedPath `key:"records" doc:"Where in the body the array of records is, as a dotted path; absent: the body is the array."`
+	ingestSharedFile
+}
+
+// ingestSharedFile is what defaults may hold for all streams.
+type ingestSharedFile struct {
+	httpFile
+	Query       mapping[text]           `key:"query" doc:"Query parameters of each request; values may hold {slice name}." empty:"ok"`
+	Key         dottedPaths             `key:"key" doc:"Field, or list of fields, that tells one record from another, as dotted paths. Required, here or in defaults."`
+	Version     text                    `key:"version" doc:"Field that grows with each revision of a record; absent: incremental.field; none: there is no such field." examples:"none"`
+	Paginate    choice[paginateFile]    `key:"paginate" doc:"How the next page is asked for; absent: everything comes at once." words:"link"`
+	Incremental object[incrementalFile] `key:"incremental" doc:"Ask only for what has changed; absent: every pass fetches everything."`
+	Slices      mapping[texts]          `key:"slices" doc:"Cuts the stream into parts that are fetched side by side: {name} in path and query takes each value." maxItems:"1" minItems:"1"`
+	Every       duration                `key:"every" doc:"From the start of a pass to the start of the next; 0s: one pass, then done." max:"8760h" default:"0s"`
+	Concurrency integer                 `key:"concurrency" doc:"Pages in flight at most, in one slice, where pages can be addressed." min:"1" max:"256" default:"8"`
+}
+
+type paginateFile struct {
+	_      struct{}           `one:"page offset cursor link"`
+	Page   object[pageFile]   `key:"page" doc:"Pages have numbers: ?page=1&per_page=100."`
+	Offset object[offsetFile] `key:"offset" doc:"Pages begin after a number of records: ?offset=200&limit=100."`
+	Cursor object[cursorFile] `key:"cursor" doc:"The body names the next page."`
+	Link   object[linkFile]   `key:"link" doc:"The Link header names the next page (RFC 8288)."`
+}
+
+type pageFile struct {
+	Param     text             `key:"param,required" doc:"Query parameter that takes the number."`
+	Start     integer          `key:"start" doc:"Number of the first page." min:"0" max:"1000000000" default:"1"`
+	SizeParam text             `key:"size_param" doc:"Query parameter that takes size; absent: the size is not sent."`
+	Size      integer          `key:"size" doc:"Records in a full page." min:"1" max:"1000000"`
+	Stop      choice[stopFile] `key:"stop" doc:"How the last page is known: empty, short, or by a field of the body." words:"empty short" default:"empty"`
+}
+
+type offsetFile struct {
+	Param      text             `key:"param,required" doc:"Query parameter that takes the offset."`
+	LimitParam text             `key:"limit_param" doc:"Query parameter that takes limit; absent: the limit is not sent."`
+	Limit      integer          `key:"limit,required" doc:"Records in a full page." min:"1" max:"1000000"`
+	Start      integer          `key:"start" doc:"Offset of the first record." min:"0" max:"1000000000" default:"0"`
+	Stop       choice[stopFile] `key:"stop" doc:"How the last page is known: empty, short, or by a field of the body." words:"empty short" default:"short"`
+}
+
+type stopFile struct {
+	_       struct{}   `one:"total has_more"`
+	Total   dottedPath `key:"total" doc:"Field of the body with the number of all records."`
+	HasMore dottedPath `key:"has_more" doc:"Field of the body that is true while there are more pages."`
+}
+
+type cursorFile struct {
+	Next  dottedPath `key:"next,required" doc:"Field of the body with the cursor of the next page; missing, null or empty: this is the last."`
+	Param text       `key:"param" doc:"Query parameter that takes the cursor; absent: the cursor is a URL and is followed."`
+}
+
+type linkFile struct {
+	Rel text `key:"rel" doc:"Relation of the link to follow." default:"next"`
+}
+
+type incrementalFile struct {
+	Field    dottedPath `key:"field,required" doc:"Field of a record that says when it was changed last, or counts its changes."`
+	Param    text       `key:"param,required" doc:"Query parameter that asks for records changed since."`
+	Start    text       `key:"start" doc:"Since when the first pass asks, in format; absent: the first pass asks without the parameter."`
+	Lookback duration   `key:"lookback" doc:"How far before the newest change the next pass begins, for changes that show up late." max:"8760h" default:"0s"`
+	Format   text       `key:"format" doc:"How the parameter is written." words:"rfc3339 unix unix_ms integer" default:"rfc3339"`
+}
+
+type stepFile struct {
+	_      struct{}           `one:"filter map"`
+	Filter choice[filterFile] `key:"filter" doc:"An expression: records pass for which it is true; the row of others is removed." words:"*"`
+	Map    mapping[text]      `key:"map" doc:"The columns of the row, each by an expression over the record's fields." minItems:"1"`
+}
+
+type filterFile struct {
+	If   text `key:"if,required" doc:"An expression: records pass for which it is true."`
+	Once flag `key:"once" doc:"The condition never changes for a key: a refused record then sends nothing, instead of removing a row." default:"false"`
+}
+
+type sinkFile struct {
+	Table   text          `key:"table" doc:"Name of the table; it is created if it is missing." default:"<stream>"`
+	Columns mapping[text] `key:"columns,required" doc:"The columns and their MySQL types: bigint key, varchar(255), decimal(12,2) not null." minItems:"1"`
+}

@@ -1,0 +1,102 @@
+package pipeline
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+
+	"go.yaml.in/yaml/v3"
+)
+
+// maxFileBytes bounds a pipeline file.
+const maxFileBytes = 4 << 20
+
+// Load reads a pipeline file. References take the environment of the process. What is wrong with the file is
+// reported as [Problems]; any other error says why it cannot be read.
+func Load(path string) (*Pipeline, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	data, err := io.ReadAll(io.LimitReader(f, maxFileBytes+1))
+	if err != nil {
+		return nil, err
+	}
+	return Parse(path, data, os.LookupEnv)
+}
+
+// Parse reads the content of a pipeline file. name stands for it in messages, and its directory is what ${file:PATH}
+// is relative to. env looks up ${NAME}. The error is of type [Problems] and holds everything that is wrong; no message
+// holds a secret, whether it comes from a reference or stands in the file.
+func Parse(name string, data []byte, env func(string) (string, bool)) (*Pipeline, error) {
+	d := &decoder{
+		file:  name,
+		lines: strings.Split(string(data), "\n"),
+		refs:  resolver{env: env, dir: filepath.Dir(name)},
+	}
+	root, problem := parseYAML(data)
+	if problem != nil {
+		problem.File = name
+		if problem.Line > 0 && problem.Line <= len(d.lines) {
+			problem.Text = hideAll(d.lines[problem.Line-1])
+		}
+		return nil, Problems{*problem}
+	}
+	var file pipelineFile
+	d.value(&file, place{node: root})
+	p := d.build(&file)
+	if len(d.problems) > 0 {
+		secrets := secretTexts(root)
+		for i := range d.problems {
+			if pr := &d.problems[i]; pr.Line > 0 && pr.Line <= len(d.lines) {
+				pr.Text = hide(strings.TrimRight(d.lines[pr.Line-1], "\r"), secrets)
+			}
+		}
+		return nil, d.problems.sorted()
+	}
+	return p, nil
+}
+
+var yamlLine = regexp.MustCompile(`^line (\d+): `)
+
+// parseYAML returns the node at the top of the only document.
+func parseYAML(data []byte) (*yaml.Node, *Problem) {
+	if len(data) > maxFileBytes {
+		return nil, &Problem{Message: fmt.Sprintf("is larger than %d MiB", maxFileBytes>>20)}
+	}
+	dec := yaml.NewDecoder(bytes.NewReader(data))
+	var doc, second yaml.Node
+	if err := dec.Decode(&doc); err != nil {
+		if errors.Is(err, io.EOF) {
+			return nil, &Problem{Message: "is empty", Hint: "it needs at least pipeline and streams"}
+		}
+		return nil, syntaxProblem(err)
+	}
+	switch err := dec.Decode(&second); {
+	case err == nil:
+		return nil, &Problem{Line: second.Line, Column: second.Column, Message: "a second document begins here", Hint: "a pipeline file holds one"}
+	case !errors.Is(err, io.EOF):
+		return nil, syntaxProblem(err)
+	}
+	if doc.Kind != yaml.DocumentNode || len(doc.Content) == 0 {
+		return nil, &Problem{Message: "is empty", Hint: "it needs at least pipeline and streams"}
+	}
+	return follow(doc.Content[0]), nil
+}
+
+func syntaxProblem(err error) *Problem {
+	message := strings.TrimPrefix(err.Error(), "yaml: ")
+	p := &Problem{Message: "YAML: " + message}
+	if m := yamlLine.FindStringSubmatch(message); m != nil {
+		p.Line, _ = strconv.Atoi(m[1])
+		p.Message = "YAML: " + message[len(m[0]):]
+	}
+	return p
+}

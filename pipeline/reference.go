@@ -1,0 +1,103 @@
+package pipeline
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+)
+
+// resolver replaces ${NAME} by a variable of the environment and ${file:PATH} by the content of a file, without
+// the white space around it; $${ stands for ${ itself. A value is resolved after YAML has been parsed, so whatever
+// it holds stays one value.
+type resolver struct {
+	env func(string) (string, bool)
+	dir string // what PATH is relative to
+}
+
+const maxReferencedBytes = 1 << 20
+
+var envName = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
+
+// resolve returns s with its references replaced, and whether it has any. Its errors, one for each reference that
+// does not resolve, name references and never what they stand for.
+func (r resolver) resolve(s string) (out string, refs bool, err error) {
+	var b strings.Builder
+	var errs []error
+	for {
+		i := strings.Index(s, "${")
+		if i < 0 {
+			b.WriteString(s)
+			return b.String(), refs, errors.Join(errs...)
+		}
+		if i > 0 && s[i-1] == '$' {
+			b.WriteString(s[:i-1] + "${")
+			s = s[i+2:]
+			continue
+		}
+		b.WriteString(s[:i])
+		name, rest, closed := strings.Cut(s[i+2:], "}")
+		if !closed {
+			return "", true, errors.Join(append(errs, errors.New(`"${" without "}"; write $${ for the characters ${`))...)
+		}
+		value, err := r.lookup(name)
+		if err != nil {
+			errs = append(errs, err)
+		}
+		b.WriteString(value)
+		s, refs = rest, true
+	}
+}
+
+func (r resolver) lookup(name string) (string, error) {
+	if path, ok := strings.CutPrefix(name, "file:"); ok {
+		return r.read(path)
+	}
+	if !envName.MatchString(name) {
+		return "", fmt.Errorf("${%s} is not a reference: it is either ${NAME}, of the environment, or ${file:PATH}", name)
+	}
+	value, ok := r.env(name)
+	if !ok {
+		return "", fmt.Errorf("${%s}: the environment has no variable %s", name, name)
+	}
+	return value, nil
+}
+
+// read returns the content of a regular file: another kind could block for ever, or have no end.
+func (r resolver) read(path string) (string, error) {
+	full := path
+	if !filepath.IsAbs(path) {
+		full = filepath.Join(r.dir, path)
+	}
+	reason := func(err error) error {
+		var pathErr *fs.PathError
+		if errors.As(err, &pathErr) {
+			err = pathErr.Err
+		}
+		return fmt.Errorf("${file:%s}: %w", path, err)
+	}
+	info, err := os.Stat(full)
+	if err != nil {
+		return "", reason(err)
+	}
+	if !info.Mode().IsRegular() {
+		return "", reason(errors.New("is not a regular file"))
+	}
+	f, err := os.Open(full)
+	if err != nil {
+		return "", reason(err)
+	}
+	defer f.Close()
+	content, err := io.ReadAll(io.LimitReader(f, maxReferencedBytes+1))
+	if err != nil {
+		return "", reason(err)
+	}
+	if len(content) > maxReferencedBytes {
+		return "", reason(fmt.Errorf("is larger than %d bytes", maxReferencedBytes))
+	}
+	return strings.TrimSpace(string(content)), nil
+}
