@@ -11,8 +11,8 @@ import (
 
 func TestReadSumsOverLabels(t *testing.T) {
 	reg := prometheus.NewRegistry()
-	records := prometheus.NewCounterVec(prometheus.CounterOpts{Name: "millrace_ingest_records_total"}, []string{"stream"})
-	waits := prometheus.NewCounterVec(prometheus.CounterOpts{Name: "millrace_ingest_rate_limit_wait_seconds_total"}, []string{"stream"})
+	records := prometheus.NewCounterVec(prometheus.CounterOpts{Name: "millrace_ingest_records_total", Help: "Records."}, []string{"stream"})
+	waits := prometheus.NewCounterVec(prometheus.CounterOpts{Name: "millrace_ingest_rate_limit_wait_seconds_total", Help: "Waits."}, []string{"stream"})
 	reg.MustRegister(records, waits)
 	records.WithLabelValues("a").Add(3)
 	records.WithLabelValues("b").Add(4)

@@ -3,6 +3,7 @@ package demo
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/twmb/franz-go/pkg/kadm"
@@ -21,7 +22,7 @@ type Letter struct {
 
 // Letters reads all dead letters that topic has at the moment, each once, partition by partition.
 func Letters(ctx context.Context, opts []kgo.Opt, topic string) ([]Letter, error) {
-	cl, err := kgo.NewClient(append(opts[:len(opts):len(opts)],
+	cl, err := kgo.NewClient(append(slices.Clip(opts),
 		kgo.FetchIsolationLevel(kgo.ReadCommitted()), kgo.KeepControlRecords())...)
 	if err != nil {
 		return nil, fmt.Errorf("read %s: %w", topic, err)

@@ -23,6 +23,7 @@ type Header struct {
 	API     string   // URL
 	Brokers []string // host:port
 	Kafka   string   // "embedded" or "Apache Kafka"
+	Look    string   // command that shows a topic
 	Table   string   // where the rows go, without secrets
 	Stop    string   // how it ends
 }
@@ -33,7 +34,8 @@ func (h Header) Lines() []string {
 		"millrace demo: earthquakes from an HTTP API, through Kafka, into a table",
 		"",
 		"  API    " + h.API,
-		"  Kafka  " + strings.Join(h.Brokers, ",") + " (" + h.Kafka + "; any Kafka client can look)",
+		"  Kafka  " + strings.Join(h.Brokers, ",") + " (" + h.Kafka + "), for any Kafka client:",
+		"           " + h.Look,
 		"  table  " + h.Table,
 		"  " + h.Stop,
 		"",

@@ -14,7 +14,8 @@ import (
 
 // Report is what there is to say at the end.
 type Report struct {
-	Counts    Counts
+	At        time.Duration // since the process started
+	Counts    Counts        // its At and lags are not used
 	FirstRow  time.Duration // 0: there was none
 	Database  string        // "SQLite" or "MySQL"
 	TableName string
@@ -38,19 +39,19 @@ func (r Report) Write(w io.Writer, width int) error {
 	r.table(p, width)
 	r.letters(p, width)
 	if r.LookTable != "" {
-		p.line("Look at the table:")
-		p.line("  %s", r.LookTable)
+		p.linef("Look at the table:")
+		p.linef("  %s", r.LookTable)
 	}
 	if r.LookTopic != "" {
-		p.line("Look at the topics:")
-		p.line("  %s", r.LookTopic)
+		p.linef("Look at the topics:")
+		p.linef("  %s", r.LookTopic)
 	}
 	if r.Kept != "" {
-		p.line("%s", r.Kept)
+		p.linef("%s", r.Kept)
 	}
-	p.line("Try next:")
+	p.linef("Try next:")
 	for _, n := range r.Next {
-		p.line("  %s", n)
+		p.linef("  %s", n)
 	}
 	return p.err
 }
@@ -62,15 +63,15 @@ func (r Report) stages(p *printer) {
 	if r.FirstRow > 0 {
 		took = fmt.Sprintf("; the first row was in %s after %.1f s", r.Database, r.FirstRow.Seconds())
 	}
-	p.line("After %.1f s%s:", c.At.Seconds(), took)
-	p.line("  ingest     %s, of which %s again after 429, 500, or a cut connection; %s → %s to the raw topic%s",
+	p.linef("After %.1f s%s:", r.At.Seconds(), took)
+	p.linef("  ingest     %s, of which %s again after 429, 500, or a cut connection; %s → %s to the raw topic%s",
 		count(c.Requests, "request", "requests"), humanize.Comma(c.Retries), count(c.Pages, "page", "pages"),
 		count(c.Fetched, "record", "records"), andIf(c.Unchanged, "fetched again unchanged, not written again"))
-	p.line("  processor  %s → %s, %s without one%s", count(c.Processed, "record", "records"), count(c.Rows, "row", "rows"),
+	p.linef("  processor  %s → %s, %s without one%s", count(c.Processed, "record", "records"), count(c.Rows, "row", "rows"),
 		humanize.Comma(c.Filtered), andIf(c.ProcessorLetters, "refused"))
-	p.line("  sink       %s → %s written, %s deleted%s", count(c.Sunk, "record", "records"), count(c.Upserts, "row", "rows"),
+	p.linef("  sink       %s → %s written, %s deleted%s", count(c.Sunk, "record", "records"), count(c.Upserts, "row", "rows"),
 		humanize.Comma(c.Deletes), andIf(c.SinkLetters, "refused"))
-	p.line("")
+	p.linef("")
 }
 
 func andIf(n int64, what string) string {
@@ -89,8 +90,8 @@ func (r Report) table(p *printer, width int) {
 			same = "; compared with the API, every row and value: equal"
 		}
 	}
-	p.line("Table %s, %s%s. The strongest:", r.TableName, count(int64(r.Rows), "row", "rows"), same)
-	p.line("")
+	p.linef("Table %s, %s%s. The strongest:", r.TableName, count(int64(r.Rows), "row", "rows"), same)
+	p.linef("")
 	t := tabwriter.NewWriter(p, 0, 0, 2, ' ', 0)
 	_, _ = fmt.Fprintln(t, "  id\ttime\tmagnitude\tstatus\tplace")
 	for _, q := range r.Strongest {
@@ -98,7 +99,7 @@ func (r Report) table(p *printer, width int) {
 		_, _ = fmt.Fprintf(t, "  %s\t%s\t%s\t%s\t%s\n", q.ID, q.Time, q.Magnitude, q.Status, cutTo(q.Place, max(width-62, 12)))
 	}
 	_ = t.Flush() // its error is the printer's
-	p.line("")
+	p.linef("")
 }
 
 // letters is what the dead letters say.
@@ -106,15 +107,15 @@ func (r Report) letters(p *printer, width int) {
 	if len(r.Letters) == 0 {
 		return
 	}
-	p.line("%s in %s; the row of an older revision stays until a better one comes:",
+	p.linef("%s in %s; the row of an older revision stays until a better one comes:",
 		count(int64(len(r.Letters)), "dead letter", "dead letters"), r.LetterLog)
 	for _, l := range r.Letters[:min(len(r.Letters), lettersShown)] {
-		p.line("  %s", cutTo(fmt.Sprintf("%s  %s %s: %s", l.Key, l.Stage, l.Step, oneLine(l.Reason)), max(width-2, 78)))
+		p.linef("  %s", cutTo(fmt.Sprintf("%s  %s %s: %s", l.Key, l.Stage, l.Step, oneLine(l.Reason)), max(width-2, 78)))
 	}
 	if more := len(r.Letters) - lettersShown; more > 0 {
-		p.line("  … and %d more", more)
+		p.linef("  … and %d more", more)
 	}
-	p.line("")
+	p.linef("")
 }
 
 func oneLine(text string) string { return strings.Join(strings.Fields(text), " ") }
@@ -125,7 +126,7 @@ type printer struct {
 	err error
 }
 
-func (p *printer) line(format string, args ...any) { _, _ = fmt.Fprintf(p, format+"\n", args...) }
+func (p *printer) linef(format string, args ...any) { _, _ = fmt.Fprintf(p, format+"\n", args...) }
 
 // Write implements io.Writer.
 func (p *printer) Write(b []byte) (int, error) {

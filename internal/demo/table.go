@@ -83,6 +83,11 @@ func (d Difference) Equal() bool {
 	return len(d.Missing)+len(d.Extra)+len(d.Stale)+len(d.Newer)+len(d.Wrong) == 0
 }
 
+// Mirrors says that the table has all that it should. What is newer than the API is no fault of the table.
+func (d Difference) Mirrors() bool {
+	return len(d.Missing)+len(d.Extra)+len(d.Stale)+len(d.Wrong) == 0
+}
+
 // String names what differs, with a few ids of each kind.
 func (d Difference) String() string {
 	if d.Equal() {

@@ -85,7 +85,8 @@ func TestStrongest(t *testing.T) {
 
 func TestReport(t *testing.T) {
 	r := demo.Report{
-		Counts:   demo.Counts{At: 9 * time.Second, Requests: 60, Retries: 7, Pages: 53, Fetched: 1500, Unchanged: 12, Processed: 1500, Rows: 1400, Filtered: 99, ProcessorLetters: 1},
+		At:       9 * time.Second,
+		Counts:   demo.Counts{Requests: 60, Retries: 7, Pages: 53, Fetched: 1500, Unchanged: 12, Processed: 1500, Rows: 1400, Filtered: 99, ProcessorLetters: 1},
 		FirstRow: 800 * time.Millisecond, Database: "SQLite", TableName: "quakes", Rows: 1400,
 		Strongest: []quakeapi.Row{row("a", func(r *quakeapi.Row) { r.Place = strings.Repeat("far ", 30) }), row("bcd")},
 		Compared:  &demo.Difference{Rows: 1400},

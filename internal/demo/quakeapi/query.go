@@ -9,12 +9,12 @@ import (
 	"time"
 )
 
-// badRequest says what is wrong with a query, in the service's own words.
-type badRequest string
+// requestError says what is wrong with a query, in the service's own words.
+type requestError string
 
-func (b badRequest) Error() string { return string(b) }
+func (b requestError) Error() string { return string(b) }
 
-func bad(format string, args ...any) error { return badRequest(fmt.Sprintf(format, args...)) }
+func bad(format string, args ...any) error { return requestError(fmt.Sprintf(format, args...)) }
 
 // maxEvents is the most that one query may return, as at the real service.
 const maxEvents = 20_000
@@ -31,7 +31,7 @@ type query struct {
 }
 
 // parseQuery reads the parameters of a query made at now (Unix ms). Its errors are a
-// [badRequest].
+// [requestError].
 func parseQuery(values url.Values, now int64) (query, error) {
 	const day = 24 * time.Hour
 	q := query{start: now - (30 * day).Milliseconds(), end: now + day.Milliseconds(), offset: 1, order: "time", includeDeleted: "false"}

@@ -137,6 +137,7 @@ func (s *Server) query(w http.ResponseWriter, r *http.Request) {
 		return
 	case faultSlow:
 		wait += slowAnswer
+	case faultNone, faultCut: // which needs the answer first
 	}
 	if !sleep(r.Context(), wait) {
 		return

@@ -8,6 +8,7 @@ import (
 	"net/http/httptest"
 	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -343,7 +344,7 @@ func TestFaults(t *testing.T) {
 		}
 		body, err := io.ReadAll(r.Body)
 		_ = r.Body.Close()
-		what := fmt.Sprint(r.StatusCode)
+		what := strconv.Itoa(r.StatusCode)
 		switch after := r.Header.Get("Retry-After"); {
 		case err != nil:
 			what = "cut"

@@ -1,0 +1,144 @@
+package earthquakes_test
+
+import (
+	"bufio"
+	"context"
+	"database/sql"
+	"encoding/json"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/millrace-io/millrace/examples/earthquakes"
+	"github.com/millrace-io/millrace/internal/demo"
+	"github.com/millrace-io/millrace/internal/demo/quakeapi"
+	"github.com/millrace-io/millrace/internal/process"
+	"github.com/millrace-io/millrace/pipeline"
+)
+
+// TestRecordedAnswers runs the pipeline file, on embedded servers, against recorded answers: a first pass of ten events in
+// three pages, and then passes that get five of them revised.
+func TestRecordedAnswers(t *testing.T) {
+	p, err := pipeline.Parse("pipeline.yaml", earthquakes.Pipeline, os.LookupEnv)
+	if err != nil {
+		t.Fatal(err)
+	}
+	in := &p.Streams[0].Ingest
+	in.HTTP.BaseURL = recorded(t)
+	in.Paginate.Offset.Limit = 4
+	in.HTTP.RateLimit = nil
+	in.Every = 100 * time.Millisecond
+	p.DataDir = t.TempDir()
+
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	x, err := process.New(ctx, p, process.Options{Stages: process.All, Drain: 10 * time.Second, Log: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	running, stop := context.WithCancel(ctx)
+	ended := make(chan error, 1)
+	go func() { ended <- x.Run(running) }()
+	defer func() {
+		stop()
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+	}()
+
+	db, err := sql.Open("sqlite", "file:"+filepath.Join(p.DataDir, "millrace.db")+"?mode=rw&_pragma=busy_timeout(5000)")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = db.Close() }()
+	table := demo.Table{DB: db, Name: p.Streams[0].Sink.Table}
+	want := wantRows(t)
+	var d demo.Difference
+	for {
+		if d, err = table.Compare(ctx, want); err == nil && d.Equal() {
+			break
+		}
+		select {
+		case <-time.After(20 * time.Millisecond):
+		case <-ctx.Done():
+			t.Fatalf("the table does not become what it should be: %v %v", d, err)
+		}
+	}
+	awaitPasses(ctx, t, x, 5)
+	if d, err = table.Compare(ctx, want); err != nil || !d.Equal() {
+		t.Errorf("after further passes: %v %v", d, err)
+	}
+	counts, err := demo.Read(x.Metrics)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if counts.Fetched != 15 || counts.ProcessorLetters != 1 {
+		t.Errorf("%d records in the raw topic, %d dead letters; want 15 and 1: %+v", counts.Fetched, counts.ProcessorLetters, counts)
+	}
+}
+
+// recorded serves the pages of testdata: those of the first pass, until somebody asks for what was updated after it.
+func recorded(t *testing.T) (baseURL string) {
+	t.Helper()
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		name := "all-"
+		if r.FormValue("updatedafter") != "" {
+			name = "changed-"
+		}
+		page, err := os.ReadFile(filepath.Join("testdata", name+r.FormValue("offset")+".json"))
+		if err != nil || r.FormValue("limit") != "4" || r.FormValue("format") != "geojson" {
+			t.Errorf("asked for %s: %v", r.URL, err)
+			http.Error(w, "not recorded", http.StatusBadRequest)
+			return
+		}
+		w.Header().Set("Content-Type", "application/json")
+		_, _ = w.Write(page)
+	}))
+	t.Cleanup(s.Close)
+	return s.URL
+}
+
+// wantRows reads the rows of testdata, which were made by hand.
+func wantRows(t *testing.T) (rows []quakeapi.Row) {
+	t.Helper()
+	f, err := os.Open("testdata/rows.ndjson")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = f.Close() }()
+	lines := bufio.NewScanner(f)
+	for lines.Scan() {
+		var row quakeapi.Row
+		if err := json.Unmarshal(lines.Bytes(), &row); err != nil {
+			t.Fatal(err)
+		}
+		rows = append(rows, row)
+	}
+	if err := lines.Err(); err != nil || len(rows) == 0 {
+		t.Fatalf("%d rows, %v", len(rows), err)
+	}
+	return rows
+}
+
+// awaitPasses waits until n passes over the API have ended.
+func awaitPasses(ctx context.Context, t *testing.T, x *process.Process, n int64) {
+	t.Helper()
+	for {
+		counts, err := demo.Read(x.Metrics)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if counts.Passes >= n {
+			return
+		}
+		select {
+		case <-time.After(20 * time.Millisecond):
+		case <-ctx.Done():
+			t.Fatalf("%d passes, want %d", counts.Passes, n)
+		}
+	}
+}
