@@ -1,0 +1,151 @@
+package ingest
+
+import (
+	"cmp"
+	"context"
+	"sync"
+
+	"github.com/millrace-io/millrace/ingest/paginate"
+)
+
+// pages gives the pages of a pass in order, from the slice's plan on. Where pages can be addressed, several requests are
+// in flight at once; what they bring waits here for its turn, so the order in which answers come does not matter.
+type pages struct {
+	s      *slice
+	cursor cursor            // of the pass
+	at     paginate.Position // of the next page
+	run    *ahead            // nil: one page at a time
+	last   int64             // pages of the pass, as the API said last; 0: not known
+}
+
+func (s *slice) pages(ctx context.Context) *pages {
+	p := &pages{s: s, cursor: s.plan, at: s.plan.Next}
+	if p.at.Index > 0 {
+		p.start(ctx) // a pass that was interrupted
+	}
+	return p
+}
+
+// start fetches ahead, if the API allows it. A pass begins with one page alone: often it is the only one.
+func (p *pages) start(ctx context.Context) {
+	if n := p.s.stream.Ingest.Concurrency; p.run == nil && n > 1 && p.s.pager.Addressable() {
+		p.run = newAhead(ctx, p.s, p.cursor, p.at, n, p.last)
+	}
+}
+
+// next returns the next page of the pass.
+func (p *pages) next(ctx context.Context) (*page, error) {
+	if p.run != nil {
+		got, err := p.run.next(ctx)
+		if got != nil || err != nil {
+			return got, err
+		}
+		p.stop() // there are more pages than the API said: on from here
+	}
+	return p.s.fetch(ctx, p.cursor, p.at)
+}
+
+// advance says which page follows got.
+func (p *pages) advance(ctx context.Context, got *page, at paginate.Position) {
+	p.at = at
+	if p.run != nil && p.s.pager.Guess(got.at).At != at.At { // the API gave fewer records than asked for: other pages are wanted
+		p.stop()
+	}
+	if last, ok := p.s.pager.Last(got.said); ok {
+		p.last = last
+	}
+	p.start(ctx)
+}
+
+// stop ends what is in flight and throws away what was fetched too far.
+func (p *pages) stop() {
+	if p.run != nil {
+		p.run.stop()
+		p.run = nil
+	}
+}
+
+// ahead fetches pages at guessed positions. Its goroutines end with stop.
+type ahead struct {
+	futures chan *future // in the order of the pages; closed after the last
+	cancel  context.CancelFunc
+	wg      sync.WaitGroup
+	seen    int64 // records before the next page given out
+}
+
+type future struct {
+	page *page
+	err  error
+	done chan struct{}
+}
+
+// window is how many pages may wait for their turn or be in flight, for each request in flight: one slow answer
+// does not hold up the requests behind it.
+const window = 4
+
+// newAhead fetches from a position on, and not past the number of pages last, if that is known.
+func newAhead(ctx context.Context, s *slice, c cursor, from paginate.Position, concurrency int, last int64) *ahead {
+	ctx, cancel := context.WithCancel(ctx)
+	a := &ahead{futures: make(chan *future, window*concurrency), cancel: cancel, seen: from.Seen}
+	a.wg.Go(func() {
+		defer close(a.futures)
+		free := make(chan struct{}, concurrency) // a token for each request in flight
+		for at := from; last == 0 || at.Index < last; at = s.pager.Guess(at) {
+			select {
+			case free <- struct{}{}:
+			case <-ctx.Done():
+				return
+			}
+			f := &future{done: make(chan struct{})}
+			a.wg.Go(func() {
+				defer close(f.done)
+				f.page, f.err = s.fetch(ctx, c, at)
+				<-free
+			})
+			select {
+			case a.futures <- f:
+			case <-ctx.Done():
+				<-f.done
+				f.discard()
+				return
+			}
+		}
+	})
+	return a
+}
+
+// next returns the next page, with the number of records before it counted rather than guessed; nil after the last.
+func (a *ahead) next(ctx context.Context) (*page, error) {
+	var f *future
+	select {
+	case f = <-a.futures:
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+	if f == nil {
+		return nil, ctx.Err()
+	}
+	<-f.done // soon after ctx has ended, too
+	if f.err != nil || ctx.Err() != nil {
+		f.discard()
+		return nil, cmp.Or(ctx.Err(), f.err)
+	}
+	f.page.at.Seen = a.seen
+	a.seen += int64(f.page.said.Records)
+	return f.page, nil
+}
+
+func (f *future) discard() {
+	if f.page != nil {
+		f.page.close()
+	}
+}
+
+func (a *ahead) stop() {
+	a.cancel()
+	for f := range a.futures {
+		<-f.done
+		f.discard()
+	}
+	a.wg.Wait()
+}

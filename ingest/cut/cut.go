@@ -1,0 +1,261 @@
+package cut
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/go-json-experiment/json/jsontext"
+)
+
+// Envelope says where things are in an answer, as paths of object keys.
+type Envelope struct {
+	Records []string   // to the array of records; empty: the answer itself is the array
+	Fields  [][]string // other values that are wanted, in the order in which [Answer] has them; none lies under Records
+	// MaxRecordBytes bounds a record, and any other single value that must be held: 1 or more.
+	MaxRecordBytes int64
+}
+
+// Answer is what an answer holds besides its records.
+type Answer struct {
+	Records int              // number of records
+	Fields  []jsontext.Value // as Envelope.Fields; nil: absent. Copies
+}
+
+// TooLargeError says that a record, or another value of an answer, is larger than may be held.
+type TooLargeError struct {
+	Ordinal int // of the record, from 0; -1: it is outside the records
+	Bytes   int64
+	AtLeast bool // it was not read to its end
+	Max     int64
+}
+
+func (e *TooLargeError) Error() string {
+	what := "a value outside the records"
+	if e.Ordinal >= 0 {
+		what = fmt.Sprintf("record %d", e.Ordinal)
+	}
+	size := fmt.Sprint(e.Bytes)
+	if e.AtLeast {
+		size = "more than " + size
+	}
+	return fmt.Sprintf("%s has %s bytes, over the limit of %d", what, size, e.Max)
+}
+
+var options = []jsontext.Options{jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true)}
+
+// Bytes takes an answer apart that is in memory. record is called for each record in order, with its ordinal
+// and its bytes, which are a part of answer. Whoever must not act before the whole answer is known to be JSON
+// acts after Bytes has returned nil. The error says where the JSON is broken, or is what record returned.
+func Bytes(answer []byte, e *Envelope, record func(ordinal int, value []byte) error) (Answer, error) {
+	c := cutter{e: e, record: record, whole: answer}
+	c.dec = jsontext.NewDecoder(bytes.NewBuffer(answer[:len(answer):len(answer)]), options...)
+	return c.run()
+}
+
+// Reader is [Bytes] for an answer that is not held in memory: what is held is a record or an envelope field, at most
+// Envelope.MaxRecordBytes of it. The bytes given to record are valid until it returns; if record is nil, records are
+// measured and checked only.
+func Reader(answer io.Reader, e *Envelope, record func(ordinal int, value []byte) error) (Answer, error) {
+	c := cutter{e: e, record: record}
+	c.guard = &guard{r: answer, max: e.MaxRecordBytes + guardSlack}
+	c.dec = jsontext.NewDecoder(c.guard, options...)
+	c.guard.dec = c.dec
+	a, err := c.run()
+	if errors.Is(err, errGuard) {
+		ordinal := -1
+		if c.inRecords {
+			ordinal = c.answer.Records
+		}
+		return a, &TooLargeError{Ordinal: ordinal, Bytes: e.MaxRecordBytes, AtLeast: true, Max: e.MaxRecordBytes}
+	}
+	return a, err
+}
+
+// guardSlack is what the tokenizer may have read ahead of the value in hand.
+const guardSlack = 1 << 20
+
+var errGuard = errors.New("value too large")
+
+// guard ends the reading when the tokenizer holds more than max bytes.
+type guard struct {
+	r    io.Reader
+	dec  *jsontext.Decoder
+	read int64
+	max  int64
+}
+
+func (g *guard) Read(p []byte) (int, error) {
+	if g.read-g.dec.InputOffset() > g.max {
+		return 0, errGuard
+	}
+	n, err := g.r.Read(p[:min(len(p), guardSlack/2)])
+	g.read += int64(n)
+	return n, err
+}
+
+type cutter struct {
+	e         *Envelope
+	dec       *jsontext.Decoder
+	guard     *guard
+	whole     []byte // nil: read from guard
+	record    func(int, []byte) error
+	answer    Answer
+	inRecords bool
+	found     bool
+}
+
+func (c *cutter) run() (Answer, error) {
+	c.answer.Fields = make([]jsontext.Value, len(c.e.Fields))
+	wanted := make([]int, len(c.e.Fields))
+	for i := range wanted {
+		wanted[i] = i
+	}
+	if err := c.walk(0, wanted, true); err != nil {
+		return c.answer, c.explain(err)
+	}
+	if _, err := c.dec.ReadToken(); err != io.EOF {
+		if err == nil {
+			err = errors.New("more follows the end of the JSON text")
+		}
+		return c.answer, c.explain(err)
+	}
+	if !c.found {
+		return c.answer, fmt.Errorf("no array of records at %s in the answer", at(c.e.Records))
+	}
+	return c.answer, nil
+}
+
+func at(path []string) string {
+	if len(path) == 0 {
+		return "the top"
+	}
+	return fmt.Sprintf("%q", strings.Join(path, "."))
+}
+
+// walk reads the value that lies depth names deep on the way to wanted fields and, if records, to the records.
+func (c *cutter) walk(depth int, wanted []int, records bool) error {
+	if records && depth == len(c.e.Records) {
+		return c.array()
+	}
+	if c.dec.PeekKind() != '{' {
+		return c.dec.SkipValue() // nothing of what is wanted is here; run says so if it must
+	}
+	if _, err := c.dec.ReadToken(); err != nil {
+		return err
+	}
+	for c.dec.PeekKind() != '}' {
+		token, err := c.dec.ReadToken()
+		if err != nil {
+			return err
+		}
+		if err := c.member(token.String(), depth, wanted, records); err != nil {
+			return err
+		}
+	}
+	_, err := c.dec.ReadToken()
+	return err
+}
+
+func (c *cutter) member(name string, depth int, wanted []int, records bool) error {
+	var below []int
+	for _, i := range wanted {
+		path := c.e.Fields[i]
+		if path[depth] != name {
+			continue
+		}
+		if depth+1 == len(path) {
+			v, err := c.dec.ReadValue()
+			if err == nil {
+				c.answer.Fields[i] = v.Clone()
+			}
+			for _, j := range wanted { // the same path may be wanted twice
+				if err == nil && len(c.e.Fields[j]) == len(path) && c.e.Fields[j][depth] == name {
+					c.answer.Fields[j] = c.answer.Fields[i]
+				}
+			}
+			return err
+		}
+		below = append(below, i)
+	}
+	records = records && c.e.Records[depth] == name
+	if records || len(below) > 0 {
+		return c.walk(depth+1, below, records)
+	}
+	return c.dec.SkipValue()
+}
+
+// array reads the records. null in the place of the array is an array without records.
+func (c *cutter) array() error {
+	kind := c.dec.PeekKind()
+	if kind == 'n' {
+		c.found = true
+		return c.dec.SkipValue()
+	}
+	if kind != '[' {
+		if err := c.dec.SkipValue(); err != nil {
+			return err
+		}
+		return fmt.Errorf("at %s in the answer there is no array", at(c.e.Records))
+	}
+	if c.found {
+		return fmt.Errorf("two arrays at %s in the answer", at(c.e.Records))
+	}
+	c.found = true
+	if _, err := c.dec.ReadToken(); err != nil {
+		return err
+	}
+	c.inRecords = true
+	for c.dec.PeekKind() != ']' {
+		if err := c.one(); err != nil {
+			return err
+		}
+		c.answer.Records++
+	}
+	c.inRecords = false
+	_, err := c.dec.ReadToken()
+	return err
+}
+
+func (c *cutter) one() error {
+	v, err := c.dec.ReadValue()
+	if err != nil {
+		return err
+	}
+	value := []byte(v)
+	if c.whole != nil {
+		end := c.dec.InputOffset()
+		value = c.whole[end-int64(len(v)) : end : end]
+	}
+	if int64(len(value)) > c.e.MaxRecordBytes {
+		return &TooLargeError{Ordinal: c.answer.Records, Bytes: int64(len(value)), Max: c.e.MaxRecordBytes}
+	}
+	if c.record == nil {
+		return nil
+	}
+	return c.record(c.answer.Records, value)
+}
+
+// explain says of an error in the JSON where it is. The bytes themselves are not quoted: they may be a record's.
+func (c *cutter) explain(err error) error {
+	if errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, io.EOF) {
+		return fmt.Errorf("the answer ends in the middle, after %d bytes: %w", c.dec.InputOffset(), io.ErrUnexpectedEOF)
+	}
+	var syntax *jsontext.SyntacticError
+	if errors.As(err, &syntax) {
+		return &SyntaxError{Offset: syntax.ByteOffset, Err: syntax.Err}
+	}
+	return err
+}
+
+// SyntaxError says that an answer is not JSON.
+type SyntaxError struct {
+	Offset int64 // in the answer, in bytes
+	Err    error
+}
+
+func (e *SyntaxError) Error() string { return fmt.Sprintf("not JSON at byte %d: %v", e.Offset, e.Err) }
+
+func (e *SyntaxError) Unwrap() error { return e.Err }

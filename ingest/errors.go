@@ -1,0 +1,66 @@
+package ingest
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+
+	"github.com/millrace-io/millrace/ingest/fetch"
+)
+
+// RecordTooLargeError says that the API has a record that the raw topic does not take. The stream waits at its page;
+// nothing is lost.
+type RecordTooLargeError struct {
+	Stream  string
+	Key     string // empty: not known
+	Ordinal int    // in its page; -1: it is not a record but another value of the page
+	Bytes   int64  // with headers
+	AtLeast bool   // it was not measured to its end
+	Max     int64
+}
+
+func (e *RecordTooLargeError) Error() string {
+	what := fmt.Sprintf("record %d of the page", e.Ordinal)
+	if e.Ordinal < 0 {
+		what = "a value of the page outside its records"
+	}
+	if e.Key != "" {
+		what += fmt.Sprintf(", key %.80q,", e.Key)
+	}
+	size := fmt.Sprint(e.Bytes)
+	if e.AtLeast {
+		size = "more than " + size
+	}
+	return fmt.Sprintf("%s has %s bytes with its headers, more than kafka.max_record_bytes = %d: "+
+		"raise that setting, and max.message.bytes of the stream's topics with it", what, size, e.Max)
+}
+
+// Is says that asking the API again does not help.
+func (e *RecordTooLargeError) Is(target error) bool { return target == fetch.ErrFinal }
+
+// FencedError says that another process has taken over a partition of the state topic, or that this one is no longer a
+// member of the group that shares them.
+type FencedError struct {
+	Partition int32
+	Err       error
+}
+
+func (e *FencedError) Error() string {
+	return fmt.Sprintf("fenced: another process has taken over state partition %d: %v", e.Partition, e.Err)
+}
+
+func (e *FencedError) Unwrap() error { return e.Err }
+
+// fencing reports whether an answer of the brokers says that this producer, or this member, is not the valid one any more.
+func fencing(err error) bool {
+	for _, k := range []*kerr.Error{
+		kerr.ProducerFenced, kerr.InvalidProducerEpoch, kerr.InvalidTxnState, kerr.TransactionCoordinatorFenced,
+		kerr.UnknownMemberID, kerr.IllegalGeneration, kerr.FencedInstanceID, kerr.StaleMemberEpoch, kerr.FencedMemberEpoch,
+	} {
+		if errors.Is(err, k) {
+			return true
+		}
+	}
+	return false
+}

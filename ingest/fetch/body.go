@@ -1,0 +1,174 @@
+package fetch
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"sync"
+	"sync/atomic"
+
+	"github.com/zeebo/xxh3"
+)
+
+// Memory is what all bodies of a process may hold in memory together. It may be used concurrently.
+type Memory struct {
+	left    atomic.Int64
+	page    int64  // of one body
+	tempDir string // for what does not fit
+	pool    sync.Pool
+}
+
+// NewMemory allows total bytes for all bodies and page bytes for one. tempDir is where larger ones go; empty: the system's.
+func NewMemory(total, page int64, tempDir string) *Memory {
+	m := &Memory{page: page, tempDir: tempDir}
+	m.left.Store(total)
+	return m
+}
+
+func (m *Memory) take(n int64) bool {
+	if m.left.Add(-n) < 0 {
+		m.left.Add(n)
+		return false
+	}
+	return true
+}
+
+// Body is a response body that has been received whole. It must be closed; its bytes are not valid afterwards.
+type Body struct {
+	m    *Memory
+	mem  []byte // nil: in file
+	file *os.File
+	size int64
+}
+
+const firstBuffer = 64 << 10
+
+// Receive reads r to its end. size is what is known of its length, or -1. Where memory is short it goes on in
+// a file: it never waits for memory, since those who hold it may be waiting for this very page.
+func (m *Memory) Receive(r io.Reader, size int64) (*Body, error) {
+	b := &Body{m: m}
+	want := int64(firstBuffer)
+	if size >= 0 {
+		want = max(size+1, 512) // one more, to see the end without growing
+	}
+	if want > m.page || !m.take(want) {
+		return b, b.spill(r)
+	}
+	b.mem = m.buffer(want)
+	for {
+		n, err := r.Read(b.mem[b.size:])
+		b.size += int64(n)
+		switch {
+		case errors.Is(err, io.EOF):
+			return b, nil
+		case err != nil:
+			return b, err
+		case b.size < int64(len(b.mem)):
+			continue
+		}
+		more := int64(len(b.mem))
+		if 2*more > m.page || !m.take(more) {
+			return b, b.spill(r)
+		}
+		grown := m.buffer(2 * more)
+		copy(grown, b.mem)
+		m.recycle(b.mem)
+		b.mem = grown
+	}
+}
+
+// buffer returns n bytes, of a recycled buffer if that is large enough.
+func (m *Memory) buffer(n int64) []byte {
+	if p, ok := m.pool.Get().(*[]byte); ok && int64(cap(*p)) >= n {
+		return (*p)[:n]
+	}
+	return make([]byte, n)
+}
+
+func (m *Memory) recycle(b []byte) { m.pool.Put(&b) }
+
+// spill moves what was read to a file and the rest of r after it.
+func (b *Body) spill(r io.Reader) error {
+	f, err := os.CreateTemp(b.m.tempDir, "millrace-page-*")
+	if err != nil {
+		return fmt.Errorf("keep a large page: %w", err)
+	}
+	b.file = f
+	if _, err = f.Write(b.mem[:b.size]); err != nil {
+		return fmt.Errorf("keep a large page: %w", err)
+	}
+	b.release()
+	n, err := io.Copy(fileWriter{f}, r)
+	b.size += n
+	return err
+}
+
+// fileWriter marks what goes wrong with the disk, so that it is not taken for the network's.
+type fileWriter struct{ f *os.File }
+
+func (w fileWriter) Write(p []byte) (int, error) {
+	n, err := w.f.Write(p)
+	if err != nil {
+		err = &DiskError{Err: err}
+	}
+	return n, err
+}
+
+// DiskError says that a large page could not be kept in a temporary file.
+type DiskError struct{ Err error }
+
+func (e *DiskError) Error() string { return "keep a large page: " + e.Err.Error() }
+
+func (e *DiskError) Unwrap() error { return e.Err }
+
+func (b *Body) release() {
+	if b.mem != nil {
+		b.m.left.Add(int64(len(b.mem)))
+		b.m.recycle(b.mem)
+		b.mem = nil
+	}
+}
+
+// Size is in bytes.
+func (b *Body) Size() int64 { return b.size }
+
+// Bytes is the body if it is in memory, else nil.
+func (b *Body) Bytes() []byte {
+	if b.mem == nil {
+		return nil
+	}
+	return b.mem[:b.size:b.size]
+}
+
+// Reader reads the body from its beginning; each call gives a new one.
+func (b *Body) Reader() io.Reader { return io.NewSectionReader(b.file, 0, b.size) }
+
+// Hash is a hash of the whole body.
+func (b *Body) Hash() (xxh3.Uint128, error) {
+	if b.mem != nil {
+		return xxh3.Hash128(b.mem[:b.size]), nil
+	}
+	h := xxh3.New()
+	_, err := io.Copy(h, b.Reader())
+	return h.Sum128(), err
+}
+
+// Abandon is Close when somebody may still be reading the bytes: their memory is not used again.
+func (b *Body) Abandon() {
+	if b.mem != nil {
+		b.m.left.Add(int64(len(b.mem)))
+		b.mem = nil
+	}
+	b.Close()
+}
+
+// Close gives back the memory or removes the file. It may be called more than once.
+func (b *Body) Close() {
+	b.release()
+	if b.file != nil {
+		_ = b.file.Close()
+		_ = os.Remove(b.file.Name())
+		b.file = nil
+	}
+}

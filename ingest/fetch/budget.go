@@ -1,0 +1,109 @@
+package fetch
+
+import (
+	"context"
+	"net/url"
+	"sync"
+	"time"
+
+	"golang.org/x/time/rate"
+
+	"github.com/millrace-io/millrace/pipeline"
+)
+
+// Budgets are the rate limits of a process: one for all streams that name the same host and the same limit.
+type Budgets struct {
+	mu sync.Mutex
+	m  map[budgetKey]*Budget
+}
+
+type budgetKey struct {
+	host  string
+	limit pipeline.RateLimit // zero: none
+}
+
+// For returns the budget of the streams with these settings.
+func (b *Budgets) For(h pipeline.HTTP) *Budget {
+	key := budgetKey{}
+	if u, err := url.Parse(h.BaseURL); err == nil {
+		key.host = u.Host
+	}
+	if h.RateLimit != nil {
+		key.limit = *h.RateLimit
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.m == nil {
+		b.m = map[budgetKey]*Budget{}
+	}
+	if b.m[key] == nil {
+		b.m[key] = newBudget(key.limit)
+	}
+	return b.m[key]
+}
+
+// Budget is how many requests may be made. It may be used concurrently.
+type Budget struct {
+	limit   pipeline.RateLimit
+	limiter *rate.Limiter
+	mu      sync.Mutex
+	paused  time.Time // no request before
+}
+
+func newBudget(l pipeline.RateLimit) *Budget {
+	b := &Budget{limit: l, limiter: rate.NewLimiter(rate.Inf, 1)}
+	b.Share(1, 1)
+	return b
+}
+
+// Share makes this process's part of the budget own ÷ all: so many slices it has of those that share the budget. Other
+// processes have the rest, so that the total stays within the limit.
+func (b *Budget) Share(own, all int) {
+	if b.limit.Requests <= 0 || b.limit.Per <= 0 || own <= 0 || all <= 0 {
+		return
+	}
+	part := float64(own) / float64(all)
+	b.limiter.SetLimit(rate.Limit(float64(b.limit.Requests) / b.limit.Per.Seconds() * part))
+	b.limiter.SetBurst(max(1, int(float64(b.limit.Burst)*part)))
+}
+
+// Wait returns when a request may be made.
+func (b *Budget) Wait(ctx context.Context) error {
+	for {
+		if err := b.limiter.Wait(ctx); err != nil {
+			if ctx.Err() == nil { // the deadline is nearer than the turn: Wait says so at once
+				<-ctx.Done()
+			}
+			return ctx.Err()
+		}
+		b.mu.Lock()
+		pause := time.Until(b.paused)
+		b.mu.Unlock()
+		if pause <= 0 {
+			return nil
+		}
+		if err := sleep(ctx, pause); err != nil {
+			return err
+		}
+	}
+}
+
+// Pause lets no request through for d from now.
+func (b *Budget) Pause(d time.Duration) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if until := time.Now().Add(d); until.After(b.paused) {
+		b.paused = until
+	}
+}
+
+func sleep(ctx context.Context, d time.Duration) error {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-t.C:
+		return nil
+	}
+}

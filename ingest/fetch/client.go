@@ -1,0 +1,242 @@
+package fetch
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/millrace-io/millrace/pipeline"
+)
+
+// Client fetches the pages of one stream. It may be used concurrently.
+type Client struct {
+	Observe Observer // set before the first use
+
+	h      pipeline.HTTP
+	host   string // that may see the credentials
+	http   http.Client
+	budget *Budget
+	memory *Memory
+	redact *Redactor
+}
+
+// Observer is told of what a client does, for metrics.
+type Observer struct {
+	Request func(status int, took time.Duration) // status 0: no answer
+	Retry   func(err *Error)
+	Waited  func(time.Duration) // for the rate limit
+}
+
+// NewClient returns a client. transport is shared by all clients of a process, so that they share connections.
+func NewClient(h pipeline.HTTP, transport http.RoundTripper, budget *Budget, memory *Memory) *Client {
+	c := &Client{
+		h: h, budget: budget, memory: memory, redact: NewRedactor(h),
+		Observe: Observer{Request: func(int, time.Duration) {}, Retry: func(*Error) {}, Waited: func(time.Duration) {}},
+	}
+	if u, err := url.Parse(h.BaseURL); err == nil {
+		c.host = u.Host
+	}
+	c.http = http.Client{Transport: transport, CheckRedirect: c.redirect}
+	return c
+}
+
+// Redactor hides the secrets of this client's API.
+func (c *Client) Redactor() *Redactor { return c.redact }
+
+// Strip removes from a URL that the API gave what [Client.Get] puts into each request, so that it can be kept.
+func (c *Client) Strip(u *url.URL) *url.URL {
+	k := c.h.Auth.APIKey
+	if k == nil || k.Param == "" || u.RawQuery == "" {
+		return u
+	}
+	q := u.Query()
+	if !q.Has(k.Param) {
+		return u
+	}
+	s := *u
+	q.Del(k.Param)
+	s.RawQuery = q.Encode()
+	return &s
+}
+
+// Answer is a page as it came. Its body must be closed.
+type Answer struct {
+	Body *Body
+	URL  *url.URL // of the answer, after redirects, without credentials
+	Link string   // Link headers
+	Time time.Time
+}
+
+// Get fetches u and has check look at the answer, again and again until an attempt succeeds, ctx ends (its error), or it
+// returns an *[Error]: what a person must mend at once, what may mend itself after the number of attempts that the
+// pipeline allows. An error of check is treated like a cut answer unless it wraps [ErrFinal].
+func (c *Client) Get(ctx context.Context, u *url.URL, check func(*Answer) error) (*Answer, error) {
+	for attempt := 1; ; attempt++ {
+		a, after, err := c.attempt(ctx, u, check)
+		if err == nil {
+			return a, nil
+		}
+		if ctx.Err() != nil {
+			return nil, ctx.Err()
+		}
+		var e *Error
+		if !errors.As(err, &e) {
+			return nil, err
+		}
+		e.Tried = attempt
+		if !e.retriable() || attempt >= max(c.h.Retry.Attempts, 1) {
+			if after > 0 {
+				c.budget.Pause(after)
+			}
+			return nil, e
+		}
+		c.Observe.Retry(e)
+		if after < 0 {
+			after = backoff(c.h.Retry, attempt)
+		}
+		if e.Status == http.StatusTooManyRequests {
+			c.budget.Pause(after)
+		}
+		if err := sleep(ctx, after); err != nil {
+			return nil, err
+		}
+	}
+}
+
+// ErrFinal marks an error of a check that another attempt would not mend.
+var ErrFinal = errors.New("will not mend itself")
+
+// attempt makes one request. after is what the API asked us to wait; negative: nothing.
+func (c *Client) attempt(ctx context.Context, u *url.URL, check func(*Answer) error) (a *Answer, after time.Duration, err error) {
+	start := time.Now()
+	if err := c.budget.Wait(ctx); err != nil {
+		return nil, -1, err
+	}
+	c.Observe.Waited(time.Since(start))
+	ctx, cancel := context.WithTimeout(ctx, c.timeout())
+	defer cancel()
+	fail := func(status int, err error, hint string) error {
+		return &Error{URL: c.redact.URL(u), Status: status, Text: c.redact.Text(cause(err)), Hint: hint}
+	}
+	req, err := c.request(ctx, u)
+	if err != nil {
+		return nil, -1, fail(http.StatusBadRequest, err, "")
+	}
+	start = time.Now()
+	resp, err := c.http.Do(req)
+	if err != nil {
+		c.Observe.Request(0, time.Since(start))
+		var ue *url.Error
+		if errors.As(err, &ue) {
+			err = ue.Err
+		}
+		return nil, -1, fail(0, err, "")
+	}
+	defer func() { _ = resp.Body.Close() }()
+	if resp.StatusCode/100 != 2 {
+		err = c.refused(resp)
+		c.Observe.Request(resp.StatusCode, time.Since(start))
+		after := time.Duration(-1)
+		if d, ok := retryAfter(resp.Header, time.Now()); ok {
+			after = d
+		}
+		return nil, after, fail(resp.StatusCode, err, hint(resp.StatusCode))
+	}
+	body, err := c.memory.Receive(resp.Body, resp.ContentLength)
+	c.Observe.Request(resp.StatusCode, time.Since(start))
+	if err == nil {
+		a = &Answer{Body: body, URL: c.Strip(resp.Request.URL), Link: strings.Join(resp.Header.Values("Link"), ", "), Time: time.Now()}
+		if err = check(a); err == nil {
+			return a, -1, nil
+		}
+	} else if disk := (*DiskError)(nil); !errors.As(err, &disk) {
+		err = fmt.Errorf("answer cut off after %d bytes: %w", body.Size(), err)
+	}
+	body.Close()
+	if errors.Is(err, ErrFinal) {
+		return nil, -1, err
+	}
+	return nil, -1, fail(resp.StatusCode, err, "")
+}
+
+func (c *Client) timeout() time.Duration {
+	if c.h.Timeout > 0 {
+		return c.h.Timeout
+	}
+	return 30 * time.Second
+}
+
+func (c *Client) request(ctx context.Context, u *url.URL) (*http.Request, error) {
+	v := *u
+	own := v.Host == c.host
+	if k := c.h.Auth.APIKey; own && k != nil && k.Param != "" {
+		pair := url.QueryEscape(k.Param) + "=" + url.QueryEscape(k.Value.Reveal())
+		if v.RawQuery != "" {
+			pair = v.RawQuery + "&" + pair
+		}
+		v.RawQuery = pair
+	}
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, v.String(), nil)
+	if err != nil {
+		return nil, errors.New("malformed URL") // the error itself would quote it
+	}
+	req.Header.Set("Accept", "application/json")
+	req.Header.Set("User-Agent", "millrace")
+	if !own {
+		return req, nil // a next page elsewhere does not get the credentials
+	}
+	for name, value := range c.h.Headers {
+		req.Header.Set(name, value.Reveal())
+	}
+	if c.h.Auth.Bearer != "" {
+		req.Header.Set("Authorization", "Bearer "+c.h.Auth.Bearer.Reveal())
+	}
+	if k := c.h.Auth.APIKey; k != nil && k.Header != "" {
+		req.Header.Set(k.Header, k.Value.Reveal())
+	}
+	return req, nil
+}
+
+// redirect keeps the credentials from other hosts: net/http knows only of some headers that they are secret.
+func (c *Client) redirect(req *http.Request, via []*http.Request) error {
+	if len(via) >= 10 {
+		return errors.New("10 redirects")
+	}
+	if req.URL.Host != c.host {
+		for name := range c.h.Headers {
+			req.Header.Del(name)
+		}
+		req.Header.Del("Authorization")
+		if k := c.h.Auth.APIKey; k != nil && k.Header != "" {
+			req.Header.Del(k.Header)
+		}
+	}
+	req.Header.Del("Referer") // it would hold the parameters of the first request
+	return nil
+}
+
+// An error quotes excerptBytes of an answer, of the readBytes that are looked at for secrets.
+const (
+	excerptBytes = 300
+	readBytes    = 16 << 10
+)
+
+// refused describes an answer that is not a page, and reads enough of it for the connection to be used again.
+func (c *Client) refused(resp *http.Response) error {
+	body, _ := io.ReadAll(io.LimitReader(resp.Body, readBytes))
+	_, _ = io.CopyN(io.Discard, resp.Body, 64<<10)
+	text := c.redact.Text(strings.ToValidUTF8(string(body), "")) // before it is shortened: half a secret would not be known
+	text = strings.Join(strings.Fields(text), " ")
+	if len(text) > excerptBytes {
+		text = strings.ToValidUTF8(text[:excerptBytes], "") + "…"
+	}
+	if text == "" {
+		return errors.New(resp.Status)
+	}
+	return fmt.Errorf("%s: %s", resp.Status, text)
+}

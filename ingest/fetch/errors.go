@@ -1,0 +1,64 @@
+package fetch
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+)
+
+// Error says that a page could not be had. Its text holds no secret.
+type Error struct {
+	URL    string // without secrets
+	Status int    // HTTP status; 0: there was no answer
+	Text   string // what went wrong, without secrets
+	Hint   string // what a person may do; empty: wait
+	Tried  int    // attempts made
+}
+
+func (e *Error) Error() string {
+	s := fmt.Sprintf("GET %s: %s", e.URL, e.Text)
+	if e.Tried > 1 {
+		s += fmt.Sprintf(" (after %d attempts)", e.Tried)
+	}
+	if e.Hint != "" {
+		s += "; " + e.Hint
+	}
+	return s
+}
+
+// retriable reports whether the same request may succeed soon.
+func (e *Error) retriable() bool {
+	switch {
+	case e.Status == http.StatusTooManyRequests, e.Status == http.StatusRequestTimeout, e.Status == http.StatusTooEarly:
+		return true
+	case e.Status == 0, e.Status >= 500, e.Status/100 == 2: // 2xx: cut, or not what it should be
+		return true
+	}
+	return false
+}
+
+func hint(status int) string {
+	switch status {
+	case http.StatusUnauthorized:
+		return "check http.auth: the API does not know these credentials"
+	case http.StatusForbidden:
+		return "check http.auth: the API refuses these credentials this resource, or refuses this client"
+	case http.StatusNotFound, http.StatusGone:
+		return "check http.base_url and ingest.path"
+	case http.StatusBadRequest, http.StatusUnprocessableEntity:
+		return "check ingest.query, paginate and incremental: the API does not understand a parameter"
+	}
+	if status/100 == 4 || status/100 == 3 {
+		return "check http and ingest in the pipeline file against the API's manual"
+	}
+	return ""
+}
+
+// cause is the text of an error without the URL that net/http puts into it.
+func cause(err error) string {
+	if errors.Is(err, context.DeadlineExceeded) {
+		return "no complete answer within http.timeout"
+	}
+	return err.Error()
+}

@@ -1,0 +1,202 @@
+package ingest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"net/http"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/millrace-io/millrace/ingest/fetch"
+	"github.com/millrace-io/millrace/internal/stage"
+	"github.com/millrace-io/millrace/pipeline"
+	"github.com/millrace-io/millrace/topics"
+)
+
+// Ingest fetches the streams of a pipeline into their raw topics.
+type Ingest struct {
+	p           *pipeline.Pipeline
+	cfg         Config
+	env         stage.Env
+	metrics     *metrics
+	budgets     fetch.Budgets
+	memory      *fetch.Memory
+	transport   *http.Transport
+	byPartition map[int32][]sliceRef // slices that this process may run
+	all         map[*fetch.Budget]int
+	started     time.Time
+	passesDone  chan struct{}
+
+	mu    sync.Mutex
+	owned []sliceRef
+	ended map[string]bool // slices that have ended a pass since started, by key
+	done  bool            // passesDone is closed
+}
+
+// sliceRef names a slice.
+type sliceRef struct {
+	stream *pipeline.Stream
+	name   string
+}
+
+// New checks that the streams can be fetched. It makes no connection.
+func New(p *pipeline.Pipeline, cfg Config, env stage.Env) (*Ingest, error) {
+	if err := cfg.Validate(); err != nil {
+		return nil, err
+	}
+	in := &Ingest{
+		p: p, cfg: cfg, env: env, memory: fetch.NewMemory(cfg.MemoryBytes, cfg.PageMemoryBytes, cfg.TempDir),
+		byPartition: map[int32][]sliceRef{}, all: map[*fetch.Budget]int{}, ended: map[string]bool{}, passesDone: make(chan struct{}),
+	}
+	var errs []error
+	for _, name := range env.Streams {
+		if p.Stream(name) == nil {
+			errs = append(errs, fmt.Errorf("ingest: the pipeline %s has no stream %q", p.Name, name))
+		}
+	}
+	for i := range p.Streams {
+		s := &p.Streams[i]
+		if err := in.add(s, env.Streams == nil || slices.Contains(env.Streams, s.Name)); err != nil {
+			errs = append(errs, fmt.Errorf("ingest: stream %s: %w", s.Name, err))
+		}
+	}
+	if err := errors.Join(errs...); err != nil {
+		return nil, err
+	}
+	in.transport = http.DefaultTransport.(*http.Transport).Clone()
+	in.transport.MaxIdleConns, in.transport.MaxIdleConnsPerHost = 0, 256 // the most that one slice may have in flight
+	var err error
+	in.metrics, err = newMetrics(env.Metrics)
+	return in, err
+}
+
+// add notes the slices of a stream, and runs them in this process if run.
+func (in *Ingest) add(s *pipeline.Stream, run bool) error {
+	if i := s.Ingest.Incremental; i != nil && i.Start != "" {
+		if _, err := newScale(i).parse(i.Start); err != nil {
+			return err
+		}
+	}
+	names := sliceValues(&s.Ingest)
+	in.all[in.budgets.For(s.Ingest.HTTP)] += len(names)
+	for i, name := range names {
+		if _, err := resource(&s.Ingest, name); err != nil {
+			return err
+		}
+		if strings.ContainsRune(name, 0) || slices.Contains(names[:i], name) {
+			return fmt.Errorf("slices: %q is there twice or holds a NUL", name)
+		}
+		if run {
+			n := topics.Partition([]byte(sliceKey(s.Name, name)), topics.StatePartitions)
+			in.byPartition[n] = append(in.byPartition[n], sliceRef{s, name})
+		}
+	}
+	return nil
+}
+
+// Run fetches until ctx ends, then commits what it has and returns nil. It waits for brokers and APIs that do
+// not answer; its error is something that a person must mend. It may be called once.
+func (in *Ingest) Run(ctx context.Context) error {
+	in.started = time.Now().UTC().Truncate(time.Millisecond)
+	defer in.transport.CloseIdleConnections()
+	if err := in.ensureTopics(ctx); err != nil {
+		return err
+	}
+	for ctx.Err() == nil {
+		err := in.session(ctx)
+		if err == nil {
+			return nil
+		}
+		var fenced *FencedError
+		if !errors.As(err, &fenced) {
+			return err
+		}
+		in.metrics.fenced.Inc()
+		in.env.Log.Warn("fenced: another process has taken over; this one forgets what it knew and joins again", "err", err)
+		_ = sleep(ctx, 200*time.Millisecond+rand.N(time.Second))
+	}
+	return nil
+}
+
+// ensureTopics creates the topics that are missing, waiting for the brokers as long as it takes.
+func (in *Ingest) ensureTopics(ctx context.Context) error {
+	cl, err := kgo.NewClient(in.env.Kafka...)
+	if err != nil {
+		return fmt.Errorf("ingest: %w", err)
+	}
+	defer cl.Close()
+	said := ""
+	for {
+		attempt, cancel := context.WithTimeout(ctx, 30*time.Second)
+		err := topics.Ensure(attempt, kadm.NewClient(cl), topics.Specs(in.p))
+		cancel()
+		var mismatch *topics.MismatchError
+		switch {
+		case err == nil:
+			in.env.Health.Ready("ingest")
+			return nil
+		case ctx.Err() != nil:
+			return nil
+		case errors.As(err, &mismatch):
+			return fmt.Errorf("ingest: %w", err)
+		}
+		in.env.Health.Wait("ingest", "Kafka: "+err.Error())
+		if kind := root(err); kind != said {
+			in.env.Log.Warn("Kafka is waited for", "err", err)
+			said = kind
+		}
+		if sleep(ctx, 500*time.Millisecond) != nil {
+			return nil
+		}
+	}
+}
+
+// PassesDone is closed when every slice that this process has been assigned has ended a pass since Run began.
+func (in *Ingest) PassesDone() <-chan struct{} { return in.passesDone }
+
+func (in *Ingest) passEnded(key string) {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	in.ended[key] = true
+	in.checkPasses()
+}
+
+func (in *Ingest) checkPasses() {
+	for _, ref := range in.owned {
+		if !in.ended[sliceKey(ref.stream.Name, ref.name)] {
+			return
+		}
+	}
+	if len(in.owned) > 0 && !in.done {
+		in.done = true
+		close(in.passesDone)
+	}
+}
+
+// setOwned is told which slices this process has, and takes its share of the rate limits.
+func (in *Ingest) setOwned(owned []sliceRef) {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	in.owned = owned
+	in.checkPasses()
+	own := map[*fetch.Budget]int{}
+	for _, ref := range owned {
+		own[in.budgets.For(ref.stream.Ingest.HTTP)]++
+	}
+	for b, all := range in.all {
+		b.Share(own[b], all)
+	}
+}
+
+func (in *Ingest) ownedSlices() int {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	return len(in.owned)
+}

@@ -1,0 +1,226 @@
+package ingest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/millrace-io/millrace/topics"
+)
+
+// member is this process in the group that shares the partitions of the state topic. The group decides who tries a
+// partition; nothing is consumed through it, and nothing depends on its being right: see [claim].
+type member struct {
+	in    *Ingest
+	cl    *kgo.Client
+	topic string
+	log   *slog.Logger
+	leave context.CancelCauseFunc // ends the membership
+	fetch context.Context         // ends when new work must not be begun
+	work  context.Context         // values only: owners end it themselves
+
+	mu     sync.Mutex
+	owners map[int32]*running
+}
+
+// running is an owner at work.
+type running struct {
+	stop context.CancelFunc // begin nothing new, commit what is there
+	kill context.CancelFunc // drop everything
+	done chan struct{}
+}
+
+// session is a member's life: it joins the group, works, and leaves when ctx ends or when it was fenced, which is
+// the error then.
+func (in *Ingest) session(ctx context.Context) error {
+	joined, leave := context.WithCancelCause(ctx)
+	defer leave(nil)
+	m := &member{
+		in: in, topic: topics.IngestState(in.p.Name), log: in.env.Log, leave: leave, fetch: joined,
+		work: context.WithoutCancel(ctx), owners: map[int32]*running{},
+	}
+	cl, err := kgo.NewClient(append(append([]kgo.Opt(nil), in.env.Kafka...),
+		kgo.ConsumerGroup(topics.IngestGroup(in.p.Name)),
+		kgo.ConsumeTopics(m.topic),
+		kgo.SessionTimeout(in.cfg.SessionTimeout),
+		kgo.HeartbeatInterval(in.cfg.SessionTimeout/4),
+		kgo.RebalanceTimeout(max(30*time.Second, in.cfg.SessionTimeout)),
+		kgo.DisableAutoCommit(),
+		kgo.OnPartitionsAssigned(m.assigned),
+		kgo.OnPartitionsRevoked(m.revoked),
+		kgo.OnPartitionsLost(m.lost),
+	)...)
+	if err != nil {
+		return fmt.Errorf("ingest: join the group: %w", err)
+	}
+	m.mu.Lock()
+	m.cl = cl
+	m.mu.Unlock()
+	cl.PauseFetchTopics(m.topic) // who claims a partition reads it itself
+	m.poll(joined)
+	m.release(m.all(), in.cfg.Drain)
+	left, cancel := context.WithTimeout(m.work, leaveTimeout)
+	_ = cl.LeaveGroupContext(left) // without an answer the session times out
+	cancel()
+	cl.CloseAllowingRebalance()
+	if ctx.Err() != nil {
+		return nil
+	}
+	return context.Cause(joined)
+}
+
+const leaveTimeout = 3 * time.Second
+
+// poll looks at what the group has to say until ctx ends. Heartbeats go on by themselves, whatever the owners do.
+func (m *member) poll(ctx context.Context) {
+	said := ""
+	for ctx.Err() == nil {
+		fetches := m.cl.PollFetches(ctx)
+		if ctx.Err() != nil {
+			return
+		}
+		if err := fetches.Err(); err != nil {
+			m.in.env.Health.Wait("ingest group", err.Error())
+			if kind := root(err); kind != said {
+				m.log.Warn("the group that shares the slices is waited for", "group", topics.IngestGroup(m.in.p.Name), "err", err)
+				said = kind
+			}
+			_ = sleep(ctx, 200*time.Millisecond)
+		}
+	}
+}
+
+func (m *member) assigned(_ context.Context, cl *kgo.Client, parts map[string][]int32) {
+	m.mu.Lock()
+	m.cl = cl // the first assignment may come before NewClient has returned to session
+	for _, p := range parts[m.topic] {
+		if m.owners[p] != nil {
+			continue
+		}
+		if len(m.in.byPartition[p]) == 0 {
+			m.owners[p] = nil
+			continue
+		}
+		m.owners[p] = m.start(p)
+	}
+	owned := m.owned()
+	m.mu.Unlock()
+	m.in.setOwned(owned)
+	m.in.env.Health.Ready("ingest group")
+	m.log.Info("partitions assigned", "group", topics.IngestGroup(m.in.p.Name), "partitions", len(parts[m.topic]), "slices", len(owned))
+}
+
+// owned lists the slices of all partitions that are assigned.
+func (m *member) owned() []sliceRef {
+	var owned []sliceRef
+	for p := range m.owners {
+		owned = append(owned, m.in.byPartition[p]...)
+	}
+	return owned
+}
+
+func (m *member) start(partition int32) *running {
+	fetch, stop := context.WithCancel(m.fetch)
+	work, kill := context.WithCancel(m.work)
+	r := &running{stop: stop, kill: kill, done: make(chan struct{})}
+	o := &owner{in: m.in, partition: partition, confirm: m.confirm, log: m.log.With("topic", m.topic, "partition", partition)}
+	go func() {
+		defer close(r.done)
+		if err := o.run(fetch, work); err != nil {
+			m.leave(err)
+		}
+	}()
+	return r
+}
+
+// confirm asks the group whether we are a member of it still, by committing an offset that nobody reads: a process
+// that was frozen finds out here, before it takes a partition back from whoever has it now.
+func (m *member) confirm(ctx context.Context, partition int32) error {
+	m.mu.Lock()
+	cl := m.cl
+	m.mu.Unlock()
+	for {
+		var answer error
+		cl.CommitOffsetsSync(ctx, map[string]map[int32]kgo.EpochOffset{m.topic: {partition: {Epoch: -1}}},
+			func(_ *kgo.Client, _ *kmsg.OffsetCommitRequest, resp *kmsg.OffsetCommitResponse, err error) {
+				answer = err
+				if err == nil && len(resp.Topics) == 1 && len(resp.Topics[0].Partitions) == 1 {
+					answer = kerr.ErrorForCode(resp.Topics[0].Partitions[0].ErrorCode)
+				}
+			})
+		switch {
+		case ctx.Err() != nil:
+			return ctx.Err()
+		case answer == nil:
+			return nil
+		case fencing(answer):
+			return &FencedError{Partition: partition, Err: answer}
+		case !errors.Is(answer, kerr.RebalanceInProgress):
+			return fmt.Errorf("ask the group for state partition %d: %w", partition, answer)
+		}
+		if err := sleep(ctx, 100*time.Millisecond); err != nil {
+			return err
+		}
+	}
+}
+
+func (m *member) revoked(_ context.Context, _ *kgo.Client, parts map[string][]int32) {
+	m.release(parts[m.topic], min(m.in.cfg.Drain, 10*time.Second))
+}
+
+// lost means that the group gave us up. Nothing must be dropped in haste: the brokers take what the owners have in
+// hand if nobody has taken over, and refuse it otherwise.
+func (m *member) lost(_ context.Context, _ *kgo.Client, parts map[string][]int32) {
+	m.in.metrics.fenced.Inc()
+	m.log.Warn("fenced: the group gave this process up, another process may have taken over; it forgets what it knew and joins again",
+		"partitions", len(parts[m.topic]))
+	m.release(parts[m.topic], lostTimeout)
+}
+
+const lostTimeout = 5 * time.Second
+
+func (m *member) all() []int32 {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	var all []int32
+	for p := range m.owners {
+		all = append(all, p)
+	}
+	return all
+}
+
+// release ends the owners of partitions: they commit what they have in hand, for which they are given some time.
+func (m *member) release(partitions []int32, within time.Duration) {
+	m.mu.Lock()
+	var ending []*running
+	for _, p := range partitions {
+		if r := m.owners[p]; r != nil {
+			r.stop()
+			ending = append(ending, r)
+		}
+		delete(m.owners, p)
+	}
+	owned := m.owned()
+	m.mu.Unlock()
+	timeout := time.NewTimer(within)
+	defer timeout.Stop()
+	for _, r := range ending {
+		select {
+		case <-r.done:
+		case <-timeout.C:
+			for _, r := range ending {
+				r.kill()
+			}
+			<-r.done
+		}
+		r.kill()
+	}
+	m.in.setOwned(owned)
+}

@@ -1,0 +1,82 @@
+package ingest
+
+import (
+	"errors"
+	"fmt"
+	"net/url"
+	"slices"
+	"strings"
+
+	"github.com/zeebo/xxh3"
+
+	"github.com/millrace-io/millrace/pipeline"
+)
+
+// resource is the URL of a slice's pages without what a pass and a page add to it.
+func resource(in *pipeline.Ingest, slice string) (*url.URL, error) {
+	u, err := url.Parse(in.HTTP.BaseURL)
+	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
+		return nil, errors.New("http.base_url is not an absolute http or https URL") // its text may hold a password
+	}
+	fill := func(text string, escape func(string) string) string {
+		if in.Slices == nil {
+			return text
+		}
+		return strings.ReplaceAll(text, "{"+in.Slices.Name+"}", escape(slice))
+	}
+	path, query, _ := strings.Cut(in.Path, "?")
+	if path != "" {
+		p, err := url.Parse(strings.TrimRight(u.EscapedPath(), "/") + "/" + strings.TrimLeft(fill(path, url.PathEscape), "/"))
+		if err != nil {
+			return nil, fmt.Errorf("ingest.path: %w", err)
+		}
+		u.Path, u.RawPath = p.Path, p.RawPath
+	}
+	if query = fill(query, url.QueryEscape); query != "" {
+		u.RawQuery = strings.TrimLeft(u.RawQuery+"&"+query, "&")
+	}
+	if len(in.Query) > 0 {
+		q := u.Query()
+		for name, value := range in.Query {
+			q.Set(name, fill(value, func(s string) string { return s }))
+		}
+		u.RawQuery = q.Encode()
+	}
+	u.Fragment = ""
+	return u, nil
+}
+
+// withParam is u with one parameter set.
+func withParam(u *url.URL, name, value string) *url.URL {
+	c := *u
+	q := c.Query()
+	q.Set(name, value)
+	c.RawQuery = q.Encode()
+	return &c
+}
+
+// requestHash changes when the positions of a pass that has begun would mean something else.
+func requestHash(u *url.URL, p pipeline.Paginate) string {
+	c := *u
+	c.User = nil
+	parts := []string{c.String()}
+	switch {
+	case p.Page != nil:
+		parts = append(parts, "page", p.Page.Param, p.Page.SizeParam, fmt.Sprint(p.Page.Size))
+	case p.Offset != nil:
+		parts = append(parts, "offset", p.Offset.Param)
+	case p.Cursor != nil:
+		parts = append(parts, "cursor", p.Cursor.Param)
+	case p.Link != nil:
+		parts = append(parts, "link")
+	}
+	return fmt.Sprintf("%016x", xxh3.HashString(strings.Join(parts, "\n")))
+}
+
+// sliceValues are the slices of a stream; one, named "", if it is not cut.
+func sliceValues(in *pipeline.Ingest) []string {
+	if in.Slices == nil {
+		return []string{""}
+	}
+	return slices.Clone(in.Slices.Values)
+}

@@ -1,0 +1,301 @@
+package ingest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"net/url"
+	"time"
+
+	"github.com/millrace-io/millrace/ingest/fetch"
+	"github.com/millrace-io/millrace/ingest/paginate"
+	"github.com/millrace-io/millrace/pipeline"
+)
+
+// slice is what a claimed slice of a stream needs to be fetched. One goroutine runs it; the owner of its partition
+// commits its pages.
+type slice struct {
+	in      *Ingest
+	stream  *pipeline.Stream
+	name    string
+	key     string   // in the state topic
+	base    *url.URL // of its pages, without what pass and page add
+	request string   // requestHash
+	pager   *paginate.Pager
+	reader  *reader
+	client  *fetch.Client
+	log     *slog.Logger
+	metrics streamMetrics
+	queue   chan<- *page // to the owner, in order
+
+	plan    cursor   // after the last page handed to the owner
+	trouble string   // kind of what it waits for; empty: nothing
+	written *written // the owner's
+}
+
+func (in *Ingest) newSlice(s *pipeline.Stream, name string, c cursor, queue chan<- *page) (*slice, error) {
+	base, err := resource(&s.Ingest, name)
+	if err != nil {
+		return nil, err
+	}
+	sl := &slice{
+		in: in, stream: s, name: name, key: sliceKey(s.Name, name), base: base, queue: queue,
+		request: requestHash(base, s.Ingest.Paginate), pager: paginate.New(s.Ingest.Paginate),
+		log: in.env.Log.With("stream", s.Name), metrics: in.metrics.stream(s.Name),
+	}
+	if name != "" {
+		sl.log = sl.log.With("slice", name)
+	}
+	sl.reader = newReader(s, sl.pager.Fields(), in.p.Kafka.MaxRecordBytes)
+	sl.client = fetch.NewClient(s.Ingest.HTTP, in.transport, in.budgets.For(s.Ingest.HTTP), in.memory)
+	sl.client.Observe = in.metrics.observer(s.Name)
+	sl.plan = sl.adopt(c)
+	return sl, nil
+}
+
+// adopt is the cursor to go on from, given the one that was committed: the pipeline file may have changed since.
+func (s *slice) adopt(c cursor) cursor {
+	kind := s.reader.scale.kind()
+	if c.Version == 0 { // never fetched
+		return cursor{Version: stateVersion, Kind: kind, Done: true}
+	}
+	if c.Kind != kind {
+		s.log.Warn("incremental.format was changed: the position reached does not count any more, everything is asked for again")
+		c.Kind, c.Since, c.High = kind, nil, nil
+	}
+	if !c.Done && c.Request != s.request {
+		s.log.Info("the request was changed in the pipeline file: the pass begins again")
+		c = s.begin(c, c.Started)
+	}
+	return c
+}
+
+// begin is the start of the pass after c.
+func (s *slice) begin(c cursor, at time.Time) cursor {
+	return cursor{
+		Version: stateVersion, Request: s.request, Pass: c.Pass + 1, Started: at.UTC().Truncate(time.Millisecond),
+		Kind: c.Kind, Since: c.Since, Next: s.pager.First(),
+	}
+}
+
+// end is c after the last page of its pass. since moves to the highest value seen, but for times not past the start of
+// the pass: what changed after that may be on a page that was fetched before it changed.
+func (s *slice) end(c cursor) cursor {
+	c.Done, c.Ended, c.Part = true, time.Now().UTC().Truncate(time.Millisecond), nil
+	if c.High == nil {
+		return c
+	}
+	high := *c.High
+	if !s.reader.scale.integer {
+		high = min(high, c.Started.UnixMicro())
+	}
+	if c.Since == nil || high > *c.Since {
+		c.Since = &high
+	}
+	return c
+}
+
+// run fetches passes until ctx ends. Trouble with the API is waited out here: it never ends a slice.
+func (s *slice) run(ctx context.Context) {
+	defer s.recovered()
+	for ctx.Err() == nil {
+		err := s.awaitPass(ctx)
+		if err == nil {
+			err = s.pass(ctx)
+		}
+		if err == nil || ctx.Err() != nil {
+			continue
+		}
+		s.troubled(err)
+		s.beginAgain(err)
+		_ = sleep(ctx, s.pause(err))
+	}
+}
+
+// awaitPass returns when a pass is under way or due.
+func (s *slice) awaitPass(ctx context.Context) error {
+	if !s.plan.Done {
+		return nil
+	}
+	if s.plan.Pass > 0 && !s.plan.Ended.Before(s.in.started) {
+		s.in.passEnded(s.key)
+		if s.stream.Ingest.Every <= 0 {
+			<-ctx.Done()
+			return ctx.Err()
+		}
+	}
+	if s.plan.Pass > 0 && s.stream.Ingest.Every > 0 {
+		wait := min(time.Until(s.plan.Started.Add(s.stream.Ingest.Every)), s.stream.Ingest.Every) // a clock may have been set back
+		if err := sleep(ctx, wait); err != nil {
+			return err
+		}
+	}
+	s.plan = s.begin(s.plan, time.Now())
+	return nil
+}
+
+// pass fetches the pages that are left of the pass and hands them to the owner in order. It returns when the last one
+// is committed.
+func (s *slice) pass(ctx context.Context) error {
+	var loop paginate.Loop
+	pages := s.pages(ctx)
+	defer func() { pages.stop() }()
+	for {
+		p, err := pages.next(ctx)
+		if err != nil {
+			return err
+		}
+		next, more, err := s.pager.Next(p.at, p.said)
+		if err == nil && next.Cursor != "" {
+			next.Cursor = s.strip(next.Cursor)
+		}
+		if err == nil {
+			err = loop.Check(p.at, next, p.hash)
+		}
+		if err != nil {
+			p.close()
+			return &pageError{url: p.url, err: err}
+		}
+		s.place(p, next, more)
+		select {
+		case s.queue <- p:
+		case <-ctx.Done():
+			p.close()
+			return ctx.Err()
+		}
+		s.recovered()
+		if !more {
+			pages.stop()
+			select {
+			case <-p.committed:
+				return nil
+			case <-ctx.Done():
+				return ctx.Err()
+			}
+		}
+		pages.advance(ctx, p, next)
+	}
+}
+
+// place sets what a page's place in the pass decides, and moves the plan past it.
+func (s *slice) place(p *page, next paginate.Position, more bool) {
+	p.before = s.plan
+	p.after = s.plan
+	p.after.High = higher(s.plan.High, p.high)
+	p.after.Next, p.after.Part = next, nil
+	if !more {
+		p.after = s.end(p.after)
+	}
+	p.id = fmt.Sprintf("%d.%d", s.plan.Pass, p.at.Index)
+	p.committed = make(chan struct{})
+	s.plan = p.after
+}
+
+// strip removes credentials from a next page's URL; other cursors stay as they are.
+func (s *slice) strip(next string) string {
+	if c := s.stream.Ingest.Paginate.Cursor; c != nil && c.Param != "" {
+		return next
+	}
+	u, err := url.Parse(next)
+	if err != nil {
+		return next
+	}
+	return s.client.Strip(u).String()
+}
+
+// url is the page at a position in the pass of c.
+func (s *slice) url(c cursor, at paginate.Position) (*url.URL, error) {
+	u := s.base
+	if i := s.stream.Ingest.Incremental; i != nil && i.Param != "" {
+		switch {
+		case c.Since != nil:
+			value, _ := s.reader.scale.ask(*c.Since)
+			u = withParam(u, i.Param, value)
+		case i.Start != "":
+			u = withParam(u, i.Param, i.Start)
+		}
+	}
+	return s.pager.URL(u, at)
+}
+
+// fetch gets one page, which must be closed.
+func (s *slice) fetch(ctx context.Context, c cursor, at paginate.Position) (*page, error) {
+	u, err := s.url(c, at)
+	if err != nil {
+		return nil, err
+	}
+	p := &page{slice: s, at: at, url: s.client.Redactor().URL(u)}
+	if _, err := s.client.Get(ctx, u, func(a *fetch.Answer) error { return s.reader.read(a, p) }); err != nil {
+		return nil, err
+	}
+	return p, nil
+}
+
+// pageError is a page that says what it should not.
+type pageError struct {
+	url string // without secrets
+	err error
+}
+
+func (e *pageError) Error() string { return fmt.Sprintf("GET %s: %v", e.url, e.err) }
+
+func (e *pageError) Unwrap() error { return e.err }
+
+// beginAgain begins the pass again if the API no longer knows the cursor that it gave: after a long stop, cursors may
+// have expired. since has not moved, so nothing is lost, and what has not changed is not written again.
+func (s *slice) beginAgain(err error) {
+	var e *fetch.Error
+	var loop *paginate.LoopError
+	expired := false
+	if errors.As(err, &e) && s.plan.Next.Cursor != "" {
+		switch e.Status {
+		case http.StatusBadRequest, http.StatusNotFound, http.StatusGone, http.StatusUnprocessableEntity:
+			expired = true
+		}
+	}
+	if expired || errors.As(err, &loop) && s.plan.Next.Cursor != "" {
+		s.log.Warn("the pass begins again at its first page", "page", s.plan.Next.Index)
+		s.plan = s.begin(s.plan, time.Now())
+	}
+}
+
+// pause is how long to leave an API alone that a person must look at, or that has not answered for many attempts.
+func (s *slice) pause(error) time.Duration {
+	return max(s.stream.Ingest.HTTP.Retry.Max, 10*time.Millisecond)
+}
+
+// troubled says once what the slice waits for.
+func (s *slice) troubled(err error) {
+	what := s.client.Redactor().Text(err.Error())
+	kind := what
+	var e *fetch.Error
+	if errors.As(err, &e) {
+		kind = fmt.Sprintf("%d %s", e.Status, e.Hint)
+	}
+	s.in.env.Health.Wait("ingest "+s.key, what)
+	if s.trouble != kind {
+		s.log.Warn("the stream waits: no page could be taken; it is tried again", "err", what, "every", s.pause(err))
+		s.trouble = kind
+	}
+}
+
+func (s *slice) recovered() {
+	if s.trouble != "" {
+		s.log.Info("the stream goes on")
+		s.trouble = ""
+	}
+	s.in.env.Health.Ready("ingest " + s.key)
+}
+
+func sleep(ctx context.Context, d time.Duration) error {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-t.C:
+		return nil
+	}
+}
