@@ -148,7 +148,7 @@ func (d *decoder) parameters(f *ingestFile) {
 			return
 		}
 		if other, twice := by[t.s]; twice {
-			d.report(t.place, "", "the parameter %s is set by %s too", quote(t.s), other)
+			d.report(t.place, "", "the parameter %s is set by %s too", t.show(), other)
 		}
 		by[t.s] = what
 	}
@@ -168,7 +168,7 @@ func (d *decoder) parameters(f *ingestFile) {
 }
 
 var (
-	placeholder = regexp.MustCompile(`\{([^{}]*)\}`)
+	placeholder = regexp.MustCompile(`(^|[^$])\{([A-Za-z_][A-Za-z0-9_]*)\}`)
 	sliceName   = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
 )
 
@@ -195,10 +195,10 @@ func (d *decoder) slices(f *ingestFile) *Slices {
 	used := false
 	check := func(t *text) {
 		for _, m := range placeholder.FindAllStringSubmatch(t.s, -1) {
-			if slices.Contains(known, m[1]) {
+			if slices.Contains(known, m[2]) {
 				used = true
 			} else if t.ok && !t.refs {
-				d.report(t.place, didYouMean(m[1], known, "known slices"), "{%s} stands for nothing: there is no slice of that name", m[1])
+				d.report(t.place, didYouMean(m[2], known, "known slices"), "{%s} stands for nothing: there is no slice of that name", m[2])
 			}
 		}
 	}

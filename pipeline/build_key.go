@@ -12,7 +12,7 @@ import (
 func (d *decoder) checkKey(f *sinkFile, key *dottedPaths, last scope) {
 	var raw []string
 	for i := range key.list {
-		raw = append(raw, key.list[i].s)
+		raw = append(raw, key.list[i].node.Value) // as it is written
 	}
 	used := map[string]bool{}
 	keys := 0
@@ -23,7 +23,7 @@ func (d *decoder) checkKey(f *sinkFile, key *dottedPaths, last scope) {
 			continue
 		}
 		keys++
-		from := source{{c.name}}
+		from := source{{path: []string{c.name}}}
 		if last.columns != nil {
 			made, ok := last.columns[c.name]
 			if !ok {
@@ -32,15 +32,15 @@ func (d *decoder) checkKey(f *sinkFile, key *dottedPaths, last scope) {
 			}
 			from = made
 		}
-		for _, path := range from {
-			field, ok := keyField(path, key)
+		for _, o := range from {
+			field, ok := keyField(o.path, key)
 			used[field] = true
 			if ok {
 				continue
 			}
 			sound = false
 			d.report(c.v.place, keyHint(c.name, raw, last), "the key column %s is computed from %s, which is not in the raw key (%s): "+
-				"a revision that changes it would move the row to another key", quote(c.name), fieldName(path), strings.Join(raw, ", "))
+				"a revision that changes it would move the row to another key", quote(c.name), o, strings.Join(raw, ", "))
 			break
 		}
 	}
@@ -50,7 +50,7 @@ func (d *decoder) checkKey(f *sinkFile, key *dottedPaths, last scope) {
 	for i := range key.list {
 		if v := &key.list[i]; !used[v.s] {
 			d.report(v.place, "make a key column from it too, or take it out of ingest.key",
-				"the raw key has %s, but no key column is computed from it: records that differ in it alone would share a row", quote(v.s))
+				"the raw key has %s, but no key column is computed from it: records that differ in it alone would share a row", v.show())
 		}
 	}
 }
@@ -72,9 +72,13 @@ func keyHint(column string, raw []string, last scope) string {
 	return "compute it from fields of ingest.key alone, or put the field into ingest.key"
 }
 
-func fieldName(path []string) string {
-	if len(path) == 0 {
+// String names the field in a message.
+func (o origin) String() string {
+	switch {
+	case o.hidden:
+		return "a field"
+	case len(o.path) == 0:
 		return "the whole record"
 	}
-	return quote(strings.Join(path, "."))
+	return quote(strings.Join(o.path, "."))
 }

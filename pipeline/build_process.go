@@ -29,9 +29,13 @@ func (d *decoder) steps(f *streamFile) []Step {
 	return steps
 }
 
-// source is what a value is computed from: fields of the record as the API sent it, as dotted paths split at the
-// dots. The empty path is the whole record.
-type source [][]string
+// source is what a value is computed from: fields of the record as the API sent it.
+type source []origin
+
+type origin struct {
+	path   []string // split at the dots; empty: the whole record
+	hidden bool     // the expression has a reference, so messages do not show the path
+}
 
 // scope is what expressions may name at a point between two steps.
 type scope struct {
@@ -87,7 +91,7 @@ func (d *decoder) sourceOf(t *text, now scope) (from source, ok bool) {
 	ok = true
 	for _, path := range program.Fields() {
 		if now.columns == nil {
-			from = append(from, path)
+			from = append(from, origin{path, t.refs})
 			continue
 		}
 		if len(path) == 0 { // all that the earlier map made
@@ -98,12 +102,11 @@ func (d *decoder) sourceOf(t *text, now scope) (from source, ok bool) {
 		}
 		made, known := now.columns[path[0]]
 		if !known {
-			name := path[0]
+			name, hint := quote(path[0]), didYouMean(path[0], now.names, "it makes")
 			if t.refs {
-				name = "a name"
+				name, hint = "a name in it", ""
 			}
-			d.report(t.place, didYouMean(path[0], now.names, "it makes"),
-				"%s is not there any more: the map before it makes only what it names", quote(name))
+			d.report(t.place, hint, "%s is not there any more: the map before it makes only what it names", name)
 			ok = false
 			continue
 		}
@@ -145,8 +148,8 @@ func (d *decoder) offset(n *yaml.Node, line, column int) (lines, columns int, ok
 		if n.Line+lines > len(d.lines) {
 			return 0, 0, false
 		}
-		got := d.lines[n.Line+lines-1]
-		indent = len(got) - len(strings.TrimLeft(got, " "))
+		got := strings.TrimRight(d.lines[n.Line+lines-1], "\r")
+		indent = len([]rune(strings.TrimSuffix(got, want)))
 		skip = indent - (n.Column - 1)
 	case line > 1:
 		return 0, 0, false

@@ -8,14 +8,16 @@ import (
 func (d *decoder) sink(e *entry[streamFile], tables map[string]string) Sink {
 	f := &e.v.Sink.v
 	s := Sink{Table: f.Table.s}
-	at := f.Table.place
-	if !f.Table.set {
-		s.Table, at = e.name, e.place
-	}
-	if f.Table.ok || !f.Table.set {
-		d.table(s.Table, at, e.name, tables)
+	switch {
+	case f.Table.ok:
+		d.table(s.Table, f.Table.show(), f.Table.place, e.name, tables)
+	case !f.Table.set:
+		s.Table = e.name
+		d.table(s.Table, quote(s.Table), e.place, e.name, tables)
 	}
 	seen := map[string]string{}
+	before := len(d.problems)
+	sound := f.Columns.ok
 	for i := range f.Columns.entries {
 		c := &f.Columns.entries[i]
 		if why := badColumn(c.name); why != "" {
@@ -26,8 +28,9 @@ func (d *decoder) sink(e *entry[streamFile], tables map[string]string) Sink {
 		}
 		seen[strings.ToLower(c.name)] = c.name
 		s.Columns = append(s.Columns, d.columnType(c))
+		sound = sound && c.v.ok
 	}
-	if f.Columns.ok {
+	if sound && len(d.problems) == before {
 		d.limits(s.Columns, f.Columns.place)
 	}
 	return s
@@ -35,19 +38,19 @@ func (d *decoder) sink(e *entry[streamFile], tables map[string]string) Sink {
 
 const maxIdentifier = 64 // MySQL manual, "Identifier Length Limits", in characters
 
-// table checks the name of a table.
-func (d *decoder) table(name string, at place, stream string, tables map[string]string) {
+// table checks the name of a table, which messages show as shown.
+func (d *decoder) table(name, shown string, at place, stream string, tables map[string]string) {
 	hint := "set sink.table"
 	switch lower := strings.ToLower(name); {
 	case utf8.RuneCountInString(name) > maxIdentifier:
 		d.report(at, hint, "the table name has %d characters; MySQL takes %d", utf8.RuneCountInString(name), maxIdentifier)
 	case strings.ContainsFunc(name, isOddInName) || strings.HasSuffix(name, " "):
-		d.report(at, hint, "the table name %s has characters other than letters, digits, _, - and $", quote(name))
+		d.report(at, hint, "the table name %s has characters other than letters, digits, _, - and $", shown)
 	case strings.HasPrefix(lower, "millrace_"):
 		d.report(at, hint, "tables whose names begin with millrace_ are millrace's own")
 	default:
 		if other, twice := tables[lower]; twice {
-			d.report(at, hint, "the stream %s has the table %s already: each stream needs one of its own", other, quote(name))
+			d.report(at, hint, "the stream %s has the table %s already: each stream needs one of its own", other, shown)
 		}
 		tables[lower] = stream
 	}

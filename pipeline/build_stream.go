@@ -123,7 +123,7 @@ func (d *decoder) baseURL(t *text, ingest place) {
 	case err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https":
 		d.report(t.place, hint, "%s is not an absolute http or https URL", d.urlShown(t))
 	case u.User != nil:
-		d.report(t.place, "put the credentials into auth or headers, where they stay secret", "the URL holds credentials")
+		d.report(t.place, "put the credentials into auth or headers, where they stay hidden", "the URL holds credentials")
 	case u.RawQuery != "" || u.Fragment != "":
 		d.report(t.place, "put parameters into query", "%s has more than a path", d.urlShown(t))
 	}

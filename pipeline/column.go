@@ -64,6 +64,10 @@ func (d *decoder) columnType(e *entry[text]) ColumnType {
 		return c
 	}
 	fail := func(hint, format string, args ...any) ColumnType {
+		e.v.ok = false
+		if e.v.refs { // the message could show what a reference stands for
+			hint, format, args = "", "with its references resolved, this is not a type", nil
+		}
 		d.report(e.v.place, hint, format, args...)
 		return c
 	}
@@ -92,7 +96,11 @@ func (d *decoder) columnType(e *entry[text]) ColumnType {
 		case a == "unsigned" && kind.signed && !strings.HasSuffix(c.Type, "unsigned"):
 			c.Type += " unsigned"
 		default:
-			return fail(didYouMean(a, []string{"key", "not null", "unsigned"}, "known"), "%s cannot follow %s", quote(a), c.Type)
+			known := []string{"key", "not null"}
+			if kind.signed {
+				known = append(known, "unsigned")
+			}
+			return fail("known: "+strings.Join(known, ", ")+", each once", "%s cannot follow %s", quote(strings.Join(attributes, " ")), c.Type)
 		}
 		attributes = attributes[1:]
 	}

@@ -1,6 +1,8 @@
 package pipeline
 
 import (
+	"fmt"
+	"reflect"
 	"slices"
 	"strconv"
 	"strings"
@@ -34,12 +36,25 @@ func (c *choice[T]) decode(d *decoder, p place) {
 		d.value(&c.v, p)
 		return
 	}
-	q := p
-	if p.tag.Get("words") == "*" {
-		q.tag = ""
+	words := strings.Fields(p.tag.Get("words"))
+	want := strings.Join(words, ", ") + ", or a mapping with the keys " + strings.Join(fieldsOf(reflect.TypeFor[T]()).names, ", ")
+	if words[0] == "*" {
+		words = nil
+		want = strings.Replace(want, "*", "a text", 1)
 	}
-	c.word.decode(d, q)
-	c.ok = c.word.ok
+	if p.node.Kind != yaml.ScalarNode || p.node.Tag == "!!null" {
+		d.report(p, "", "%s; want %s", kindOf(p.node), want)
+		return
+	}
+	p.tag = ""
+	c.word.decode(d, p)
+	if c.ok = c.word.ok; c.ok && words != nil && !slices.Contains(words, c.word.s) {
+		hint := "want " + want
+		if k := nearest(p.node.Value, words); k != "" {
+			hint = fmt.Sprintf("did you mean %q?", k)
+		}
+		c.fail(d, hint, "%s is not known", shown(p))
+	}
 }
 
 func (c *choice[T]) isWord() bool { return c.word.set }

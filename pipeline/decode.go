@@ -3,6 +3,7 @@ package pipeline
 import (
 	"fmt"
 	"reflect"
+	"slices"
 	"strings"
 
 	"github.com/invopop/jsonschema"
@@ -166,6 +167,7 @@ func (d *decoder) structure(v reflect.Value, p place) {
 		return
 	}
 	seen := map[string]bool{}
+	meant := map[string]bool{} // what an unknown key was probably meant to be is not missing besides
 	for _, e := range entries {
 		f, known := fields.byName[e.key.Value]
 		at := p.child(e.key, e.value, f.tag)
@@ -175,20 +177,21 @@ func (d *decoder) structure(v reflect.Value, p place) {
 			d.value(v.FieldByIndex(f.index).Addr().Interface(), at)
 		case p.path == "" && strings.HasPrefix(e.key.Value, "x-"): // a place for anchors
 		default:
+			meant[nearest(e.key.Value, fields.names)] = true
 			d.reportAt(e.key, 0, 0, at.path, didYouMean(e.key.Value, fields.names, "known keys"), "unknown key")
 		}
 	}
 	for _, name := range fields.required {
-		if !seen[name] {
+		if !seen[name] && !meant[name] {
 			d.report(p, "", "%q is missing: %s", name, firstSentence(fields.byName[name].tag.Get("doc")))
 		}
 	}
 	if len(fields.oneOf) > 0 {
-		d.exactlyOne(p, fields.oneOf, seen)
+		d.exactlyOne(p, fields.oneOf, seen, meant)
 	}
 }
 
-func (d *decoder) exactlyOne(p place, names []string, seen map[string]bool) {
+func (d *decoder) exactlyOne(p place, names []string, seen, meant map[string]bool) {
 	var have []string
 	for _, name := range names {
 		if seen[name] {
@@ -196,6 +199,7 @@ func (d *decoder) exactlyOne(p place, names []string, seen map[string]bool) {
 		}
 	}
 	switch {
+	case slices.ContainsFunc(names, func(name string) bool { return meant[name] }):
 	case len(have) == 0:
 		d.report(p, "", "one of %s is missing", strings.Join(names, ", "))
 	case len(have) > 1:
@@ -220,5 +224,5 @@ func kindOf(n *yaml.Node) string {
 func firstSentence(doc string) string {
 	s, _, _ := strings.Cut(doc, "; ")
 	s, _, _ = strings.Cut(s, ". ")
-	return strings.ToLower(s[:1]) + strings.TrimSuffix(s[1:], ".")
+	return strings.TrimSuffix(s, ".")
 }

@@ -53,10 +53,10 @@ func Parse(name string, data []byte, env func(string) (string, bool)) (*Pipeline
 	d.value(&file, place{node: root})
 	p := d.build(&file)
 	if len(d.problems) > 0 {
-		secrets := secretTexts(root)
+		secrets := findMasks(root, d.lines)
 		for i := range d.problems {
 			if pr := &d.problems[i]; pr.Line > 0 && pr.Line <= len(d.lines) {
-				pr.Text = hide(strings.TrimRight(d.lines[pr.Line-1], "\r"), secrets)
+				pr.Text = secrets.hide(pr.Line, strings.TrimRight(d.lines[pr.Line-1], "\r"))
 			}
 		}
 		return nil, d.problems.sorted()
@@ -93,6 +93,9 @@ func parseYAML(data []byte) (*yaml.Node, *Problem) {
 
 func syntaxProblem(err error) *Problem {
 	message := strings.TrimPrefix(err.Error(), "yaml: ")
+	if strings.Contains(message, "unknown anchor") { // its name may be a secret that happens to begin with *
+		message = strings.Split(message, "unknown anchor")[0] + "an alias (*name) stands for nothing; a text that begins with * needs quotes"
+	}
 	p := &Problem{Message: "YAML: " + message}
 	if m := yamlLine.FindStringSubmatch(message); m != nil {
 		p.Line, _ = strconv.Atoi(m[1])

@@ -19,7 +19,7 @@ func badName(s string) string {
 	case len(s) > maxNameBytes:
 		return fmt.Sprintf("has %d bytes; %d at most", len(s), maxNameBytes)
 	case !goodName.MatchString(s):
-		return "is not a name"
+		return "is not allowed"
 	}
 	return ""
 }

@@ -9,7 +9,10 @@ import (
 
 // nearest returns the word of known that s was probably meant to be, or "".
 func nearest(s string, known []string) string {
-	best, least := "", 1+max(1, min(3, len([]rune(s))/3))
+	if len(s) > 64 {
+		return ""
+	}
+	best, least := "", 1+max(1, min(3, (len([]rune(s))+2)/3))
 	for _, k := range known {
 		if d := levenshtein.ComputeDistance(strings.ToLower(s), strings.ToLower(k)); d < least {
 			best, least = k, d
@@ -20,9 +23,6 @@ func nearest(s string, known []string) string {
 
 // didYouMean hints at the nearest known word, else lists the known ones.
 func didYouMean(s string, known []string, what string) string {
-	if len(s) > 200 {
-		return ""
-	}
 	if k := nearest(s, known); k != "" {
 		return fmt.Sprintf("did you mean %q?", k)
 	}

@@ -27,7 +27,7 @@ func (d *decoder) scalar(p place, want string) (s string, refs, ok bool) {
 	switch p.node.Tag {
 	case "!!str", "!!int", "!!float", "!!bool", "!!timestamp", "!!merge":
 	default:
-		d.report(p, "", "the tag %s is not known here; want %s", quote(p.node.Tag), want)
+		d.report(p, "", "it has a tag (!name) that is not known here; want %s", want)
 		return "", false, false
 	}
 	s, refs, err := d.refs.resolve(p.node.Value)
@@ -40,8 +40,14 @@ func (d *decoder) scalar(p place, want string) (s string, refs, ok bool) {
 	return s, refs, true
 }
 
-// shown is a value as messages may show it: a reference as it is written, never what it stands for.
-func shown(p place) string { return quote(p.node.Value) }
+// shown is a value as messages may show it: a reference as it is written, never what it stands for, and nothing that
+// may be a secret itself.
+func shown(p place) string {
+	if mayHoldSecret(keysOf(p.path)) {
+		return "this"
+	}
+	return quote(p.node.Value)
+}
 
 func (t *text) decode(d *decoder, p place) {
 	t.begin(p)
@@ -65,6 +71,14 @@ func (t *text) decode(d *decoder, p place) {
 			t.fail(d, nameHint, "%s %s", shown(p), why)
 		}
 	}
+}
+
+// show is the text as messages may show it, resolved only if that shows nothing that comes from elsewhere.
+func (t *text) show() string {
+	if t.refs {
+		return shown(t.place)
+	}
+	return quote(t.s)
 }
 
 func (l *leaf) fail(d *decoder, hint, format string, args ...any) {
@@ -167,7 +181,11 @@ func (v *duration) decode(d *decoder, p place) {
 	}
 	switch {
 	case err != nil:
-		v.fail(d, "write it as in 500ms, 30s, 1h30m or 7d", "%s is not a duration", shown(p))
+		hint := "write it as in 500ms, 30s, 1h30m or 7d"
+		if digits.MatchString(p.node.Value) {
+			hint = fmt.Sprintf("did you mean %q?", p.node.Value+"s")
+		}
+		v.fail(d, hint, "%s is not a duration", shown(p))
 	case t < least || t > most:
 		v.fail(d, "", "%s is out of range: from %s to %s", shown(p), readable(least), readable(most))
 	default:
@@ -190,7 +208,10 @@ func tagDuration(p place, name string) time.Duration {
 	return t
 }
 
-var days = regexp.MustCompile(`^(\d{1,6})d`)
+var (
+	digits = regexp.MustCompile(`^\d{1,6}$`)
+	days   = regexp.MustCompile(`^(\d{1,6})d`)
+)
 
 // parseDuration reads what time.ParseDuration reads, with whole days in front: 7d, 1d12h.
 func parseDuration(s string) (time.Duration, error) {

@@ -1,10 +1,6 @@
 package pipeline
 
-import (
-	"fmt"
-	"log/slog"
-	"time"
-)
+import "time"
 
 // Pipeline is one file: streams, and the servers and HTTP settings they share.
 type Pipeline struct {
@@ -224,26 +220,3 @@ type ColumnType struct {
 	NotNull bool   // implied by Key
 	Key     bool
 }
-
-// Secret is text that must not be seen: it prints, logs and marshals as "[secret]" (P8).
-type Secret string
-
-// Reveal returns the text itself.
-func (s Secret) Reveal() string { return string(s) }
-
-const hidden = "[secret]"
-
-// String hides the text.
-func (s Secret) String() string { return hidden }
-
-// GoString hides the text from %#v.
-func (s Secret) GoString() string { return hidden }
-
-// Format hides the text from every verb of fmt.
-func (s Secret) Format(f fmt.State, _ rune) { _, _ = f.Write([]byte(hidden)) }
-
-// LogValue hides the text from log/slog.
-func (s Secret) LogValue() slog.Value { return slog.StringValue(hidden) }
-
-// MarshalText hides the text from encoders.
-func (s Secret) MarshalText() ([]byte, error) { return []byte(hidden), nil }
