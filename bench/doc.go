@@ -1,0 +1,17 @@
+// Command bench measures each stage alone, and the whole, on real servers, against the limit that is
+// measured in the same run, and prints the ratios. Absolute figures depend on the machine and on its
+// other guests; the ratios of one run are what to quote.
+//
+//	ingest     a server that answers after 50 ms: pages of 100, against concurrency ÷ latency;
+//	           a server that answers at once: pages of 500, against an HTTP client that reads and discards
+//	processor  against consume → produce of the same bytes without processing or transactions
+//	sink       against LOAD DATA LOCAL INFILE … REPLACE of the same rows into the same table, as new rows
+//	           and as updates
+//	whole      API → raw → processed → MySQL, three processes
+//
+// Every measured program, the limits included, is a process of its own, so that its CPU time and its peak
+// memory are those that the operating system counted. The API, Kafka and MySQL run beside it.
+//
+//	make bench                        starts the servers of bench/docker-compose.yml, measures, stops them
+//	go run ./bench -h                 the flags
+package main

@@ -1,0 +1,109 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/millrace-io/millrace/pipeline"
+	"github.com/millrace-io/millrace/topics"
+)
+
+const stream = "flights"
+
+// fill makes the topics of the pipeline and produces records from to to-1 of the workload to its raw topic, as ingest would.
+func fill(ctx context.Context, p *pipeline.Pipeline, w *flights, from, to int) error {
+	client, err := kgo.NewClient(
+		kgo.SeedBrokers(p.Kafka.Brokers...),
+		kgo.DefaultProduceTopic(topics.Raw(p.Name, stream)),
+		kgo.ProducerBatchCompression(kgo.Lz4Compression()),
+	)
+	if err != nil {
+		return err
+	}
+	defer client.Close()
+	if err := topics.Ensure(ctx, kadm.NewClient(client), topics.Specs(p)); err != nil {
+		return err
+	}
+	var failed error
+	now := time.Now()
+	for i := from; i < to; i++ {
+		j := i % w.records
+		h := topics.RawHeaders{PageID: fmt.Sprint(j / 500), Ordinal: j % 500, Time: now, URL: "http://127.0.0.1/flights"}
+		client.Produce(ctx, &kgo.Record{Key: w.appendKey(nil, j), Value: w.appendRecord(nil, j), Headers: h.Append(nil)},
+			func(_ *kgo.Record, err error) {
+				if err != nil {
+					failed = err // promises are called one at a time
+				}
+			})
+	}
+	if err := client.Flush(ctx); err != nil {
+		return err
+	}
+	return failed
+}
+
+// committed returns the sum of a group's committed offsets in one topic: how many records it has handled,
+// for a topic without commit markers.
+func committed(adm *kadm.Client, group, topic string) func(context.Context) (int64, error) {
+	return func(ctx context.Context) (int64, error) {
+		offsets, err := adm.FetchOffsetsForTopics(ctx, group, topic)
+		if err != nil {
+			return 0, err
+		}
+		var sum int64
+		offsets.Each(func(o kadm.OffsetResponse) { sum += max(o.At, 0) })
+		return sum, nil
+	}
+}
+
+// written returns the sum of a topic's end offsets.
+func written(adm *kadm.Client, topic string) func(context.Context) (int64, error) {
+	return func(ctx context.Context) (int64, error) {
+		ends, err := adm.ListEndOffsets(ctx, topic)
+		if err != nil {
+			return 0, err
+		}
+		var sum int64
+		ends.Each(func(o kadm.ListedOffset) { sum += max(o.Offset, 0) })
+		return sum, ends.Error()
+	}
+}
+
+// lastData returns the sum, over the partitions of a topic, of the offset after the last record that a
+// read_committed reader gets: where a reader of the topic stands when it has read everything.
+func lastData(ctx context.Context, brokers []string, adm *kadm.Client, topic string) (int64, error) {
+	ends, err := adm.ListCommittedOffsets(ctx, topic)
+	if err != nil {
+		return 0, err
+	}
+	last := map[int32]int64{}
+	at := map[string]map[int32]kgo.Offset{topic: {}}
+	ends.Each(func(o kadm.ListedOffset) {
+		if o.Offset > 0 {
+			at[topic][o.Partition] = kgo.NewOffset().At(max(o.Offset-100, 0)) // there are fewer markers than this after the last record
+		}
+	})
+	client, err := kgo.NewClient(kgo.SeedBrokers(brokers...), kgo.ConsumePartitions(at), kgo.FetchIsolationLevel(kgo.ReadCommitted()))
+	if err != nil {
+		return 0, err
+	}
+	defer client.Close()
+	for {
+		idle, cancel := context.WithTimeout(ctx, 2*time.Second)
+		fetches := client.PollFetches(idle)
+		cancel()
+		if fetches.NumRecords() == 0 {
+			break
+		}
+		fetches.EachRecord(func(r *kgo.Record) { last[r.Partition] = r.Offset + 1 })
+	}
+	var sum int64
+	for _, next := range last {
+		sum += next
+	}
+	return sum, ctx.Err()
+}

@@ -1,0 +1,166 @@
+package main
+
+import (
+	"context"
+	"database/sql"
+	_ "embed"
+	"flag"
+	"fmt"
+	"os"
+	"os/exec"
+	"os/signal"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/millrace-io/millrace/pipeline"
+)
+
+//go:embed pipeline.yaml
+var pipelineFile []byte
+
+// bench is the settings of a run, and what its measurements share.
+type bench struct {
+	kafka, mysql, data string
+	records, runs      int
+	connections        int // of LOAD DATA
+	script             string
+
+	self, bin, dir string
+	flights        *flights
+	adm            *kadm.Client
+	db             *sql.DB
+	serial         int // makes the names of pipelines distinct
+}
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	if err := run(ctx, os.Args[1:]); err != nil {
+		fmt.Fprintln(os.Stderr, "bench:", err)
+		os.Exit(1)
+	}
+}
+
+func run(ctx context.Context, args []string) error {
+	if len(args) > 0 && strings.HasPrefix(args[0], "limit-") {
+		return child(ctx, args[0], args[1:])
+	}
+	b := &bench{}
+	only := flag.String("only", "ingest,processor,sink,whole", "what to measure")
+	flag.StringVar(&b.kafka, "kafka", "127.0.0.1:29092", "broker")
+	flag.StringVar(&b.mysql, "mysql", "root:bench@tcp(127.0.0.1:23306)/bench", "DSN of a schema whose tables may be dropped")
+	flag.StringVar(&b.data, "data", "", "gzipped NDJSON of all flights; empty: copies of the extract that is shipped")
+	flag.IntVar(&b.records, "records", 1_000_000, "records of the workload")
+	flag.IntVar(&b.runs, "runs", 3, "runs of each program")
+	flag.IntVar(&b.connections, "load-connections", 2, "connections of LOAD DATA")
+	flag.StringVar(&b.script, "script", "", "command of a script API → MySQL to compare the whole with; gets BENCH_API, BENCH_MYSQL, BENCH_PAGE, BENCH_CONCURRENCY")
+	flag.Parse()
+	if err := b.prepare(ctx); err != nil {
+		return err
+	}
+	defer b.close()
+	parts := map[string]func(context.Context) error{
+		"ingest": b.ingest, "processor": b.processor, "sink": b.sink, "whole": b.whole,
+	}
+	for name := range strings.SplitSeq(*only, ",") {
+		measure, ok := parts[name]
+		if !ok {
+			return fmt.Errorf("-only: unknown part %q", name)
+		}
+		if err := measure(ctx); err != nil {
+			return fmt.Errorf("%s: %w", name, err)
+		}
+	}
+	return nil
+}
+
+// prepare builds the binaries, loads the workload and connects.
+func (b *bench) prepare(ctx context.Context) (err error) {
+	if b.self, err = os.Executable(); err != nil {
+		return err
+	}
+	if b.dir, err = os.MkdirTemp("", "millrace-bench-"); err != nil {
+		return err
+	}
+	b.bin = filepath.Join(b.dir, "millrace")
+	if out, err := exec.CommandContext(ctx, "go", "build", "-o", b.bin, "github.com/millrace-io/millrace/cmd/millrace").CombinedOutput(); err != nil {
+		return fmt.Errorf("build: %w:\n%s", err, out)
+	}
+	if b.flights, err = loadFlights(b.data, b.records); err != nil {
+		return err
+	}
+	client, err := kgo.NewClient(kgo.SeedBrokers(b.kafka))
+	if err != nil {
+		return err
+	}
+	b.adm = kadm.NewClient(client)
+	if b.db, err = sql.Open("mysql", b.mysql); err != nil {
+		return err
+	}
+	ready, cancel := context.WithTimeout(ctx, 90*time.Second)
+	defer cancel()
+	for client.Ping(ready) != nil || b.db.PingContext(ready) != nil {
+		select {
+		case <-ready.Done():
+			return fmt.Errorf("no Kafka at %s or no MySQL at its DSN; `make bench` starts both", b.kafka)
+		case <-time.After(200 * time.Millisecond):
+		}
+	}
+	fmt.Printf("%d records of %d flights, %d runs each; thousands a second\n", b.records, len(b.flights.lines), b.runs)
+	return nil
+}
+
+func (b *bench) close() {
+	b.adm.Close()
+	_ = b.db.Close()
+	_ = os.RemoveAll(b.dir)
+}
+
+// pipeline writes the pipeline file under a new name, so that its topics, groups and state are new, and
+// returns it with the environment that the file refers to.
+func (b *bench) pipeline(api string, page, concurrency int) (*pipeline.Pipeline, string, []string, error) {
+	b.serial++
+	vars := map[string]string{
+		"BENCH_PIPELINE": fmt.Sprintf("bench-%d-%d", os.Getpid(), b.serial),
+		"BENCH_KAFKA":    b.kafka, "BENCH_MYSQL": b.mysql, "BENCH_API": api,
+		"BENCH_PAGE": fmt.Sprint(page), "BENCH_CONCURRENCY": fmt.Sprint(concurrency),
+	}
+	var env []string
+	for k, v := range vars {
+		env = append(env, k+"="+v)
+	}
+	file := filepath.Join(b.dir, "pipeline.yaml")
+	if err := os.WriteFile(file, pipelineFile, 0o600); err != nil {
+		return nil, "", nil, err
+	}
+	p, err := pipeline.Parse(file, pipelineFile, func(name string) (string, bool) { v, ok := vars[name]; return v, ok })
+	return p, file, env, err
+}
+
+// stage starts a stage of millrace.
+func (b *bench) stage(env []string, name, file string) (*process, error) {
+	return start(env, b.bin, name, file, "--listen", "127.0.0.1:0", "--log-format", "json")
+}
+
+// forget deletes the topics of a pipeline and its rows, so that the next measurement finds the disk as this one did.
+func (b *bench) forget(ctx context.Context, p *pipeline.Pipeline) {
+	if all, err := b.adm.ListTopics(ctx); err == nil {
+		for _, t := range all.Names() {
+			if strings.HasPrefix(t, p.Name+".") {
+				_, _ = b.adm.DeleteTopics(ctx, t)
+			}
+		}
+	}
+	b.drop(ctx)
+}
+
+func (b *bench) drop(ctx context.Context) {
+	for _, t := range []string{table, "millrace_offsets", "millrace_marks", "millrace_generations"} {
+		_, _ = b.db.ExecContext(ctx, "DROP TABLE IF EXISTS "+t)
+	}
+}

@@ -1,0 +1,104 @@
+package cli
+
+import (
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/term"
+
+	"github.com/millrace-io/millrace/internal/process"
+	"github.com/millrace-io/millrace/pipeline"
+)
+
+// RunFlags are the flags of every command that runs stages.
+type RunFlags struct {
+	process.Options
+	LogFormat string // text, json, or auto: text on a terminal
+	LogLevel  string
+}
+
+// Add adds the flags to cmd.
+func (f *RunFlags) Add(cmd *cobra.Command) {
+	flags := cmd.Flags()
+	flags.StringSliceVar(&f.Streams, "streams", nil, "run only these `names` (default all streams of the file)")
+	flags.StringVar(&f.Listen, "listen", ":9464", "`address` of /healthz, /readyz and /metrics; empty for none")
+	flags.BoolVar(&f.Profile, "pprof", false, "serve /debug/pprof/ too")
+	flags.StringVar(&f.Instance, "instance", "", "`name` of this process among all that run the pipeline, the same after a restart (default $MILLRACE_INSTANCE, else the host's name and a free number)")
+	flags.DurationVar(&f.Drain, "drain-timeout", 20*time.Second, "how long work in hand may take after SIGTERM")
+	flags.StringVar(&f.LogFormat, "log-format", "auto", "text, json or auto (text on a terminal)")
+	flags.StringVar(&f.LogLevel, "log-level", "info", "debug, info, warn or error")
+}
+
+// Logger returns the log that the flags ask for.
+func (f *RunFlags) Logger(w io.Writer) (*slog.Logger, error) {
+	var level slog.Level
+	if err := level.UnmarshalText([]byte(f.LogLevel)); err != nil {
+		return nil, &UsageError{fmt.Errorf("--log-level: %q; want debug, info, warn or error", f.LogLevel)}
+	}
+	o := &slog.HandlerOptions{Level: level}
+	file, isFile := w.(*os.File)
+	switch f.LogFormat {
+	case "text":
+		return slog.New(slog.NewTextHandler(w, o)), nil
+	case "json":
+		return slog.New(slog.NewJSONHandler(w, o)), nil
+	case "auto":
+		if isFile && term.IsTerminal(int(file.Fd())) {
+			return slog.New(slog.NewTextHandler(w, o)), nil
+		}
+		return slog.New(slog.NewJSONHandler(w, o)), nil
+	default:
+		return nil, &UsageError{fmt.Errorf("--log-format: %q; want text, json or auto", f.LogFormat)}
+	}
+}
+
+// RunCommand is a command that runs stages of one pipeline file until it is told to stop: `millrace run`, and each
+// stage alone. program is how it is called, for the examples.
+func RunCommand(program, use, short string, stages ...string) *cobra.Command {
+	f := &RunFlags{}
+	cmd := &cobra.Command{
+		Use:   use + " FILE",
+		Short: short,
+		Long: short + `.
+
+It runs until SIGTERM or SIGINT, then finishes what is in hand, within --drain-timeout, and leaves its consumer
+groups; a second signal kills. Servers that are not up yet, or go away, are waited for. Any number of processes may
+run the same file: they share the work.
+
+Exit codes: 0 drained, 1 something that a person must mend, 2 wrong command line or pipeline file.`,
+		Example: strings.ReplaceAll(`  PROGRAM shop.yaml
+  PROGRAM shop.yaml --streams orders --listen :9465
+  curl localhost:9464/readyz`, "PROGRAM", program),
+		Args: Args(cobra.ExactArgs(1)),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			log, err := f.Logger(cmd.ErrOrStderr())
+			if err != nil {
+				return err
+			}
+			p, err := pipeline.Load(args[0])
+			if err != nil {
+				return err
+			}
+			f.Stages, f.Log = stages, log
+			x, err := process.New(cmd.Context(), p, f.Options)
+			if err != nil {
+				return err
+			}
+			return x.Run(cmd.Context())
+		},
+	}
+	f.Add(cmd)
+	return cmd
+}
+
+// StageMain is the whole of a binary that runs one stage; it returns the exit code.
+func StageMain(name, short string) int {
+	cmd := RunCommand(name, name, short, name)
+	cmd.Version = Version()
+	return Main(cmd)
+}

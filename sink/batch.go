@@ -1,0 +1,126 @@
+package sink
+
+import (
+	"bytes"
+	"cmp"
+	"crypto/sha256"
+	"fmt"
+	"slices"
+	"sync/atomic"
+	"time"
+
+	"github.com/millrace-io/millrace/internal/mutant"
+	"github.com/millrace-io/millrace/topics"
+)
+
+// claim is one partition of a processed topic that this process owns, from its claim until it is revoked or
+// another takes it over. Its position is moved by the writer that has the partition.
+type claim struct {
+	topic   string
+	part    int32
+	table   *table
+	token   [16]byte
+	next    int64   // the next offset, as in millrace_offsets
+	high    [8]byte // highest raw epoch and offset applied, as there
+	writer  int
+	revoked atomic.Bool // no longer ours
+	reclaim time.Time   // when to claim it again, if it is revoked and the group still assigns it to us
+}
+
+func (c *claim) String() string { return fmt.Sprintf("%s[%d]", c.topic, c.part) }
+
+// batch is what one writer applies in one transaction.
+type batch struct {
+	moves   []move // by topic and partition
+	changes []change
+}
+
+// move takes a claim's position over the batch.
+type move struct {
+	claim *claim
+	next  int64
+	high  [8]byte
+}
+
+// note adds a record's position to the moves, and says whether the raw position was applied before.
+func (m *move) note(offset int64, version topics.Version) (late bool) {
+	m.next = offset + 1
+	position := version.Position()
+	if bytes.Compare(position[:], m.high[:]) <= 0 {
+		return true
+	}
+	m.high = position
+	return false
+}
+
+// part is what is left of a batch for one table: per key the newest change, in the order of the table's primary key.
+type part struct {
+	table   *table
+	upserts []*change
+	removes []*change
+	had     map[string]bool // raw keys that are removed, and had a row in this batch
+	stale   int
+}
+
+// parts reduces changes to the newest good one of each raw key. A record that can never be stored is not good, and the
+// key keeps what it had.
+func parts(changes []change) []*part {
+	byTable := map[*table]*part{}
+	newest := map[*table]map[string]*change{}
+	var all []*part
+	for i := range changes {
+		x := &changes[i]
+		if x.reason != nil {
+			continue
+		}
+		p := byTable[x.table]
+		if p == nil {
+			p = &part{table: x.table, had: map[string]bool{}}
+			byTable[x.table] = p
+			newest[x.table] = make(map[string]*change, len(changes))
+			all = append(all, p)
+		}
+		m := newest[x.table]
+		old, ok := m[string(x.record.Key)]
+		if ok {
+			p.stale++
+			if !old.remove || !x.remove {
+				p.had[string(x.record.Key)] = true
+			}
+			if bytes.Compare(x.version[:], old.version[:]) <= 0 && !mutant.Off(mutant.RowVersions) {
+				continue
+			}
+		}
+		m[string(x.record.Key)] = x
+	}
+	for _, p := range all {
+		for _, x := range newest[p.table] {
+			if x.remove {
+				p.removes = append(p.removes, x)
+			} else {
+				p.upserts = append(p.upserts, x)
+			}
+		}
+		inKeyOrder(p.upserts)
+		inKeyOrder(p.removes)
+	}
+	slices.SortFunc(all, func(a, b *part) int { return cmp.Compare(a.table.name, b.table.name) })
+	return all
+}
+
+// inKeyOrder sorts by the literals of the primary key: InnoDB writes neighbours together, and two writers take
+// locks in the same order.
+func inKeyOrder(changes []*change) {
+	slices.SortFunc(changes, func(a, b *change) int {
+		if c := cmp.Compare(len(a.pk), len(b.pk)); c != 0 && a.table.columns[a.table.key[0]].kind == kindInteger {
+			return c // 9 before 10
+		}
+		return bytes.Compare(a.pk, b.pk)
+	})
+}
+
+// rawKey is how a mark names a key: the first 16 bytes of its SHA-256.
+func rawKey(key []byte) [16]byte {
+	sum := sha256.Sum256(key)
+	return [16]byte(sum[:16])
+}

@@ -1,0 +1,68 @@
+package sink
+
+import (
+	"errors"
+	"fmt"
+	"time"
+)
+
+// Config is how a sink works. What it does is in the pipeline.
+type Config struct {
+	Writers int // connections that write, each with partitions of its own; 1–64. More than two gain little on one MySQL with few cores
+
+	MaxRecords int           // of one poll, for all writers; 1–1,000,000. With MaxBytes the bound of what is in hand
+	MaxBytes   int           // of processed records fetched ahead; 64 KiB–1 GiB
+	Linger     time.Duration // how long a poll that found little waits for more; 0–1 s
+
+	StatementBytes int // of one INSERT; 64 KiB–64 MiB, and never more than half of the server's max_allowed_packet
+	StatementRows  int // of one INSERT; 1–100,000
+
+	// SessionTimeout is how long a sink may be silent before another takes its partitions over; 6 s–30 min, which are the
+	// brokers' default bounds.
+	SessionTimeout time.Duration
+	LockTimeout    time.Duration // how long a claim waits for a row that a frozen owner may hold, before it kills that owner's connection; 1 s–1 min
+	MarkRetention  time.Duration // marks are removed after this; older records must not come later. 1 h or more
+	Drain          time.Duration // at most, from the end of Run's context to its return; 0 or more
+}
+
+// DefaultConfig is right for a MySQL with a few cores.
+func DefaultConfig() Config {
+	return Config{
+		Writers:        2,
+		MaxRecords:     20_000,
+		MaxBytes:       32 << 20,
+		Linger:         5 * time.Millisecond,
+		StatementBytes: 1 << 20,
+		StatementRows:  5000,
+		SessionTimeout: 10 * time.Second,
+		LockTimeout:    2 * time.Second,
+		MarkRetention:  7 * 24 * time.Hour,
+		Drain:          20 * time.Second,
+	}
+}
+
+// Validate joins every problem.
+func (c Config) Validate() error {
+	var errs []error
+	integer := func(name string, value, low, high int) {
+		if value < low || value > high {
+			errs = append(errs, fmt.Errorf("%s is %d; it must be %d to %d", name, value, low, high))
+		}
+	}
+	duration := func(name string, value, low, high time.Duration) {
+		if value < low || value > high {
+			errs = append(errs, fmt.Errorf("%s is %v; it must be %v to %v", name, value, low, high))
+		}
+	}
+	integer("Writers", c.Writers, 1, 64)
+	integer("MaxRecords", c.MaxRecords, 1, 1_000_000)
+	integer("MaxBytes", c.MaxBytes, 64<<10, 1<<30)
+	integer("StatementBytes", c.StatementBytes, 64<<10, 64<<20)
+	integer("StatementRows", c.StatementRows, 1, 100_000)
+	duration("Linger", c.Linger, 0, time.Second)
+	duration("SessionTimeout", c.SessionTimeout, 6*time.Second, 30*time.Minute)
+	duration("LockTimeout", c.LockTimeout, time.Second, time.Minute)
+	duration("MarkRetention", c.MarkRetention, time.Hour, 10*365*24*time.Hour)
+	duration("Drain", c.Drain, 0, time.Hour)
+	return errors.Join(errs...)
+}

@@ -1,0 +1,21 @@
+// Package sink is the third stage: it reads processed topics and writes their rows to MySQL, or to a SQLite file.
+//
+// It reads the processed topics of all its streams as a member of one consumer group. Its position is not the
+// group's offset but the next offset in the table millrace_offsets, which moves in the same transaction as the rows:
+//
+//	UPDATE millrace_offsets … WHERE owner = ours AND next_offset = where this batch begins
+//	DELETE and marks for records without rows
+//	INSERT … ON DUPLICATE KEY UPDATE, if the version is higher
+//	COMMIT
+//
+// So a crash repeats what was not committed, and nothing else. Whoever is given a partition claims it with a random token
+// in its row of millrace_offsets; a process that lost it finds another's token, writes nothing, and says
+// that it was fenced. Rows carry the version of their record (_mr_version), and a row takes new values only
+// from a higher one: records that come again, or late, change nothing. Where a row was removed, a mark keeps the
+// version of the removal, so that an older record does not bring the row back.
+//
+// A row that the database refuses is found by halving the batch, and goes to the dead-letter topic before the
+// offset moves on; a crash between the two sends the letter twice, under the same mr-id.
+//
+// Offsets are committed to the consumer group after the transaction, for tools that show lag, and for nothing else.
+package sink

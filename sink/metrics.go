@@ -1,0 +1,38 @@
+package sink
+
+import (
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promauto"
+)
+
+// metrics of the stage. Records are counted when their transaction has been committed.
+type metrics struct {
+	batches, fenced                        prometheus.Counter
+	duration                               prometheus.Histogram
+	retries                                *prometheus.CounterVec
+	records, rows, deletes, stale, letters *prometheus.CounterVec
+}
+
+func newMetrics(r prometheus.Registerer) *metrics {
+	f := promauto.With(r)
+	counter := func(name, help string) prometheus.Counter {
+		return f.NewCounter(prometheus.CounterOpts{Name: "millrace_sink_" + name, Help: help})
+	}
+	vec := func(label, name, help string) *prometheus.CounterVec {
+		return f.NewCounterVec(prometheus.CounterOpts{Name: "millrace_sink_" + name, Help: help}, []string{label})
+	}
+	return &metrics{
+		batches: counter("batches_total", "Transactions committed."),
+		fenced:  counter("fenced_total", "Batches not written because another sink owns a partition of them."),
+		duration: f.NewHistogram(prometheus.HistogramOpts{
+			Name: "millrace_sink_apply_duration_seconds", Help: "Time to write a batch, until its commit.",
+			Buckets: prometheus.ExponentialBuckets(0.001, 2, 15),
+		}),
+		retries: vec("reason", "retries_total", "Batches tried again, by the reason."),
+		records: vec("stream", "records_total", "Processed records whose outcome is committed."),
+		rows:    vec("stream", "rows_total", "Rows sent to the database; it keeps those with a higher version."),
+		deletes: vec("stream", "deletes_total", "Rows removed."),
+		stale:   vec("stream", "stale_total", "Records not sent, because the batch had a newer one of the same key or a mark said so."),
+		letters: vec("stream", "dead_letters_total", "Records sent to the dead-letter topic."),
+	}
+}

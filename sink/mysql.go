@@ -1,0 +1,186 @@
+package sink
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/go-json-experiment/json/jsontext"
+	"github.com/go-sql-driver/mysql"
+
+	"github.com/millrace-io/millrace/internal/mutant"
+	"github.com/millrace-io/millrace/pipeline"
+)
+
+// mySQL is MySQL 8.0.20 or later. (MariaDB's row alias and collations differ; it will be a dialect of its own.)
+type mySQL struct{ cfg *mysql.Config }
+
+func newMySQL(dsn pipeline.Secret) (*mySQL, error) {
+	cfg, err := mysql.ParseDSN(dsn.Reveal())
+	if err != nil {
+		return nil, errors.New("database.mysql: not a DSN; it is written user:password@tcp(host:3306)/schema") // err may quote the password
+	}
+	if cfg.DBName == "" {
+		return nil, errors.New("database.mysql: the DSN names no schema; it is written user:password@tcp(host:3306)/schema")
+	}
+	cfg.ClientFoundRows = true   // an UPDATE counts the rows it matches: a guard that holds is 1, whatever the values
+	cfg.InterpolateParams = true // one round trip a statement
+	cfg.MultiStatements = false
+	cfg.MaxAllowedPacket = 0 // the server's
+	cfg.Timeout = max(cfg.Timeout, 5*time.Second)
+	if cfg.ReadTimeout == 0 {
+		cfg.ReadTimeout = time.Minute // a server that is frozen must not freeze us
+	}
+	if cfg.WriteTimeout == 0 {
+		cfg.WriteTimeout = time.Minute
+	}
+	params := map[string]string{
+		"sql_mode":              "'STRICT_ALL_TABLES,NO_ZERO_IN_DATE,NO_ZERO_DATE,ERROR_FOR_DIVISION_BY_ZERO,NO_ENGINE_SUBSTITUTION'",
+		"time_zone":             "'+00:00'",
+		"transaction_isolation": "'READ-COMMITTED'",
+		"wait_timeout":          "60", // a session whose process is gone frees its locks
+		"net_read_timeout":      "30",
+	}
+	if cfg.Params == nil {
+		cfg.Params = map[string]string{}
+	}
+	for name, value := range params {
+		cfg.Params[name] = value
+	}
+	return &mySQL{cfg}, nil
+}
+
+func (*mySQL) name() string { return "MySQL" }
+
+func (m *mySQL) open() (*sql.DB, error) {
+	connector, err := mysql.NewConnector(m.cfg)
+	if err != nil {
+		return nil, fmt.Errorf("database.mysql: %w", err)
+	}
+	return sql.OpenDB(connector), nil
+}
+
+func (*mySQL) begin() string { return "START TRANSACTION" }
+func (*mySQL) now() string   { return "CURRENT_TIMESTAMP(6)" }
+
+func (*mySQL) connectionID(ctx context.Context, c *sql.Conn) (id uint64, err error) {
+	err = c.QueryRowContext(ctx, "SELECT CONNECTION_ID()").Scan(&id)
+	return id, err
+}
+
+func (*mySQL) ignoring(column string) string {
+	return fmt.Sprintf(" ON DUPLICATE KEY UPDATE %s = %s", column, column)
+}
+
+func (*mySQL) insert(t *table) string {
+	var b strings.Builder
+	b.WriteString("INSERT INTO " + backquoted(t.name) + " (")
+	for _, c := range t.columns {
+		b.WriteString(backquoted(c.Name) + ",")
+	}
+	b.WriteString(versionColumn + ") VALUES ")
+	return b.String()
+}
+
+// merge assigns the version last: MySQL evaluates the assignments from left to right, and each later one sees what the
+// earlier ones assigned (MySQL Reference Manual, "INSERT ... ON DUPLICATE KEY UPDATE Statement").
+func (*mySQL) merge(t *table) string {
+	var b strings.Builder
+	b.WriteString(" AS n ON DUPLICATE KEY UPDATE ")
+	name := backquoted(t.name)
+	assign := func(column string) {
+		if mutant.Off(mutant.RowVersions) {
+			fmt.Fprintf(&b, "%s = n.%s", column, column)
+			return
+		}
+		fmt.Fprintf(&b, "%s = IF(n.%s > %s.%s, n.%s, %s.%s)", column, versionColumn, name, versionColumn, column, name, column)
+	}
+	for _, c := range t.columns {
+		if !c.Key {
+			assign(backquoted(c.Name))
+			b.WriteString(", ")
+		}
+	}
+	assign(versionColumn)
+	return b.String()
+}
+
+func (*mySQL) mergeMarks() string {
+	return " AS n ON DUPLICATE KEY UPDATE marked_at = IF(n.version > millrace_marks.version, n.marked_at, millrace_marks.marked_at)," +
+		" version = IF(n.version > millrace_marks.version, n.version, millrace_marks.version)"
+}
+
+// statementBytes is half of what the server takes, so that no estimate has to be exact.
+func (*mySQL) statementBytes(ctx context.Context, db *sql.DB) (n int, err error) {
+	err = db.QueryRowContext(ctx, "SELECT @@max_allowed_packet").Scan(&n)
+	return n / 2, err
+}
+
+// evict kills connections of our own user. That of an owner that is not frozen would be found again by its own retry.
+func (*mySQL) evict(ctx context.Context, db *sql.DB, connections []uint64) (int, error) {
+	killed := 0
+	var errs []error
+	for _, id := range connections {
+		var ours bool
+		err := db.QueryRowContext(ctx, `SELECT COUNT(*) > 0 FROM information_schema.processlist
+			WHERE id = ? AND user = SUBSTRING_INDEX(CURRENT_USER(), '@', 1) AND db = DATABASE()`, id).Scan(&ours)
+		if err == nil && ours {
+			_, err = db.ExecContext(ctx, fmt.Sprintf("KILL %d", id))
+		}
+		const noSuchThread = 1094
+		switch {
+		case err != nil && mysqlNumber(err) != noSuchThread:
+			errs = append(errs, fmt.Errorf("kill connection %d of a frozen sink: %w; the sinks must use one MySQL user, or have CONNECTION_ADMIN", id, err))
+		case err == nil && ours:
+			killed++
+		}
+	}
+	return killed, errors.Join(errs...)
+}
+
+func (*mySQL) locked(err error) bool {
+	const lockWaitTimeout = 1205
+	return mysqlNumber(err) == lockWaitTimeout
+}
+
+// text escapes as MySQL does without NO_BACKSLASH_ESCAPES, which our sql_mode leaves out (MySQL Reference Manual,
+// "String Literals"). The connection speaks utf8mb4, in which no other character holds these bytes.
+func (*mySQL) text(dst, s []byte) []byte {
+	dst = append(dst, '\'')
+	begin := 0
+	for i, c := range s {
+		var escaped byte
+		switch c {
+		case 0:
+			escaped = '0'
+		case '\'', '\\':
+			escaped = c
+		case 0x1a:
+			escaped = 'Z'
+		default:
+			continue
+		}
+		dst = append(append(dst, s[begin:i]...), '\\', escaped)
+		begin = i + 1
+	}
+	return append(append(dst, s[begin:]...), '\'')
+}
+
+func (m *mySQL) json(dst []byte, v jsontext.Value) ([]byte, error) {
+	if v.Kind() == '"' && !strings.ContainsAny(string(v), `\'`) {
+		dst = append(append(dst, '\''), v[1:len(v)-1]...) // nothing to unescape, nothing to escape
+		return append(dst, '\''), nil
+	}
+	text, err := textOf(v)
+	if err != nil {
+		return nil, err
+	}
+	return m.text(dst, text), nil
+}
+
+func (*mySQL) bytes(dst, b []byte) []byte { return appendHex(dst, b) }
+
+func backquoted(name string) string { return "`" + strings.ReplaceAll(name, "`", "``") + "`" }

@@ -1,0 +1,212 @@
+package sink
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/millrace-io/millrace/internal/stage"
+	"github.com/millrace-io/millrace/pipeline"
+	"github.com/millrace-io/millrace/topics"
+)
+
+const stageName = "sink"
+
+// Sink is the third stage of a pipeline.
+type Sink struct {
+	pipeline *pipeline.Pipeline
+	cfg      Config
+	env      stage.Env
+	metrics  *metrics
+	tables   map[string]*table // by processed topic
+	store    *store
+	waits    *waits
+
+	client  *kgo.Client
+	adm     *kadm.Client
+	writers []*writer
+
+	// mu is held by whoever uses or changes claims: the loop while it applies what one poll returned, and the
+	// client's callbacks. A revocation so waits for the transaction in hand.
+	mu     sync.Mutex
+	claims map[topicPartition]*claim
+	stop   context.CancelCauseFunc
+}
+
+type topicPartition struct {
+	topic string
+	part  int32
+}
+
+// New prepares the streams that env names. It does no I/O.
+func New(p *pipeline.Pipeline, cfg Config, env stage.Env) (*Sink, error) {
+	if err := cfg.Validate(); err != nil {
+		return nil, fmt.Errorf("sink: %w", err)
+	}
+	d, err := newDialect(p)
+	if err != nil {
+		return nil, fmt.Errorf("sink: %w", err)
+	}
+	if p.Database.Embedded {
+		cfg.Writers = 1 // SQLite has one writer
+	}
+	s := &Sink{
+		pipeline: p, cfg: cfg, env: env, metrics: newMetrics(env.Metrics), waits: &waits{env: env},
+		tables: map[string]*table{}, claims: map[topicPartition]*claim{},
+		store: &store{dialect: d, cfg: cfg, owner: env.Instance},
+	}
+	for _, name := range env.Streams {
+		if p.Stream(name) == nil {
+			return nil, fmt.Errorf("sink: the pipeline has no stream %s", name)
+		}
+	}
+	for i := range p.Streams {
+		if st := &p.Streams[i]; env.Streams == nil || slices.Contains(env.Streams, st.Name) {
+			s.tables[topics.Processed(p.Name, st.Name)] = newTable(p, st)
+		}
+	}
+	return s, nil
+}
+
+// Run writes until ctx is cancelled, and waits for Kafka and the database where they are not there. It returns nil
+// after a clean drain, which takes at most Config.Drain, else an error that a person must mend.
+func (s *Sink) Run(ctx context.Context) (err error) {
+	if len(s.tables) == 0 {
+		<-ctx.Done()
+		return nil
+	}
+	if s.store.db, err = s.store.dialect.open(); err != nil {
+		return fmt.Errorf("sink: %w", err)
+	}
+	defer func() { _ = s.store.db.Close() }()
+	s.store.db.SetMaxIdleConns(s.cfg.Writers + 2)
+
+	ctx, s.stop = context.WithCancelCause(ctx)
+	defer s.stop(nil)
+	hard, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	defer cancel()
+	defer context.AfterFunc(ctx, func() {
+		t := time.AfterFunc(s.cfg.Drain, cancel)
+		context.AfterFunc(hard, func() { t.Stop() })
+	})()
+
+	if err := s.prepare(ctx); err != nil {
+		return err
+	}
+	for range s.cfg.Writers {
+		s.writers = append(s.writers, &writer{store: s.store})
+	}
+	if s.client, err = kgo.NewClient(s.clientOpts()...); err != nil {
+		return fmt.Errorf("sink: new client: %w", err)
+	}
+	s.adm = kadm.NewClient(s.client)
+	s.env.Log.Info("writing", "group", topics.SinkGroup(s.pipeline.Name), "streams", len(s.tables), "database", s.store.dialect.name())
+	err = s.loop(ctx, hard)
+	s.leave(hard)
+	if hard.Err() != nil && err == nil {
+		return fmt.Errorf("sink: not drained within %s: what was not committed will be written by whoever takes over", s.cfg.Drain)
+	}
+	return err
+}
+
+// prepare makes topics and tables, waiting for their servers as long as it takes.
+func (s *Sink) prepare(ctx context.Context) error {
+	tables := make([]*table, 0, len(s.tables))
+	for _, t := range s.tables {
+		tables = append(tables, t)
+	}
+	slices.SortFunc(tables, func(a, b *table) int { return slices.Compare([]byte(a.name), []byte(b.name)) })
+	if err := s.persist(ctx, s.store.dialect.name(), func(ctx context.Context) error { return s.store.prepare(ctx, tables) }); err != nil {
+		return err
+	}
+	client, err := kgo.NewClient(s.env.Kafka...)
+	if err != nil {
+		return fmt.Errorf("sink: new client: %w", err)
+	}
+	defer client.Close()
+	return s.persist(ctx, "Kafka", func(ctx context.Context) error {
+		return topics.Ensure(ctx, kadm.NewClient(client), topics.Specs(s.pipeline))
+	})
+}
+
+// persist calls do until it returns nil, ctx is cancelled (nil), or its error is one that a person must mend.
+func (s *Sink) persist(ctx context.Context, server string, do func(context.Context) error) error {
+	wait := newBackoff()
+	for {
+		attempt, cancel := context.WithTimeout(ctx, 30*time.Second)
+		err := do(attempt)
+		cancel()
+		if err == nil || ctx.Err() != nil {
+			s.waits.done(server)
+			return nil
+		}
+		if mustStop(err) {
+			return fmt.Errorf("sink: %w", err)
+		}
+		s.waits.on(server, err)
+		select {
+		case <-ctx.Done():
+		case <-time.After(wait.NextBackOff()):
+		}
+	}
+}
+
+// mustStop tells what a person must mend before anything can go on.
+func mustStop(err error) bool {
+	var mismatch *topics.MismatchError
+	var misfit *TableError
+	var position *PositionError
+	return errors.As(err, &mismatch) || errors.As(err, &misfit) || errors.As(err, &position)
+}
+
+func (s *Sink) clientOpts() []kgo.Opt {
+	names := make([]string, 0, len(s.tables))
+	for topic := range s.tables {
+		names = append(names, topic)
+	}
+	slices.Sort(names)
+	record := s.pipeline.Kafka.MaxRecordBytes
+	return append(slices.Clone(s.env.Kafka),
+		kgo.ConsumerGroup(topics.SinkGroup(s.pipeline.Name)),
+		kgo.ConsumeTopics(names...),
+		kgo.FetchIsolationLevel(kgo.ReadCommitted()),
+		kgo.ConsumeStartOffset(kgo.NewOffset().AtStart()),
+		kgo.ConsumeResetOffset(kgo.NoResetOffset()), // a position that is not there is never replaced by another
+		kgo.AdjustFetchOffsetsFn(s.assigned),
+		kgo.OnPartitionsRevoked(func(ctx context.Context, _ *kgo.Client, gone map[string][]int32) { s.gone(ctx, gone, true) }),
+		kgo.OnPartitionsLost(func(ctx context.Context, _ *kgo.Client, gone map[string][]int32) { s.gone(ctx, gone, false) }),
+		kgo.AutoCommitMarks(), // for lag tools
+		kgo.BlockRebalanceOnPoll(),
+		kgo.SessionTimeout(s.cfg.SessionTimeout),
+		kgo.HeartbeatInterval(s.cfg.SessionTimeout/4),
+		kgo.RebalanceTimeout(time.Minute),
+		kgo.FetchMaxBytes(int32(s.cfg.MaxBytes)),
+		kgo.FetchMaxPartitionBytes(min(int32(s.cfg.MaxBytes), max(1<<20, record))),
+		kgo.FetchMaxWait(500*time.Millisecond),
+		kgo.RecordPartitioner(kgo.ManualPartitioner()), // a letter keeps its origin's partition
+		kgo.ProducerBatchMaxBytes(record+64<<10),
+	)
+}
+
+// leave releases the claims and leaves the group, so that others take over at once.
+func (s *Sink) leave(ctx context.Context) {
+	s.client.CloseAllowingRebalance() // revokes, which releases
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	left := make([]*claim, 0, len(s.claims))
+	for _, c := range s.claims {
+		left = append(left, c)
+	}
+	if err := s.store.release(ctx, left); err != nil {
+		s.env.Log.Warn("releasing partitions", "error", err)
+	}
+	for _, w := range s.writers {
+		w.disconnect()
+	}
+}
