@@ -147,28 +147,37 @@ func (r *Runner) AppendPK(dst []byte) ([]byte, error) {
 // AppendTombstonePK appends the values of the key columns for a record of which only the raw key is known.
 //
 // The key of a stream with several key fields is a JSON array and has their types. That of one field is only
-// its text: 5 may have been a number or a string. Where the text is a JSON number, it is taken for one, and
-// for a string if an expression cannot do with a number. Columns bear this: the sink gives a column the same
-// value for 5 and "5".
+// its text: 5 may have been a number or a string. Text that is no JSON number was a string. Text that is one
+// is tried as both: as a string first where the key columns hold text or times, else as a number first; what
+// an expression cannot do with gives way to the other. The sink gives a column the same value for 5 and
+// "5", so this is the row that the record had.
 func (r *Runner) AppendTombstonePK(dst, key []byte) ([]byte, error) {
 	fields := r.chain.keyPath
 	if len(fields) != 1 {
-		record, err := recordOfKeys(fields, key)
-		if err != nil {
-			return dst, &StepError{"record", err}
+		values, err := expression.Elements(key)
+		if err != nil || len(values) != len(fields) {
+			return dst, &StepError{"record", fmt.Errorf("the record's key is not a JSON array of %d values, as ingest.key makes it", len(fields))}
 		}
-		return r.appendPKOf(dst, record)
-	}
-	if n := jsontext.Value(key); len(key) > 0 && n.Kind() == '0' && n.IsValid() && n[len(n)-1] >= '0' && n[0] != ' ' {
-		if out, err := r.appendPKOf(dst, record(fields, []jsontext.Value{n})); err == nil {
-			return out, nil
-		}
+		return r.appendPKOf(dst, record(fields, values))
 	}
 	text, err := jsontext.AppendQuote(nil, key)
 	if err != nil {
 		return dst, &StepError{"record", fmt.Errorf("the record's key: %w", err)}
 	}
-	return r.appendPKOf(dst, record(fields, []jsontext.Value{text}))
+	guesses := []jsontext.Value{text}
+	if expression.IsNumber(key) {
+		guesses = []jsontext.Value{key, text}
+		if !r.chain.numericKey {
+			guesses = []jsontext.Value{text, key}
+		}
+	}
+	for _, guess := range guesses {
+		var out []byte
+		if out, err = r.appendPKOf(dst, record(fields, []jsontext.Value{guess})); err == nil {
+			return out, nil
+		}
+	}
+	return dst, err
 }
 
 func (r *Runner) appendPKOf(dst, record []byte) ([]byte, error) {
@@ -176,15 +185,6 @@ func (r *Runner) appendPKOf(dst, record []byte) ([]byte, error) {
 		return dst, &StepError{"record", err}
 	}
 	return r.AppendPK(dst)
-}
-
-// recordOfKeys is a record with the key fields alone, from a key that is a JSON array of their values.
-func recordOfKeys(fields [][]string, key []byte) ([]byte, error) {
-	values, err := expression.Elements(key)
-	if err != nil || len(values) != len(fields) {
-		return nil, fmt.Errorf("the record's key is not a JSON array of %d values, as ingest.key makes it", len(fields))
-	}
-	return record(fields, values), nil
 }
 
 // record is the JSON object in which fields have those values.

@@ -2,6 +2,8 @@ package processor
 
 import (
 	"fmt"
+	"slices"
+	"strings"
 
 	"github.com/millrace-io/millrace/internal/expression"
 	"github.com/millrace-io/millrace/pipeline"
@@ -35,6 +37,8 @@ type Chain struct {
 	key      []int    // columns that are the key columns of the table, in their order
 	keyPath  [][]string
 	names    []string // of the key columns
+	// numericKey: all key columns hold numbers
+	numericKey bool
 }
 
 // segment is filters over one scope and the map that makes the next scope of it.
@@ -202,6 +206,7 @@ func (c *Chain) findKey(key []pipeline.ColumnType) error {
 			return fmt.Errorf("process: no map step makes the key column %s", k.Name)
 		}
 	}
+	c.numericKey = !slices.ContainsFunc(key, func(k pipeline.ColumnType) bool { return !numeric(k.Type) })
 	needed := c.key
 	for i := len(c.segments) - 1; i >= 0; i-- {
 		s := &c.segments[i]
@@ -220,4 +225,16 @@ func (c *Chain) findKey(key []pipeline.ColumnType) error {
 		}
 	}
 	return nil
+}
+
+// numeric reports whether a column of that type holds numbers.
+func numeric(columnType string) bool {
+	word, _, _ := strings.Cut(columnType, "(")
+	word, _, _ = strings.Cut(word, " ")
+	switch word {
+	case "tinyint", "smallint", "mediumint", "int", "integer", "bigint", "decimal", "numeric", "dec", "fixed", "float", "double", "real",
+		"bit", "bool", "boolean", "year":
+		return true
+	}
+	return false
 }

@@ -5,7 +5,6 @@ import (
 	"unicode/utf8"
 
 	"github.com/expr-lang/expr/ast"
-	"github.com/go-json-experiment/json/jsontext"
 )
 
 // in is membership of an array, or of an object's names.
@@ -29,15 +28,11 @@ func (c *compiler) in(n *ast.BinaryNode) (node, error) {
 		case err != nil:
 			return b, err
 		case b.kind == Object && a.kind == String:
-			return boolean(member(b, string(f.str(a))).kind != Missing), nil
+			return boolean(member(b, f.str(a)).kind != Missing), nil
 		case b.kind != Array:
 			return b, unfit(b, y, "in", want)
 		}
-		values, err := f.elements(b)
-		if err != nil {
-			return b, err
-		}
-		for _, v := range values {
+		for _, v := range elements(b) {
 			if is, err := f.equal(a, v); is || err != nil {
 				return boolean(is), err
 			}
@@ -68,7 +63,7 @@ func (c *compiler) member(n *ast.MemberNode) (node, error) {
 		case v.Absent():
 			return Value{}, nil
 		case key.kind == String:
-			return member(v, string(f.str(key))), nil
+			return member(v, f.str(key)), nil
 		case key.kind != Number:
 			return key, unfit(key, i, "[]", numbers|texts)
 		case v.kind != Array:
@@ -78,17 +73,7 @@ func (c *compiler) member(n *ast.MemberNode) (node, error) {
 		if err != nil {
 			return key, err
 		}
-		values, err := f.elements(v)
-		if err != nil {
-			return v, err
-		}
-		if at < 0 {
-			at += len(values)
-		}
-		if at < 0 || at >= len(values) {
-			return Value{}, nil
-		}
-		return values[at], nil
+		return element(v, at), nil
 	}}, nil
 }
 
@@ -120,10 +105,7 @@ func (c *compiler) slice(n *ast.SliceNode) (node, error) {
 			return v, unfit(v, x, "[:]", want)
 		}
 		if v.kind == Array {
-			values, err := f.elements(v)
-			if err != nil {
-				return v, err
-			}
+			values := elements(v)
 			from, to, err := sliceBounds(f, bounds, len(values))
 			return list(values[from:to]), err
 		}
@@ -246,13 +228,9 @@ func (c *compiler) pointer(n *ast.PointerNode) (node, error) {
 }
 
 func (f *Frame) equalArrays(a, b Value) (bool, error) {
-	x, err := f.elements(a)
-	if err != nil {
-		return false, err
-	}
-	y, err := f.elements(b)
-	if err != nil || len(x) != len(y) {
-		return false, err
+	x, y := elements(a), elements(b)
+	if len(x) != len(y) {
+		return false, nil
 	}
 	for i := range x {
 		if is, err := f.equal(x[i], y[i]); !is || err != nil {
@@ -262,15 +240,19 @@ func (f *Frame) equalArrays(a, b Value) (bool, error) {
 	return true, nil
 }
 
-// equalObjects compares the canonical forms (RFC 8785) but for numbers, which are compared as they are written.
-func (f *Frame) equalObjects(a, b Value) (bool, error) {
-	x, y := jsontext.Value(bytes.Clone(a.text)), jsontext.Value(bytes.Clone(b.text))
-	options := []jsontext.Options{jsontext.ReorderRawObjects(true), jsontext.CanonicalizeRawInts(false), jsontext.CanonicalizeRawFloats(false)}
-	if err := x.Format(options...); err != nil {
-		return false, err
-	}
-	if err := y.Format(options...); err != nil {
-		return false, err
-	}
-	return bytes.Equal(x, y), nil
+// equalObjects compares objects whatever the order of their names.
+func (f *Frame) equalObjects(a, b Value) (is bool, err error) {
+	names := 0
+	is = true
+	fields(a.text, func(name, value []byte) bool {
+		names++
+		other := member(b, name)
+		is = other.kind != Missing
+		if is {
+			is, err = f.equal(JSON(value), other)
+		}
+		return is && err == nil
+	})
+	fields(b.text, func(_, _ []byte) bool { names--; return true })
+	return is && names == 0, err
 }

@@ -267,3 +267,8 @@ func unfit(v Value, n node, operation string, want kindSet) error {
 	}
 	return fmt.Errorf("%s is of type %s; %s takes %s", n.text, v.kind, operation, want)
 }
+
+// unlike says why an operation does not take two values together.
+func unlike(a, b Value, x, y node, operation string) error {
+	return fmt.Errorf("%s is of type %s and %s of type %s; %s takes two numbers or two strings", x.text, a.kind, y.text, b.kind, operation)
+}

@@ -139,16 +139,16 @@ func rounded(n Value, places int, how apd.Rounder) (Value, error) {
 	return fromBig(out), nil
 }
 
-func least(f *Frame, args []Value) (Value, error) {
-	return f.extreme(args, func(order int) bool { return order < 0 })
+func least(_ *Frame, args []Value) (Value, error) {
+	return extreme(args, func(order int) bool { return order < 0 })
 }
 
-func greatest(f *Frame, args []Value) (Value, error) {
-	return f.extreme(args, func(order int) bool { return order > 0 })
+func greatest(_ *Frame, args []Value) (Value, error) {
+	return extreme(args, func(order int) bool { return order > 0 })
 }
 
-func (f *Frame) extreme(args []Value, better func(order int) bool) (Value, error) {
-	values, err := f.flatten(args)
+func extreme(args []Value, better func(order int) bool) (Value, error) {
+	values, err := flatten(args)
 	if err != nil || len(values) == 0 {
 		return Value{kind: Null}, err
 	}
@@ -161,8 +161,8 @@ func (f *Frame) extreme(args []Value, better func(order int) bool) (Value, error
 	return best, nil
 }
 
-func sum(f *Frame, args []Value) (Value, error) {
-	values, err := f.flatten(args)
+func sum(_ *Frame, args []Value) (Value, error) {
+	values, err := flatten(args)
 	total := integer(0)
 	for _, v := range values {
 		if err == nil {
@@ -173,15 +173,12 @@ func sum(f *Frame, args []Value) (Value, error) {
 }
 
 // flatten returns the numbers among args and in the arrays among them.
-func (f *Frame) flatten(args []Value) ([]Value, error) {
+func flatten(args []Value) ([]Value, error) {
 	var numbers []Value
 	for _, arg := range args {
 		values := []Value{arg}
 		if arg.kind == Array {
-			var err error
-			if values, err = f.elements(arg); err != nil {
-				return nil, err
-			}
+			values = elements(arg)
 		}
 		for i, v := range values {
 			if v.kind != Number {

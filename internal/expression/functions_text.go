@@ -2,7 +2,6 @@ package expression
 
 import (
 	"bytes"
-	"errors"
 	"fmt"
 	"unicode"
 	"unicode/utf8"
@@ -81,16 +80,12 @@ func split(f *Frame, args []Value) (Value, error) {
 }
 
 func join(f *Frame, args []Value) (Value, error) {
-	values, err := f.elements(args[0])
-	if err != nil {
-		return Value{}, err
-	}
 	var separator []byte
 	if len(args) == 2 {
 		separator = f.str(args[1])
 	}
 	var joined []byte
-	for i, v := range values {
+	for i, v := range elements(args[0]) {
 		if v.kind != String {
 			return Value{}, fmt.Errorf("element %d is of type %s, not string", i, v.kind)
 		}
@@ -108,19 +103,10 @@ func length(f *Frame, args []Value) (Value, error) {
 	case String:
 		return integer(int64(utf8.RuneCount(f.str(v)))), nil
 	case Array:
-		values, err := f.elements(v)
-		return integer(int64(len(values))), err
+		return integer(int64(len(elements(v)))), nil
 	default:
 		names := 0
-		d := jsontext.NewDecoder(bytes.NewReader(v.text), jsontext.AllowDuplicateNames(true))
-		if _, err := d.ReadToken(); err != nil {
-			return Value{}, err
-		}
-		for ; d.PeekKind() == '"'; names++ {
-			if err := errors.Join(d.SkipValue(), d.SkipValue()); err != nil {
-				return Value{}, err
-			}
-		}
+		fields(v.text, func(_, _ []byte) bool { names++; return true })
 		return integer(int64(names)), nil
 	}
 }
@@ -139,20 +125,9 @@ func toString(f *Frame, args []Value) (Value, error) {
 
 func typeOf(_ *Frame, args []Value) (Value, error) { return Text([]byte(args[0].kind.String())), nil }
 
-func first(f *Frame, args []Value) (Value, error) { return f.end(args[0], false) }
+func first(_ *Frame, args []Value) (Value, error) { return element(args[0], 0), nil }
 
-func last(f *Frame, args []Value) (Value, error) { return f.end(args[0], true) }
-
-func (f *Frame) end(v Value, last bool) (Value, error) {
-	values, err := f.elements(v)
-	if err != nil || len(values) == 0 {
-		return Value{}, err
-	}
-	if last {
-		return values[len(values)-1], nil
-	}
-	return values[0], nil
-}
+func last(_ *Frame, args []Value) (Value, error) { return element(args[0], -1), nil }
 
 func toJSON(f *Frame, args []Value) (Value, error) { return f.keep(args[0].AppendJSON), nil }
 

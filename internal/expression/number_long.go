@@ -46,7 +46,7 @@ func divideShort(a, b Value) (Value, bool) {
 	}
 	// shift is how many zeros x needs for a quotient of 18 digits, or one less.
 	shift := quotientDigits - digits(x) + digits(y)
-	if shift < 0 || shift >= len(wide10) {
+	if shift < 1 || shift >= len(wide10) {
 		return Value{}, false
 	}
 	hi, lo, ok := mulWide(x, wide10[shift])
@@ -95,8 +95,8 @@ func ends(x, y uint64) bool {
 }
 
 func digits(n uint64) int {
-	d := bits.Len64(n) * 1233 >> 12
-	if d > 18 || n >= uint64(pow10[d]) {
+	d := bits.Len64(n) * 1233 >> 12 // log10(2) ≈ 1233/4096; right, or one too few
+	if d < len(pow10) && n >= uint64(pow10[d]) || n >= 1e19 {
 		d++
 	}
 	return d

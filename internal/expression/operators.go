@@ -147,10 +147,10 @@ func (c *compiler) plus(n *ast.BinaryNode) (node, error) {
 			return add(a, b)
 		case !want.has(a.kind):
 			return a, unfit(a, x, "+", want)
-		case a.kind == Number:
-			return b, unfit(b, y, "number +", numbers)
+		case !want.has(b.kind):
+			return b, unfit(b, y, "+", want)
 		}
-		return b, unfit(b, y, "string +", texts)
+		return a, unlike(a, b, x, y, "+")
 	}}, nil
 }
 
@@ -248,8 +248,10 @@ func (c *compiler) ordering(n *ast.BinaryNode, accept func(order int) bool) (nod
 		switch {
 		case !want.has(a.kind):
 			return a, unfit(a, x, n.Operator, want)
+		case !want.has(b.kind):
+			return b, unfit(b, y, n.Operator, want)
 		case a.kind != b.kind:
-			return b, unfit(b, y, a.kind.String()+" "+n.Operator, 1<<a.kind)
+			return b, unlike(a, b, x, y, n.Operator)
 		}
 		order, err := f.compare(a, b)
 		return boolean(accept(order)), err

@@ -99,10 +99,7 @@ func (c *compiler) predicate(n ast.Node, name string, p predicate, args []ast.No
 		if v.kind != Array {
 			return v, unfit(v, x, name+"()", arrays)
 		}
-		values, err := f.elements(v)
-		if err != nil {
-			return v, err
-		}
+		values := elements(v)
 		state := p.start()
 		for i, element := range values {
 			f.each = append(f.each[:depth], item{element, i})

@@ -131,18 +131,24 @@ func (v Value) Present() Value {
 // AppendQuoted appends text as a JSON string. What is not UTF-8 in it is replaced.
 func AppendQuoted(dst []byte, text string) []byte { return appendQuoted(dst, []byte(text)) }
 
-// Elements returns copies of the tokens of a JSON array.
+// IsNumber reports whether text is a JSON number and nothing else.
+func IsNumber(text []byte) bool {
+	s := scanner{text: text}
+	return len(text) > 0 && (text[0] == '-' || text[0]-'0' <= 9) && s.number(0) == len(text)
+}
+
+// Elements returns the tokens of a JSON array.
 func Elements(array []byte) ([]jsontext.Value, error) {
 	v := jsontext.Value(array)
 	if v.Kind() != '[' || !v.IsValid() {
 		return nil, errors.New("not a JSON array")
 	}
-	values, err := new(Frame).elements(JSON(array))
-	tokens := make([]jsontext.Value, len(values))
-	for i, v := range values {
-		tokens[i] = v.AppendJSON(nil)
-	}
-	return tokens, err
+	var values []jsontext.Value
+	tokens(bytes.TrimSpace(array), func(element []byte) bool {
+		values = append(values, element)
+		return true
+	})
+	return values, nil
 }
 
 // appendQuoted is jsontext.AppendQuote with a short way for text that needs no escapes.
@@ -202,52 +208,81 @@ func (f *Frame) str(v Value) []byte {
 }
 
 // elements returns the elements of an array.
-func (f *Frame) elements(v Value) ([]Value, error) {
+func elements(v Value) []Value {
 	if !v.raw {
-		return v.ext.list, nil
+		return v.ext.list
 	}
 	var values []Value
-	d := jsontext.NewDecoder(bytes.NewReader(v.text))
-	if _, err := d.ReadToken(); err != nil {
-		return nil, err
-	}
-	for d.PeekKind() != ']' {
-		e, err := d.ReadValue()
-		if err != nil {
-			return nil, err
+	tokens(v.text, func(element []byte) bool {
+		values = append(values, JSON(element))
+		return true
+	})
+	return values
+}
+
+// element returns an element of an array, or what is missing.
+func element(v Value, at int) (e Value) {
+	if !v.raw || at < 0 {
+		values := elements(v)
+		if at < 0 {
+			at += len(values)
 		}
-		values = append(values, JSON(e.Clone()))
+		if at < 0 || at >= len(values) {
+			return Value{}
+		}
+		return values[at]
 	}
-	return values, nil
+	tokens(v.text, func(token []byte) bool {
+		if at--; at < 0 {
+			e = JSON(token)
+		}
+		return at >= 0
+	})
+	return e
+}
+
+// tokens calls yield with the elements of a JSON array that is known to be valid, until it returns false.
+func tokens(array []byte, yield func([]byte) bool) {
+	s := scanner{text: array}
+	for i := s.space(1); array[i] != ']'; {
+		end := s.value(i)
+		if end < 0 || !yield(array[i:end]) {
+			return
+		}
+		if i = s.space(end); array[i] == ',' {
+			i = s.space(i + 1)
+		}
+	}
+}
+
+// fields calls yield with the names and values of a JSON object that is known to be valid, until it returns
+// false.
+func fields(object []byte, yield func(name, value []byte) bool) {
+	s := scanner{text: object}
+	for i, more := s.first(0); more; {
+		end := s.str(i)
+		at := s.colon(end)
+		after := s.value(at)
+		if after < 0 || !yield(unescaped(object[i:end]), object[at:after]) {
+			return
+		}
+		i, more = s.next(after)
+	}
 }
 
 // member returns a field of an object; missing if v is no object or has no such field.
-func member(v Value, name string) Value {
+func member(v Value, name []byte) (field Value) {
 	if v.kind != Object {
 		return Value{}
 	}
-	d := jsontext.NewDecoder(bytes.NewReader(v.text), jsontext.AllowDuplicateNames(true))
-	if _, err := d.ReadToken(); err != nil {
-		return Value{}
-	}
-	for d.PeekKind() == '"' {
-		t, err := d.ReadToken()
-		if err != nil {
-			return Value{}
+	fields(v.text, func(its, value []byte) bool {
+		if !bytes.Equal(its, name) {
+			return true
 		}
-		if t.String() != name {
-			if d.SkipValue() != nil {
-				return Value{}
-			}
-			continue
-		}
-		e, err := d.ReadValue()
-		if err != nil {
-			return Value{}
-		}
-		return JSON(e.Clone())
-	}
-	return Value{}
+		field = JSON(value)
+		return false
+	})
+	return field
 }
 
 // Descend returns what a path gives in v: missing where there is no such field.
@@ -256,7 +291,7 @@ func Descend(v Value, path []string) Value {
 		if v.Absent() {
 			return Value{}
 		}
-		v = member(v, name)
+		v = member(v, []byte(name))
 	}
 	return v
 }
