@@ -42,12 +42,16 @@ func (e *RecordTooLargeError) Is(target error) bool { return target == fetch.Err
 // FencedError says that another process has taken over a partition of the state topic, or that this one is no longer a
 // member of the group that shares them.
 type FencedError struct {
-	Partition int32
+	Partition int32 // -1: all that this process had
 	Err       error
 }
 
 func (e *FencedError) Error() string {
-	return fmt.Sprintf("fenced: another process has taken over state partition %d: %v", e.Partition, e.Err)
+	what := "the state topic's partitions"
+	if e.Partition >= 0 {
+		what = fmt.Sprintf("state partition %d", e.Partition)
+	}
+	return fmt.Sprintf("another process has taken over %s: %v", what, e.Err)
 }
 
 func (e *FencedError) Unwrap() error { return e.Err }

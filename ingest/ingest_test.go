@@ -168,9 +168,14 @@ func testConfig() ingest.Config {
 
 func start(t testing.TB, p *pipeline.Pipeline, name string, cfg ingest.Config) *process {
 	t.Helper()
+	return startWith(t, p, name, cfg)
+}
+
+func startWith(t testing.TB, p *pipeline.Pipeline, name string, cfg ingest.Config, opts ...kgo.Opt) *process {
+	t.Helper()
 	r := &process{Health: &stage.Health{}, Metrics: prometheus.NewRegistry(), log: &lockedLog{}, done: make(chan error, 1)}
 	in, err := ingest.New(p, cfg, stage.Env{
-		Instance: name, Kafka: []kgo.Opt{kgo.SeedBrokers(p.Kafka.Brokers...), kgo.MetadataMinAge(50 * time.Millisecond)},
+		Instance: name, Kafka: append([]kgo.Opt{kgo.SeedBrokers(p.Kafka.Brokers...), kgo.MetadataMinAge(50 * time.Millisecond)}, opts...),
 		Log: slog.New(slog.NewTextHandler(r.log, nil)).With("process", name), Metrics: r.Metrics, Health: r.Health,
 	})
 	if err != nil {

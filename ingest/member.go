@@ -178,11 +178,11 @@ func (m *member) revoked(_ context.Context, _ *kgo.Client, parts map[string][]in
 // lost means that the group gave us up. Nothing must be dropped in haste: the brokers take what the owners have in
 // hand if nobody has taken over, and refuse it otherwise.
 func (m *member) lost(_ context.Context, _ *kgo.Client, parts map[string][]int32) {
-	m.in.metrics.fenced.Inc()
-	m.log.Warn("fenced: the group gave this process up, another process may have taken over; it forgets what it knew and joins again",
-		"partitions", len(parts[m.topic]))
+	m.leave(&FencedError{Partition: -1, Err: errLost})
 	m.release(parts[m.topic], lostTimeout)
 }
+
+var errLost = errors.New("the group gave this process up, which was not heard of for the session timeout")
 
 const lostTimeout = 5 * time.Second
 
