@@ -43,12 +43,12 @@ func load(n int, partitions int32) []*kgo.Record {
 }
 
 // feed produces batches of raw records, slowly enough for many transactions.
-func feed(t testing.TB, cl *kgo.Client, batches, each int, partitions int32) {
+func feed(t testing.TB, cl *kgo.Client, p *pipeline.Pipeline, batches, each int, partitions int32) {
 	t.Helper()
 	pace := time.NewTicker(20 * time.Millisecond)
 	defer pace.Stop()
 	for range batches {
-		produce(t, cl, load(each, partitions)...)
+		produce(t, cl, p, load(each, partitions)...)
 		<-pace.C
 	}
 }
@@ -60,18 +60,18 @@ func ofTest(r kmsg.Request) bool {
 }
 
 // want is what a raw record of load becomes: its topic, and its value.
-func want(r *kgo.Record) (topic string, value []byte) {
+func want(p *pipeline.Pipeline, r *kgo.Record) (topic string, value []byte) {
 	switch {
 	case r.Value == nil, bytes.Contains(r.Value, []byte("draft")):
-		return processed, nil
+		return processed(p), nil
 	case !bytes.Contains(r.Value, []byte("status")):
-		return letters, r.Value
+		return letters(p), r.Value
 	}
 	var id, n int
 	if _, err := fmt.Sscanf(string(r.Value), `{"id":%d,"n":%d,`, &id, &n); err != nil {
 		panic(err)
 	}
-	return processed, []byte(fmt.Sprintf(`{"id":%d,"n":%d}`, id, 2*n))
+	return processed(p), []byte(fmt.Sprintf(`{"id":%d,"n":%d}`, id, 2*n))
 }
 
 // position is the raw offset of which r is the outcome.
@@ -94,10 +94,10 @@ func position(t testing.TB, r *kgo.Record) int64 {
 
 // compare checks that each raw record has exactly its outcome, and that outcomes are in the order of the raw
 // partition.
-func compare(t testing.TB, c *kfake.Cluster, n int) {
+func compare(t testing.TB, c servers, p *pipeline.Pipeline, n int) {
 	t.Helper()
-	source := read(t, c, n, raw)
-	outcomes := read(t, c, n, processed, letters)
+	source := read(t, c, n, raw(p))
+	outcomes := read(t, c, n, processed(p), letters(p))
 	type at struct {
 		partition int32
 		offset    int64
@@ -121,7 +121,7 @@ func compare(t testing.TB, c *kfake.Cluster, n int) {
 		if out == nil {
 			t.Fatalf("raw %d@%d has no outcome", r.Partition, r.Offset)
 		}
-		topic, value := want(r)
+		topic, value := want(p, r)
 		if out.Topic != topic || !bytes.Equal(out.Value, value) || !bytes.Equal(out.Key, r.Key) {
 			t.Fatalf("raw %d@%d: %s became %s %s %s, want %s %s", r.Partition, r.Offset, r.Value, out.Topic, out.Key, out.Value, topic, value)
 		}
@@ -138,7 +138,7 @@ func settled(t testing.TB, cl *kgo.Client, p *pipeline.Pipeline) {
 	deadline := time.Now().Add(time.Minute)
 	var missing int64
 	for time.Now().Before(deadline) {
-		ends, err := adm.ListEndOffsets(t.Context(), raw)
+		ends, err := adm.ListEndOffsets(t.Context(), raw(p))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -221,10 +221,10 @@ func TestExactlyOnceUnderFaults(t *testing.T) {
 				return fault.inject(c, r)
 			})
 			const batches, each = 40, 50
-			feed(t, cl, batches, each, 4)
+			feed(t, cl, p, batches, each, 4)
 			settled(t, cl, p)
 			stop()
-			compare(t, c, batches*each)
+			compare(t, c, p, batches*each)
 			if hit.Load() == 0 {
 				t.Error("no fault was injected")
 			}
@@ -271,10 +271,10 @@ func TestCommitAnsweredWithError(t *testing.T) {
 			})
 			stop := run(t, p, quick(), env(t, c, "a"))
 			const batches, each = 40, 50
-			feed(t, cl, batches, each, 4)
+			feed(t, cl, p, batches, each, 4)
 			settled(t, cl, p)
 			stop()
-			compare(t, c, batches*each)
+			compare(t, c, p, batches*each)
 			if hit.Load() == 0 {
 				t.Error("no end was answered with an error")
 			}
@@ -286,14 +286,20 @@ func TestCommitAnsweredWithError(t *testing.T) {
 func TestRebalanceUnderLoad(t *testing.T) {
 	p := shop(6)
 	c, cl := cluster(t, p)
-	const batches, each = 150, 100
+	churn(t, c, cl, p, 150, 150*time.Millisecond)
+}
+
+// churn starts and stops processors, at that pace, while batches of 100 records come, and compares.
+func churn(t *testing.T, c servers, cl *kgo.Client, p *pipeline.Pipeline, batches int, pace time.Duration) {
+	t.Helper()
+	const each = 100
 	fed := make(chan struct{})
 	go func() {
 		defer close(fed)
-		feed(t, cl, batches, each, 6)
+		feed(t, cl, p, batches, each, p.Kafka.Partitions)
 	}()
 	running := map[string]func(){"a": run(t, p, quick(), env(t, c, "a"))}
-	change := time.NewTicker(150 * time.Millisecond)
+	change := time.NewTicker(pace)
 	defer change.Stop()
 	for busy := true; busy; {
 		select {
@@ -313,5 +319,5 @@ func TestRebalanceUnderLoad(t *testing.T) {
 	for _, stop := range running {
 		stop()
 	}
-	compare(t, c, batches*each)
+	compare(t, c, p, batches*each)
 }

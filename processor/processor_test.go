@@ -24,11 +24,17 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-const (
-	raw       = "p.s.raw"
-	processed = "p.s.processed"
-	letters   = "p.s.dlq"
-)
+func raw(p *pipeline.Pipeline) string       { return topics.Raw(p.Name, "s") }
+func processed(p *pipeline.Pipeline) string { return topics.Processed(p.Name, "s") }
+func letters(p *pipeline.Pipeline) string   { return topics.DeadLetters(p.Name, "s") }
+
+// servers are brokers, of kfake or real ones.
+type servers interface{ ListenAddrs() []string }
+
+// brokers are their addresses.
+type brokers []string
+
+func (b brokers) ListenAddrs() []string { return b }
 
 // shop is a pipeline with one stream of records {"id": …, "n": …, "status": …}.
 func shop(partitions int32) *pipeline.Pipeline {
@@ -60,7 +66,9 @@ func cluster(t testing.TB, p *pipeline.Pipeline, opts ...kfake.Opt) (*kfake.Clus
 	return c, cl
 }
 
-func env(t testing.TB, c *kfake.Cluster, instance string) stage.Env {
+// env is what a processor of that name is given, to reach c.
+func env(t testing.TB, c servers, instance string) stage.Env {
+	t.Helper()
 	level := slog.LevelWarn
 	out := io.Discard
 	if os.Getenv("MILLRACE_TEST_LOG") != "" {
@@ -112,11 +120,11 @@ func run(t testing.TB, p *pipeline.Pipeline, cfg processor.Config, e stage.Env) 
 }
 
 // produce writes raw records of page 0 to partition number of key modulo partitions.
-func produce(t testing.TB, cl *kgo.Client, records ...*kgo.Record) {
+func produce(t testing.TB, cl *kgo.Client, p *pipeline.Pipeline, records ...*kgo.Record) {
 	t.Helper()
 	for i, r := range records {
 		if r.Topic == "" {
-			r.Topic = raw
+			r.Topic = raw(p)
 		}
 		if r.Headers == nil {
 			r.Headers = topics.RawHeaders{PageID: "0", Ordinal: i, Time: time.UnixMilli(1)}.Append(nil)
@@ -128,7 +136,7 @@ func produce(t testing.TB, cl *kgo.Client, records ...*kgo.Record) {
 }
 
 // read reads n records of the topics, in the order of their partitions, within a minute.
-func read(t testing.TB, c *kfake.Cluster, n int, names ...string) []*kgo.Record {
+func read(t testing.TB, c servers, n int, names ...string) []*kgo.Record {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
@@ -152,7 +160,7 @@ func read(t testing.TB, c *kfake.Cluster, n int, names ...string) []*kgo.Record 
 func TestOutcomes(t *testing.T) {
 	p := shop(2)
 	c, cl := cluster(t, p)
-	produce(t, cl,
+	produce(t, cl, p,
 		&kgo.Record{Key: []byte("1"), Value: []byte(`{"id":1,"n":2.50,"status":"ok"}`)},
 		&kgo.Record{Key: []byte("2"), Value: []byte(`{"id":2,"n":2,"status":"draft"}`)},
 		&kgo.Record{Key: []byte("3"), Value: []byte(`{"id":3,"n":"x","status":"ok"}`)},
@@ -160,7 +168,7 @@ func TestOutcomes(t *testing.T) {
 		&kgo.Record{Key: []byte("5"), Value: []byte(`{"id":5,`), Partition: 1},
 	)
 	stop := run(t, p, quick(), env(t, c, "a"))
-	rows, refused := read(t, c, 3, processed), read(t, c, 2, letters)
+	rows, refused := read(t, c, 3, processed(p)), read(t, c, 2, letters(p))
 	stop()
 	for i, want := range []string{
 		`1 {"id":1,"n":5.00} []`,

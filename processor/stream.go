@@ -149,26 +149,33 @@ func (w *worker) letter(raw *kgo.Record, version topics.Version, err error) *kgo
 	}
 	l := topics.Letter{Stage: stageName, Generation: w.stream.generation, Step: step, Reason: err.Error(), Attempt: 1}
 	id := topics.LetterID(stageName, raw.Topic, version.Epoch(), raw.Partition, raw.Offset)
-	out := l.Record(w.stream.letters, id, raw)
 	cut := *raw
-	for _, part := range []struct {
-		name  string
-		bytes int
-		drop  func()
-	}{
-		{"value", len(raw.Value), func() { cut.Value = nil }},
-		{"headers", len(raw.Headers), func() { cut.Headers = nil }},
-		{"key", len(raw.Key), func() { cut.Key = nil }},
-	} {
-		if recordBytes(out) <= w.stream.maxLetter {
-			break
-		}
-		part.drop()
-		l.Reason = fmt.Sprintf("[the record's %s (%d) did not fit in this letter; it is in %s, partition %d, offset %d] %s",
-			part.name, part.bytes, raw.Topic, raw.Partition, raw.Offset, l.Reason)
+	out := l.Record(w.stream.letters, id, &cut)
+	for recordBytes(out) > w.stream.maxLetter {
+		part, bytes := dropLargest(&cut)
+		l.Reason = fmt.Sprintf("[%s of the record, %d bytes, did not fit in this letter: see %s, partition %d, offset %d] %s",
+			part, bytes, raw.Topic, raw.Partition, raw.Offset, l.Reason)
 		out = l.Record(w.stream.letters, id, &cut)
 	}
 	return out
+}
+
+// dropLargest empties the largest of value, headers and key.
+func dropLargest(r *kgo.Record) (part string, bytes int) {
+	headers := 0
+	for i := range r.Headers {
+		headers += len(r.Headers[i].Key) + len(r.Headers[i].Value)
+	}
+	switch bytes = max(len(r.Value), headers, len(r.Key)); bytes {
+	case len(r.Value):
+		r.Value = nil
+		return "value", bytes
+	case headers:
+		r.Headers = nil
+		return "headers", bytes
+	}
+	r.Key = nil
+	return "key", bytes
 }
 
 // recordBytes is what a record takes alone in a batch, at most.

@@ -1,0 +1,92 @@
+//go:build integration
+
+package processor_test
+
+import (
+	"context"
+	"testing"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/millrace-io/millrace/internal/testservers"
+	"github.com/millrace-io/millrace/pipeline"
+	"github.com/millrace-io/millrace/processor"
+	"github.com/millrace-io/millrace/topics"
+)
+
+// real is a pipeline of that name with its topics on real Kafka. Whatever an earlier run left is removed.
+func real(t *testing.T, name string, partitions int32) (*pipeline.Pipeline, brokers, *kgo.Client) {
+	t.Helper()
+	p := shop(partitions)
+	p.Name = name
+	addrs := brokers(testservers.Kafka(t))
+	cl, err := kgo.NewClient(kgo.SeedBrokers(addrs...), kgo.RecordPartitioner(kgo.ManualPartitioner()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	adm := kadm.NewClient(cl)
+	clean := func() {
+		ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+		defer cancel()
+		_, _ = adm.DeleteGroups(ctx, topics.ProcessorGroup(name))
+		var all []string
+		for _, s := range topics.Specs(p) {
+			all = append(all, s.Topic)
+		}
+		_, _ = adm.DeleteTopics(ctx, all...)
+	}
+	clean()
+	t.Cleanup(func() { clean(); cl.Close() })
+	eventually(t, time.Minute, "topics", func() bool {
+		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+		defer cancel()
+		err = topics.Ensure(ctx, adm, topics.Specs(p))
+		return err == nil
+	})
+	return p, addrs, cl
+}
+
+func TestRealRebalanceUnderLoad(t *testing.T) {
+	p, c, cl := real(t, "processor-churn", 6)
+	churn(t, c, cl, p, 500, 700*time.Millisecond)
+}
+
+// TestRealKilled cuts a processor off in the middle of its transactions, again and again; it is started again, or
+// others take over.
+func TestRealKilled(t *testing.T) {
+	p, c, cl := real(t, "processor-killed", 6)
+	const batches, each = 600, 100
+	fed := make(chan struct{})
+	go func() {
+		defer close(fed)
+		feed(t, cl, p, batches, each, 6)
+	}()
+	run(t, p, quick(), env(t, c, "b"))
+	for busy := true; busy; {
+		life := time.NewTimer(1500 * time.Millisecond)
+		var wire network
+		e := env(t, c, "a")
+		e.Kafka = append(e.Kafka, kgo.Dialer(wire.dial))
+		cfg := quick()
+		cfg.Drain = 0
+		proc, err := processor.New(p, cfg, e)
+		if err != nil {
+			t.Fatal(err)
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		done := make(chan error)
+		go func() { done <- proc.Run(ctx) }()
+		select {
+		case <-fed:
+			busy = false
+		case <-life.C:
+		}
+		wire.cut()
+		cancel()
+		<-done
+	}
+	settled(t, cl, p)
+	compare(t, c, p, batches*each)
+}

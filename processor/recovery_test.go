@@ -1,0 +1,274 @@
+package processor_test
+
+import (
+	"context"
+	"errors"
+	"net"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kfake"
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/millrace-io/millrace/internal/testkafka"
+	"github.com/millrace-io/millrace/processor"
+	"github.com/millrace-io/millrace/topics"
+)
+
+// network is what one process reaches the brokers through. Cut, nothing goes through it any more: to the
+// brokers, the process has been killed.
+type network struct {
+	mu    sync.Mutex
+	dead  bool
+	conns []net.Conn
+}
+
+func (n *network) dial(ctx context.Context, network, host string) (net.Conn, error) {
+	c, err := new(net.Dialer).DialContext(ctx, network, host)
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if err == nil && n.dead {
+		_ = c.Close()
+		return nil, errors.New("cut")
+	}
+	n.conns = append(n.conns, c)
+	return c, err
+}
+
+func (n *network) cut() {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.dead = true
+	for _, c := range n.conns {
+		if c != nil {
+			_ = c.Close()
+		}
+	}
+}
+
+func eventually(t testing.TB, within time.Duration, what string, is func() bool) {
+	t.Helper()
+	deadline := time.Now().Add(within)
+	for !is() {
+		if time.Now().After(deadline) {
+			t.Fatalf("%s: not within %s", what, within)
+		}
+		tick := time.NewTimer(10 * time.Millisecond)
+		<-tick.C
+	}
+}
+
+// TestKilled kills a processor with transactions open, and lets another go on: the same one, started again, at
+// once; one of another name after the session timeout.
+func TestKilled(t *testing.T) {
+	for heir, within := range map[string]time.Duration{"a": 6 * time.Second, "b": 20 * time.Second} {
+		t.Run(heir, func(t *testing.T) {
+			t.Parallel()
+			p := shop(4)
+			c, cl := cluster(t, p)
+			cfg := quick()
+			cfg.Drain = 0
+			cfg.Interval = 200 * time.Millisecond // so that transactions are open
+			var wire network
+			e := env(t, c, "a")
+			e.Kafka = append(e.Kafka, kgo.Dialer(wire.dial))
+			proc, err := processor.New(p, cfg, e)
+			if err != nil {
+				t.Fatal(err)
+			}
+			ctx, cancel := context.WithCancel(t.Context())
+			done := make(chan error)
+			go func() { done <- proc.Run(ctx) }()
+			defer func() { cancel(); <-done }()
+
+			feed(t, cl, p, 20, 50, 4)
+			wire.cut()
+			feed(t, cl, p, 20, 50, 4)
+			start := time.Now()
+			stop := run(t, p, quick(), env(t, c, heir))
+			settled(t, cl, p)
+			if took := time.Since(start); took > within {
+				t.Errorf("took over after %s, want within %s", took, within)
+			} else {
+				t.Logf("took over after %s", took)
+			}
+			stop()
+			compare(t, c, p, 2000)
+		})
+	}
+}
+
+// TestDrainLeavesTheGroup stops one of two processors; the other has all partitions at once.
+func TestDrainLeavesTheGroup(t *testing.T) {
+	p := shop(4)
+	c, cl := cluster(t, p)
+	run(t, p, quick(), env(t, c, "a"))
+	stop := run(t, p, quick(), env(t, c, "b"))
+	members := func() []string {
+		groups, err := kadm.NewClient(cl).DescribeGroups(t.Context(), topics.ProcessorGroup(p.Name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		var ids []string
+		for _, m := range groups[topics.ProcessorGroup(p.Name)].Members {
+			ids = append(ids, *m.InstanceID)
+		}
+		slices.Sort(ids)
+		return ids
+	}
+	eventually(t, 20*time.Second, "four members", func() bool { return len(members()) == 4 })
+	stop()
+	if got := members(); !slices.Equal(got, []string{"p.processor.a.0", "p.processor.a.1"}) {
+		t.Errorf("members after the drain of b: %v", got)
+	}
+	produce(t, cl, p, load(100, 4)...)
+	settled(t, cl, p)
+	compare(t, c, p, 100)
+}
+
+func TestPositionBelowTheLogStopsWithTheRemedy(t *testing.T) {
+	p := shop(1)
+	c, cl := cluster(t, p)
+	stop := run(t, p, quick(), env(t, c, "a"))
+	produce(t, cl, p, load(10, 1)...)
+	settled(t, cl, p)
+	stop()
+	produce(t, cl, p, load(10, 1)...)
+	adm := kadm.NewClient(cl)
+	var offsets kadm.Offsets
+	offsets.AddOffset(raw(p), 0, 15, -1)
+	if _, err := adm.DeleteRecords(t.Context(), offsets); err != nil {
+		t.Fatal(err)
+	}
+	proc, err := processor.New(p, quick(), env(t, c, "a"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	defer cancel()
+	err = proc.Run(ctx)
+	var position *processor.PositionError
+	if !errors.As(err, &position) || position.Topic != raw(p) || !strings.Contains(err.Error(), "--reset-offsets") {
+		t.Errorf("Run: %v, want a PositionError for %s that names the remedy", err, raw(p))
+	}
+}
+
+func TestMismatchedTopicStops(t *testing.T) {
+	p := shop(2)
+	c := testkafka.New(t)
+	testkafka.Topics(t, c, 3, raw(p))
+	proc, err := processor.New(p, quick(), env(t, c, "a"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	defer cancel()
+	var mismatch *topics.MismatchError
+	if err := proc.Run(ctx); !errors.As(err, &mismatch) {
+		t.Errorf("Run: %v, want a MismatchError", err)
+	}
+}
+
+// TestWaitsForKafka starts a processor before its broker, and takes the broker away later.
+func TestWaitsForKafka(t *testing.T) {
+	p := shop(2)
+	l, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	port := l.Addr().(*net.TCPAddr).Port
+	if err := l.Close(); err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	broker := func() *kfake.Cluster {
+		c, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.Ports(port), kfake.DataDir(dir))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return c
+	}
+	early := broker()
+	addrs := early.ListenAddrs()
+	early.Close()
+
+	e := env(t, brokers(addrs), "a")
+	stop := run(t, p, quick(), e)
+	eventually(t, 10*time.Second, "waiting", func() bool { return strings.Contains(e.Health.Waiting()["processor"], "Kafka") })
+	c := broker()
+	eventually(t, 20*time.Second, "ready", func() bool { return len(e.Health.Waiting()) == 0 })
+	cl := testkafka.Client(t, c, kgo.RecordPartitioner(kgo.ManualPartitioner()))
+	produce(t, cl, p, load(100, 2)...)
+	settled(t, cl, p)
+	c.Close()
+	eventually(t, 30*time.Second, "waiting again", func() bool { return len(e.Health.Waiting()) > 0 })
+	c = broker()
+	defer func() { c.Close() }()
+	eventually(t, 30*time.Second, "ready again", func() bool { return len(e.Health.Waiting()) == 0 })
+	cl = testkafka.Client(t, c, kgo.RecordPartitioner(kgo.ManualPartitioner()))
+	produce(t, cl, p, load(100, 2)...)
+	settled(t, cl, p)
+	stop()
+	compare(t, c, p, 200)
+}
+
+// TestLettersFit refuses records that are as large as the raw topic takes them, and larger.
+func TestLettersFit(t *testing.T) {
+	p := shop(1)
+	p.Kafka.MaxRecordBytes = 200_000
+	c, cl := cluster(t, p)
+	adm := kadm.NewClient(cl)
+	large := "600000"
+	if _, err := adm.AlterTopicConfigs(t.Context(), []kadm.AlterConfig{{Op: kadm.SetConfig, Name: "max.message.bytes", Value: &large}}, raw(p)); err != nil {
+		t.Fatal(err)
+	}
+	fill := func(n int) string { return strings.Repeat("x", n) }
+	produce(t, cl, p,
+		&kgo.Record{Key: []byte("1"), Value: []byte(`{"id":1,"n":"` + fill(199_000) + `"}`)},
+		&kgo.Record{Key: []byte("2"), Value: []byte(`{"id":2,"n":"` + fill(500_000) + `"}`)},
+		&kgo.Record{Key: []byte(fill(280_000)), Value: []byte(`{`)},
+		&kgo.Record{Key: []byte("3"), Value: []byte(`{"id":3,"n":1}`)},
+	)
+	if _, err := adm.AlterTopicConfigs(t.Context(), []kadm.AlterConfig{{Op: kadm.SetConfig, Name: "max.message.bytes", Value: new("200000")}}, raw(p)); err != nil {
+		t.Fatal(err)
+	}
+	stop := run(t, p, quick(), env(t, c, "a"))
+	refused := read(t, c, 3, letters(p))
+	read(t, c, 1, processed(p))
+	settled(t, cl, p)
+	stop()
+	for i, value := range []int{199_015, 0, 1} {
+		reason, _ := topics.Header(refused[i], topics.HeaderReason)
+		if len(refused[i].Value) != value {
+			t.Errorf("letter %d: a value of %d bytes, want %d: %.200s", i, len(refused[i].Value), value, reason)
+		}
+		if cut := strings.Contains(string(reason), "did not fit"); cut != (i > 0) {
+			t.Errorf("letter %d: reason %.200s", i, reason)
+		}
+	}
+}
+
+// TestLargeOutput dead-letters a row that the processed topic cannot hold.
+func TestLargeOutput(t *testing.T) {
+	p := shop(1)
+	p.Kafka.MaxRecordBytes = 100_000
+	p.Streams[0].Process[1].Map[1].Expr = `text + text + text`
+	c, cl := cluster(t, p)
+	produce(t, cl, p,
+		&kgo.Record{Key: []byte("1"), Value: []byte(`{"id":1,"text":"` + strings.Repeat("x", 40_000) + `"}`)},
+		&kgo.Record{Key: []byte("2"), Value: []byte(`{"id":2,"text":"` + strings.Repeat("x", 30_000) + `"}`)},
+	)
+	stop := run(t, p, quick(), env(t, c, "a"))
+	refused, rows := read(t, c, 1, letters(p)), read(t, c, 1, processed(p))
+	stop()
+	if reason, _ := topics.Header(refused[0], topics.HeaderReason); !strings.Contains(string(reason), "kafka.max_record_bytes") || string(refused[0].Key) != "1" {
+		t.Errorf("letter of %s: %s", refused[0].Key, reason)
+	}
+	if string(rows[0].Key) != "2" {
+		t.Errorf("row of %s", rows[0].Key)
+	}
+}
