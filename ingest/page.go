@@ -43,7 +43,8 @@ type reader struct {
 func newReader(s *pipeline.Stream, follows []string, maxRecordBytes int32) *reader {
 	in := &s.Ingest
 	r := &reader{stream: s.Name, max: int64(maxRecordBytes), scale: newScale(in.Incremental)}
-	r.envelope = cut.Envelope{Records: in.Records, MaxRecordBytes: int64(maxRecordBytes)}
+	// A record that is too large by less than this can still be named by its key.
+	r.envelope = cut.Envelope{Records: in.Records, MaxRecordBytes: 4 * int64(maxRecordBytes)}
 	if follows != nil {
 		r.envelope.Fields = [][]string{follows}
 	}

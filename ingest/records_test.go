@@ -1,0 +1,296 @@
+package ingest_test
+
+import (
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net/http"
+	"net/http/httptest"
+	"runtime"
+	"runtime/debug"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/millrace-io/millrace/internal/testkafka"
+	"github.com/millrace-io/millrace/pipeline"
+	"github.com/millrace-io/millrace/topics"
+)
+
+// counter is the value of a counter of a process, summed over its labels.
+func (r *process) counter(t testing.TB, name string) (sum float64) {
+	t.Helper()
+	families, err := r.Metrics.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range families {
+		if f.GetName() == name {
+			for _, m := range f.GetMetric() {
+				sum += m.GetCounter().GetValue()
+			}
+		}
+	}
+	return sum
+}
+
+// awaitPasses waits until n more passes have ended.
+func (r *process) awaitPasses(t testing.TB, n float64) {
+	t.Helper()
+	until := r.counter(t, "millrace_ingest_passes_total") + n
+	eventually(t, "passes end", func() bool { return r.counter(t, "millrace_ingest_passes_total") >= until })
+}
+
+func incremental(s pipeline.Stream, lookback time.Duration) pipeline.Stream {
+	s.Ingest.Incremental = &pipeline.Incremental{Field: "updated_at", Param: "since", Lookback: lookback, Format: "rfc3339", Start: "2020-01-01T00:00:00Z"}
+	s.Ingest.Version = "updated_at"
+	s.Ingest.Every = 20 * time.Millisecond
+	return s
+}
+
+// TestUnchangedRecordsAreNotWrittenAgain changes records between passes, there and back again, and restarts in between.
+func TestUnchangedRecordsAreNotWrittenAgain(t *testing.T) {
+	full := func(s pipeline.Stream, _ time.Duration) pipeline.Stream {
+		s.Ingest.Every = 20 * time.Millisecond
+		return s
+	}
+	for name, kind := range map[string]func(pipeline.Stream, time.Duration) pipeline.Stream{"incremental": incremental, "full": full} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			a := newAPI(t, 100)
+			c := testkafka.New(t)
+			pl := newPipeline(c.ListenAddrs(), kind(a.stream("items", byPage), 24*time.Hour))
+			want := a.wantOnce()
+			var r *process
+			restart := func() {
+				if r != nil {
+					r.stop(t)
+				}
+				r = start(t, pl, "one", testConfig())
+				r.awaitPass(t)
+			}
+			restart()
+			r.awaitPasses(t, 2)
+			at := time.Unix(1_700_000_050, 0) // in the look-back, and not the newest
+			for i, text := range []string{"B", "text 7", "B", "text 7"} {
+				a.update(7, text, at)
+				if i == 0 {
+					at = time.Unix(1_700_000_007, 0) // and back to where it was, with the same bytes
+				}
+				want["7"] = append(want["7"], text)
+				r.awaitPasses(t, 2)
+				if i%2 == 0 {
+					restart()
+				}
+			}
+			restart()
+			r.awaitPasses(t, 2)
+			if n := r.counter(t, "millrace_ingest_records_total"); n != 0 {
+				t.Errorf("%v records written after the restart, want none", n)
+			}
+			if n := r.counter(t, "millrace_ingest_unchanged_records_total"); n < 100 {
+				t.Errorf("%v records were found unchanged, want 100 or more", n)
+			}
+			r.stop(t)
+			if d := cmp.Diff(want, texts(t, c.ListenAddrs(), "shop.items.raw")); d != "" {
+				t.Error(d)
+			}
+		})
+	}
+}
+
+// TestSinceAdvancesAtTheEndOfAPass looks at what is asked for.
+func TestSinceAdvancesAtTheEndOfAPass(t *testing.T) {
+	t.Parallel()
+	a := newAPI(t, 35)
+	c := testkafka.New(t)
+	r := start(t, newPipeline(c.ListenAddrs(), incremental(a.stream("items", byCursor), 10*time.Second)), "one", testConfig())
+	r.awaitPass(t)
+	r.awaitPasses(t, 1)
+	r.stop(t)
+	for i, u := range a.seen()[:5] {
+		want := "since=2020-01-01T00%3A00%3A00Z"
+		if i >= 4 { // the newest is of 22:13:54; less ten seconds
+			want = "since=2023-11-14T22%3A13%3A44Z"
+		}
+		if !strings.Contains(u, want) {
+			t.Errorf("request %d is %s, want %s in it", i, u, want)
+		}
+	}
+	for _, rec := range readTopic(t, c.ListenAddrs(), "shop.items.raw") {
+		h, err := topics.ParseRawHeaders(rec)
+		if err != nil || !h.HasSource || h.Source < 1_700_000_000e6 || !strings.HasPrefix(h.PageID, "1.") || !strings.HasPrefix(h.URL, a.URL+"/items?") {
+			t.Errorf("headers %+v, %v", h, err)
+		}
+	}
+}
+
+func TestRecordsWithoutKeyAreDeadLetters(t *testing.T) {
+	t.Parallel()
+	body := `{"data":[{"id":1,"text":"a"},{"text":"no id"},{"id":null},{"id":{"a":1}},7,{"id":true},{"id":"2","text":"` + "\xff" + `"}]}`
+	api := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, body) }))
+	t.Cleanup(api.Close)
+	c := testkafka.New(t)
+	s := (&whole{api}).stream()
+	s.Ingest.Every = 10 * time.Millisecond
+	r := start(t, newPipeline(c.ListenAddrs(), s), "one", testConfig())
+	r.awaitPass(t)
+	r.awaitPasses(t, 3)
+	r.stop(t)
+	var raw, dead []string
+	for _, rec := range readTopic(t, c.ListenAddrs(), "shop.items.raw") {
+		raw = append(raw, string(rec.Key))
+	}
+	for _, rec := range readTopic(t, c.ListenAddrs(), "shop.items.dlq") {
+		reason, _ := topics.Header(rec, topics.HeaderReason)
+		id, _ := topics.Header(rec, topics.HeaderID)
+		dead = append(dead, fmt.Sprintf("%s %s %s", id, rec.Value, reason))
+	}
+	slices.Sort(raw)
+	slices.Sort(dead)
+	if d := cmp.Diff([]string{"1", "2", "true"}, raw); d != "" {
+		t.Error(d)
+	}
+	if d := cmp.Diff([]string{
+		`ingest:items/:1.0:1 {"text":"no id"} the key field "id" is missing`,
+		`ingest:items/:1.0:2 {"id":null} the key field "id" is null`,
+		`ingest:items/:1.0:3 {"id":{"a":1}} the key field "id" is an object or array`,
+		`ingest:items/:1.0:4 7 the key field "id" is missing`,
+	}, dead); d != "" {
+		t.Error(d)
+	}
+	if n := r.counter(t, "millrace_ingest_dead_letters_total"); n != 4 {
+		t.Errorf("%v dead letters counted, want 4", n)
+	}
+}
+
+// whole is an API that answers everything at once.
+type whole struct{ *httptest.Server }
+
+func (a *whole) stream() pipeline.Stream {
+	return pipeline.Stream{Name: "items", Ingest: pipeline.Ingest{
+		HTTP: pipeline.HTTP{BaseURL: a.URL, Timeout: 60 * time.Second, Retry: pipeline.Retry{Initial: time.Millisecond, Max: 50 * time.Millisecond, Attempts: 2}},
+		Path: "/", Records: []string{"data"}, Key: []string{"id"},
+	}}
+}
+
+func TestLargeRecordStopsItsStreamOnly(t *testing.T) {
+	t.Parallel()
+	var large atomic.Bool
+	large.Store(true)
+	api := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		n := 10
+		if large.Load() {
+			n = 1 << 20
+		}
+		_, _ = fmt.Fprintf(w, `{"data":[{"id":1},{"id":"big one","text":%q}]}`, strings.Repeat("x", n))
+	}))
+	t.Cleanup(api.Close)
+	a := newAPI(t, 20)
+	c := testkafka.New(t)
+	r := start(t, newPipeline(c.ListenAddrs(), (&whole{api}).stream(), a.stream("others", byPage)), "one", testConfig())
+	eventually(t, "the stream waits", func() bool {
+		return strings.Contains(r.Health.Waiting()["ingest items/"], `key "big one", has`) &&
+			strings.Contains(r.Health.Waiting()["ingest items/"], "kafka.max_record_bytes")
+	})
+	eventually(t, "the other stream is fetched", func() bool { return r.counter(t, "millrace_ingest_records_total") == 20 })
+	large.Store(false)
+	r.awaitPass(t)
+	r.stop(t)
+	if n := len(readTopic(t, c.ListenAddrs(), "shop.items.raw")); n != 2 {
+		t.Errorf("%d records, want 2", n)
+	}
+}
+
+// TestLargePageCommitsInParts stops processes within a page of several transactions.
+func TestLargePageCommitsInParts(t *testing.T) {
+	t.Parallel()
+	const n = 40_000
+	var body strings.Builder
+	body.WriteString(`{"data":[`)
+	for i := range n {
+		fmt.Fprintf(&body, `{"id":%d,"text":"%s"},`, i, strings.Repeat("y", 300))
+	}
+	body.WriteString(`{"id":"last"}]}`)
+	api := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, body.String()) }))
+	t.Cleanup(api.Close)
+	c := testkafka.New(t)
+	cfg := testConfig()
+	cfg.TransactionBytes, cfg.PageMemoryBytes, cfg.RememberedRecords, cfg.Drain = 1<<20, 64<<10, 0, 1
+	pl := newPipeline(c.ListenAddrs(), (&whole{api}).stream())
+	for i := 0; ; i++ {
+		r := start(t, pl, fmt.Sprint("p", i), cfg)
+		if i < 6 {
+			committed := 2000 + rand.N(8000)
+			eventually(t, "some is committed", func() bool {
+				return r.counter(t, "millrace_ingest_records_total") >= float64(committed) || done(r.PassesDone())
+			})
+			r.stop(t)
+			continue
+		}
+		r.awaitPass(t)
+		r.stop(t)
+		break
+	}
+	counts := map[string]int{} // in the first pass: a process may have begun another one
+	for _, rec := range readTopic(t, c.ListenAddrs(), "shop.items.raw") {
+		h, err := topics.ParseRawHeaders(rec)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if h.PageID == "1.0" {
+			counts[string(rec.Key)]++
+		}
+	}
+	for k, n := range counts {
+		if n != 1 {
+			t.Fatalf("%s is in raw %d times", k, n)
+		}
+	}
+	if len(counts) != n+1 {
+		t.Errorf("%d records, want %d", len(counts), n+1)
+	}
+}
+
+// TestHugePage fetches a page of 200 MB. It is not parallel: it looks at the memory of the whole process.
+func TestHugePage(t *testing.T) {
+	if testing.Short() {
+		t.Skip("a page of 200 MB")
+	}
+	const n, size = 200_000, 1000
+	text := strings.Repeat("z", size)
+	api := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		_, _ = io.WriteString(w, `{"data":[`)
+		for i := range n {
+			_, _ = fmt.Fprintf(w, `{"id":%d,"text":"%s"},`, i, text)
+		}
+		_, _ = io.WriteString(w, `{"id":"last"}]}`)
+	}))
+	t.Cleanup(api.Close)
+	c := testkafka.New(t)
+	cfg := testConfig()
+	cfg.RememberedRecords = 10_000
+	runtime.GC()
+	debug.FreeOSMemory()
+	var before runtime.MemStats
+	runtime.ReadMemStats(&before)
+	r := start(t, newPipeline(c.ListenAddrs(), (&whole{api}).stream()), "one", cfg)
+	var peak uint64
+	eventually(t, "the page is committed", func() bool {
+		var m runtime.MemStats
+		runtime.ReadMemStats(&m)
+		peak = max(peak, m.HeapInuse-min(m.HeapInuse, before.HeapInuse))
+		return done(r.PassesDone())
+	})
+	if records := r.counter(t, "millrace_ingest_records_total"); records != n+1 {
+		t.Errorf("%v records, want %d", records, n+1)
+	}
+	t.Logf("heap grew by up to %d MiB, broker and API included", peak>>20)
+	if peak > 100<<20 {
+		t.Errorf("heap grew by %d MiB for a page of %d MB", peak>>20, n*size/1_000_000)
+	}
+}
