@@ -1,19 +1,13 @@
-// Package embedded is the in-process Kafka broker of a pipeline that names no brokers, on kfake, and
-// the directory that it shares with the SQLite file.
-//
-// It is for trying out, for development and for tests: one process, no replication, and no more than the page
-// cache between a write and a power cut. Records, group offsets and transactions survive a restart and a kill.
 package embedded
 
 import (
 	"errors"
 	"fmt"
+	"log/slog"
 	"os"
 	"path/filepath"
-	"strconv"
-	"strings"
+	"time"
 
-	"github.com/gofrs/flock"
 	"github.com/twmb/franz-go/pkg/kfake"
 
 	"github.com/millrace-io/millrace/pipeline"
@@ -21,78 +15,61 @@ import (
 
 // Servers are the embedded servers of one process.
 type Servers struct {
-	lock    *flock.Flock
+	lock    *lock          // nil: nothing is embedded
 	cluster *kfake.Cluster // nil: the pipeline has brokers of its own
 }
 
-// LockedError says that another process uses the data directory.
-type LockedError struct {
-	Dir string
-	PID int // 0: not known
+// settings of the broker. Those of topics are in their specs. kfake keeps the settings that it was first started
+// with, so they are the same for every pipeline.
+var settings = map[string]string{
+	"log.cleaner.backoff.ms": "60000", // retention and compaction every minute; kfake's default is an hour
+	// Whoever comes back to a directory after months goes on where the processor was. In minutes: ten years.
+	"offsets.retention.minutes": "5256000",
 }
 
-// Error names the directory and its holder.
-func (e *LockedError) Error() string {
-	holder := "another process"
-	if e.PID > 0 {
-		holder = fmt.Sprintf("process %d", e.PID)
-	}
-	return fmt.Sprintf("data directory %s is in use by %s; the embedded servers serve one process: stop that one, "+
-		"or give this one another data_dir, or name servers with kafka.brokers and database.mysql", e.Dir, holder)
-}
+// maxSessionTimeout is the longest that a group member may ask for, as in Kafka.
+const maxSessionTimeout = 30 * time.Minute
 
-// Start takes the lock on p.DataDir and starts what p has embedded. It fills in p.Kafka.Brokers. A broker
-// listens on a free port of 127.0.0.1 and goes on with what DataDir holds. With neither server embedded it does
-// nothing. The caller closes what Start returns, after all clients.
-func Start(p *pipeline.Pipeline) (*Servers, error) {
+// Start takes the lock on p.DataDir and starts what p has embedded. It fills in p.Kafka.Brokers. The broker
+// listens on 127.0.0.1, at the port that it had the last time if that is free, and goes on with what DataDir holds.
+// With neither server embedded it does nothing. A directory that another process uses is a *[LockedError]. The caller
+// closes what Start returns, after all clients.
+func Start(p *pipeline.Pipeline, log *slog.Logger) (_ *Servers, err error) {
 	s := &Servers{}
 	if !p.Kafka.Embedded && !p.Database.Embedded {
 		return s, nil
 	}
-	if err := os.MkdirAll(p.DataDir, 0o755); err != nil {
+	if err := os.MkdirAll(p.DataDir, 0o750); err != nil {
 		return nil, fmt.Errorf("data_dir: %w", err)
 	}
-	if err := s.take(p.DataDir); err != nil {
+	if s.lock, err = takeLock(p.DataDir); err != nil {
 		return nil, err
 	}
 	if !p.Kafka.Embedded {
 		return s, nil
 	}
-	cluster, err := kfake.NewCluster(
+	port := portFile(filepath.Join(p.DataDir, "kafka.port"))
+	s.cluster, err = kfake.NewCluster(
 		kfake.NumBrokers(1),
 		kfake.ClusterID("millrace-embedded"),
 		kfake.DataDir(filepath.Join(p.DataDir, "kafka")),
-		kfake.DefaultNumPartitions(int(p.Kafka.Partitions)),
-		kfake.BrokerConfigs(map[string]string{
-			"log.cleaner.backoff.ms": "60000", // retention and compaction every minute; kfake's default is an hour
-			"message.max.bytes":      strconv.Itoa(int(p.Kafka.MaxRecordBytes) + 1<<20),
-		}),
+		kfake.ListenFn(port.listen),
+		kfake.GroupMaxSessionTimeout(maxSessionTimeout),
+		kfake.BrokerConfigs(settings),
+		kfake.WithLogger(brokerLog{log}),
 	)
 	if err != nil {
-		return nil, errors.Join(fmt.Errorf("embedded Kafka broker in %s: %w", p.DataDir, err), s.Close())
+		err = fmt.Errorf("embedded Kafka broker in %s: %w", p.DataDir, err)
+		return nil, errors.Join(err, s.Close())
 	}
-	s.cluster = cluster
-	p.Kafka.Brokers = cluster.ListenAddrs()
+	p.Kafka.Brokers = s.cluster.ListenAddrs()
+	if err := port.save(p.Kafka.Brokers[0]); err != nil {
+		return nil, errors.Join(fmt.Errorf("data_dir: %w", err), s.Close())
+	}
 	return s, nil
 }
 
-// take locks dir and leaves our process id in the lock's file.
-func (s *Servers) take(dir string) error {
-	name := filepath.Join(dir, "lock")
-	s.lock = flock.New(name)
-	ok, err := s.lock.TryLock()
-	if err != nil {
-		return fmt.Errorf("data_dir: %w", err)
-	}
-	if !ok {
-		content, _ := os.ReadFile(name)
-		pid, _ := strconv.Atoi(strings.TrimSpace(string(content)))
-		return &LockedError{dir, pid}
-	}
-	return os.WriteFile(name, []byte(strconv.Itoa(os.Getpid())+"\n"), 0o600)
-}
-
-// Close stops the broker, writes out what it holds, and gives the directory free.
+// Close stops the broker, writes out what it holds, and gives the directory free. It may be called again.
 func (s *Servers) Close() error {
 	if s.cluster != nil {
 		s.cluster.Close()
@@ -100,5 +77,15 @@ func (s *Servers) Close() error {
 	if s.lock == nil {
 		return nil
 	}
-	return s.lock.Unlock()
+	return s.lock.release()
+}
+
+// brokerLog passes on what the broker could not do; requests that it refuses are the clients' to report.
+type brokerLog struct{ log *slog.Logger }
+
+// Logf is called by the broker.
+func (b brokerLog) Logf(level kfake.LogLevel, format string, args ...any) {
+	if level == kfake.LogLevelError {
+		b.log.Error("embedded Kafka broker: " + fmt.Sprintf(format, args...))
+	}
 }

@@ -78,7 +78,7 @@ func New(ctx context.Context, p *pipeline.Pipeline, o Options) (_ *Process, err 
 	if x.instance, err = takeInstance(p.Name, o.Instance); err != nil {
 		return nil, err
 	}
-	if x.servers, err = embedded.Start(p); err != nil {
+	if x.servers, err = embedded.Start(p, o.Log); err != nil {
 		return nil, err
 	}
 	if o.Listen != "" {
