@@ -116,7 +116,7 @@ func loadData(ctx context.Context, dsn, table, columns string, files []string) e
 			mysql.RegisterReaderHandler(name, func() io.Reader { return f })
 			defer mysql.DeregisterReaderHandler(name)
 			_, err = db.ExecContext(ctx, "LOAD DATA LOCAL INFILE 'Reader::"+name+"' REPLACE INTO TABLE "+table+
-				" CHARACTER SET utf8mb4 FIELDS TERMINATED BY '\\t' LINES TERMINATED BY '\\n' "+columns)
+				" CHARACTER SET binary FIELDS TERMINATED BY '\\t' LINES TERMINATED BY '\\n' "+columns)
 			return err
 		})
 	}

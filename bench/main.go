@@ -30,11 +30,11 @@ type bench struct {
 	connections        int // of LOAD DATA
 	script             string
 
-	self, bin, dir string
-	flights        *flights
-	adm            *kadm.Client
-	db             *sql.DB
-	serial         int // makes the names of pipelines distinct
+	self, dir string // dir holds the binaries and what the run makes
+	flights   *flights
+	adm       *kadm.Client
+	db        *sql.DB
+	serial    int // makes the names of pipelines distinct
 }
 
 func main() {
@@ -87,8 +87,11 @@ func (b *bench) prepare(ctx context.Context) (err error) {
 	if b.dir, err = os.MkdirTemp("", "millrace-bench-"); err != nil {
 		return err
 	}
-	b.bin = filepath.Join(b.dir, "millrace")
-	if out, err := exec.CommandContext(ctx, "go", "build", "-o", b.bin, "github.com/millrace-io/millrace/cmd/millrace").CombinedOutput(); err != nil {
+	build := exec.CommandContext(ctx, "go", "build", "-o", b.dir)
+	for _, stage := range []string{"ingest", "processor", "sink"} {
+		build.Args = append(build.Args, "github.com/millrace-io/millrace/cmd/"+stage)
+	}
+	if out, err := build.CombinedOutput(); err != nil {
 		return fmt.Errorf("build: %w:\n%s", err, out)
 	}
 	if b.flights, err = loadFlights(b.data, b.records); err != nil {
@@ -144,7 +147,7 @@ func (b *bench) pipeline(api string, page, concurrency int) (*pipeline.Pipeline,
 
 // stage starts a stage of millrace.
 func (b *bench) stage(env []string, name, file string) (*process, error) {
-	return start(env, b.bin, name, file, "--listen", "127.0.0.1:0", "--log-format", "json")
+	return start(env, filepath.Join(b.dir, name), file, "--listen", "127.0.0.1:0")
 }
 
 // forget deletes the topics of a pipeline and its rows, so that the next measurement finds the disk as this one did.
