@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
 	"strings"
 	"time"
 
@@ -69,12 +71,22 @@ func (d *demoRun) lookTopic() string {
 
 // next is what to try after this.
 func (d *demoRun) next() []string {
+	program := programName()
 	next := []string{
-		"millrace demo --print-pipeline > pipeline.yaml   # the file that ran: start your own from it",
-		"millrace validate pipeline.yaml",
+		program + " demo --print-pipeline > pipeline.yaml   # the file that ran, to start your own from",
+		program + " run pipeline.yaml                       # with the API of: " + program + " demo api",
 	}
 	if !d.follow {
-		next = append([]string{"millrace demo --follow                           # new and revised events keep arriving"}, next...)
+		next = append([]string{program + " demo --follow                           # new and revised events keep arriving"}, next...)
 	}
 	return next
+}
+
+// programName is how this program was called, as far as that can be repeated.
+func programName() string {
+	path, err := os.Executable()
+	if err != nil || strings.Contains(path, string(filepath.Separator)+"go-build") {
+		return "go run ./cmd/millrace"
+	}
+	return filepath.Base(path)
 }

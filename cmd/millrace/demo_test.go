@@ -30,9 +30,9 @@ func TestDemo(t *testing.T) {
 		"compared with the API, every row and value: equal",
 		"first row was in SQLite after",
 		"4 dead letters in earthquakes.events.dlq",
-		"processor process[1].map.magnitude",
+		"by the processor at process[1].map.magnitude:",
 		"sqlite3 -box " + o.dataDir,
-		"millrace demo --follow",
+		" demo --follow",
 	} {
 		if !strings.Contains(out.String(), want) {
 			t.Errorf("no %q", want)

@@ -135,14 +135,14 @@ func (w *demoWatch) sample(ctx context.Context) {
 		counts, err := demo.Read(w.stages.Metrics)
 		if err == nil {
 			// In this order: what leaves raw is in processed by then.
-			counts.RawLag = w.lag(ctx, cl, topics.ProcessorGroup(w.pipeline.Name), topics.Raw)
-			counts.ProcessedLag = w.lag(ctx, cl, topics.SinkGroup(w.pipeline.Name), topics.Processed)
+			counts.RawLag = w.rawLag(ctx, cl)
+			counts.ProcessedLag = w.processedLag(ctx, cl)
 			if rests && restPasses < 0 {
 				restPasses = counts.Passes
 			}
 			// The pass that was under way may have begun too early; the one after it has seen everything.
 			all := rests && counts.Passes >= restPasses+2
-			w.keep(counts, &meter, rests, all && counts.RawLag == 0 && counts.ProcessedLag == 0)
+			w.take(counts, &meter, rests, all && counts.RawLag == 0 && counts.ProcessedLag == 0)
 		}
 		select {
 		case <-tick.C:
@@ -151,8 +151,8 @@ func (w *demoWatch) sample(ctx context.Context) {
 	}
 }
 
-// keep takes a sample.
-func (w *demoWatch) keep(counts demo.Counts, meter *demo.Meter, rests, caughtUp bool) {
+// take keeps a sample.
+func (w *demoWatch) take(counts demo.Counts, meter *demo.Meter, rests, caughtUp bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	counts.At = time.Since(started)
@@ -171,23 +171,49 @@ func (w *demoWatch) keep(counts demo.Counts, meter *demo.Meter, rests, caughtUp 
 	}
 }
 
-// lag is how many records of all streams a group has not committed; -1 if that cannot be known now.
-func (w *demoWatch) lag(ctx context.Context, cl *kgo.Client, group string, topic func(pipeline, stream string) string) int64 {
+// rawLag is how many raw records the processor has not committed; -1 if that cannot be known now.
+func (w *demoWatch) rawLag(ctx context.Context, cl *kgo.Client) int64 {
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
-	committed, err := kadm.NewClient(cl).FetchOffsets(ctx, group)
+	committed, err := kadm.NewClient(cl).FetchOffsets(ctx, topics.ProcessorGroup(w.pipeline.Name))
 	if err != nil {
 		return -1
 	}
+	return w.remaining(ctx, cl, topics.Raw, func(topic string, partition int32) int64 {
+		if o, ok := committed.Lookup(topic, partition); ok {
+			return o.At
+		}
+		return -1
+	})
+}
+
+// processedLag is how many processed records are not in the table; -1 if that cannot be known now. The database, not Kafka,
+// has the sink's offsets.
+func (w *demoWatch) processedLag(ctx context.Context, cl *kgo.Client) int64 {
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+	defer cancel()
+	next, err := w.table.NextOffsets(ctx)
+	if err != nil {
+		return -1
+	}
+	return w.remaining(ctx, cl, topics.Processed, func(topic string, partition int32) int64 {
+		if offset, ok := next[topic][partition]; ok {
+			return offset
+		}
+		return -1
+	})
+}
+
+// remaining is how many records all streams' topics hold from the next offsets on; -1 if that cannot be known now.
+func (w *demoWatch) remaining(
+	ctx context.Context, cl *kgo.Client, topic func(pipeline, stream string) string, next func(topic string, partition int32) int64,
+) int64 {
 	from := map[string]map[int32]int64{}
 	for _, s := range w.pipeline.Streams {
 		name := topic(w.pipeline.Name, s.Name)
 		from[name] = map[int32]int64{}
 		for partition := range w.pipeline.Kafka.Partitions {
-			from[name][partition] = -1
-			if o, ok := committed.Lookup(name, partition); ok {
-				from[name][partition] = o.At
-			}
+			from[name][partition] = next(name, partition)
 		}
 	}
 	n, err := topics.Remaining(ctx, cl, from)
@@ -197,14 +223,16 @@ func (w *demoWatch) lag(ctx context.Context, cl *kgo.Client, group string, topic
 	return n
 }
 
-// awaitFirstRow notes when the first row was in the table. A table that has rows already has no first row.
+// awaitFirstRow notes when the first row that this run wrote was in the table, as another connection sees it. The
+// database is left alone until then: it may be about to be made.
 func (w *demoWatch) awaitFirstRow(ctx context.Context) {
-	if w.table.HasRows(ctx) {
-		return
-	}
 	tick := time.NewTicker(10 * time.Millisecond)
 	defer tick.Stop()
-	for !w.table.HasRows(ctx) {
+	for {
+		counts, err := demo.Read(w.stages.Metrics)
+		if err == nil && counts.Upserts > 0 && w.table.HasRows(ctx) {
+			break
+		}
 		select {
 		case <-tick.C:
 		case <-ctx.Done():

@@ -2,10 +2,8 @@ package earthquakes_test
 
 import (
 	"bufio"
-	"context"
-	"database/sql"
 	"encoding/json"
-	"log/slog"
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -14,9 +12,9 @@ import (
 	"time"
 
 	"github.com/millrace-io/millrace/examples/earthquakes"
+	"github.com/millrace-io/millrace/examples/internal/offline"
 	"github.com/millrace-io/millrace/internal/demo"
 	"github.com/millrace-io/millrace/internal/demo/quakeapi"
-	"github.com/millrace-io/millrace/internal/process"
 	"github.com/millrace-io/millrace/pipeline"
 )
 
@@ -32,51 +30,30 @@ func TestRecordedAnswers(t *testing.T) {
 	in.Paginate.Offset.Limit = 4
 	in.HTTP.RateLimit = nil
 	in.Every = 100 * time.Millisecond
-	p.DataDir = t.TempDir()
 
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
-	defer cancel()
-	x, err := process.New(ctx, p, process.Options{Stages: process.All, Drain: 10 * time.Second, Log: slog.New(slog.DiscardHandler)})
-	if err != nil {
-		t.Fatal(err)
-	}
-	running, stop := context.WithCancel(ctx)
-	ended := make(chan error, 1)
-	go func() { ended <- x.Run(running) }()
-	defer func() {
-		stop()
-		if err := <-ended; err != nil {
-			t.Error(err)
-		}
-	}()
-
-	db, err := sql.Open("sqlite", "file:"+filepath.Join(p.DataDir, "millrace.db")+"?mode=rw&_pragma=busy_timeout(5000)")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = db.Close() }()
+	x, db := offline.Run(t, p)
 	table := demo.Table{DB: db, Name: p.Streams[0].Sink.Table}
 	want := wantRows(t)
-	var d demo.Difference
-	for {
-		if d, err = table.Compare(ctx, want); err == nil && d.Equal() {
-			break
+	offline.Await(t, func() string {
+		d, err := table.Compare(t.Context(), want)
+		if err != nil {
+			return err.Error()
 		}
-		select {
-		case <-time.After(20 * time.Millisecond):
-		case <-ctx.Done():
-			t.Fatalf("the table does not become what it should be: %v %v", d, err)
+		if !d.Equal() {
+			return d.String()
 		}
-	}
-	awaitPasses(ctx, t, x, 5)
-	if d, err = table.Compare(ctx, want); err != nil || !d.Equal() {
+		return ""
+	})
+	offline.Await(t, func() string {
+		if passes := offline.Counts(t, x).Passes; passes < 5 {
+			return fmt.Sprintf("%d passes, want 5", passes)
+		}
+		return ""
+	})
+	if d, err := table.Compare(t.Context(), want); err != nil || !d.Equal() {
 		t.Errorf("after further passes: %v %v", d, err)
 	}
-	counts, err := demo.Read(x.Metrics)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if counts.Fetched != 15 || counts.ProcessorLetters != 1 {
+	if counts := offline.Counts(t, x); counts.Fetched != 15 || counts.ProcessorLetters != 1 {
 		t.Errorf("%d records in the raw topic, %d dead letters; want 15 and 1: %+v", counts.Fetched, counts.ProcessorLetters, counts)
 	}
 }
@@ -122,23 +99,4 @@ func wantRows(t *testing.T) (rows []quakeapi.Row) {
 		t.Fatalf("%d rows, %v", len(rows), err)
 	}
 	return rows
-}
-
-// awaitPasses waits until n passes over the API have ended.
-func awaitPasses(ctx context.Context, t *testing.T, x *process.Process, n int64) {
-	t.Helper()
-	for {
-		counts, err := demo.Read(x.Metrics)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if counts.Passes >= n {
-			return
-		}
-		select {
-		case <-time.After(20 * time.Millisecond):
-		case <-ctx.Done():
-			t.Fatalf("%d passes, want %d", counts.Passes, n)
-		}
-	}
 }

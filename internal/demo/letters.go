@@ -1,6 +1,7 @@
 package demo
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -20,7 +21,7 @@ type Letter struct {
 	Reason string
 }
 
-// Letters reads all dead letters that topic has at the moment, each once, partition by partition.
+// Letters reads all dead letters that topic has at the moment, each once, by stage and key.
 func Letters(ctx context.Context, opts []kgo.Opt, topic string) ([]Letter, error) {
 	cl, err := kgo.NewClient(append(slices.Clip(opts),
 		kgo.FetchIsolationLevel(kgo.ReadCommitted()), kgo.KeepControlRecords())...)
@@ -61,6 +62,9 @@ func Letters(ctx context.Context, opts []kgo.Opt, topic string) ([]Letter, error
 			}
 		})
 	}
+	slices.SortFunc(letters, func(a, b Letter) int {
+		return cmp.Or(strings.Compare(a.Stage, b.Stage), strings.Compare(a.Key, b.Key))
+	})
 	return letters, nil
 }
 

@@ -102,12 +102,11 @@ func (s State) firstRow() string {
 
 // Plain is s as one line without control codes, for pipes and logs.
 func (s State) Plain() string {
-	text := fmt.Sprintf("%6.1f s  ingest %s (%.0f/s), %s · processor %s, lag %s, %s · sink %s, lag %s, %s",
-		s.At.Seconds(),
-		humanize.Comma(s.Fetched), s.Rates.Ingest, s.ingestDetails().plain(),
-		humanize.Comma(s.Processed), orNone(lag(s.RawLag)), s.processorDetails().plain(),
-		humanize.Comma(s.Sunk), orNone(lag(s.ProcessedLag)), s.sinkDetails().plain())
-	return text
+	l := line{{text: fmt.Sprintf("%6.1f s  ingest %s (%.0f/s) · processor %s, lag %s · sink %s, lag %s · %s",
+		s.At.Seconds(), humanize.Comma(s.Fetched), s.Rates.Ingest, humanize.Comma(s.Processed), orNone(lag(s.RawLag)),
+		humanize.Comma(s.Sunk), orNone(lag(s.ProcessedLag)), count(s.Upserts, "row written", "rows written"))}}
+	return l.note(s.Deletes, "deleted", "deleted", false).note(s.Filtered, "filtered", "filtered", false).
+		note(s.Retries, "retry", "retries", true).note(s.Letters(), "dead letter", "dead letters", true).plain()
 }
 
 // lag is a lag's text: empty while it is not known.

@@ -61,7 +61,7 @@ func TestBlockSays(t *testing.T) {
 
 func TestPlainIsOneLine(t *testing.T) {
 	got := busy.Plain()
-	if strings.ContainsAny(got, "\x1b\r\n") || !strings.Contains(got, "sink 1,234,567, lag -, 1,234,567 rows written") {
+	if strings.ContainsAny(got, "\x1b\r\n") || !strings.Contains(got, "processor 1,234,567, lag 12 · sink 1,234,567, lag - · 1,234,567 rows written, 345 deleted, 12,345 filtered, 1 retry, 5 dead letters") {
 		t.Errorf("%q", got)
 	}
 }

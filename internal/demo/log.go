@@ -10,8 +10,8 @@ import (
 	"time"
 )
 
-// Log is where the stages log to while a terminal is drawn on: a file. Of what a person should see at once it keeps the
-// last, to be shown beside the counts. It may be used concurrently.
+// Log is where the stages log to while a terminal is drawn on: a file. The stages' warnings and errors
+// it keeps, to be shown beside the counts. It may be used concurrently.
 type Log struct {
 	file *os.File
 
@@ -75,13 +75,12 @@ func (h *handler) Handle(ctx context.Context, r slog.Record) error {
 		said := *h
 		r.Attrs(func(a slog.Attr) bool { said.take(a); return true })
 		text := oneLine(r.Message)
-		if said.stage != "" {
-			text = said.stage + ": " + text
-		}
 		if said.err != "" {
 			text += ": " + oneLine(said.err)
 		}
-		h.log.note(text)
+		if said.stage != "" { // else a Kafka client speaks: what matters of it, a stage says too
+			h.log.note(said.stage + ": " + text)
+		}
 	}
 	return h.Handler.Handle(ctx, r)
 }

@@ -107,10 +107,11 @@ func (r Report) letters(p *printer, width int) {
 	if len(r.Letters) == 0 {
 		return
 	}
-	p.linef("%s in %s; the row of an older revision stays until a better one comes:",
+	p.linef("%s in %s. The row of an older revision stays until a better one comes. Refused were:",
 		count(int64(len(r.Letters)), "dead letter", "dead letters"), r.LetterLog)
 	for _, l := range r.Letters[:min(len(r.Letters), lettersShown)] {
-		p.linef("  %s", cutTo(fmt.Sprintf("%s  %s %s: %s", l.Key, l.Stage, l.Step, oneLine(l.Reason)), max(width-2, 78)))
+		p.linef("  %s, by the %s at %s:", l.Key, l.Stage, l.Step)
+		p.linef("      %s", cutTo(oneLine(l.Reason), max(width-6, 120)))
 	}
 	if more := len(r.Letters) - lettersShown; more > 0 {
 		p.linef("  … and %d more", more)

@@ -34,6 +34,33 @@ func (t Table) Strongest(ctx context.Context, n int) (rows []quakeapi.Row, all i
 	return rows, all, err
 }
 
+// NextOffsets are the sink's positions: by topic and partition the offset of the record that it writes next. Partitions
+// that have never had one are not there.
+func (t Table) NextOffsets(ctx context.Context) (map[string]map[int32]int64, error) {
+	found, err := t.DB.QueryContext(ctx, "SELECT topic, part, next_offset FROM millrace_offsets")
+	if err != nil {
+		return nil, fmt.Errorf("read millrace_offsets: %w", err)
+	}
+	defer func() { _ = found.Close() }()
+	next := map[string]map[int32]int64{}
+	for found.Next() {
+		var topic string
+		var partition int32
+		var offset int64
+		if err := found.Scan(&topic, &partition, &offset); err != nil {
+			return nil, fmt.Errorf("read millrace_offsets: %w", err)
+		}
+		if next[topic] == nil {
+			next[topic] = map[int32]int64{}
+		}
+		next[topic][partition] = offset
+	}
+	if err := found.Err(); err != nil {
+		return nil, fmt.Errorf("read millrace_offsets: %w", err)
+	}
+	return next, nil
+}
+
 // query returns the rows that a tail of a SELECT leaves.
 func (t Table) query(ctx context.Context, tail string) ([]quakeapi.Row, error) {
 	found, err := t.DB.QueryContext(ctx, "SELECT "+rowColumns+" FROM "+t.Name+" "+tail)

@@ -103,7 +103,7 @@ func TestReport(t *testing.T) {
 		"60 requests, of which 7 again after 429, 500, or a cut connection; 53 pages → 1,500 records",
 		"1,400 rows; compared with the API, every row and value: equal",
 		"  a    2018-02-07 01:26:13.840  4.50       reviewed  far",
-		"  x  processor process[1].map.magnitude: not a number\n",
+		"  x, by the processor at process[1].map.magnitude:\n      not a number\n",
 		"… and 2 more",
 		"  sqlite3 file\n",
 		"  millrace demo --follow\n",

@@ -27,7 +27,7 @@ type Config struct {
 func DefaultConfig() Config {
 	return Config{
 		Seed: 1, Faults: true, Rate: 20, Burst: 20, Latency: 30 * time.Millisecond,
-		First: 500 * time.Millisecond, Every: 100 * time.Millisecond,
+		First: 500 * time.Millisecond, Every: 70 * time.Millisecond,
 	}
 }
 
