@@ -8,8 +8,6 @@ import (
 	"strings"
 
 	"github.com/go-json-experiment/json/jsontext"
-	"github.com/peterhellberg/link"
-
 	"github.com/millrace-io/millrace/pipeline"
 )
 
@@ -236,16 +234,4 @@ func resolve(base *url.URL, next string) (string, error) {
 	}
 	u.Fragment = ""
 	return u.String(), nil
-}
-
-// findLink returns the URL of the first link with the relation rel; a link may have several, apart by spaces.
-func findLink(header, rel string) string {
-	for _, l := range link.Parse(header) {
-		for r := range strings.FieldsSeq(l.Rel) {
-			if strings.EqualFold(r, rel) {
-				return l.URI
-			}
-		}
-	}
-	return ""
 }

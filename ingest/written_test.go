@@ -1,0 +1,203 @@
+package ingest
+
+import (
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"testing"
+	"time"
+
+	"github.com/go-json-experiment/json/jsontext"
+	"github.com/zeebo/xxh3"
+
+	"github.com/millrace-io/millrace/pipeline"
+)
+
+// TestWrittenIsNeverWrong writes and forgets at random, with restarts and transactions that are lost: what is said to be
+// unchanged must be what was written last, and what is remembered must stay within its bound.
+func TestWrittenIsNeverWrong(t *testing.T) {
+	for seed := range uint64(24) {
+		r := rand.New(rand.NewPCG(seed, 1))
+		full := seed%2 == 0
+		bound := 20 + r.IntN(200)
+		fresh := func() *written {
+			w := newWritten(bound, full, 1<<20)
+			w.keep, w.size = r.IntN(bound), 1+r.IntN(20)
+			return w
+		}
+		w := fresh()
+		log := map[uint64][]byte{}         // the state topic
+		truth := map[xxh3.Uint128]uint64{} // content written last, as committed
+		pending := map[xxh3.Uint128]uint64{}
+		pass, hits := int64(1), 0
+		for step := range 4000 {
+			key := xxh3.HashString128(fmt.Sprint("k", r.IntN(2*bound)))
+			content := uint64(r.IntN(3))
+			hash := xxh3.Uint128{Lo: content}
+			last, known := pending[key]
+			if !known {
+				last, known = truth[key]
+			}
+			if w.unchanged(key, hash, pass) {
+				hits++
+				if !known || last != content {
+					t.Fatalf("seed %d, step %d: %v is said to be %d, was written last as %d (%v)", seed, step, key, content, last, known)
+				}
+			} else {
+				field := int64(step + r.IntN(500) - 250)
+				if full {
+					field = pass
+				}
+				w.wrote(key, hash, field)
+				pending[key] = content
+			}
+			switch r.IntN(40) {
+			case 0, 1: // commit
+				if r.IntN(4) == 0 {
+					pass++
+					floor := int64(step - r.IntN(300))
+					if full {
+						floor = pass - 1
+					}
+					w.setFloor(floor)
+				}
+				for _, rec := range w.commit() {
+					if rec.value == nil {
+						delete(log, rec.segment)
+					} else {
+						log[rec.segment] = rec.value
+					}
+				}
+				for k, c := range pending {
+					truth[k] = c
+				}
+				clear(pending)
+				if len(w.index) > bound+20+40 || w.stored < len(w.index) {
+					t.Fatalf("seed %d: %d keys, %d stored, bound %d", seed, len(w.index), w.stored, bound)
+				}
+				live := 0
+				for _, e := range w.index {
+					if e.field >= w.floor {
+						live++
+					}
+				}
+				if live != w.live {
+					t.Fatalf("seed %d, step %d: %d live, counted %d", seed, step, live, w.live)
+				}
+			case 2: // crash: what was not committed is lost
+				clear(pending)
+				floor := w.floor
+				w = fresh()
+				if err := w.restore(log, pass); err != nil {
+					t.Fatal(err)
+				}
+				w.setFloor(floor)
+			}
+		}
+		if hits == 0 {
+			t.Errorf("seed %d: nothing was ever recognised", seed)
+		}
+		if items := len(log); items > 20*bound {
+			t.Errorf("seed %d: %d segments for a bound of %d", seed, items, bound)
+		}
+	}
+}
+
+func TestWrittenForgetsTheLookBack(t *testing.T) {
+	w := newWritten(1000, false, 1<<20)
+	w.keep = 10
+	key := func(i int) xxh3.Uint128 { return xxh3.Uint128{Lo: uint64(i), Hi: 1} }
+	var kept, dropped int
+	for i := range 500 {
+		w.wrote(key(i), key(i), int64(i))
+		w.setFloor(int64(i - 50))
+		for _, r := range w.commit() {
+			if r.value == nil {
+				dropped++
+			} else {
+				kept++
+			}
+		}
+	}
+	if len(w.index) > 75 || kept-dropped > 75 {
+		t.Errorf("%d keys, %d segments left of %d; want about 50", len(w.index), kept-dropped, kept)
+	}
+	for i := 450; i < 500; i++ {
+		if !w.unchanged(key(i), key(i), 1) {
+			t.Errorf("%d in the look-back is forgotten", i)
+		}
+	}
+}
+
+func TestSegmentsRoundTrip(t *testing.T) {
+	items := []item{{xxh3.Uint128{Hi: 1, Lo: 2}, xxh3.Uint128{Hi: 3, Lo: 4}, -5}, {xxh3.Uint128{}, xxh3.Uint128{Lo: 9}, math.MaxInt64}}
+	got, err := decodeSegment(encodeSegment(items))
+	if err != nil || len(got) != 2 || got[0] != items[0] || got[1] != items[1] {
+		t.Errorf("%v, %v", got, err)
+	}
+	for _, b := range [][]byte{nil, {2}, {1, 2}} {
+		if _, err := decodeSegment(b); err == nil {
+			t.Errorf("%v was taken", b)
+		}
+	}
+	slice, number, ok := parseSegmentKey(string(segmentKey("items/eu/1", 77)))
+	if slice != "items/eu/1" || number != 77 || !ok {
+		t.Errorf("key came back as %q %d %v", slice, number, ok)
+	}
+	if _, _, ok := parseSegmentKey("items/eu"); ok {
+		t.Error("a cursor's key was taken for a segment's")
+	}
+}
+
+func TestVersionGrowsWithTheValue(t *testing.T) {
+	for _, ascending := range [][]string{
+		{`-5`, `0`, `7`, `1e3`, `9007199254740993`, `9223372036854775807`},
+		{`"1"`, `"20"`, `"300"`},
+		{`1.5`, `2.5`, `1700000000.25`},
+		{`"1969-12-31T23:59:59Z"`, `"2024-01-01"`, `"2024-01-01T00:00:00.000001Z"`, `"2024-01-01T03:00:01+02:00"`, `"2024-01-01 01:00:02"`, `"9999-12-31T00:00:00Z"`},
+	} {
+		last, first := int64(0), true
+		for _, v := range ascending {
+			n, ok := version(jsontext.Value(v))
+			if !ok || !first && n <= last {
+				t.Errorf("version of %s is %d (%v), after %d", v, n, ok, last)
+			}
+			last, first = n, false
+		}
+	}
+	for _, v := range []string{`null`, `true`, `{}`, `[]`, `"yesterday"`, `""`, `"NaN"`} {
+		if n, ok := version(jsontext.Value(v)); ok {
+			t.Errorf("%s has version %d", v, n)
+		}
+	}
+	if n, ok := version(jsontext.Value("1e300")); n != math.MaxInt64 || !ok {
+		t.Errorf("1e300 is %d", n)
+	}
+}
+
+func TestAsk(t *testing.T) {
+	at := time.Date(2024, 5, 1, 12, 0, 0, 999_999_000, time.UTC)
+	for _, c := range []struct {
+		format, field, want string
+		lookback            time.Duration
+		from                int64
+	}{
+		{"rfc3339", `"2024-05-01T12:00:00.999999Z"`, "2024-05-01T11:50:00Z", 10 * time.Minute, at.Truncate(time.Second).Add(-10 * time.Minute).UnixMicro()},
+		{"rfc3339", `1714564800999`, "2024-05-01T12:00:00Z", 0, at.Truncate(time.Second).UnixMicro()},
+		{"unix", `"2024-05-01T12:00:00.999999Z"`, "1714564800", 0, at.Truncate(time.Second).UnixMicro()},
+		{"unix", `1714564800`, "1714564740", time.Minute, at.Truncate(time.Second).Add(-time.Minute).UnixMicro()},
+		{"unix_ms", `1714564800999`, "1714564800999", 0, at.Truncate(time.Millisecond).UnixMicro()},
+		{"integer", `12345`, "12345", time.Hour, 12345},
+		{"unix", `-1.5`, "-2", 0, -2e6},
+	} {
+		s := newScale(&pipeline.Incremental{Format: c.format, Lookback: c.lookback})
+		since, ok := s.value(jsontext.Value(c.field))
+		got, from := s.ask(since)
+		if !ok || got != c.want || from != c.from {
+			t.Errorf("%s of %s: asks %s (%d), want %s (%d)", c.format, c.field, got, from, c.want, c.from)
+		}
+	}
+	if _, ok := newScale(&pipeline.Incremental{Format: "integer"}).value(jsontext.Value(`"2024-05-01"`)); ok {
+		t.Error("a time was taken for an integer")
+	}
+}
