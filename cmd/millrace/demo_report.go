@@ -30,7 +30,7 @@ func (w *demoWatch) report(ctx context.Context) (demo.Report, error) {
 		r.LookTopic = w.lookTopic()
 	}
 	if w.temporary && !w.keep && w.table.file != "" {
-		r.Kept = fmt.Sprintf("The table stays in %s; the topics went with the process, unless --keep.", w.table.file)
+		r.Kept = "The table stays there; the topics are gone with the process, unless --keep."
 	}
 	var tableErr, compareErr, lettersErr error
 	r.Strongest, r.Rows, tableErr = w.table.Strongest(ctx, 5)
@@ -73,11 +73,11 @@ func (d *demoRun) lookTopic() string {
 func (d *demoRun) next() []string {
 	program := programName()
 	next := []string{
-		program + " demo --print-pipeline > pipeline.yaml   # the file that ran, to start your own from",
-		program + " run pipeline.yaml                       # with the API of: " + program + " demo api",
+		program + " demo --print-pipeline > pipeline.yaml",
+		program + " demo api    # and in another terminal:  " + program + " run pipeline.yaml",
 	}
 	if !d.follow {
-		next = append([]string{program + " demo --follow                           # new and revised events keep arriving"}, next...)
+		next = append([]string{program + " demo --follow"}, next...)
 	}
 	return next
 }

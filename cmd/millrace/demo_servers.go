@@ -120,7 +120,7 @@ func openDemoDatabase(p *pipeline.Pipeline) (demoDatabase, error) {
 	d.Name = p.Streams[0].Sink.Table
 	query := fmt.Sprintf(demoQuery, d.Name)
 	driver, dsn := "sqlite", "file:"+filepath.ToSlash(d.file)+"?mode=rw&_pragma=busy_timeout(5000)"
-	d.where = fmt.Sprintf("%s in the SQLite file %s", d.Name, d.file)
+	d.where = fmt.Sprintf("%s, SQLite file %s", d.Name, d.file)
 	d.look = fmt.Sprintf("sqlite3 -box %s '%s'", d.file, query)
 	if !p.Database.Embedded {
 		cfg, err := parseDemoDSN(p.Database.MySQL.Reveal())
@@ -132,7 +132,7 @@ func openDemoDatabase(p *pipeline.Pipeline) (demoDatabase, error) {
 			host, port = cfg.Addr, "3306" // a socket's path
 		}
 		driver, dsn, d.kind, d.file = "mysql", p.Database.MySQL.Reveal(), "MySQL", ""
-		d.where = fmt.Sprintf("%s in MySQL's %s at %s", d.Name, cfg.DBName, cfg.Addr)
+		d.where = fmt.Sprintf("%s, MySQL %s at %s", d.Name, cfg.DBName, cfg.Addr)
 		d.look = fmt.Sprintf("mysql -h %s -P %s -u %s -p %s -e '%s'", host, port, cfg.User, cfg.DBName, query)
 	}
 	db, err := sql.Open(driver, dsn)

@@ -142,7 +142,9 @@ func (w *demoWatch) sample(ctx context.Context) {
 			}
 			// The pass that was under way may have begun too early; the one after it has seen everything.
 			all := rests && counts.Passes >= restPasses+2
-			w.take(counts, &meter, rests, all && counts.RawLag == 0 && counts.ProcessedLag == 0)
+			if ctx.Err() == nil { // else the lags are not known
+				w.take(counts, &meter, rests, all && counts.RawLag == 0 && counts.ProcessedLag == 0)
+			}
 		}
 		select {
 		case <-tick.C:
@@ -158,16 +160,16 @@ func (w *demoWatch) take(counts demo.Counts, meter *demo.Meter, rests, caughtUp 
 	counts.At = time.Since(started)
 	w.state.Counts = counts
 	w.state.Rates = meter.Rates(counts)
-	w.caughtUp = caughtUp && !w.follow
+	w.caughtUp = w.caughtUp || caughtUp && !w.follow
 	switch {
 	case counts.Passes == 0:
-		w.state.Phase = "the first pass reads everything"
+		w.state.Phase = "the first pass reads it all"
 	case w.follow:
-		w.state.Phase = "the API publishes; Ctrl-C ends"
+		w.state.Phase = "the API publishes and revises; Ctrl-C ends"
 	case !rests:
-		w.state.Phase = "the API publishes new and revised events"
+		w.state.Phase = "the API publishes and revises"
 	default:
-		w.state.Phase = "the API rests; catching up"
+		w.state.Phase = "the API rests"
 	}
 }
 

@@ -42,15 +42,15 @@ func (h Header) Lines() []string {
 	}
 }
 
-// Block is s as the lines that a terminal shows, each at most width columns wide.
+// Block is s as the lines that a terminal shows, each at most width columns wide. What does not fit is left out.
 func (s State) Block(width int, style Style) []string {
 	lines := []line{
-		{{text: fmt.Sprintf("  %-11s%9s%8s%7s   ", "stage", "records", "/s", "lag"), dim: true}},
+		{{text: fmt.Sprintf("  %-10s%9s%7s%6s  ", "stage", "records", "/s", "lag"), dim: true}},
 		s.stage("ingest", s.Fetched, s.Rates.Ingest, "", s.ingestDetails()),
 		s.stage("processor", s.Processed, s.Rates.Processor, lag(s.RawLag), s.processorDetails()),
 		s.stage("sink", s.Sunk, s.Rates.Sink, lag(s.ProcessedLag), s.sinkDetails()),
 		{},
-		{{text: fmt.Sprintf("  %5.1f s  ", s.At.Seconds())}, {text: s.Phase}, {text: s.firstRow(), good: true}},
+		{{text: fmt.Sprintf("  %5.1f s  ", s.At.Seconds())}, {text: s.Phase}, {text: s.firstRow(), good: true, whole: true}},
 	}
 	if s.Notice != "" {
 		lines = append(lines, line{{text: "  ! " + s.Notice, warn: true}})
@@ -65,8 +65,8 @@ func (s State) Block(width int, style Style) []string {
 // stage is a stage's line.
 func (s State) stage(name string, records int64, rate float64, lag string, details line) line {
 	l := line{
-		{text: fmt.Sprintf("  %-11s", name), bold: true},
-		{text: fmt.Sprintf("%9s%8s%7s   ", humanize.Comma(records), humanize.Comma(int64(rate+0.5)), lag)},
+		{text: fmt.Sprintf("  %-10s", name), bold: true},
+		{text: fmt.Sprintf("%9s%7s%6s  ", humanize.Comma(records), humanize.Comma(int64(rate+0.5)), lag)},
 	}
 	return append(l, details...)
 }
@@ -74,11 +74,11 @@ func (s State) stage(name string, records int64, rate float64, lag string, detai
 func (s State) ingestDetails() line {
 	l := line{{text: count(s.Pages, "page", "pages")}}
 	l = l.note(s.Retries, "retry", "retries", true)
+	l = l.note(s.IngestLetters, "dead letter", "dead letters", true)
 	if s.LimitWait >= 100*time.Millisecond {
-		l = append(l, segment{text: fmt.Sprintf(", %.1f s rate limit", s.LimitWait.Seconds())})
+		l = append(l, segment{text: fmt.Sprintf(", %.1f s rate limit", s.LimitWait.Seconds()), whole: true})
 	}
-	l = l.note(s.Unchanged, "unchanged", "unchanged", false)
-	return l.note(s.IngestLetters, "dead letter", "dead letters", true)
+	return l.note(s.Unchanged, "unchanged", "unchanged", false)
 }
 
 func (s State) processorDetails() line {
@@ -88,7 +88,7 @@ func (s State) processorDetails() line {
 }
 
 func (s State) sinkDetails() line {
-	l := line{{text: count(s.Upserts, "row written", "rows written")}}
+	l := line{{text: humanize.Comma(s.Upserts) + " written"}}
 	l = l.note(s.Deletes, "deleted", "deleted", false)
 	return l.note(s.SinkLetters, "dead letter", "dead letters", true)
 }
@@ -97,7 +97,7 @@ func (s State) firstRow() string {
 	if s.FirstRow == 0 {
 		return ""
 	}
-	return fmt.Sprintf("  first row in %s after %.1f s", s.Database, s.FirstRow.Seconds())
+	return fmt.Sprintf(" · first row in %s after %.1f s", s.Database, s.FirstRow.Seconds())
 }
 
 // Plain is s as one line without control codes, for pipes and logs.
@@ -136,5 +136,5 @@ func (l line) note(n int64, one, many string, warn bool) line {
 	if n == 0 {
 		return l
 	}
-	return append(l, segment{text: ", "}, segment{text: strings.TrimSpace(count(n, one, many)), warn: warn})
+	return append(l, segment{text: ", " + count(n, one, many), warn: warn, whole: true})
 }

@@ -15,7 +15,7 @@ var busy = State{
 		Processed: 1_234_567, Filtered: 12_345, Rows: 1_234_567, ProcessorLetters: 3, RawLag: 12,
 		Sunk: 1_234_567, Upserts: 1_234_567, Deletes: 345, SinkLetters: 2, ProcessedLag: -1,
 	},
-	Rates: Rates{123_456.7, 0.4, 0.6}, FirstRow: 840 * time.Millisecond, Database: "SQLite",
+	Rates: Rates{12_345.7, 0.4, 0.6}, FirstRow: 840 * time.Millisecond, Database: "SQLite",
 	Phase: "the API publishes revisions", Notice: "sink: waits for MySQL: connection refused",
 }
 
@@ -47,14 +47,22 @@ func TestBlockFitsTheTerminal(t *testing.T) {
 func TestBlockSays(t *testing.T) {
 	block := strings.Join(busy.Block(200, Style{}), "\n")
 	for _, want := range []string{
-		"ingest     1,234,567 123,457          1,234,567 pages, 1 retry, 61.0 s rate limit, 12,345 unchanged\n",
-		"processor  1,234,567       0     12   1,234,567 rows, 12,345 filtered, 3 dead letters\n",
-		"sink       1,234,567       1          1,234,567 rows written, 345 deleted, 2 dead letters\n",
-		" 83.0 s  the API publishes revisions  first row in SQLite after 0.8 s\n",
+		"ingest    1,234,567 12,346        1,234,567 pages, 1 retry, 61.0 s rate limit, 12,345 unchanged\n",
+		"processor 1,234,567      0    12  1,234,567 rows, 12,345 filtered, 3 dead letters\n",
+		"sink      1,234,567      1        1,234,567 written, 345 deleted, 2 dead letters\n",
+		" 83.0 s  the API publishes revisions · first row in SQLite after 0.8 s\n",
 		"! sink: waits for MySQL: connection refused",
 	} {
 		if !strings.Contains(block, want) {
 			t.Errorf("no %q in\n%s", want, block)
+		}
+	}
+}
+
+func TestNarrowBlockLeavesOutWhatDoesNotFit(t *testing.T) {
+	for _, l := range busy.Block(80, Style{})[1:4] {
+		if strings.Contains(l, "…") || strings.HasSuffix(l, ",") {
+			t.Errorf("cut in the middle: %q", l)
 		}
 	}
 }

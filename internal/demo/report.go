@@ -64,13 +64,14 @@ func (r Report) stages(p *printer) {
 		took = fmt.Sprintf("; the first row was in %s after %.1f s", r.Database, r.FirstRow.Seconds())
 	}
 	p.linef("After %.1f s%s:", r.At.Seconds(), took)
-	p.linef("  ingest     %s, of which %s again after 429, 500, or a cut connection; %s → %s to the raw topic%s",
-		count(c.Requests, "request", "requests"), humanize.Comma(c.Retries), count(c.Pages, "page", "pages"),
-		count(c.Fetched, "record", "records"), andIf(c.Unchanged, "fetched again unchanged, not written again"))
-	p.linef("  processor  %s → %s, %s without one%s", count(c.Processed, "record", "records"), count(c.Rows, "row", "rows"),
-		humanize.Comma(c.Filtered), andIf(c.ProcessorLetters, "refused"))
-	p.linef("  sink       %s → %s written, %s deleted%s", count(c.Sunk, "record", "records"), count(c.Upserts, "row", "rows"),
-		humanize.Comma(c.Deletes), andIf(c.SinkLetters, "refused"))
+	p.linef("  ingest     %s, %s of them again after 429, 500 or a cut connection",
+		count(c.Requests, "request", "requests"), humanize.Comma(c.Retries))
+	p.linef("             %s → %s%s", count(c.Pages, "page", "pages"), count(c.Fetched, "record", "records"),
+		andIf(c.Unchanged, "fetched again, unchanged, and left out"))
+	p.linef("  processor  %s → %s%s%s", count(c.Processed, "record", "records"), count(c.Rows, "row", "rows"),
+		andIf(c.Filtered, "filtered"), andIf(c.ProcessorLetters, "refused"))
+	p.linef("  sink       %s → %s written%s%s", count(c.Sunk, "record", "records"), count(c.Upserts, "row", "rows"),
+		andIf(c.Deletes, "deleted"), andIf(c.SinkLetters, "refused"))
 	p.linef("")
 }
 
@@ -83,14 +84,7 @@ func andIf(n int64, what string) string {
 
 // table is the first rows, and whether the table is what it should be.
 func (r Report) table(p *printer, width int) {
-	same := ""
-	if r.Compared != nil {
-		same = "; compared with the API: " + r.Compared.String()
-		if r.Compared.Equal() {
-			same = "; compared with the API, every row and value: equal"
-		}
-	}
-	p.linef("Table %s, %s%s. The strongest:", r.TableName, count(int64(r.Rows), "row", "rows"), same)
+	p.linef("Table %s, %s; the strongest:", r.TableName, count(int64(r.Rows), "row", "rows"))
 	p.linef("")
 	t := tabwriter.NewWriter(p, 0, 0, 2, ' ', 0)
 	_, _ = fmt.Fprintln(t, "  id\ttime\tmagnitude\tstatus\tplace")
@@ -100,6 +94,15 @@ func (r Report) table(p *printer, width int) {
 	}
 	_ = t.Flush() // its error is the printer's
 	p.linef("")
+	switch {
+	case r.Compared == nil:
+		return
+	case r.Compared.Equal():
+		p.linef("Compared with what the API says, every row and every value: equal.")
+	default:
+		p.linef("Compared with what the API says: %s.", r.Compared)
+	}
+	p.linef("")
 }
 
 // letters is what the dead letters say.
@@ -107,10 +110,10 @@ func (r Report) letters(p *printer, width int) {
 	if len(r.Letters) == 0 {
 		return
 	}
-	p.linef("%s in %s. The row of an older revision stays until a better one comes. Refused were:",
+	p.linef("%s in %s (an older revision's row stays):",
 		count(int64(len(r.Letters)), "dead letter", "dead letters"), r.LetterLog)
 	for _, l := range r.Letters[:min(len(r.Letters), lettersShown)] {
-		p.linef("  %s, by the %s at %s:", l.Key, l.Stage, l.Step)
+		p.linef("  %s refused by the %s at %s:", l.Key, l.Stage, l.Step)
 		p.linef("      %s", cutTo(oneLine(l.Reason), max(width-6, 120)))
 	}
 	if more := len(r.Letters) - lettersShown; more > 0 {

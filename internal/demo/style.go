@@ -11,6 +11,7 @@ type line []segment
 type segment struct {
 	text                  string
 	bold, dim, good, warn bool
+	whole                 bool // left out, with all that follows, where it does not fit
 }
 
 const reset = "\x1b[0m"
@@ -34,6 +35,9 @@ func (l line) render(width int, style Style) string {
 	var b strings.Builder
 	left := width
 	for _, s := range l {
+		if s.whole && len([]rune(s.text)) > left {
+			break
+		}
 		text := cutTo(s.text, left)
 		left -= len([]rune(text))
 		if code := s.code(); style.Color && code != "" && text != "" {

@@ -100,10 +100,11 @@ func TestReport(t *testing.T) {
 	got := b.String()
 	for _, want := range []string{
 		"After 9.0 s; the first row was in SQLite after 0.8 s:\n",
-		"60 requests, of which 7 again after 429, 500, or a cut connection; 53 pages → 1,500 records",
-		"1,400 rows; compared with the API, every row and value: equal",
+		"60 requests, 7 of them again after 429, 500 or a cut connection\n",
+		"53 pages → 1,500 records, 12 fetched again, unchanged, and left out\n",
+		"Compared with what the API says, every row and every value: equal.\n",
 		"  a    2018-02-07 01:26:13.840  4.50       reviewed  far",
-		"  x, by the processor at process[1].map.magnitude:\n      not a number\n",
+		"  x refused by the processor at process[1].map.magnitude:\n      not a number\n",
 		"… and 2 more",
 		"  sqlite3 file\n",
 		"  millrace demo --follow\n",
