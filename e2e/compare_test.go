@@ -1,0 +1,351 @@
+//go:build integration
+
+package e2e
+
+import (
+	"context"
+	"database/sql"
+	"encoding/json"
+	"fmt"
+	"strings"
+	"time"
+
+	_ "github.com/go-sql-driver/mysql" // the driver
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/millrace-io/millrace/topics"
+)
+
+// copyHeader marks processed records that the test sent again.
+const copyHeader = "test-copy"
+
+// maxViolations is how many are kept: the first ones say what is wrong.
+const maxViolations = 40
+
+// comparison is everything that the pipeline has made, beside what it must be.
+type comparison struct {
+	pipeline   string
+	source     *source
+	raw        map[string]map[string][]rawRecord // by stream and key, in raw order
+	at         map[place]rawRecord
+	violations []string
+	counts     map[string]int
+}
+
+// place is a raw record's.
+type place struct {
+	stream string
+	part   int32
+	offset int64
+}
+
+type rawRecord struct {
+	revision
+	part   int32
+	offset int64
+}
+
+func (c *comparison) wrong(format string, args ...any) {
+	if c.counts["violations"]++; len(c.violations) < maxViolations {
+		c.violations = append(c.violations, fmt.Sprintf(format, args...))
+	}
+}
+
+// compare reads all topics and tables of a pipeline at rest.
+func compare(ctx context.Context, s *source, pipeline string, brokers []string, dsn string) (*comparison, error) {
+	c := &comparison{pipeline: pipeline, source: s, raw: map[string]map[string][]rawRecord{}, at: map[place]rawRecord{}, counts: map[string]int{}}
+	db, err := sql.Open("mysql", dsn)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = db.Close() }()
+	for _, stream := range streamNames {
+		if err := c.readRaw(ctx, brokers, stream); err != nil {
+			return nil, err
+		}
+		refused, err := c.readOutcomes(ctx, brokers, stream)
+		if err != nil {
+			return nil, err
+		}
+		c.letters(stream, refused)
+		if err := c.table(ctx, db, stream); err != nil {
+			return nil, err
+		}
+	}
+	return c, nil
+}
+
+// read calls f for every record of a topic that a read_committed reader gets, in the order of each partition.
+func read(ctx context.Context, brokers []string, topic string, f func(*kgo.Record)) error {
+	client, err := kgo.NewClient(kgo.SeedBrokers(brokers...))
+	if err != nil {
+		return err
+	}
+	defer client.Close()
+	// The last offsets may be those of markers that end transactions, which the reader therefore keeps.
+	ends, err := kadm.NewClient(client).ListCommittedOffsets(ctx, topic)
+	if err != nil {
+		return err
+	}
+	at := map[string]map[int32]kgo.Offset{topic: {}}
+	left := map[int32]int64{}
+	ends.Each(func(o kadm.ListedOffset) {
+		if o.Offset > 0 {
+			at[topic][o.Partition] = kgo.NewOffset().AtStart()
+			left[o.Partition] = o.Offset
+		}
+	})
+	reader, err := kgo.NewClient(kgo.SeedBrokers(brokers...), kgo.ConsumePartitions(at), kgo.FetchIsolationLevel(kgo.ReadCommitted()),
+		kgo.KeepControlRecords(), kgo.FetchMaxWait(200*time.Millisecond))
+	if err != nil {
+		return err
+	}
+	defer reader.Close()
+	for len(left) > 0 {
+		fetches := reader.PollFetches(ctx)
+		if err := fetches.Err(); err != nil {
+			return fmt.Errorf("read %s: %w", topic, err)
+		}
+		fetches.EachRecord(func(r *kgo.Record) {
+			if r.Offset >= left[r.Partition]-1 {
+				delete(left, r.Partition)
+			}
+			if !r.Attrs.IsControl() {
+				f(r)
+			}
+		})
+	}
+	return nil
+}
+
+// readRaw checks P1: everything in raw was served, nothing is doubled, and the newest of each key is there.
+func (c *comparison) readRaw(ctx context.Context, brokers []string, stream string) error {
+	byKey := map[string][]rawRecord{}
+	c.raw[stream] = byKey
+	err := read(ctx, brokers, topics.Raw(c.pipeline, stream), func(r *kgo.Record) {
+		c.counts["raw"]++
+		var served struct {
+			ID  string
+			Rev int64
+		}
+		if err := json.Unmarshal(r.Value, &served); err != nil {
+			c.wrong("raw %s[%d]@%d: %v in %s", stream, r.Partition, r.Offset, err, r.Value)
+			return
+		}
+		x := rawRecord{revision{stream, served.ID, served.Rev}, r.Partition, r.Offset}
+		if string(r.Value) != x.json() || string(r.Key) != x.key {
+			c.wrong("raw %s[%d]@%d: key %s: %s, which was served as %s", stream, r.Partition, r.Offset, r.Key, r.Value, x.json())
+		}
+		if h, err := topics.ParseRawHeaders(r); err != nil || stream == "versioned" && (!h.HasSource || h.Source != x.rev) {
+			c.wrong("raw %s[%d]@%d: headers %+v, %v", stream, r.Partition, r.Offset, h, err)
+		}
+		if old := byKey[x.key]; len(old) > 0 && old[len(old)-1].rev == x.rev {
+			c.wrong("raw %s: doubled: %s rev %d at [%d]@%d and @%d", stream, x.key, x.rev, x.part, old[len(old)-1].offset, x.offset)
+		}
+		byKey[x.key] = append(byKey[x.key], x)
+		c.at[place{stream, x.part, x.offset}] = x
+	})
+	if err != nil {
+		return err
+	}
+	for key, rev := range c.source.newest(stream) {
+		all := byKey[key]
+		if len(all) == 0 {
+			c.wrong("raw %s: missing: %s, which the API serves at rev %d", stream, key, rev)
+			continue
+		}
+		newest := all[0].rev
+		for _, x := range all {
+			newest = max(newest, x.rev)
+		}
+		if newest != rev || stream != "versioned" && all[len(all)-1].rev != rev {
+			c.wrong("raw %s: stale: %s is at rev %d, the API at %d: %s", stream, key, all[len(all)-1].rev, rev, history(all))
+		}
+	}
+	return nil
+}
+
+func history(all []rawRecord) string {
+	var b strings.Builder
+	for _, x := range all {
+		what := "row"
+		switch {
+		case x.filtered():
+			what = "filtered"
+		case x.refusedByStep():
+			what = "refused by a step"
+		case x.refusedByTable():
+			what = "refused by the table"
+		}
+		fmt.Fprintf(&b, " [%d]@%d rev %d %s;", x.part, x.offset, x.rev, what)
+	}
+	return b.String()
+}
+
+// readOutcomes checks P2 and P4: every raw record has one outcome, the right one, in raw order. It returns the ids of the letters
+// of the sink, by raw place.
+func (c *comparison) readOutcomes(ctx context.Context, brokers []string, stream string) (map[place]bool, error) {
+	outcomes := map[place]int{}
+	last := map[int32]int64{}
+	processedAt := map[string]place{} // mr-id of a letter that the sink would send → raw place
+	topic := topics.Processed(c.pipeline, stream)
+	err := read(ctx, brokers, topic, func(r *kgo.Record) {
+		version, _ := topics.Header(r, topics.HeaderVersion)
+		v, err := topics.ParseVersion(version)
+		p := place{stream, r.Partition, v.Offset()}
+		processedAt[topics.LetterID("sink", topic, 0, r.Partition, r.Offset)] = p
+		if _, again := topics.Header(r, copyHeader); again {
+			c.counts["copies"]++
+			return
+		}
+		c.counts["processed"]++
+		x, ok := c.at[p]
+		switch {
+		case err != nil || !ok:
+			c.wrong("processed %s[%d]@%d: of no raw record (%s, %v)", stream, r.Partition, r.Offset, v, err)
+			return
+		case v.Offset() <= last[r.Partition]-1:
+			c.wrong("processed %s[%d]@%d: raw offset %d after %d", stream, r.Partition, r.Offset, v.Offset(), last[r.Partition]-1)
+		}
+		last[r.Partition] = v.Offset() + 1
+		if outcomes[p]++; outcomes[p] > 1 {
+			c.wrong("processed %s: doubled: raw [%d]@%d of %s", stream, p.part, p.offset, x.key)
+		}
+		c.value(r, x)
+	})
+	if err != nil {
+		return nil, err
+	}
+	refused := map[place]bool{}
+	err = read(ctx, brokers, topics.DeadLetters(c.pipeline, stream), func(r *kgo.Record) {
+		id, _ := topics.Header(r, topics.HeaderID)
+		if strings.HasPrefix(string(id), "sink:") {
+			c.counts["sink letters"]++
+			refused[processedAt[string(id)]] = true
+			return
+		}
+		c.counts["processor letters"]++
+		var p place
+		parts := strings.Split(string(id), ":")
+		_, err := fmt.Sscanf(strings.Join(parts[3:], " "), "%d %d", &p.part, &p.offset)
+		p.stream = stream
+		x, ok := c.at[p]
+		if err != nil || !ok || !x.refusedByStep() || string(r.Value) != x.json() {
+			c.wrong("letter %s: of no raw record that a step refuses", id)
+		}
+		if outcomes[p]++; outcomes[p] > 1 {
+			c.wrong("letter %s: doubled outcome of %s", id, x.key)
+		}
+	})
+	for p, x := range c.at {
+		if p.stream == stream && outcomes[p] == 0 {
+			c.wrong("%s: raw [%d]@%d of %s rev %d has no outcome", stream, p.part, p.offset, x.key, x.rev)
+		}
+	}
+	return refused, err
+}
+
+// value checks a processed record against the raw one.
+func (c *comparison) value(r *kgo.Record, x rawRecord) {
+	if r.Value == nil {
+		pk, _ := topics.Header(r, topics.HeaderPK)
+		if !x.filtered() || string(pk) != fmt.Sprintf("[%q]", x.key) {
+			c.wrong("processed %s[%d]@%d: no rows and pk %s, of %s", x.stream, r.Partition, r.Offset, pk, x.json())
+		}
+		return
+	}
+	var got struct {
+		ID     string      `json:"id"`
+		Rev    int64       `json:"rev"`
+		Amount json.Number `json:"amount"`
+		Note   string      `json:"note"`
+	}
+	err := json.Unmarshal(r.Value, &got)
+	want := x.row()
+	if x.refusedByTable() {
+		want.note = strings.Repeat("too long ", 4)
+	}
+	if err != nil || x.filtered() || x.refusedByStep() || got.ID != x.key || (tableRow{got.Rev, got.Amount.String(), got.Note}) != want {
+		c.wrong("processed %s[%d]@%d: %s, of %s", x.stream, r.Partition, r.Offset, r.Value, x.json())
+	}
+}
+
+// letters checks P6: only refused rows have a letter, and each whose revision is the newest of its key has one.
+func (c *comparison) letters(stream string, refused map[place]bool) {
+	for p := range refused {
+		if x, ok := c.at[p]; !ok || !x.refusedByTable() {
+			c.wrong("%s: the sink sent a letter of %s rev %d, which the table takes", stream, x.key, x.rev)
+		}
+	}
+	for _, all := range c.raw[stream] {
+		newest := c.newestOf(all, func(rawRecord) bool { return true })
+		if newest != nil && newest.refusedByTable() && !refused[place{stream, newest.part, newest.offset}] {
+			c.wrong("%s: %s rev %d is refused by the table, and has no letter: %s", stream, newest.key, newest.rev, history(all))
+		}
+	}
+}
+
+// newestOf is the raw record with the highest version among those that count.
+func (c *comparison) newestOf(all []rawRecord, counts func(rawRecord) bool) *rawRecord {
+	var newest *rawRecord
+	for i := range all {
+		x := &all[i]
+		later := newest == nil || x.offset > newest.offset
+		if newest != nil && x.stream == "versioned" {
+			later = x.rev > newest.rev || x.rev == newest.rev && later
+		}
+		if later && counts(*x) {
+			newest = x
+		}
+	}
+	return newest
+}
+
+// table checks P3 and P5: the table is what its meaning gives, row by row and column by column.
+func (c *comparison) table(ctx context.Context, db *sql.DB, stream string) error {
+	rows, err := db.QueryContext(ctx, "SELECT id, rev, amount, note FROM "+stream)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = rows.Close() }()
+	got := map[string]tableRow{}
+	for rows.Next() {
+		var id string
+		var r tableRow
+		if err := rows.Scan(&id, &r.rev, &r.amount, &r.note); err != nil {
+			return err
+		}
+		c.counts["rows"]++
+		got[id] = r
+	}
+	for key, all := range c.raw[stream] {
+		newest := c.newestOf(all, func(x rawRecord) bool { return x.good() })
+		row, ok := got[key]
+		delete(got, key)
+		switch {
+		case newest == nil || newest.filtered():
+			if ok {
+				c.wrong("table %s: %s has a row of rev %d and must have none: %s", stream, key, row.rev, history(all))
+			}
+		case !ok:
+			c.wrong("table %s: no row of %s, which is at rev %d: %s", stream, key, newest.rev, history(all))
+		case row != newest.row():
+			c.wrong("table %s: %s is %+v and must be %+v: %s", stream, key, row, newest.row(), history(all))
+		}
+	}
+	for key, row := range got {
+		c.wrong("table %s: a row %s of rev %d that nothing in raw gives", stream, key, row.rev)
+	}
+	return rows.Err()
+}
+
+// String is the counts and the violations.
+func (c *comparison) String() string {
+	s := fmt.Sprintf("%d raw records, %d processed, %d letters of the processor, %d of the sink, %d copies sent again, %d rows; %d violations",
+		c.counts["raw"], c.counts["processed"], c.counts["processor letters"], c.counts["sink letters"], c.counts["copies"], c.counts["rows"], c.counts["violations"])
+	for _, v := range c.violations {
+		s += "\n  " + v
+	}
+	return s
+}

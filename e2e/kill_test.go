@@ -1,0 +1,68 @@
+//go:build integration
+
+package e2e
+
+import (
+	"context"
+	"math/rand/v2"
+	"testing"
+	"time"
+
+	"github.com/millrace-io/millrace/internal/testservers"
+)
+
+// TestKill kills two processes of each stage, at random moments, while the source changes and fails; with -kill-servers the
+// broker and mysqld too.
+func TestKill(t *testing.T) {
+	s := seed(t)
+	var w *world
+	k := &killer{dice: rand.New(rand.NewPCG(s, 4)), pause: 2500 * time.Millisecond}
+	if *serversFlag {
+		kafka, mysql := testservers.NewKafka(t), testservers.NewMySQL(t)
+		w = newWorld(t, s, kafka.Brokers(), mysql.DSN(), "")
+		k.others = []func() string{
+			func() string { kafka.Kill(t); kafka.Start(t); return "broker" },
+			func() string { mysql.Kill(t); mysql.Start(t); return "mysqld" },
+		}
+	} else {
+		w = newWorld(t, s, testservers.Kafka(t), testservers.MySQL(t), "")
+	}
+	k.fleet = w.fleet
+	c, err := w.survive(k, *recordsFlag, *killsFlag, 5*time.Minute)
+	t.Log(k)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Log(c)
+	if c.counts["violations"] > 0 {
+		t.Errorf("%d violations", c.counts["violations"])
+	}
+	if c.counts["copies"] == 0 || c.counts["sink letters"] == 0 || c.counts["processor letters"] == 0 {
+		t.Error("the test did not try what it is for")
+	}
+	for _, name := range twoOfEach {
+		w.fleet.stop(name)
+	}
+}
+
+// survive runs two processes of each stage while the source changes, old records are sent again and k kills; then it waits for rest
+// and compares.
+func (w *world) survive(k *killer, records, kills int, settle time.Duration) (*comparison, error) {
+	ctx := w.t.Context()
+	w.fleet.startAll(twoOfEach...)
+	busy, rest := context.WithCancel(ctx)
+	defer rest()
+	changed, again := make(chan struct{}), make(chan int, 1) // again: one send, so that it never waits
+	go func() {
+		defer close(changed)
+		w.changes(busy, records, time.Duration(kills)*(k.pause+1200*time.Millisecond))
+	}()
+	go func() { again <- w.sendAgain(busy) }()
+	for range kills {
+		k.once(twoOfEach)
+	}
+	<-changed
+	rest()
+	<-again
+	return w.verdict(ctx, settle)
+}

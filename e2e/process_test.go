@@ -1,0 +1,232 @@
+//go:build integration
+
+package e2e
+
+import (
+	"bytes"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// binaries builds the three stages once for each set of build tags.
+var binaries = struct {
+	sync.Mutex
+	dirs map[string]string
+}{dirs: map[string]string{}}
+
+func build(t testing.TB, tags string) string {
+	t.Helper()
+	binaries.Lock()
+	defer binaries.Unlock()
+	if dir := binaries.dirs[tags]; dir != "" {
+		return dir
+	}
+	dir, err := os.MkdirTemp("", "millrace-e2e-")
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command("go", "build", "-tags", tags, "-o", dir, "../cmd/ingest", "../cmd/processor", "../cmd/sink")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("%v: %v\n%s", cmd.Args, err, out)
+	}
+	binaries.dirs[tags] = dir
+	return dir
+}
+
+// fleet is the processes of a pipeline.
+type fleet struct {
+	t         testing.TB
+	dir       string // of the binaries
+	file      string
+	env       []string
+	mu        sync.Mutex
+	processes map[string]*process // by name, such as sink-1
+	ended     []*process
+}
+
+// process is one run of a stage's binary.
+type process struct {
+	name string
+	cmd  *exec.Cmd
+	log  *lockedBuffer
+	done chan struct{}
+}
+
+type lockedBuffer struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (l *lockedBuffer) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.Write(p)
+}
+
+func (l *lockedBuffer) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.String()
+}
+
+func newFleet(t testing.TB, tags, file string, env ...string) *fleet {
+	t.Helper()
+	f := &fleet{t: t, dir: build(t, tags), env: env, processes: map[string]*process{}}
+	f.file = filepath.Join(t.TempDir(), "pipeline.yaml")
+	if err := os.WriteFile(f.file, []byte(file), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		for _, p := range f.running() {
+			_ = p.cmd.Process.Signal(syscall.SIGCONT)
+			_ = p.cmd.Process.Kill()
+			<-p.done
+		}
+	})
+	return f
+}
+
+// start starts a process named stage-number. Started again under its name, it has the instance name of its life before.
+func (f *fleet) start(name string) *process {
+	f.t.Helper()
+	stage, _, _ := strings.Cut(name, "-")
+	p := &process{name: name, log: &lockedBuffer{}, done: make(chan struct{})}
+	p.cmd = exec.Command(filepath.Join(f.dir, stage), f.file, "--listen", "127.0.0.1:0", "--instance", name)
+	p.cmd.Env = append(os.Environ(), f.env...)
+	p.cmd.Stdout, p.cmd.Stderr = p.log, p.log
+	if err := p.cmd.Start(); err != nil {
+		f.t.Fatal(err)
+	}
+	go func() {
+		_ = p.cmd.Wait()
+		close(p.done)
+	}()
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.processes[name] = p
+	return p
+}
+
+func (f *fleet) startAll(names ...string) {
+	for _, name := range names {
+		f.start(name)
+	}
+}
+
+func (f *fleet) running() []*process {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	var out []*process
+	for _, p := range f.processes {
+		out = append(out, p)
+	}
+	return out
+}
+
+func (f *fleet) get(name string) *process {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.processes[name]
+}
+
+// kill ends a process at once, wherever it is.
+func (f *fleet) kill(name string) {
+	p := f.get(name)
+	_ = p.cmd.Process.Kill()
+	<-p.done
+	f.forget(p)
+}
+
+// stop drains a process, which must end by itself, with exit code 0.
+func (f *fleet) stop(name string) {
+	f.t.Helper()
+	p := f.get(name)
+	_ = p.cmd.Process.Signal(syscall.SIGTERM)
+	select {
+	case <-p.done:
+	case <-time.After(45 * time.Second):
+		_ = p.cmd.Process.Signal(syscall.SIGQUIT)
+		<-p.done
+		f.t.Errorf("%s: still there 45 s after SIGTERM\n%s", name, p.tail(60))
+	}
+	if code := p.cmd.ProcessState.ExitCode(); code != 0 {
+		f.t.Errorf("%s: exit code %d after SIGTERM\n%s", name, code, p.tail(20))
+	}
+	f.forget(p)
+}
+
+func (f *fleet) forget(p *process) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.processes[p.name] == p {
+		delete(f.processes, p.name)
+	}
+	f.ended = append(f.ended, p)
+}
+
+// died returns the processes that ended without being told to.
+func (f *fleet) died() []*process {
+	var out []*process
+	for _, p := range f.running() {
+		select {
+		case <-p.done:
+			out = append(out, p)
+		default:
+		}
+	}
+	return out
+}
+
+func (p *process) tail(n int) string {
+	lines := strings.Split(strings.TrimSpace(p.log.String()), "\n")
+	return strings.Join(lines[max(0, len(lines)-n):], "\n")
+}
+
+// said reports whether a process, in any of its lives, logged a text.
+func (f *fleet) said(text string) (n int) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	all := append([]*process{}, f.ended...)
+	for _, p := range f.processes {
+		all = append(all, p)
+	}
+	for _, p := range all {
+		n += strings.Count(p.log.String(), text)
+	}
+	return n
+}
+
+// killer kills and restarts processes at random moments, and other things that are given.
+type killer struct {
+	fleet  *fleet
+	dice   *rand.Rand
+	pause  time.Duration // between kills, on average
+	others []func() string
+	log    []string
+}
+
+// once kills something, and starts it again a little later.
+func (k *killer) once(names []string) {
+	time.Sleep(time.Duration(float64(k.pause) * (0.2 + 1.6*k.dice.Float64()))) // the moment is the point; nothing is waited for
+	if len(k.others) > 0 && k.dice.IntN(8) == 0 {
+		k.log = append(k.log, k.others[k.dice.IntN(len(k.others))]())
+		return
+	}
+	name := names[k.dice.IntN(len(names))]
+	k.fleet.kill(name)
+	time.Sleep(time.Duration(k.dice.IntN(1500)) * time.Millisecond)
+	k.fleet.start(name)
+	k.log = append(k.log, name)
+}
+
+func (k *killer) String() string {
+	return fmt.Sprintf("%d kills: %s", len(k.log), strings.Join(k.log, " "))
+}

@@ -1,0 +1,233 @@
+//go:build integration
+
+package e2e
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"flag"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/millrace-io/millrace/internal/testservers"
+	"github.com/millrace-io/millrace/topics"
+)
+
+var (
+	seedFlag    = flag.Uint64("seed", 0, "of everything that is random; 0: a new one, which is printed")
+	killsFlag   = flag.Int("kills", 24, "how often processes are killed")
+	recordsFlag = flag.Int("records", 100_000, "records and revisions of the source")
+	serversFlag = flag.Bool("kill-servers", false, "kill the broker and mysqld too")
+)
+
+func TestMain(m *testing.M) { testservers.Main(m) }
+
+func seed(t testing.TB) uint64 {
+	s := *seedFlag
+	if s == 0 {
+		s = rand.Uint64N(1_000_000) + 1
+	}
+	t.Logf("seed %d (give it with -seed)", s)
+	return s
+}
+
+// world is a source, servers, and the processes of a pipeline between them.
+type world struct {
+	t        testing.TB
+	source   *source
+	fleet    *fleet
+	pipeline string
+	brokers  []string
+	dsn      string
+	db       *sql.DB
+	admin    *kadm.Client
+	client   *kgo.Client
+	dice     *rand.Rand
+}
+
+var twoOfEach = []string{"ingest-1", "ingest-2", "processor-1", "processor-2", "sink-1", "sink-2"}
+
+// newWorld makes a world on servers that are there. tags and env are those of the binaries.
+func newWorld(t testing.TB, seed uint64, brokers []string, dsn, tags string, env ...string) *world {
+	t.Helper()
+	w := &world{
+		t: t, source: newSource(t, seed), brokers: brokers, dsn: dsn, dice: rand.New(rand.NewPCG(seed, 2)),
+		pipeline: fmt.Sprintf("e2e-%x", rand.Uint32()),
+	}
+	w.fleet = newFleet(t, tags, w.source.file(w.pipeline, brokers, dsn), env...)
+	var err error
+	if w.db, err = sql.Open("mysql", dsn); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = w.db.Close() })
+	if w.client, err = kgo.NewClient(kgo.SeedBrokers(brokers...), kgo.RecordPartitioner(kgo.ManualPartitioner())); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(w.client.Close)
+	w.admin = kadm.NewClient(w.client)
+	return w
+}
+
+// changes has the source change n times, as fast as it takes to last about the given time, until ctx ends.
+func (w *world) changes(ctx context.Context, n int, over time.Duration) {
+	// Of five changes three are in the stream that is cheapest to follow.
+	of := []string{"ordered", "versioned", "ordered", "sliced", "ordered"}
+	const step = 20 * time.Millisecond
+	perStep := max(1, int(float64(n)*float64(step)/float64(over)))
+	for i := 0; i < n && ctx.Err() == nil; {
+		for range min(perStep, n-i) {
+			w.source.change(of[i%len(of)])
+			i++
+		}
+		time.Sleep(step) // the pace of the source
+	}
+}
+
+// sendAgain copies old processed records to the end of their partitions until ctx ends: rows and removals alike.
+func (w *world) sendAgain(ctx context.Context) (sent int) {
+	dice := rand.New(rand.NewPCG(w.dice.Uint64(), 3))
+	for ctx.Err() == nil {
+		stream := streamNames[dice.IntN(len(streamNames))]
+		topic, part := topics.Processed(w.pipeline, stream), int32(dice.IntN(6))
+		sent += w.copyRecords(ctx, dice, topic, part)
+		select {
+		case <-ctx.Done():
+		case <-time.After(100 * time.Millisecond):
+		}
+	}
+	return sent
+}
+
+func (w *world) copyRecords(ctx context.Context, dice *rand.Rand, topic string, part int32) (sent int) {
+	ends, err := w.admin.ListCommittedOffsets(ctx, topic)
+	if err != nil {
+		return 0
+	}
+	end, ok := ends.Lookup(topic, part)
+	if !ok || end.Offset < 2 {
+		return 0
+	}
+	reader, err := kgo.NewClient(kgo.SeedBrokers(w.brokers...), kgo.FetchIsolationLevel(kgo.ReadCommitted()), kgo.FetchMaxPartitionBytes(64<<10),
+		kgo.ConsumePartitions(map[string]map[int32]kgo.Offset{topic: {part: kgo.NewOffset().At(dice.Int64N(end.Offset))}}))
+	if err != nil {
+		return 0
+	}
+	defer reader.Close()
+	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
+	defer cancel()
+	records := reader.PollRecords(ctx, 30).Records()
+	for _, r := range records {
+		headers := append(slices.Clone(r.Headers), kgo.RecordHeader{Key: copyHeader, Value: []byte("1")})
+		again := &kgo.Record{Topic: r.Topic, Partition: r.Partition, Key: r.Key, Value: r.Value, Headers: headers}
+		if w.client.ProduceSync(ctx, again).FirstErr() == nil {
+			sent++
+		}
+	}
+	return sent
+}
+
+// settle waits until everything has gone through: raw holds the newest of every record, and nothing remains to be read.
+func (w *world) settle(ctx context.Context, within time.Duration) error {
+	ctx, cancel := context.WithTimeout(ctx, within)
+	defer cancel()
+	quiet := 0
+	last := ""
+	for {
+		now, rest, err := w.position(ctx)
+		switch {
+		case err == nil && rest && now == last:
+			quiet++
+		default:
+			quiet = 0
+		}
+		if last = now; quiet >= 12 { // passes that find nothing new have gone by
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("not at rest within %v: %s (%w)", within, now, errors.Join(err, ctx.Err()))
+		case <-time.After(500 * time.Millisecond):
+		}
+		if died := w.fleet.died(); len(died) > 0 {
+			return fmt.Errorf("%s ended by itself:\n%s", died[0].name, died[0].tail(20))
+		}
+	}
+}
+
+// position is where everything stands, and whether the stages have read all that there is.
+func (w *world) position(ctx context.Context) (string, bool, error) {
+	var raw, rawEnd, applied, processedEnd int64
+	rest := true
+	for _, stream := range streamNames {
+		rawTopic, processed := topics.Raw(w.pipeline, stream), topics.Processed(w.pipeline, stream)
+		ends, err := w.admin.ListEndOffsets(ctx, rawTopic, processed)
+		if err != nil {
+			return "", false, err
+		}
+		ends.Each(func(o kadm.ListedOffset) {
+			if o.Topic == rawTopic {
+				rawEnd += o.Offset
+			} else {
+				processedEnd += o.Offset
+			}
+		})
+		committed := map[string]map[int32]int64{rawTopic: {}}
+		offsets, err := w.admin.FetchOffsetsForTopics(ctx, topics.ProcessorGroup(w.pipeline), rawTopic)
+		if err != nil {
+			return "", false, err
+		}
+		offsets.Each(func(o kadm.OffsetResponse) {
+			committed[rawTopic][o.Partition] = max(o.At, 0)
+			raw += max(o.At, 0)
+		})
+		stored, err := w.stored(ctx, processed)
+		if err != nil {
+			return "", false, err
+		}
+		for _, next := range stored {
+			applied += next
+		}
+		committed[processed] = stored
+		left, err := topics.Remaining(ctx, w.client, committed)
+		if err != nil {
+			return "", false, err
+		}
+		rest = rest && left == 0 && len(stored) > 0
+	}
+	return fmt.Sprintf("raw %d of %d, processed %d of %d", raw, rawEnd, applied, processedEnd), rest, nil
+}
+
+// stored are the sink's next offsets.
+func (w *world) stored(ctx context.Context, topic string) (map[int32]int64, error) {
+	rows, err := w.db.QueryContext(ctx, "SELECT part, next_offset FROM millrace_offsets WHERE topic = ?", topic)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = rows.Close() }()
+	out := map[int32]int64{}
+	for rows.Next() {
+		var part int32
+		var next int64
+		if err := rows.Scan(&part, &next); err != nil {
+			return nil, err
+		}
+		out[part] = next
+	}
+	return out, rows.Err()
+}
+
+// verdict lets everything settle and compares.
+func (w *world) verdict(ctx context.Context, within time.Duration) (*comparison, error) {
+	w.source.setFaults(false)
+	if err := w.settle(ctx, within); err != nil {
+		return nil, err
+	}
+	return compare(ctx, w.source, w.pipeline, w.brokers, w.dsn)
+}

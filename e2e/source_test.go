@@ -1,0 +1,254 @@
+//go:build integration
+
+package e2e
+
+import (
+	"encoding/json"
+	"fmt"
+	"math/rand/v2"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"slices"
+	"sort"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+)
+
+// source is an API with three streams that change while they are read, and that fails at random.
+//
+//	versioned   pages by number, in the order of ids, of what changed since ?since=; a version that orders revisions.
+//	            Pages shift while they are read: the look-back makes up for it.
+//	ordered     a cursor over (rev, id), so that what changes comes again later; no version: raw order decides
+//	sliced      offset and limit, everything in each pass, three slices; no version
+type source struct {
+	server *httptest.Server
+	faults bool
+
+	mu      sync.Mutex
+	dice    *rand.Rand
+	streams map[string]*content
+	served  int
+}
+
+// content is a stream's records as they are now.
+type content struct {
+	name   string
+	newest map[string]int64 // rev, by key
+	ids    []string         // in the order of ids, for pages
+	byRev  []revision       // every revision in order; the newest of a key is the one that counts
+}
+
+var streamNames = []string{"versioned", "ordered", "sliced"}
+
+var regions = []string{"north", "south", "west"}
+
+func newSource(t testing.TB, seed uint64) *source {
+	s := &source{faults: true, dice: rand.New(rand.NewPCG(seed, 1)), streams: map[string]*content{}}
+	for _, name := range streamNames {
+		s.streams[name] = &content{name: name, newest: map[string]int64{}}
+	}
+	s.server = httptest.NewServer(s)
+	t.Cleanup(s.server.Close)
+	return s
+}
+
+// clock makes revs: Unix milliseconds that never repeat, so that a look-back in time means something.
+var clock struct {
+	sync.Mutex
+	last int64
+}
+
+func nextRev() int64 {
+	clock.Lock()
+	defer clock.Unlock()
+	clock.last = max(clock.last+1, time.Now().UnixMilli())
+	return clock.last
+}
+
+// change makes a new record, or revises one of those that are there, about two of five times.
+func (s *source) change(name string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	c := s.streams[name]
+	key := fmt.Sprintf("k%05d%s", len(c.ids)/2, [2]string{"a", "A"}[len(c.ids)%2]) // pairs differ in case only
+	if name == "sliced" {
+		key = regions[len(c.ids)%3] + "-" + key
+	}
+	if len(c.ids) > 10 && s.dice.IntN(5) < 2 {
+		key = c.ids[s.dice.IntN(len(c.ids))]
+	}
+	rev := nextRev()
+	if _, ok := c.newest[key]; !ok {
+		at, _ := slices.BinarySearch(c.ids, key)
+		c.ids = slices.Insert(c.ids, at, key)
+	}
+	c.newest[key] = rev
+	c.byRev = append(c.byRev, revision{name, key, rev})
+}
+
+// newest returns the newest revision of every record.
+func (s *source) newest(name string) map[string]int64 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	out := make(map[string]int64, len(s.streams[name].newest))
+	for k, v := range s.streams[name].newest {
+		out[k] = v
+	}
+	return out
+}
+
+func (s *source) setFaults(on bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.faults = on
+}
+
+// ServeHTTP answers, or fails in one of the ways in which APIs fail.
+func (s *source) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	body := s.answer(strings.TrimPrefix(r.URL.Path, "/"), r)
+	s.mu.Lock()
+	s.served++
+	fault := 100
+	if s.faults {
+		fault = s.dice.IntN(100)
+	}
+	s.mu.Unlock()
+	switch fault {
+	case 0:
+		w.Header().Set("Retry-After", "1")
+		w.WriteHeader(http.StatusTooManyRequests)
+		return
+	case 1:
+		w.WriteHeader(http.StatusInternalServerError)
+		return
+	case 2: // the connection is cut in the middle
+		w.Header().Set("Content-Length", strconv.Itoa(len(body)))
+		_, _ = w.Write(body[:len(body)/2])
+		panic(http.ErrAbortHandler)
+	case 3: // whole by its length, but not JSON
+		body = body[:len(body)*2/3]
+	case 4:
+		time.Sleep(300 * time.Millisecond)
+	}
+	w.Header().Set("Content-Type", "application/json")
+	_, _ = w.Write(body)
+}
+
+func (s *source) answer(stream string, r *http.Request) []byte {
+	number := func(name string) int64 { n, _ := strconv.ParseInt(r.FormValue(name), 10, 64); return n }
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	c := s.streams[stream]
+	switch stream {
+	case "versioned":
+		return envelope(c.page(number("since"), "", int(number("page")-1)*int(number("size")), int(number("size"))), nil)
+	case "sliced":
+		return envelope(c.page(0, r.FormValue("region"), int(number("offset")), int(number("limit"))), nil)
+	case "ordered":
+		return c.after(number("since"), r.FormValue("after"), int(number("limit")))
+	default:
+		return []byte(`{"error":"no such stream"}`)
+	}
+}
+
+// page returns what changed since, in the order of ids.
+func (c *content) page(since int64, region string, offset, limit int) []revision {
+	var out []revision
+	for _, id := range c.ids {
+		if c.newest[id] < since || !strings.HasPrefix(id, region) {
+			continue
+		}
+		if offset--; offset >= 0 {
+			continue
+		}
+		if len(out) == limit {
+			break
+		}
+		out = append(out, revision{c.name, id, c.newest[id]})
+	}
+	return out
+}
+
+// after returns what changed since, in the order of rev, after a cursor.
+func (c *content) after(since int64, cursor string, limit int) []byte {
+	if n, err := strconv.ParseInt(cursor, 10, 64); err == nil {
+		since = n + 1
+	}
+	begin := sort.Search(len(c.byRev), func(i int) bool { return c.byRev[i].rev >= since })
+	var out []revision
+	for _, r := range c.byRev[begin:] {
+		if c.newest[r.key] != r.rev {
+			continue // revised since
+		}
+		if len(out) == limit {
+			next := strconv.FormatInt(out[limit-1].rev, 10)
+			return envelope(out, &next)
+		}
+		out = append(out, r)
+	}
+	return envelope(out, nil)
+}
+
+func envelope(records []revision, next *string) []byte {
+	cursor, _ := json.Marshal(next)
+	var b strings.Builder
+	b.WriteString(`{"meta": {"next": ` + string(cursor) + `}, "data": [`)
+	for i, r := range records {
+		if i > 0 {
+			b.WriteByte(',')
+		}
+		b.WriteString(r.json())
+	}
+	b.WriteString("]}")
+	return []byte(b.String())
+}
+
+// file is the pipeline over this source.
+func (s *source) file(name string, brokers []string, dsn string) string {
+	return fmt.Sprintf(`
+pipeline: %s
+kafka: {brokers: ["%s"], partitions: 6}
+database: {mysql: "%s"}
+http: {base_url: "%s", timeout: 5s, retry: {initial: 20ms, max: 500ms, attempts: 10}}
+defaults: {ingest: {key: id, every: 500ms}}
+streams:
+  versioned:
+    ingest:
+      path: /versioned
+      records: data
+      paginate: {page: {param: page, start: 1, size_param: size, size: 500, stop: empty}}
+      incremental: {field: rev, param: since, lookback: 10m, format: unix_ms}
+      every: 3s
+      concurrency: 4`+processAndSink+`
+  ordered:
+    ingest:
+      path: /ordered
+      records: data
+      query: {limit: 200}
+      version: none
+      paginate: {cursor: {next: meta.next, param: after}}
+      incremental: {field: rev, param: since, format: integer}`+processAndSink+`
+  sliced:
+    ingest:
+      path: /sliced
+      records: data
+      query: {region: "{region}"}
+      slices: {region: [north, south, west]}
+      paginate: {offset: {param: offset, limit_param: limit, limit: 500, stop: short}}
+      every: 3s
+      concurrency: 2`+processAndSink, name, brokers[0], dsn, s.server.URL, "versioned", "ordered", "sliced")
+}
+
+// freeAddress is an address of this host on which nobody listens.
+func freeAddress(t testing.TB) string {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = l.Close() }()
+	return l.Addr().String()
+}
