@@ -19,7 +19,6 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
-	"go.uber.org/goleak"
 
 	"github.com/millrace-io/millrace/ingest"
 	"github.com/millrace-io/millrace/internal/stage"
@@ -27,8 +26,6 @@ import (
 	"github.com/millrace-io/millrace/pipeline"
 	"github.com/millrace-io/millrace/topics"
 )
-
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // item is a record of the test API.
 type item struct {

@@ -19,7 +19,6 @@ import (
 // partition; nothing is consumed through it, and nothing depends on its being right: see [claim].
 type member struct {
 	in    *Ingest
-	cl    *kgo.Client
 	topic string
 	log   *slog.Logger
 	leave context.CancelCauseFunc // ends the membership
@@ -60,11 +59,8 @@ func (in *Ingest) session(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("ingest: join the group: %w", err)
 	}
-	m.mu.Lock()
-	m.cl = cl
-	m.mu.Unlock()
 	cl.PauseFetchTopics(m.topic) // who claims a partition reads it itself
-	m.poll(joined)
+	m.poll(joined, cl)
 	m.release(m.all(), in.cfg.Drain)
 	left, cancel := context.WithTimeout(m.work, leaveTimeout)
 	_ = cl.LeaveGroupContext(left) // without an answer the session times out
@@ -79,10 +75,10 @@ func (in *Ingest) session(ctx context.Context) error {
 const leaveTimeout = 3 * time.Second
 
 // poll looks at what the group has to say until ctx ends. Heartbeats go on by themselves, whatever the owners do.
-func (m *member) poll(ctx context.Context) {
+func (m *member) poll(ctx context.Context, cl *kgo.Client) {
 	said := ""
 	for ctx.Err() == nil {
-		fetches := m.cl.PollFetches(ctx)
+		fetches := cl.PollFetches(ctx)
 		if ctx.Err() != nil {
 			return
 		}
@@ -99,7 +95,6 @@ func (m *member) poll(ctx context.Context) {
 
 func (m *member) assigned(_ context.Context, cl *kgo.Client, parts map[string][]int32) {
 	m.mu.Lock()
-	m.cl = cl // the first assignment may come before NewClient has returned to session
 	for _, p := range parts[m.topic] {
 		if m.owners[p] != nil {
 			continue
@@ -108,7 +103,7 @@ func (m *member) assigned(_ context.Context, cl *kgo.Client, parts map[string][]
 			m.owners[p] = nil
 			continue
 		}
-		m.owners[p] = m.start(p)
+		m.owners[p] = m.start(cl, p)
 	}
 	owned := m.owned()
 	m.mu.Unlock()
@@ -126,11 +121,14 @@ func (m *member) owned() []sliceRef {
 	return owned
 }
 
-func (m *member) start(partition int32) *running {
+func (m *member) start(cl *kgo.Client, partition int32) *running {
 	fetch, stop := context.WithCancel(m.fetch)
 	work, kill := context.WithCancel(m.work)
 	r := &running{stop: stop, kill: kill, done: make(chan struct{})}
-	o := &owner{in: m.in, partition: partition, confirm: m.confirm, log: m.log.With("topic", m.topic, "partition", partition)}
+	o := &owner{
+		in: m.in, partition: partition, log: m.log.With("topic", m.topic, "partition", partition),
+		confirm: func(ctx context.Context) error { return m.confirm(ctx, cl, partition) },
+	}
 	go func() {
 		defer close(r.done)
 		if err := o.run(fetch, work); err != nil {
@@ -142,10 +140,7 @@ func (m *member) start(partition int32) *running {
 
 // confirm asks the group whether we are a member of it still, by committing an offset that nobody reads: a process
 // that was frozen finds out here, before it takes a partition back from whoever has it now.
-func (m *member) confirm(ctx context.Context, partition int32) error {
-	m.mu.Lock()
-	cl := m.cl
-	m.mu.Unlock()
+func (m *member) confirm(ctx context.Context, cl *kgo.Client, partition int32) error {
 	for {
 		var answer error
 		cl.CommitOffsetsSync(ctx, map[string]map[int32]kgo.EpochOffset{m.topic: {partition: {Epoch: -1}}},

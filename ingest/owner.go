@@ -19,7 +19,7 @@ import (
 type owner struct {
 	in        *Ingest
 	partition int32
-	confirm   func(context.Context, int32) error // whether we are still a member of the group that has the partition
+	confirm   func(context.Context) error // whether we are still a member of the group that has the partition
 	log       *slog.Logger
 	waiting   string // what was last said to be waited for
 }
@@ -69,7 +69,7 @@ func (o *owner) once(fetch, work context.Context) (claimed bool, err error) {
 	both, cancel := context.WithCancel(fetch) // claiming ends with fetch: there is nothing to lose yet
 	defer cancel()
 	defer context.AfterFunc(work, cancel)()
-	if err := o.confirm(both, o.partition); err != nil {
+	if err := o.confirm(both); err != nil {
 		return false, err
 	}
 	c, state, err := o.in.newClaim(both, o.partition)

@@ -1,0 +1,91 @@
+//go:build integration
+
+package ingest_test
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"net/http"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/millrace-io/millrace/internal/testservers"
+	"github.com/millrace-io/millrace/pipeline"
+)
+
+func TestMain(m *testing.M) { testservers.Main(m) }
+
+// TestAbruptStopsOnKafka is [TestAbruptStops] with a real broker, where commits end after they were answered.
+func TestAbruptStopsOnKafka(t *testing.T) {
+	brokers := testservers.Kafka(t)
+	a := newAPI(t, 600)
+	a.intercept(func(int, http.ResponseWriter, *http.Request) bool {
+		time.Sleep(2 * time.Millisecond)
+		return false
+	})
+	pl := newPipeline(brokers, a.stream("items", byPage), incremental(a.stream("others", byCursor), time.Hour))
+	pl.Name = testservers.Unique(t)
+	cfg := testConfig()
+	cfg.Drain = 1
+	for i := range 4 {
+		requests := a.count.Load() + 1 + rand.Int64N(40)
+		r := start(t, pl, fmt.Sprint("p", i), cfg)
+		eventually(t, "requests are made", func() bool { return a.count.Load() >= requests || done(r.PassesDone()) })
+		time.Sleep(rand.N(20 * time.Millisecond)) // any moment will do
+		r.stop(t)
+	}
+	r := start(t, pl, "last", testConfig())
+	r.awaitPass(t)
+	r.awaitPasses(t, 2)
+	r.stop(t)
+	for _, stream := range []string{"items", "others"} {
+		if d := cmp.Diff(a.wantOnce(), texts(t, brokers, pl.Name+"."+stream+".raw")); d != "" {
+			t.Errorf("%s: %s", stream, d)
+		}
+	}
+}
+
+// TestFrozenProcessIsFencedOnKafka has a process frozen in its transaction until another one has done its work.
+func TestFrozenProcessIsFencedOnKafka(t *testing.T) {
+	brokers := testservers.Kafka(t)
+	a := newAPI(t, 300)
+	frozen := &lossyDialer{}
+	var once sync.Once
+	hold, release := make(chan struct{}), make(chan struct{})
+	a.intercept(func(n int, _ http.ResponseWriter, _ *http.Request) bool {
+		if n == 12 {
+			once.Do(func() {
+				frozen.mu.Lock()
+				close(hold)
+				go func() { <-release; frozen.mu.Unlock() }()
+			})
+		}
+		return false
+	})
+	pl := newPipeline(brokers, a.stream("items", pipeline.Paginate{Cursor: byCursor.Cursor}))
+	pl.Name = testservers.Unique(t)
+	zombie := startWith(t, pl, "zombie", testConfig(), kgo.Dialer(frozen.dial))
+	<-hold
+	begun := time.Now()
+	heir := start(t, pl, "heir", testConfig())
+	heir.awaitPass(t)
+	if took := time.Since(begun); took > 20*time.Second {
+		t.Errorf("the other process took over and finished after %v, want at most 20s", took)
+	}
+	close(release)
+	eventually(t, "the zombie says that it was fenced", func() bool { return strings.Contains(zombie.log.String(), "fenced: ") })
+	heir.stop(t)
+	eventually(t, "the zombie joins again", func() bool {
+		log := zombie.log.String()
+		return strings.Contains(log[strings.Index(log, "fenced: "):], "slices=1")
+	})
+	zombie.stop(t)
+	if d := cmp.Diff(a.wantOnce(), texts(t, brokers, pl.Name+".items.raw")); d != "" {
+		t.Error(d)
+	}
+}
