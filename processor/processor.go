@@ -104,6 +104,7 @@ func (p *Processor) prepare(ctx context.Context, adm *kadm.Client) error {
 			return fmt.Errorf("processor: topics: %w", err)
 		}
 		p.waits.done("topics")
+		p.env.Health.Ready(stageName) // from "starting"
 		return nil
 	})
 }

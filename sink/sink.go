@@ -99,6 +99,7 @@ func (s *Sink) Run(ctx context.Context) (err error) {
 	if err := s.prepare(ctx); err != nil {
 		return err
 	}
+	s.env.Health.Ready(stageName) // from "starting"
 	for range s.cfg.Writers {
 		s.writers = append(s.writers, &writer{store: s.store})
 	}

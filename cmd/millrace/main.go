@@ -36,6 +36,7 @@ into processed topics, sink writes those to MySQL. Run all three in one process,
 		newSchemaCommand(),
 		newTopicsCommand(),
 		newHealthcheckCommand(),
+		cli.VersionCommand(),
 	)
 	return root
 }

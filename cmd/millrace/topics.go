@@ -4,9 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -21,63 +23,50 @@ import (
 	"github.com/millrace-io/millrace/topics"
 )
 
+// topicsTimeout bounds what the brokers may take to answer, in all.
+const topicsTimeout = 30 * time.Second
+
 // newTopicsCommand is `millrace topics`.
 func newTopicsCommand() *cobra.Command {
 	var create bool
 	cmd := &cobra.Command{
 		Use:   "topics FILE",
-		Short: "List the topics of a pipeline as they should be, and create or check them",
-		Long: `List the topics of a pipeline as they should be, and create or check them.
+		Short: "List the topics of a pipeline as they should be and as they are, and create them",
+		Long: `List the topics of a pipeline as they should be and as they are: ok, missing, or what differs and how to mend it.
 
 Every stage creates the topics that are missing when it starts, and refuses topics with other settings. With --create
-this command does the same, for whoever makes topics ahead of the deployment.`,
+this command creates them, for whoever makes topics ahead of the deployment. It exits with 1 if a topic is missing or
+differs.`,
 		Example: `  millrace topics shop.yaml
   millrace topics shop.yaml --create`,
-		Args: cli.Args(cobra.ExactArgs(1)),
+		Args: cli.File,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			p, err := pipeline.Load(args[0])
+			p, err := cli.LoadPipeline(args[0])
 			if err != nil {
 				return err
 			}
-			if err := listTopics(cmd, p); err != nil || !create {
-				return err
-			}
 			if p.Kafka.Embedded {
-				return errors.New("the embedded broker of this pipeline is in the process of `millrace run`, which makes its topics itself")
+				return embeddedTopics(cmd.OutOrStdout(), p, create)
 			}
-			if err := ensureTopics(cmd.Context(), p); err != nil {
-				return err
-			}
-			_, err = fmt.Fprintln(cmd.OutOrStdout(), "all of them are there, with these settings")
-			return err
+			ctx, cancel := context.WithTimeout(cmd.Context(), topicsTimeout)
+			defer cancel()
+			return showTopics(ctx, cmd.OutOrStdout(), p, args[0], create)
 		},
 	}
-	cmd.Flags().BoolVar(&create, "create", false, "create those that are missing and check the others")
+	cmd.Flags().BoolVar(&create, "create", false, "create those that are missing")
 	return cmd
 }
 
-func listTopics(cmd *cobra.Command, p *pipeline.Pipeline) error {
-	w := tabwriter.NewWriter(cmd.OutOrStdout(), 0, 8, 2, ' ', 0)
-	if _, err := fmt.Fprintln(w, "TOPIC\tPARTITIONS\tREPLICATION\tSETTINGS"); err != nil {
-		return err
+// embeddedTopics lists what the broker of another process should have.
+func embeddedTopics(out io.Writer, p *pipeline.Pipeline, create bool) error {
+	if create {
+		return errors.New("the embedded broker of this pipeline lives in the process of `millrace run`, which makes its topics itself")
 	}
-	for _, s := range topics.Specs(p) {
-		var settings []string
-		for _, name := range slices.Sorted(maps.Keys(s.Configs)) {
-			settings = append(settings, name+"="+s.Configs[name])
-		}
-		replication := "broker's default"
-		if s.Replication > 0 {
-			replication = fmt.Sprint(s.Replication)
-		}
-		if _, err := fmt.Fprintf(w, "%s\t%d\t%s\t%s\n", s.Topic, s.Partitions, replication, strings.Join(settings, " ")); err != nil {
-			return err
-		}
-	}
-	return w.Flush()
+	return writeTopics(out, topics.Specs(p), func(topics.Spec) string { return "embedded, not asked" })
 }
 
-func ensureTopics(ctx context.Context, p *pipeline.Pipeline) error {
+// showTopics lists the topics with what the brokers have.
+func showTopics(ctx context.Context, out io.Writer, p *pipeline.Pipeline, file string, create bool) error {
 	opts, err := kafka.Opts(p.Kafka, "millrace-topics", slog.New(slog.DiscardHandler), nil)
 	if err != nil {
 		return err
@@ -87,7 +76,60 @@ func ensureTopics(ctx context.Context, p *pipeline.Pipeline) error {
 		return err
 	}
 	defer client.Close()
-	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
-	defer cancel()
-	return topics.Ensure(ctx, kadm.NewClient(client), topics.Specs(p))
+	adm, specs := kadm.NewClient(client), topics.Specs(p)
+	mismatch := (*topics.MismatchError)(nil)
+	if create {
+		if err := topics.Ensure(ctx, adm, specs); err != nil && !errors.As(err, &mismatch) {
+			return fmt.Errorf("kafka %s: %w", strings.Join(p.Kafka.Brokers, ","), err)
+		}
+	}
+	missing, differs, err := topics.Inspect(ctx, adm, specs)
+	if err != nil {
+		return fmt.Errorf("kafka %s: %w", strings.Join(p.Kafka.Brokers, ","), err)
+	}
+	err = writeTopics(out, specs, func(s topics.Spec) string {
+		if slices.ContainsFunc(missing, func(m topics.Spec) bool { return m.Topic == s.Topic }) {
+			return "missing"
+		}
+		var is []string
+		for _, m := range differs {
+			if m.Topic == s.Topic {
+				is = append(is, m.Setting+" is "+m.Is)
+			}
+		}
+		if len(is) > 0 {
+			return strings.Join(is, ", ")
+		}
+		return "ok"
+	})
+	switch {
+	case err != nil:
+		return err
+	case len(differs) > 0:
+		return &topics.MismatchError{Mismatches: differs}
+	case len(missing) > 0:
+		return fmt.Errorf("%s missing; `millrace topics %s --create` makes them, and so does each stage when it starts",
+			count(len(missing), "topic"), file)
+	}
+	return nil
+}
+
+func writeTopics(out io.Writer, specs []topics.Spec, state func(topics.Spec) string) error {
+	w := tabwriter.NewWriter(out, 0, 8, 2, ' ', 0)
+	lines := []string{"TOPIC\tPARTITIONS\tREPLICATION\tSETTINGS\tSTATE"}
+	for _, s := range specs {
+		var settings []string
+		for _, name := range slices.Sorted(maps.Keys(s.Configs)) {
+			settings = append(settings, name+"="+s.Configs[name])
+		}
+		replication := "default"
+		if s.Replication > 0 {
+			replication = strconv.Itoa(int(s.Replication))
+		}
+		lines = append(lines, fmt.Sprintf("%s\t%d\t%s\t%s\t%s", s.Topic, s.Partitions, replication, strings.Join(settings, " "), state(s)))
+	}
+	if _, err := fmt.Fprintln(w, strings.Join(lines, "\n")); err != nil {
+		return err
+	}
+	return w.Flush()
 }

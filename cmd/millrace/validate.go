@@ -21,19 +21,25 @@ func newValidateCommand() *cobra.Command {
 		RunE: func(cmd *cobra.Command, files []string) error {
 			var bad []error
 			for _, file := range files {
-				p, err := pipeline.Load(file)
+				p, err := cli.LoadPipeline(file)
 				if err != nil {
 					bad = append(bad, err)
 					continue
 				}
-				_, err = fmt.Fprintf(cmd.OutOrStdout(), "%s: pipeline %s, %d streams, ok\n", file, p.Name, len(p.Streams))
-				if err != nil {
+				if _, err := fmt.Fprintf(cmd.OutOrStdout(), "%s: %s, ok\n", file, count(len(p.Streams), "stream")); err != nil {
 					return err
 				}
 			}
 			return errors.Join(bad...)
 		},
 	}
+}
+
+func count(n int, what string) string {
+	if n == 1 {
+		return "1 " + what
+	}
+	return fmt.Sprintf("%d %ss", n, what)
 }
 
 // newSchemaCommand is `millrace schema`.

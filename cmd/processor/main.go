@@ -7,4 +7,6 @@ import (
 	"github.com/millrace-io/millrace/internal/cli"
 )
 
-func main() { os.Exit(cli.StageMain("processor", "Run the steps over the raw topics, into the processed topics")) }
+func main() {
+	os.Exit(cli.StageMain("processor", "Run the steps over the raw topics, into the processed topics"))
+}

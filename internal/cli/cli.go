@@ -12,10 +12,11 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/millrace-io/millrace/internal/process"
 	"github.com/millrace-io/millrace/pipeline"
 )
 
-// Exit codes of all binaries. A second signal kills the process at once: a shell then says 130 or 143.
+// Exit codes of all binaries. A second signal kills the process at once: a shell then says 130 (SIGINT) or 143 (SIGTERM).
 const (
 	ExitOK    = 0 // done, or drained after a signal
 	ExitError = 1 // what a person must mend; the last line says what
@@ -29,6 +30,26 @@ func (e *UsageError) Error() string { return e.Err.Error() }
 
 // Unwrap returns what is wrong.
 func (e *UsageError) Unwrap() error { return e.Err }
+
+// FileError is a pipeline file that cannot be used: unreadable, or wrong, and then Err holds every problem.
+type FileError struct {
+	Path string
+	Err  error
+}
+
+func (e *FileError) Error() string { return e.Err.Error() }
+
+// Unwrap returns what is wrong.
+func (e *FileError) Unwrap() error { return e.Err }
+
+// LoadPipeline reads a pipeline file. Its error is a *[FileError].
+func LoadPipeline(path string) (*pipeline.Pipeline, error) {
+	p, err := pipeline.Load(path)
+	if err != nil {
+		return nil, &FileError{path, err}
+	}
+	return p, nil
+}
 
 // Main runs root with the arguments of the process and returns its exit code. The first SIGINT or SIGTERM cancels the
 // command's context; the second kills.
@@ -49,14 +70,30 @@ func Execute(ctx context.Context, root *cobra.Command, args []string, stderr io.
 	if err == nil {
 		return ExitOK
 	}
-	_, _ = fmt.Fprintf(stderr, "%s: %v\n", root.Name(), err)
+	return explain(stderr, root, cmd, err)
+}
+
+// explain says on stderr what went wrong and what to do next, and returns the exit code.
+func explain(stderr io.Writer, root, cmd *cobra.Command, err error) int {
+	var problems pipeline.Problems
+	if errors.As(err, &problems) { // each line begins with file:line:column, as editors know it
+		_, _ = fmt.Fprintln(stderr, err)
+	} else {
+		_, _ = fmt.Fprintf(stderr, "%s: %v\n", root.Name(), err)
+	}
 	var usage *UsageError
-	if errors.As(err, &usage) || cmd == root && root.HasSubCommands() {
+	var file *FileError
+	var refused *process.RefusedError
+	switch {
+	case errors.As(err, &usage), cmd == root && root.HasSubCommands(): // the latter: no such command
 		_, _ = fmt.Fprintf(stderr, "see `%s --help`\n", cmd.CommandPath())
 		return ExitUsage
-	}
-	var problems pipeline.Problems
-	if errors.As(err, &problems) {
+	case errors.As(err, &file):
+		if problems != nil && cmd.Name() != "validate" {
+			_, _ = fmt.Fprintf(stderr, "nothing was started; `millrace validate %s` checks the file again\n", file.Path)
+		}
+		return ExitUsage
+	case errors.As(err, &refused):
 		return ExitUsage
 	}
 	return ExitError
@@ -70,4 +107,12 @@ func Args(check cobra.PositionalArgs) cobra.PositionalArgs {
 		}
 		return nil
 	}
+}
+
+// File wants one argument, the pipeline file.
+func File(_ *cobra.Command, args []string) error {
+	if len(args) != 1 {
+		return &UsageError{fmt.Errorf("want one pipeline file, got %d arguments", len(args))}
+	}
+	return nil
 }

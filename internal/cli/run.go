@@ -12,7 +12,6 @@ import (
 	"golang.org/x/term"
 
 	"github.com/millrace-io/millrace/internal/process"
-	"github.com/millrace-io/millrace/pipeline"
 )
 
 // RunFlags are the flags of every command that runs stages.
@@ -67,20 +66,22 @@ func RunCommand(program, use, short string, stages ...string) *cobra.Command {
 		Long: short + `.
 
 It runs until SIGTERM or SIGINT, then finishes what is in hand, within --drain-timeout, and leaves its consumer
-groups; a second signal kills. Servers that are not up yet, or go away, are waited for. Any number of processes may
-run the same file: they share the work.
+groups; a second signal kills, which loses nothing that was committed. Servers that are not up yet, or go away, are
+waited for; /readyz says which. Any number of processes may run the same file: they share the work.
 
-Exit codes: 0 drained, 1 something that a person must mend, 2 wrong command line or pipeline file.`,
+Exit codes: 0 drained; 1 something that a person must mend, which the last line says; 2 wrong command line or pipeline
+file, and nothing was started. A process that a second signal killed shows in a shell as 130 (SIGINT) or 143 (SIGTERM).`,
 		Example: strings.ReplaceAll(`  PROGRAM shop.yaml
-  PROGRAM shop.yaml --streams orders --listen :9465
+  PROGRAM shop.yaml --streams orders,customers --listen localhost:9465
+  PROGRAM shop.yaml --instance $HOSTNAME --log-format json
   curl localhost:9464/readyz`, "PROGRAM", program),
-		Args: Args(cobra.ExactArgs(1)),
+		Args: File,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			log, err := f.Logger(cmd.ErrOrStderr())
 			if err != nil {
 				return err
 			}
-			p, err := pipeline.Load(args[0])
+			p, err := LoadPipeline(args[0])
 			if err != nil {
 				return err
 			}

@@ -1,16 +1,32 @@
 package cli
 
-import "runtime/debug"
+import (
+	"fmt"
+	"runtime"
+	"runtime/debug"
 
-// Version is the module's version, or the commit that a build from a checkout is of.
+	"github.com/spf13/cobra"
+)
+
+// Version is the module's version, or the commit that a build from a checkout is of, with Go's version and the platform.
 func Version() string {
-	info, ok := debug.ReadBuildInfo()
-	if !ok {
-		return "unknown"
+	version := "(devel)"
+	if info, ok := debug.ReadBuildInfo(); ok && info.Main.Version != "" {
+		version = info.Main.Version
 	}
-	version := info.Main.Version
-	if version == "" {
-		version = "(devel)"
+	return fmt.Sprintf("%s %s %s/%s", version, runtime.Version(), runtime.GOOS, runtime.GOARCH)
+}
+
+// VersionCommand is `version`, the same as --version.
+func VersionCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:     "version",
+		Short:   "Print the version",
+		Example: "  millrace version",
+		Args:    Args(cobra.NoArgs),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			_, err := fmt.Fprintln(cmd.OutOrStdout(), cmd.Root().Name(), Version())
+			return err
+		},
 	}
-	return version + " " + info.GoVersion
 }

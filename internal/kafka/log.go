@@ -16,7 +16,7 @@ const repeatAfter = 30 * time.Second
 
 // newLogger passes on a client's warnings and errors, and with the level debug everything.
 func newLogger(log *slog.Logger) kgo.Logger {
-	return kslog.New(slog.New(&quiet{Handler: log.Handler(), said: &said{at: map[string]time.Time{}}}))
+	return kslog.New(slog.New(&quiet{Handler: log.Handler(), said: &said{at: map[string]*saying{}}}))
 }
 
 // quiet is a handler that lowers a client's chatter by a level and drops repetitions.
@@ -27,7 +27,12 @@ type quiet struct {
 
 type said struct {
 	mu sync.Mutex
-	at map[string]time.Time // by message
+	at map[string]*saying // by message
+}
+
+type saying struct {
+	last time.Time
+	held int // since then
 }
 
 // Enabled leaves out what is below a warning, unless debug is on.
@@ -35,20 +40,34 @@ func (q *quiet) Enabled(ctx context.Context, level slog.Level) bool {
 	return q.Handler.Enabled(ctx, level) && (level >= slog.LevelWarn || q.Handler.Enabled(ctx, slog.LevelDebug))
 }
 
-// Handle passes r on if it was not said within repeatAfter.
+// Handle passes r on if it was not said within repeatAfter, with how often it was held back.
 func (q *quiet) Handle(ctx context.Context, r slog.Record) error {
-	q.said.mu.Lock()
-	last, ok := q.said.at[r.Message]
-	now := time.Now()
-	repeated := ok && now.Sub(last) < repeatAfter
-	if !repeated {
-		q.said.at[r.Message] = now
-	}
-	q.said.mu.Unlock()
-	if repeated {
+	held, again := q.said.again(r.Message)
+	if again {
 		return nil
 	}
+	if held > 0 {
+		r = r.Clone()
+		r.AddAttrs(slog.Int("repeated", held))
+	}
 	return q.Handler.Handle(ctx, r)
+}
+
+// again reports whether message was said within repeatAfter; if not, how often it has been held back since it was.
+func (s *said) again(message string) (held int, again bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	now := time.Now()
+	old := s.at[message]
+	if old != nil && now.Sub(old.last) < repeatAfter {
+		old.held++
+		return 0, true
+	}
+	if old != nil {
+		held = old.held
+	}
+	s.at[message] = &saying{last: now}
+	return held, false
 }
 
 // WithAttrs keeps the repetitions shared.

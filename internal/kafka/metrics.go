@@ -1,11 +1,11 @@
 package kafka
 
 import (
+	"errors"
 	"net"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
-	"github.com/prometheus/client_golang/prometheus/promauto"
 	"github.com/twmb/franz-go/pkg/kgo"
 )
 
@@ -21,16 +21,28 @@ var (
 	_ kgo.HookBrokerWrite   = (*metrics)(nil)
 )
 
-func newMetrics(reg prometheus.Registerer) *metrics {
+// newMetrics registers the counters, or finds them registered by an earlier call.
+func newMetrics(reg prometheus.Registerer) (*metrics, error) {
+	var errs []error
 	counter := func(name, help string) prometheus.Counter {
-		return promauto.With(reg).NewCounter(prometheus.CounterOpts{Name: "millrace_kafka_" + name, Help: help})
+		c := prometheus.NewCounter(prometheus.CounterOpts{Name: "millrace_kafka_" + name, Help: help})
+		err := reg.Register(c)
+		var there prometheus.AlreadyRegisteredError
+		if errors.As(err, &there) {
+			if earlier, ok := there.ExistingCollector.(prometheus.Counter); ok {
+				return earlier
+			}
+		}
+		errs = append(errs, err)
+		return c
 	}
-	return &metrics{
+	m := &metrics{
 		connects:      counter("connects_total", "Connections opened to brokers."),
 		connectErrors: counter("connect_errors_total", "Connections to brokers that could not be opened."),
 		read:          counter("read_bytes_total", "Bytes read from brokers."),
 		written:       counter("written_bytes_total", "Bytes written to brokers."),
 	}
+	return m, errors.Join(errs...)
 }
 
 // OnBrokerConnect is called by the clients.

@@ -20,8 +20,8 @@ import (
 )
 
 // Opts are the options of every client of a process: where the brokers are, TLS, SASL, the client id, its log and
-// its metrics. It must be called once for a registry, since it registers collectors; the
-// options may then be given to any number of clients.
+// its metrics (nil: none). The options may be given to any number of clients; several calls with one registry share the
+// counters.
 func Opts(k pipeline.Kafka, clientID string, log *slog.Logger, reg prometheus.Registerer) ([]kgo.Opt, error) {
 	if len(k.Brokers) == 0 {
 		return nil, errors.New("kafka.brokers: no broker given")
@@ -34,7 +34,11 @@ func Opts(k pipeline.Kafka, clientID string, log *slog.Logger, reg prometheus.Re
 		kgo.RetryBackoffFn(backoff),
 	}
 	if reg != nil {
-		opts = append(opts, kgo.WithHooks(newMetrics(reg)))
+		m, err := newMetrics(reg)
+		if err != nil {
+			return nil, err
+		}
+		opts = append(opts, kgo.WithHooks(m))
 	}
 	if k.TLS != nil {
 		c, err := tlsConfig(k.TLS)

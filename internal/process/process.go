@@ -1,11 +1,8 @@
-// Package process runs stages of a pipeline in this process: it starts the embedded servers, takes an instance name,
-// serves health and metrics, runs the stages until one fails or the context ends, and drains them.
 package process
 
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
 	"slices"
 	"time"
@@ -51,23 +48,24 @@ type Process struct {
 	Ingest   *ingest.Ingest // nil if it is not among the stages
 	Address  string         // where health and metrics are; empty: nowhere
 
-	options  Options
-	servers  *embedded.Servers
-	instance *instance
-	http     *telemetry.Server
-	runs     []run
+	options   Options
+	servers   *embedded.Servers
+	instances []*instance // as options.Stages
+	http      *telemetry.Server
+	runs      []run
 }
 
+// run is a stage that is about to run.
 type run struct {
 	stage string
 	run   func(context.Context) error
 }
 
-// New starts the embedded servers, if p has any, and makes the stages. On an error nothing is left behind; else
-// the caller calls Run.
+// New starts the embedded servers, if p has any, and makes the stages. What cannot work whatever the servers say is
+// a *[RefusedError]. On an error nothing is left behind; else the caller calls Run.
 func New(ctx context.Context, p *pipeline.Pipeline, o Options) (_ *Process, err error) {
 	if err := check(p, o); err != nil {
-		return nil, err
+		return nil, &RefusedError{err}
 	}
 	x := &Process{Pipeline: p, Metrics: telemetry.NewRegistry(), Health: &stage.Health{}, options: o}
 	defer func() {
@@ -75,9 +73,6 @@ func New(ctx context.Context, p *pipeline.Pipeline, o Options) (_ *Process, err 
 			err = errors.Join(err, x.close())
 		}
 	}()
-	if x.instance, err = takeInstance(p.Name, o.Instance); err != nil {
-		return nil, err
-	}
 	if x.servers, err = embedded.Start(p, o.Log); err != nil {
 		return nil, err
 	}
@@ -87,50 +82,38 @@ func New(ctx context.Context, p *pipeline.Pipeline, o Options) (_ *Process, err 
 		}
 		x.Address = x.http.Address()
 	}
-	return x, x.build()
-}
-
-// check refuses what cannot work before anything is started.
-func check(p *pipeline.Pipeline, o Options) error {
-	for _, name := range o.Streams {
-		if p.Stream(name) == nil {
-			return fmt.Errorf("--streams: the pipeline %s has no stream %q", p.Name, name)
-		}
-	}
-	if len(o.Stages) == len(All) {
-		return nil
-	}
-	if p.Kafka.Embedded {
-		return fmt.Errorf("%s alone needs a Kafka that other processes reach, and this pipeline's is embedded: "+
-			"name servers with kafka.brokers, or run all stages in one process with `millrace run`", o.Stages[0])
-	}
-	if p.Database.Embedded && slices.Contains(o.Stages, Sink) {
-		return errors.New("sink alone needs a database server, and this pipeline's is a SQLite file: " +
-			"name one with database.mysql, or run all stages in one process with `millrace run`")
-	}
-	return nil
-}
-
-func (x *Process) build() error {
-	p, o := x.Pipeline, x.options
-	opts, err := kafka.Opts(p.Kafka, "millrace-"+p.Name+"-"+x.instance.name, o.Log, x.Metrics)
-	if err != nil {
-		return err
-	}
 	for _, name := range All {
 		if !slices.Contains(o.Stages, name) {
 			continue
 		}
-		env := stage.Env{
-			Instance: x.instance.name, Streams: o.Streams, Kafka: opts,
-			Log: o.Log.With("stage", name), Metrics: x.Metrics, Health: x.Health,
+		if err := x.add(name); err != nil {
+			return nil, err
 		}
-		start, err := x.stage(name, env)
-		if err != nil {
-			return fmt.Errorf("%s: %w", name, err)
-		}
-		x.runs = append(x.runs, run{name, start})
 	}
+	return x, nil
+}
+
+// add takes an instance name for a stage, and makes it.
+func (x *Process) add(name string) error {
+	p, o := x.Pipeline, x.options
+	who, err := takeInstance(p.Name, name, o.Instance)
+	if err != nil {
+		return err
+	}
+	x.instances = append(x.instances, who)
+	log := o.Log.With("stage", name)
+	opts, err := kafka.Opts(p.Kafka, "millrace-"+p.Name+"-"+name+"-"+who.name, log, x.Metrics)
+	if err != nil {
+		return err
+	}
+	start, err := x.stage(name, stage.Env{
+		Instance: who.name, Streams: o.Streams, Kafka: opts, Log: log, Metrics: x.Metrics, Health: x.Health,
+	})
+	if err != nil {
+		return &RefusedError{err}
+	}
+	x.Health.Wait(name, "starting") // until the stage says that it has what it needs
+	x.runs = append(x.runs, run{name, start})
 	return nil
 }
 
@@ -167,13 +150,16 @@ func (x *Process) stage(name string, env stage.Env) (func(context.Context) error
 // Run runs the stages until ctx is cancelled or one of them returns, drains them all, and closes what New
 // started. It returns nil after a clean drain, else every stage's error.
 func (x *Process) Run(ctx context.Context) error {
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	x.options.Log.Info("running", "pipeline", x.Pipeline.Name, "stages", x.options.Stages, "instance", x.instance.name,
+	var names []string
+	for _, i := range x.instances {
+		names = append(names, i.name)
+	}
+	x.options.Log.Info("running", "pipeline", x.Pipeline.Name, "stages", x.options.Stages, "instances", names,
 		"brokers", x.Pipeline.Kafka.Brokers, "listen", x.Address)
 
 	// Health and metrics outlive the stages, so that a drain can be watched.
 	looked, stopLooking := context.WithCancel(context.WithoutCancel(ctx))
+	defer stopLooking()
 	served := make(chan error, 1) // one send, so that it never waits
 	go func() {
 		if x.http == nil {
@@ -182,34 +168,22 @@ func (x *Process) Run(ctx context.Context) error {
 		}
 		served <- x.http.Run(looked)
 	}()
-
-	ended := make(chan error, len(x.runs)) // one send each, so that none waits
-	for _, r := range x.runs {
-		go func() {
-			err := r.run(ctx)
-			if err != nil {
-				err = fmt.Errorf("%s: %w", r.stage, err)
-			}
-			cancel()
-			ended <- err
-		}()
-	}
-	var errs []error
-	for range x.runs {
-		errs = append(errs, <-ended)
-	}
+	err := supervise(ctx, x.runs, supervision{drain: x.options.Drain, log: x.options.Log, health: x.Health})
 	stopLooking()
-	errs = append(errs, <-served, x.close())
-	return errors.Join(errs...)
+	return errors.Join(err, <-served, x.close())
 }
 
+// close gives back what New took. It may be called when only a part was.
 func (x *Process) close() error {
 	var errs []error
+	if x.http != nil {
+		errs = append(errs, x.http.Close())
+	}
 	if x.servers != nil {
 		errs = append(errs, x.servers.Close())
 	}
-	if x.instance != nil {
-		errs = append(errs, x.instance.release())
+	for _, i := range x.instances {
+		errs = append(errs, i.release())
 	}
 	return errors.Join(errs...)
 }
