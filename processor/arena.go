@@ -1,6 +1,10 @@
 package processor
 
-import "github.com/twmb/franz-go/pkg/kgo"
+import (
+	"slices"
+
+	"github.com/twmb/franz-go/pkg/kgo"
+)
 
 // arena is the memory of what a worker produces, so that a record costs no allocation. All of it lives until
 // the transaction has ended; then it is used again (reset), or left to the garbage collector where the
@@ -48,7 +52,7 @@ func (c *chunks[T]) take(appended []T) []T {
 	if n := len(at) + len(appended); len(appended) > 0 && n <= cap(at) && &at[:n][len(at)] == &appended[0] {
 		c.used[c.next] = at[:n]
 	}
-	return appended[:len(appended):len(appended)]
+	return slices.Clip(appended)
 }
 
 func (c *chunks[T]) reset() {

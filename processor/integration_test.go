@@ -16,8 +16,8 @@ import (
 	"github.com/millrace-io/millrace/topics"
 )
 
-// real is a pipeline of that name with its topics on real Kafka. Whatever an earlier run left is removed.
-func real(t *testing.T, name string, partitions int32) (*pipeline.Pipeline, brokers, *kgo.Client) {
+// onKafka is a pipeline of that name with its topics on real Kafka. Whatever an earlier run left is removed.
+func onKafka(t *testing.T, name string, partitions int32) (*pipeline.Pipeline, brokers, *kgo.Client) {
 	t.Helper()
 	p := shop(partitions)
 	p.Name = name
@@ -49,14 +49,14 @@ func real(t *testing.T, name string, partitions int32) (*pipeline.Pipeline, brok
 }
 
 func TestRealRebalanceUnderLoad(t *testing.T) {
-	p, c, cl := real(t, "processor-churn", 6)
+	p, c, cl := onKafka(t, "processor-churn", 6)
 	churn(t, c, cl, p, 500, 700*time.Millisecond)
 }
 
 // TestRealKilled cuts a processor off in the middle of its transactions, again and again; it is started again, or
 // others take over.
 func TestRealKilled(t *testing.T) {
-	p, c, cl := real(t, "processor-killed", 6)
+	p, c, cl := onKafka(t, "processor-killed", 6)
 	const batches, each = 600, 100
 	fed := make(chan struct{})
 	go func() {
@@ -85,7 +85,9 @@ func TestRealKilled(t *testing.T) {
 		}
 		wire.cut()
 		cancel()
-		<-done
+		if err := <-done; err == nil {
+			t.Error("a processor without a network drained")
+		}
 	}
 	settled(t, cl, p)
 	compare(t, c, p, batches*each)

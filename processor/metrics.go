@@ -41,13 +41,6 @@ func newMetrics(r prometheus.Registerer) *metrics {
 // counts is what a transaction did for one stream.
 type counts struct{ records, rows, filtered, letters int }
 
-func (c *counts) add(o counts) {
-	c.records += o.records
-	c.rows += o.rows
-	c.filtered += o.filtered
-	c.letters += o.letters
-}
-
 // counters are a stream's own, resolved once.
 type counters struct{ records, rows, filtered, letters prometheus.Counter }
 

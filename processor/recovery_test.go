@@ -67,7 +67,6 @@ func eventually(t testing.TB, within time.Duration, what string, is func() bool)
 func TestKilled(t *testing.T) {
 	for heir, within := range map[string]time.Duration{"a": 6 * time.Second, "b": 20 * time.Second} {
 		t.Run(heir, func(t *testing.T) {
-			t.Parallel()
 			p := shop(4)
 			c, cl := cluster(t, p)
 			cfg := quick()
@@ -83,7 +82,12 @@ func TestKilled(t *testing.T) {
 			ctx, cancel := context.WithCancel(t.Context())
 			done := make(chan error)
 			go func() { done <- proc.Run(ctx) }()
-			defer func() { cancel(); <-done }()
+			defer func() {
+				cancel()
+				if err := <-done; err == nil {
+					t.Error("a processor without a network drained")
+				}
+			}()
 
 			feed(t, cl, p, 20, 50, 4)
 			wire.cut()

@@ -202,14 +202,14 @@ func record(fields [][]string, values []jsontext.Value) []byte {
 		done = append(done, name)
 		dst = append(expression.AppendQuoted(dst, name), ':')
 		if len(field) == 1 {
-			dst = append(dst, values[i]...)
+			dst = append(dst, values[i]...) //nolint:gosec // there are as many as fields
 			continue
 		}
 		var inner [][]string // the fields that lie in the same object
 		var innerValues []jsontext.Value
 		for j, other := range fields {
 			if other[0] == name && len(other) > 1 {
-				inner, innerValues = append(inner, other[1:]), append(innerValues, values[j])
+				inner, innerValues = append(inner, other[1:]), append(innerValues, values[j]) //nolint:gosec // as above
 			}
 		}
 		dst = append(dst, record(inner, innerValues)...)

@@ -98,7 +98,7 @@ func (p *Processor) leave(ctx context.Context, adm *kadm.Client, id string) {
 
 func ignoreCancelled(ctx context.Context, err error) error {
 	if ctx.Err() != nil {
-		return nil
+		return nil //nolint:nilerr // the error is the cancellation
 	}
 	return err
 }

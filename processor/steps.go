@@ -12,6 +12,7 @@ import (
 // Outcome is what steps make of a record.
 type Outcome uint8
 
+// The outcomes.
 const (
 	Row     Outcome = iota // the record has a row
 	NoRow                  // it has none: a row that an earlier revision made is removed

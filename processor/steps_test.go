@@ -81,8 +81,7 @@ func outcome(r *processor.Runner, line []byte) (out result, err error) {
 			out.Nothing = true
 		}
 	}
-	var refused *processor.StepError
-	if errors.As(err, &refused) {
+	if refused, ok := errors.AsType[*processor.StepError](err); ok {
 		return result{Step: refused.Step, Reason: refused.Err.Error()}, nil
 	}
 	return out, err

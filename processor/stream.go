@@ -91,6 +91,8 @@ func (w *worker) columns(raw *kgo.Record) (value, pk []byte, err error) {
 		return nil, nil, err
 	}
 	switch outcome {
+	case Row:
+		return w.arena.take(out), nil, nil
 	case Nothing:
 		return nil, nil, nil
 	case NoRow:
@@ -99,7 +101,7 @@ func (w *worker) columns(raw *kgo.Record) (value, pk []byte, err error) {
 		}
 		return nil, w.arena.take(pk), nil
 	}
-	return w.arena.take(out), nil, nil
+	return nil, nil, fmt.Errorf("outcome %d", outcome)
 }
 
 var errNoKey = errors.New("a record without value and key says nothing")
@@ -143,8 +145,7 @@ func (w *worker) record(raw *kgo.Record, version topics.Version, value, pk []byt
 func (w *worker) letter(raw *kgo.Record, version topics.Version, err error) *kgo.Record {
 	w.counts.letters++
 	step := "process"
-	var at *StepError
-	if errors.As(err, &at) {
+	if at, ok := errors.AsType[*StepError](err); ok {
 		step, err = at.Step, at.Err
 	}
 	l := topics.Letter{Stage: stageName, Generation: w.stream.generation, Step: step, Reason: err.Error(), Attempt: 1}

@@ -181,7 +181,10 @@ func (c *compiler) object(n *ast.MapNode) (node, error) {
 	var names [][]byte
 	var items []node
 	for _, p := range n.Pairs {
-		pair := p.(*ast.PairNode)
+		pair, ok := p.(*ast.PairNode)
+		if !ok {
+			return node{}, c.fail(p, "", "an object is {name: value, …}")
+		}
 		key, ok := pair.Key.(*ast.StringNode)
 		if !ok {
 			return node{}, c.fail(pair.Key, "", "names of an object must be constant")

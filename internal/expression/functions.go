@@ -126,13 +126,13 @@ func (c *compiler) has(n ast.Node, args []ast.Node) (node, error) {
 }
 
 func arguments(least, most int) string {
-	switch {
-	case least == most && least == 1:
-		return "1 argument"
-	case least == most:
-		return fmt.Sprintf("%d arguments", least)
+	if least != most {
+		return fmt.Sprintf("%d to %d arguments", least, most)
 	}
-	return fmt.Sprintf("%d to %d arguments", least, most)
+	if least == 1 {
+		return "1 argument"
+	}
+	return fmt.Sprintf("%d arguments", least)
 }
 
 // elsewhere is what functions of other languages are called here.

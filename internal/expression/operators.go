@@ -202,7 +202,7 @@ func (f *Frame) equal(a, b Value) (bool, error) {
 	if a.kind != b.kind {
 		return false, nil
 	}
-	switch a.kind {
+	switch a.kind { //nolint:exhaustive // what is absent is done; objects follow
 	case Bool:
 		return a.coef == b.coef, nil
 	case Number:

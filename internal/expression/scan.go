@@ -40,7 +40,8 @@ var (
 )
 
 func (s *scanner) fail(i int, err error) int {
-	if s.err = err; err != errEnds {
+	s.err = err
+	if !errors.Is(err, errEnds) {
 		s.err = fmt.Errorf("byte %d: %w", i, err)
 	}
 	return -1

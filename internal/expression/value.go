@@ -97,7 +97,7 @@ func (v Value) AppendJSON(dst []byte) []byte {
 	if v.raw {
 		return append(dst, v.text...)
 	}
-	switch v.kind {
+	switch v.kind { //nolint:exhaustive // an object is always a token; what is absent follows
 	case Bool:
 		if v.coef != 0 {
 			return append(dst, "true"...)
@@ -312,8 +312,7 @@ func (p *Program) Eval(f *Frame) (Value, error) {
 	f.vars, f.args, f.each = f.vars[:0], f.args[:0], f.each[:0]
 	v, err := p.eval(f)
 	if err != nil {
-		var already *FieldError
-		if errors.As(err, &already) {
+		if _, already := errors.AsType[*FieldError](err); already {
 			return Value{}, err
 		}
 		return Value{}, &FieldError{Source: p.source, Message: err.Error()}
