@@ -38,16 +38,16 @@ func (d *decoder) kafka(c *choice[kafkaFile]) Kafka {
 	for i := range f.Brokers.list {
 		b := &f.Brokers.list[i]
 		if _, port, err := net.SplitHostPort(b.s); b.ok && (err != nil || !goodPort(port)) {
-			d.report(b.place, "write it as in localhost:9092", "%s is not host:port", shown(b.place))
+			d.reportf(b.place, "write it as in localhost:9092", "%s is not host:port", shown(b.place))
 		}
 	}
 	if f.Replication.ok && f.Replication.n == 0 {
-		d.report(f.Replication.place, "", "0 is not a replication factor; -1 is the brokers' default")
+		d.reportf(f.Replication.place, "", "0 is not a replication factor; -1 is the brokers' default")
 	}
 	if t := &f.TLS.v; f.TLS.set {
 		k.TLS = &TLS{CAFile: t.CAFile.s, CertFile: t.CertFile.s, KeyFile: t.KeyFile.s, ServerName: t.ServerName.s}
 		if t.CertFile.set != t.KeyFile.set {
-			d.report(f.TLS.place, "", "cert_file and key_file go together; one is missing")
+			d.reportf(f.TLS.place, "", "cert_file and key_file go together; one is missing")
 		}
 	}
 	if s := &f.SASL.v; f.SASL.set {
@@ -71,9 +71,9 @@ func (d *decoder) database(c *choice[databaseFile]) Database {
 	dsn, err := mysql.ParseDSN(m.v.Reveal())
 	switch {
 	case err != nil: // which may quote the password
-		d.report(m.place, hint, "this is not a data source name of MySQL")
+		d.reportf(m.place, hint, "this is not a data source name of MySQL")
 	case dsn.DBName == "":
-		d.report(m.place, hint, "the schema is missing, behind the last /")
+		d.reportf(m.place, hint, "the schema is missing, behind the last /")
 	}
 	return db
 }

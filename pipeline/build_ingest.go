@@ -19,10 +19,10 @@ func (d *decoder) ingest(f *ingestFile, at place) Ingest {
 		Incremental: d.incremental(&f.Incremental),
 	}
 	if f.Path.ok && !strings.HasPrefix(f.Path.s, "/") {
-		d.report(f.Path.place, "write it as in /orders", "%s does not begin with /", shown(f.Path.place))
+		d.reportf(f.Path.place, "write it as in /orders", "%s does not begin with /", shown(f.Path.place))
 	}
 	if f.Path.ok && strings.ContainsAny(f.Path.s, "?#") {
-		d.report(f.Path.place, "put parameters into query", "%s has more than a path", d.urlShown(&f.Path))
+		d.reportf(f.Path.place, "put parameters into query", "%s has more than a path", d.urlShown(&f.Path))
 	}
 	in.Key = d.key(&f.Key, at)
 	in.Version = d.version(f)
@@ -39,13 +39,13 @@ func (d *decoder) ingest(f *ingestFile, at place) Ingest {
 
 func (d *decoder) key(f *dottedPaths, at place) []string {
 	if !f.set {
-		d.report(at, "name the field, or the list of fields, that tells one record from another", `"key" is missing`)
+		d.reportf(at, "name the field, or the list of fields, that tells one record from another", `"key" is missing`)
 		return nil
 	}
 	var out []string
 	for i := range f.list {
 		if v := &f.list[i]; v.ok && slices.Contains(out, v.s) {
-			d.report(v.place, "", "%s stands here twice", shown(v.place))
+			d.reportf(v.place, "", "%s stands here twice", shown(v.place))
 		}
 		out = append(out, f.list[i].s)
 	}
@@ -60,7 +60,7 @@ func (d *decoder) version(f *ingestFile) string {
 		return ""
 	default:
 		if v.ok && slices.Contains(strings.Split(v.s, "."), "") {
-			d.report(v.place, "", "%s is not a dotted path: a name is empty", shown(v.place))
+			d.reportf(v.place, "", "%s is not a dotted path: a name is empty", shown(v.place))
 		}
 		return v.s
 	}
@@ -77,10 +77,10 @@ func (d *decoder) paginate(c *choice[paginateFile]) Paginate {
 		p := &f.Page.v
 		n := &PageNumber{Param: p.Param.s, Start: p.Start.or(1), SizeParam: p.SizeParam.s, Size: int(p.Size.n), Stop: stopRule(&p.Stop, "empty")}
 		if p.SizeParam.set && !p.Size.set {
-			d.report(p.SizeParam.place, "", "size_param needs size, the number to send")
+			d.reportf(p.SizeParam.place, "", "size_param needs size, the number to send")
 		}
 		if n.Stop.When == "short" && !p.Size.set {
-			d.report(p.Stop.place, "", "stop: short needs size: how else is a page known to be short?")
+			d.reportf(p.Stop.place, "", "stop: short needs size: how else is a page known to be short?")
 		}
 		return Paginate{Page: n}
 	case f.Offset.ok:
@@ -131,11 +131,11 @@ func (d *decoder) incremental(o *object[incrementalFile]) *Incremental {
 			_, err = strconv.ParseInt(f.Start.s, 10, 64)
 		}
 		if err != nil {
-			d.report(f.Start.place, "", "%s is not %s, as format %s asks", shown(f.Start.place), want, in.Format)
+			d.reportf(f.Start.place, "", "%s is not %s, as format %s asks", shown(f.Start.place), want, in.Format)
 		}
 	}
 	if in.Format == "integer" && in.Lookback != 0 {
-		d.report(f.Lookback.place, "", "lookback is a time, which format integer knows nothing of")
+		d.reportf(f.Lookback.place, "", "lookback is a time, which format integer knows nothing of")
 	}
 	return in
 }
@@ -148,7 +148,7 @@ func (d *decoder) parameters(f *ingestFile) {
 			return
 		}
 		if other, twice := by[t.s]; twice {
-			d.report(t.place, "", "the parameter %s is set by %s too", t.show(), other)
+			d.reportf(t.place, "", "the parameter %s is set by %s too", t.show(), other)
 		}
 		by[t.s] = what
 	}
@@ -187,7 +187,7 @@ func (d *decoder) slices(f *ingestFile) *Slices {
 		for i := range e.v.list {
 			v := &e.v.list[i]
 			if v.ok && seen[v.s] {
-				d.report(v.place, "", "%s stands here twice", shown(v.place))
+				d.reportf(v.place, "", "%s stands here twice", shown(v.place))
 			}
 			seen[v.s] = true
 		}
@@ -198,7 +198,7 @@ func (d *decoder) slices(f *ingestFile) *Slices {
 			if slices.Contains(known, m[2]) {
 				used = true
 			} else if t.ok && !t.refs {
-				d.report(t.place, didYouMean(m[2], known, "known slices"), "{%s} stands for nothing: there is no slice of that name", m[2])
+				d.reportf(t.place, didYouMean(m[2], known, "known slices"), "{%s} stands for nothing: there is no slice of that name", m[2])
 			}
 		}
 	}
@@ -207,7 +207,7 @@ func (d *decoder) slices(f *ingestFile) *Slices {
 		check(&f.Query.entries[i].v)
 	}
 	if s != nil && !used {
-		d.report(f.Slices.place, "put {"+s.Name+"} into path or a value of query", "every slice would fetch the same: {%s} is used nowhere", s.Name)
+		d.reportf(f.Slices.place, "put {"+s.Name+"} into path or a value of query", "every slice would fetch the same: {%s} is used nowhere", s.Name)
 	}
 	return s
 }

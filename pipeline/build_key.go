@@ -39,7 +39,7 @@ func (d *decoder) checkKey(f *sinkFile, key *dottedPaths, last scope) {
 				continue
 			}
 			sound = false
-			d.report(c.v.place, keyHint(c.name, raw, last), "the key column %s is computed from %s, which is not in the raw key (%s): "+
+			d.reportf(c.v.place, keyHint(c.name, raw, last), "the key column %s is computed from %s, which is not in the raw key (%s): "+
 				"a revision that changes it would move the row to another key", quote(c.name), o, strings.Join(raw, ", "))
 			break
 		}
@@ -49,7 +49,7 @@ func (d *decoder) checkKey(f *sinkFile, key *dottedPaths, last scope) {
 	}
 	for i := range key.list {
 		if v := &key.list[i]; !used[v.s] {
-			d.report(v.place, "make a key column from it too, or take it out of ingest.key",
+			d.reportf(v.place, "make a key column from it too, or take it out of ingest.key",
 				"the raw key has %s, but no key column is computed from it: records that differ in it alone would share a row", v.show())
 		}
 	}

@@ -106,7 +106,7 @@ func (d *decoder) sourceOf(t *text, now scope) (from source, ok bool) {
 			if t.refs {
 				name, hint = "a name in it", ""
 			}
-			d.report(t.place, hint, "%s is not there any more: the map before it makes only what it names", name)
+			d.reportf(t.place, hint, "%s is not there any more: the map before it makes only what it names", name)
 			ok = false
 			continue
 		}
@@ -118,19 +118,19 @@ func (d *decoder) sourceOf(t *text, now scope) (from source, ok bool) {
 // expressionProblem reports what is wrong with an expression, at its place in the file as nearly as it is known.
 func (d *decoder) expressionProblem(t *text, err error) {
 	if t.refs { // the text of the error may quote what the reference stands for
-		d.report(t.place, "", "with its references resolved, this is not an expression")
+		d.reportf(t.place, "", "with its references resolved, this is not an expression")
 		return
 	}
 	var e *expression.Error
 	if !errors.As(err, &e) {
-		d.report(t.place, "", "%v", err)
+		d.reportf(t.place, "", "%v", err)
 		return
 	}
 	if lines, columns, ok := d.offset(t.node, e.Line, e.Column); ok {
 		d.reportAt(t.node, lines, columns, t.path, e.Hint, e.Message)
 		return
 	}
-	d.report(t.place, e.Hint, "line %d, column %d of the expression: %s", e.Line, e.Column, e.Message)
+	d.reportf(t.place, e.Hint, "line %d, column %d of the expression: %s", e.Line, e.Column, e.Message)
 }
 
 // offset says where line and column of a value, both from 1, are in the file, beyond the start of its node. Folded and

@@ -43,14 +43,14 @@ func (d *decoder) table(name, shown string, at place, stream string, tables map[
 	hint := "set sink.table"
 	switch lower := strings.ToLower(name); {
 	case utf8.RuneCountInString(name) > maxIdentifier:
-		d.report(at, hint, "the table name has %d characters; MySQL takes %d", utf8.RuneCountInString(name), maxIdentifier)
+		d.reportf(at, hint, "the table name has %d characters; MySQL takes %d", utf8.RuneCountInString(name), maxIdentifier)
 	case strings.ContainsFunc(name, isOddInName) || strings.HasSuffix(name, " "):
-		d.report(at, hint, "the table name %s has characters other than letters, digits, _, - and $", shown)
+		d.reportf(at, hint, "the table name %s has characters other than letters, digits, _, - and $", shown)
 	case strings.HasPrefix(lower, "millrace_"):
-		d.report(at, hint, "tables whose names begin with millrace_ are millrace's own")
+		d.reportf(at, hint, "tables whose names begin with millrace_ are millrace's own")
 	default:
 		if other, twice := tables[lower]; twice {
-			d.report(at, hint, "the stream %s has the table %s already: each stream needs one of its own", other, shown)
+			d.reportf(at, hint, "the stream %s has the table %s already: each stream needs one of its own", other, shown)
 		}
 		tables[lower] = stream
 	}
@@ -102,12 +102,12 @@ func (d *decoder) limits(columns []ColumnType, at place) {
 		}
 	}
 	if keys == 0 {
-		d.report(at, `mark the columns of the primary key, as in "bigint key"`, "no column is a key")
+		d.reportf(at, `mark the columns of the primary key, as in "bigint key"`, "no column is a key")
 	}
 	if keys > 1 && key > maxKeyBytes {
-		d.report(at, "make varchar columns of the key shorter: a character takes 4 bytes", "the key columns need %d bytes; MySQL takes %d", key, maxKeyBytes)
+		d.reportf(at, "make varchar columns of the key shorter: a character takes 4 bytes", "the key columns need %d bytes; MySQL takes %d", key, maxKeyBytes)
 	}
 	if row > maxRowBytes {
-		d.report(at, "make varchar columns shorter (a character takes 4 bytes), or text", "a row may need %d bytes; MySQL takes %d", row, maxRowBytes)
+		d.reportf(at, "make varchar columns shorter (a character takes 4 bytes), or text", "a row may need %d bytes; MySQL takes %d", row, maxRowBytes)
 	}
 }

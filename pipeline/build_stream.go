@@ -47,7 +47,7 @@ func (d *decoder) http(f *httpFile, ingest place) HTTP {
 		if !r.Initial.set {
 			at = r.Max.place
 		}
-		d.report(at, "", "initial (%s) is above max (%s)", readable(h.Retry.Initial), readable(h.Retry.Max))
+		d.reportf(at, "", "initial (%s) is above max (%s)", readable(h.Retry.Initial), readable(h.Retry.Max))
 	}
 	if r := &f.RateLimit.v; f.RateLimit.ok {
 		h.RateLimit = &RateLimit{Requests: int(r.Requests.n), Per: r.Per.or(time.Second), Burst: int(r.Burst.or(1))}
@@ -105,14 +105,14 @@ func (d *decoder) headerName(p place, name string) {
 
 func (d *decoder) headerValue(s *secret) {
 	if s.ok && !headerValue.MatchString(s.v.Reveal()) {
-		d.report(s.place, "", "the value has characters that a header cannot hold, such as a line break")
+		d.reportf(s.place, "", "the value has characters that a header cannot hold, such as a line break")
 	}
 }
 
 func (d *decoder) baseURL(t *text, ingest place) {
 	const hint = "write it as in https://api.example.com/v2"
 	if !t.set {
-		d.report(ingest, hint, `"base_url" is missing, here, in defaults.ingest and in http`)
+		d.reportf(ingest, hint, `"base_url" is missing, here, in defaults.ingest and in http`)
 		return
 	}
 	if !t.ok {
@@ -121,11 +121,11 @@ func (d *decoder) baseURL(t *text, ingest place) {
 	u, err := url.Parse(t.s)
 	switch {
 	case err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https":
-		d.report(t.place, hint, "%s is not an absolute http or https URL", d.urlShown(t))
+		d.reportf(t.place, hint, "%s is not an absolute http or https URL", d.urlShown(t))
 	case u.User != nil:
-		d.report(t.place, "put the credentials into auth or headers, where they stay hidden", "the URL holds credentials")
+		d.reportf(t.place, "put the credentials into auth or headers, where they stay hidden", "the URL holds credentials")
 	case u.RawQuery != "" || u.Fragment != "":
-		d.report(t.place, "put parameters into query", "%s has more than a path", d.urlShown(t))
+		d.reportf(t.place, "put parameters into query", "%s has more than a path", d.urlShown(t))
 	}
 }
 

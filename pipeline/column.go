@@ -68,7 +68,7 @@ func (d *decoder) columnType(e *entry[text]) ColumnType {
 		if e.v.refs { // the message could show what a reference stands for
 			hint, format, args = "", "with its references resolved, this is not a type", nil
 		}
-		d.report(e.v.place, hint, format, args...)
+		d.reportf(e.v.place, hint, format, args...)
 		return c
 	}
 	m := columnText.FindStringSubmatch(strings.ToLower(strings.TrimSpace(e.v.s)))

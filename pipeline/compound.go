@@ -43,7 +43,7 @@ func (c *choice[T]) decode(d *decoder, p place) {
 		want = strings.Replace(want, "*", "a text", 1)
 	}
 	if p.node.Kind != yaml.ScalarNode || p.node.Tag == "!!null" {
-		d.report(p, "", "%s; want %s", kindOf(p.node), want)
+		d.reportf(p, "", "%s; want %s", kindOf(p.node), want)
 		return
 	}
 	p.tag = ""
@@ -53,7 +53,7 @@ func (c *choice[T]) decode(d *decoder, p place) {
 		if k := nearest(p.node.Value, words); k != "" {
 			hint = fmt.Sprintf("did you mean %q?", k)
 		}
-		c.fail(d, hint, "%s is not known", shown(p))
+		c.failf(d, hint, "%s is not known", shown(p))
 	}
 }
 
@@ -86,9 +86,9 @@ func (m *mapping[T]) decode(d *decoder, p place) {
 	}
 	switch {
 	case len(pairs) < least:
-		m.fail(d, "", "is empty; want at least %d", least)
+		m.failf(d, "", "is empty; want at least %d", least)
 	case len(pairs) > most:
-		m.fail(d, "", "has %d entries; want %d at most", len(pairs), most)
+		m.failf(d, "", "has %d entries; want %d at most", len(pairs), most)
 	}
 	for _, e := range pairs {
 		at := p.child(e.key, e.value, p.tag)
@@ -124,7 +124,7 @@ type item[T any] struct {
 func (l *list[T]) decode(d *decoder, p place) {
 	l.begin(p)
 	if p.node.Kind != yaml.SequenceNode {
-		d.report(p, "", "%s; want a list", kindOf(p.node))
+		d.reportf(p, "", "%s; want a list", kindOf(p.node))
 		return
 	}
 	l.ok = true
@@ -167,7 +167,7 @@ func (v *dottedPath) decode(d *decoder, p place) {
 	}
 	v.fields = strings.Split(v.s, ".")
 	if slices.Contains(v.fields, "") {
-		v.fail(d, "write it as in meta.next_cursor", "%s is not a dotted path: a name is empty", shown(p))
+		v.failf(d, "write it as in meta.next_cursor", "%s is not a dotted path: a name is empty", shown(p))
 	}
 }
 
@@ -186,14 +186,14 @@ func (v *dottedPaths) decode(d *decoder, p place) {
 func oneOrMore[T any](d *decoder, p place, what string, right func(*T) bool) (out []T, ok bool) {
 	switch {
 	case p.node.Kind == yaml.MappingNode:
-		d.report(p, "", "this is a mapping; want %s, or a list", what)
+		d.reportf(p, "", "this is a mapping; want %s, or a list", what)
 		return nil, false
 	case p.node.Kind != yaml.SequenceNode:
 		out = make([]T, 1)
 		d.value(&out[0], p)
 		return out, right(&out[0])
 	case len(p.node.Content) == 0:
-		d.report(p, "", "the list is empty")
+		d.reportf(p, "", "the list is empty")
 		return nil, false
 	}
 	ok = true

@@ -58,8 +58,8 @@ func follow(n *yaml.Node) *yaml.Node {
 	return n
 }
 
-// report adds a problem at a place.
-func (d *decoder) report(p place, hint, format string, args ...any) {
+// reportf adds a problem at a place.
+func (d *decoder) reportf(p place, hint, format string, args ...any) {
 	d.reportAt(p.at(), 0, 0, p.path, hint, fmt.Sprintf(format, args...))
 }
 
@@ -106,7 +106,7 @@ type pair struct{ key, value *yaml.Node }
 // stand there twice. It reports and returns false if the node is no mapping.
 func (d *decoder) pairs(p place, want string) (entries []pair, ok bool) {
 	if p.node.Kind != yaml.MappingNode {
-		d.report(p, "", "%s; want %s", kindOf(p.node), want)
+		d.reportf(p, "", "%s; want %s", kindOf(p.node), want)
 		return nil, false
 	}
 	d.collect(p, p.node, map[*yaml.Node]bool{}, map[string]bool{}, &entries)
@@ -183,7 +183,7 @@ func (d *decoder) structure(v reflect.Value, p place) {
 	}
 	for _, name := range fields.required {
 		if !seen[name] && !meant[name] {
-			d.report(p, "", "%q is missing: %s", name, firstSentence(fields.byName[name].tag.Get("doc")))
+			d.reportf(p, "", "%q is missing: %s", name, firstSentence(fields.byName[name].tag.Get("doc")))
 		}
 	}
 	if len(fields.oneOf) > 0 {
@@ -201,21 +201,20 @@ func (d *decoder) exactlyOne(p place, names []string, seen, meant map[string]boo
 	switch {
 	case slices.ContainsFunc(names, func(name string) bool { return meant[name] }):
 	case len(have) == 0:
-		d.report(p, "", "one of %s is missing", strings.Join(names, ", "))
+		d.reportf(p, "", "one of %s is missing", strings.Join(names, ", "))
 	case len(have) > 1:
-		d.report(p, "keep one of them", "%s exclude each other", strings.Join(have, " and "))
+		d.reportf(p, "keep one of them", "%s exclude each other", strings.Join(have, " and "))
 	}
 }
 
 // kindOf says what a node is, for messages.
 func kindOf(n *yaml.Node) string {
-	switch n.Kind {
-	case yaml.MappingNode:
+	switch {
+	case n.Kind == yaml.MappingNode:
 		return "this is a mapping"
-	case yaml.SequenceNode:
+	case n.Kind == yaml.SequenceNode:
 		return "this is a list"
-	}
-	if n.Tag == "!!null" {
+	case n.Tag == "!!null":
 		return "this has no value"
 	}
 	return "this is a single value"

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"reflect"
+	"strconv"
 	"testing"
 	"time"
 )
@@ -38,7 +39,7 @@ func TestDefaultsAreWhatTheTagsSay(t *testing.T) {
 			return
 		case byteSize:
 			n, err := parseSize(want)
-			got, want = fmt.Sprint(int64(v)), fmt.Sprint(n, err)
+			got, want = strconv.FormatInt(int64(v), 10), fmt.Sprint(n, err)
 			got += " <nil>"
 		}
 		if got != want {

@@ -24,7 +24,7 @@ var fieldCache sync.Map // reflect.Type → *structFields
 
 func fieldsOf(t reflect.Type) *structFields {
 	if f, ok := fieldCache.Load(t); ok {
-		return f.(*structFields)
+		return f.(*structFields) //nolint:forcetypeassert // what is stored below
 	}
 	f := &structFields{byName: map[string]structField{}}
 	f.add(t, nil)
@@ -55,10 +55,10 @@ func (f *structFields) add(t reflect.Type, index []int) {
 // inherit fills the fields of dst that are not set with those of src. Both point to the same struct type of file.go.
 func inherit[T any](dst, src *T) {
 	d, s := reflect.ValueOf(dst).Elem(), reflect.ValueOf(src).Elem()
-	for _, f := range fieldsOf(d.Type()).byName {
-		to := d.FieldByIndex(f.index)
-		if !to.Addr().Interface().(field).isSet() {
-			to.Set(s.FieldByIndex(f.index))
+	for _, known := range fieldsOf(d.Type()).byName {
+		to := d.FieldByIndex(known.index)
+		if f, ok := reflect.TypeAssert[field](to.Addr()); ok && !f.isSet() {
+			to.Set(s.FieldByIndex(known.index))
 		}
 	}
 }

@@ -1,3 +1,4 @@
+//nolint:tagalign // aligned, the sentences would push the bounds out of sight
 package pipeline
 
 // The types of this file are the pipeline file itself: which keys there are, of what kind and within which

@@ -64,8 +64,6 @@ func Parse(name string, data []byte, env func(string) (string, bool)) (*Pipeline
 	return p, nil
 }
 
-var yamlLine = regexp.MustCompile(`^line (\d+): `)
-
 // parseYAML returns the node at the top of the only document.
 func parseYAML(data []byte) (*yaml.Node, *Problem) {
 	if len(data) > maxFileBytes {
@@ -77,13 +75,13 @@ func parseYAML(data []byte) (*yaml.Node, *Problem) {
 		if errors.Is(err, io.EOF) {
 			return nil, &Problem{Message: "is empty", Hint: "it needs at least pipeline and streams"}
 		}
-		return nil, syntaxProblem(err)
+		return nil, syntaxProblem(err, data)
 	}
 	switch err := dec.Decode(&second); {
 	case err == nil:
 		return nil, &Problem{Line: second.Line, Column: second.Column, Message: "a second document begins here", Hint: "a pipeline file holds one"}
 	case !errors.Is(err, io.EOF):
-		return nil, syntaxProblem(err)
+		return nil, syntaxProblem(err, data)
 	}
 	if doc.Kind != yaml.DocumentNode || len(doc.Content) == 0 {
 		return nil, &Problem{Message: "is empty", Hint: "it needs at least pipeline and streams"}
@@ -91,15 +89,29 @@ func parseYAML(data []byte) (*yaml.Node, *Problem) {
 	return follow(doc.Content[0]), nil
 }
 
-func syntaxProblem(err error) *Problem {
+var (
+	yamlLine          = regexp.MustCompile(`^line (\d+): `)
+	unquotedReference = regexp.MustCompile(`[{\[].*[:,\[ ][^"',]*\$\{`)
+)
+
+func syntaxProblem(err error, data []byte) *Problem {
 	message := strings.TrimPrefix(err.Error(), "yaml: ")
 	if strings.Contains(message, "unknown anchor") { // its name may be a secret that happens to begin with *
 		message = strings.Split(message, "unknown anchor")[0] + "an alias (*name) stands for nothing; a text that begins with * needs quotes"
 	}
 	p := &Problem{Message: "YAML: " + message}
-	if m := yamlLine.FindStringSubmatch(message); m != nil {
-		p.Line, _ = strconv.Atoi(m[1])
-		p.Message = "YAML: " + message[len(m[0]):]
+	m := yamlLine.FindStringSubmatch(message)
+	if m == nil {
+		return p
+	}
+	p.Line, _ = strconv.Atoi(m[1])
+	p.Message = "YAML: " + message[len(m[0]):]
+	lines := strings.Split(string(data), "\n")
+	if strings.HasPrefix(p.Message, "YAML: did not find expected") && p.Line < len(lines) {
+		p.Line++ // the parser counts from 0 where the scanner counts from 1
+	}
+	if p.Line <= len(lines) && unquotedReference.MatchString(lines[p.Line-1]) {
+		p.Hint = `between { } and [ ], a reference needs quotes: "${NAME}"`
 	}
 	return p
 }

@@ -80,13 +80,13 @@ func findMasks(root *yaml.Node, lines []string) masks {
 			walk(key, n.Alias, keys)
 		case yaml.MappingNode:
 			for i := 0; i+1 < len(n.Content); i += 2 {
-				walk(n.Content[i], n.Content[i+1], append(keys[:len(keys):len(keys)], n.Content[i].Value))
+				walk(n.Content[i], n.Content[i+1], append(slices.Clip(keys), n.Content[i].Value))
 			}
 		case yaml.SequenceNode:
 			for _, c := range n.Content {
 				walk(key, c, keys)
 			}
-		case yaml.ScalarNode:
+		default:
 			if hide {
 				m.add(key, n, lines)
 			}
@@ -137,7 +137,7 @@ func (m *masks) hideSpan(line, from, to int) {
 var urlSecrets = regexp.MustCompile(`(://)([^/\s@"']+@)|(\?)([^\s"',}\]]+=[^\s"']*)`)
 
 // hide blots secrets out of a line, from 1, at the same width.
-func (m masks) hide(number int, line string) string {
+func (m *masks) hide(number int, line string) string {
 	for _, s := range m.spans[number] {
 		r := []rune(line)
 		from, to := min(s.from-1, len(r)), min(s.to-1, len(r))

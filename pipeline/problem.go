@@ -9,7 +9,7 @@ import (
 )
 
 // Problem is one thing that is wrong with a pipeline file.
-type Problem struct {
+type Problem struct { //nolint:errname // a problem is what a reader calls it; that it is an error too is second
 	File    string // as it was given to Load or Parse
 	Line    int    // from 1; 0: the file as a whole
 	Column  int    // from 1, in characters; 0: not known
@@ -49,7 +49,7 @@ func (p Problem) Error() string {
 
 // Problems is everything that is wrong with a pipeline file, in the order of the file. It is the error of
 // [Load] and [Parse].
-type Problems []Problem
+type Problems []Problem //nolint:errname // as Problem
 
 // Error lists every problem.
 func (ps Problems) Error() string {

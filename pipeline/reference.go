@@ -25,14 +25,13 @@ var envName = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
 
 // resolve returns s with its references replaced, and whether it has any. Its errors, one for each reference that
 // does not resolve, name references and never what they stand for.
-func (r resolver) resolve(s string) (out string, refs bool, err error) {
+func (r resolver) resolve(s string) (out string, refs bool, errs []error) {
 	var b strings.Builder
-	var errs []error
 	for {
 		i := strings.Index(s, "${")
 		if i < 0 {
 			b.WriteString(s)
-			return b.String(), refs, errors.Join(errs...)
+			return b.String(), refs, errs
 		}
 		if i > 0 && s[i-1] == '$' {
 			b.WriteString(s[:i-1] + "${")
@@ -42,7 +41,7 @@ func (r resolver) resolve(s string) (out string, refs bool, err error) {
 		b.WriteString(s[:i])
 		name, rest, closed := strings.Cut(s[i+2:], "}")
 		if !closed {
-			return "", true, errors.Join(append(errs, errors.New(`"${" without "}"; write $${ for the characters ${`))...)
+			return "", true, append(errs, errors.New(`"${" without "}"; write $${ for the characters ${`))
 		}
 		value, err := r.lookup(name)
 		if err != nil {
@@ -74,8 +73,7 @@ func (r resolver) read(path string) (string, error) {
 		full = filepath.Join(r.dir, path)
 	}
 	reason := func(err error) error {
-		var pathErr *fs.PathError
-		if errors.As(err, &pathErr) {
+		if pathErr, ok := errors.AsType[*fs.PathError](err); ok {
 			err = pathErr.Err
 		}
 		return fmt.Errorf("${file:%s}: %w", path, err)

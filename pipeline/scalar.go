@@ -3,6 +3,7 @@ package pipeline
 import (
 	"fmt"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -21,23 +22,20 @@ type text struct {
 // scalar returns a single value with its references resolved, or reports what is wrong.
 func (d *decoder) scalar(p place, want string) (s string, refs, ok bool) {
 	if p.node.Kind != yaml.ScalarNode || p.node.Tag == "!!null" {
-		d.report(p, "", "%s; want %s", kindOf(p.node), want)
+		d.reportf(p, "", "%s; want %s", kindOf(p.node), want)
 		return "", false, false
 	}
 	switch p.node.Tag {
 	case "!!str", "!!int", "!!float", "!!bool", "!!timestamp", "!!merge":
 	default:
-		d.report(p, "", "it has a tag (!name) that is not known here; want %s", want)
+		d.reportf(p, "", "it has a tag (!name) that is not known here; want %s", want)
 		return "", false, false
 	}
-	s, refs, err := d.refs.resolve(p.node.Value)
-	if err != nil {
-		for _, e := range err.(interface{ Unwrap() []error }).Unwrap() {
-			d.report(p, "", "%v", e)
-		}
-		return "", refs, false
+	s, refs, errs := d.refs.resolve(p.node.Value)
+	for _, err := range errs {
+		d.reportf(p, "", "%v", err)
 	}
-	return s, refs, true
+	return s, refs, len(errs) == 0
 }
 
 // shown is a value as messages may show it: a reference as it is written, never what it stands for, and nothing that
@@ -63,12 +61,12 @@ func (t *text) decode(d *decoder, p place) {
 		if t.refs {
 			want = "text, and " + shown(p) + " stands for nothing"
 		}
-		t.fail(d, "", "is empty; want %s", want)
-	case len(words) > 0 && !isOneOf(t.s, words):
-		t.fail(d, didYouMean(p.node.Value, words, "known"), "%s is not known", shown(p))
+		t.failf(d, "", "is empty; want %s", want)
+	case len(words) > 0 && !slices.Contains(words, t.s):
+		t.failf(d, didYouMean(p.node.Value, words, "known"), "%s is not known", shown(p))
 	case p.tag.Get("pattern") == "name":
 		if why := badName(t.s); why != "" {
-			t.fail(d, nameHint, "%s %s", shown(p), why)
+			t.failf(d, nameHint, "%s %s", shown(p), why)
 		}
 	}
 }
@@ -81,18 +79,9 @@ func (t *text) show() string {
 	return quote(t.s)
 }
 
-func (l *leaf) fail(d *decoder, hint, format string, args ...any) {
+func (l *leaf) failf(d *decoder, hint, format string, args ...any) {
 	l.ok = false
-	d.report(l.place, hint, format, args...)
-}
-
-func isOneOf(s string, words []string) bool {
-	for _, w := range words {
-		if s == w {
-			return true
-		}
-	}
-	return false
+	d.reportf(l.place, hint, format, args...)
 }
 
 // secret is text that is never shown.
@@ -106,7 +95,7 @@ func (s *secret) decode(d *decoder, p place) {
 	v, _, ok := d.scalar(p, "text")
 	s.v, s.ok = Secret(v), ok
 	if ok && v == "" && p.tag.Get("empty") != "ok" {
-		s.fail(d, "", "is empty")
+		s.failf(d, "", "is empty")
 	}
 }
 
@@ -125,7 +114,7 @@ func (i *integer) decode(d *decoder, p place) {
 	}
 	n, err := strconv.ParseInt(s, 10, 64)
 	if err != nil || n < tagInteger(p, "min") || n > tagInteger(p, "max") {
-		i.fail(d, "", "%s is not %s", shown(p), want)
+		i.failf(d, "", "%s is not %s", shown(p), want)
 		return
 	}
 	i.n, i.ok = n, true
@@ -157,7 +146,7 @@ func (f *flag) decode(d *decoder, p place) {
 	f.begin(p)
 	s, _, ok := d.scalar(p, "true or false")
 	if f.ok = ok; ok && s != "true" && s != "false" {
-		f.fail(d, "", "%s is neither true nor false", shown(p))
+		f.failf(d, "", "%s is neither true nor false", shown(p))
 	}
 	f.on = s == "true"
 }
@@ -185,9 +174,9 @@ func (v *duration) decode(d *decoder, p place) {
 		if digits.MatchString(p.node.Value) {
 			hint = fmt.Sprintf("did you mean %q?", p.node.Value+"s")
 		}
-		v.fail(d, hint, "%s is not a duration", shown(p))
+		v.failf(d, hint, "%s is not a duration", shown(p))
 	case t < least || t > most:
-		v.fail(d, "", "%s is out of range: from %s to %s", shown(p), readable(least), readable(most))
+		v.failf(d, "", "%s is out of range: from %s to %s", shown(p), readable(least), readable(most))
 	default:
 		v.d, v.ok = t, true
 	}
@@ -262,9 +251,9 @@ func (v *size) decode(d *decoder, p place) {
 	most, _ := parseSize(p.tag.Get("max"))
 	switch {
 	case err != nil:
-		v.fail(d, "write it as in 1048576, 512KiB, 8MiB or 8MB", "%s is not a size", shown(p))
+		v.failf(d, "write it as in 1048576, 512KiB, 8MiB or 8MB", "%s is not a size", shown(p))
 	case n < least || n > most:
-		v.fail(d, "", "%s is out of range: from %s to %s", shown(p), p.tag.Get("min"), p.tag.Get("max"))
+		v.failf(d, "", "%s is out of range: from %s to %s", shown(p), p.tag.Get("min"), p.tag.Get("max"))
 	default:
 		v.n, v.ok = n, true
 	}

@@ -24,7 +24,7 @@ func Schema() ([]byte, error) {
 // schemaOf is the schema of a field or of a struct of file.go, with the description and default of its tag.
 func schemaOf(t reflect.Type, tag reflect.StructTag) *jsonschema.Schema {
 	var s *jsonschema.Schema
-	if f, ok := reflect.New(t).Interface().(field); ok {
+	if f, ok := reflect.TypeAssert[field](reflect.New(t)); ok {
 		s = f.schema(tag)
 	} else {
 		s = structSchema(t)
@@ -83,7 +83,7 @@ func (t *text) schema(tag reflect.StructTag) *jsonschema.Schema {
 		n := uint64(1)
 		s.MinLength = &n
 	}
-	for _, e := range strings.Fields(tag.Get("examples")) {
+	for e := range strings.FieldsSeq(tag.Get("examples")) {
 		s.Examples = append(s.Examples, e)
 	}
 	return s

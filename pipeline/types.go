@@ -3,7 +3,7 @@ package pipeline
 import "time"
 
 // Pipeline is one file: streams, and the servers and HTTP settings they share.
-type Pipeline struct {
+type Pipeline struct { //nolint:recvcheck // Format must hold for values, too
 	Name     string   // prefix of topics, groups and transactional ids; [a-z0-9][a-z0-9_-]*, at most 60 bytes
 	Kafka    Kafka    //
 	Database Database //

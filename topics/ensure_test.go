@@ -32,6 +32,7 @@ func TestEnsure(t *testing.T) {
 
 // ensureSuite is what Ensure must do on any broker.
 func ensureSuite(t *testing.T, adm *kadm.Client, name string) {
+	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	specs := topics.Specs(shop(name))

@@ -145,7 +145,7 @@ func readOn(ctx context.Context, cl *kgo.Client, leader int32, tails []*tail) er
 	if err != nil {
 		return fmt.Errorf("fetch from broker %d: %w", leader, err)
 	}
-	resp := answer.(*kmsg.FetchResponse)
+	resp := answer.(*kmsg.FetchResponse) //nolint:forcetypeassert // kgo answers a request with its response
 	if err := kerr.ErrorForCode(resp.ErrorCode); err != nil {
 		return fmt.Errorf("fetch from broker %d: %w", leader, err)
 	}

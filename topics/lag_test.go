@@ -21,6 +21,7 @@ func TestRemaining(t *testing.T) {
 
 // remainingSuite is what Remaining must count on any broker, in two topics of two partitions each, empty at first.
 func remainingSuite(t *testing.T, brokers []string, a, b string) {
+	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	cl := newClient(t, brokers, kgo.TransactionalID("remaining-"+a), kgo.RecordPartitioner(kgo.ManualPartitioner()))

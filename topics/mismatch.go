@@ -58,8 +58,10 @@ func compareLayout(s Spec, d kadm.TopicDetail) []Mismatch {
 	return found
 }
 
+type fileKey struct{ suffix, setting, key string }
+
 // fileKeys is where the pipeline file sets a topic setting, by suffix of the topic and setting.
-var fileKeys = []struct{ suffix, setting, key string }{
+var fileKeys = []fileKey{
 	{".raw", "retention.ms", "kafka.raw_retention"},
 	{".processed", "retention.ms", "kafka.retention"},
 	{"", "max.message.bytes", "kafka.max_record_bytes"},
@@ -83,10 +85,9 @@ func compareConfigs(s Spec, r kadm.ResourceConfig) []Mismatch {
 		}
 		hint := fmt.Sprintf("kafka-configs.sh --bootstrap-server HOST:PORT --alter --entity-type topics --entity-name %s --add-config %s=%s",
 			s.Topic, setting, want)
-		for _, k := range fileKeys {
-			if k.setting == setting && strings.HasSuffix(s.Topic, k.suffix) {
-				hint += "\n    or change " + k.key + " in the pipeline file"
-			}
+		i := slices.IndexFunc(fileKeys, func(k fileKey) bool { return k.setting == setting && strings.HasSuffix(s.Topic, k.suffix) })
+		if i >= 0 {
+			hint += "\n    or change " + fileKeys[i].key + " in the pipeline file"
 		}
 		found = append(found, Mismatch{s.Topic, setting, value, want, hint})
 	}
