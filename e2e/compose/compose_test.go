@@ -23,9 +23,10 @@ var stages = []string{"ingest", "processor", "sink"}
 
 func TestCompose(t *testing.T) {
 	p := newProject(t)
-	t.Log("docker compose build")
-	p.compose("build")
 	begun := time.Now()
+	p.compose("build")
+	t.Logf("built after %v", time.Since(begun).Round(time.Second))
+	begun = time.Now()
 	p.compose("up", "-d")
 	p.waitHealthy("kafka", "mysql", "api", "ingest", "processor", "sink")
 	t.Logf("all services healthy after %v", time.Since(begun).Round(time.Second))

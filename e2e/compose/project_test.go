@@ -114,7 +114,7 @@ func (p *project) killOne(service string) {
 		p.t.Fatal(err)
 	}
 	// From a container, so that it works where the engine runs in a machine of its own.
-	if _, err := p.docker(p.t.Context(), "run", "--rm", "--privileged", "--pid=host", "--entrypoint", "bash", "mysql:9.7",
+	if _, err := p.docker(p.t.Context(), "run", "--rm", "--pid=host", "--entrypoint", "bash", "mysql:9.7",
 		"-c", "kill -KILL "+before); err != nil {
 		p.t.Fatal(err)
 	}
