@@ -49,7 +49,11 @@ func TestKill(t *testing.T) {
 // and compares.
 func (w *world) survive(k *killer, records, kills int, settle time.Duration) (*comparison, error) {
 	ctx := w.t.Context()
-	w.fleet.startAll(twoOfEach...)
+	w.fleet.startAll("sink-1", "sink-2")
+	if err := w.watchOffsets(ctx); err != nil {
+		return nil, err
+	}
+	w.fleet.startAll(twoOfEach[:4]...)
 	busy, rest := context.WithCancel(ctx)
 	defer rest()
 	changed, again := make(chan struct{}), make(chan int, 1) // again: one send, so that it never waits

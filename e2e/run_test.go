@@ -223,11 +223,56 @@ func (w *world) stored(ctx context.Context, topic string) (map[int32]int64, erro
 	return out, rows.Err()
 }
 
+// watchOffsets has MySQL note each move of a next offset that goes backwards, or does not begin where the one before ended: rows
+// do not show it, since their versions make a batch that comes twice harmless. It waits for the sink's tables.
+func (w *world) watchOffsets(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, time.Minute)
+	defer cancel()
+	if _, err := w.db.ExecContext(ctx, "CREATE TABLE backwards (topic VARCHAR(249), part INT, was BIGINT, became BIGINT)"); err != nil {
+		return err
+	}
+	for {
+		_, err := w.db.ExecContext(ctx, `CREATE TRIGGER forward BEFORE UPDATE ON millrace_offsets FOR EACH ROW
+			INSERT INTO backwards SELECT NEW.topic, NEW.part, OLD.next_offset, NEW.next_offset WHERE NEW.next_offset < OLD.next_offset`)
+		if err == nil {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("no millrace_offsets: %w", err)
+		case <-time.After(100 * time.Millisecond):
+		}
+	}
+}
+
 // verdict lets everything settle and compares.
 func (w *world) verdict(ctx context.Context, within time.Duration) (*comparison, error) {
 	w.source.setFaults(false)
 	if err := w.settle(ctx, within); err != nil {
 		return nil, err
 	}
-	return compare(ctx, w.source, w.pipeline, w.brokers, w.dsn)
+	c, err := compare(ctx, w.source, w.pipeline, w.brokers, w.dsn)
+	if err != nil {
+		return nil, err
+	}
+	return c, w.backwards(ctx, c)
+}
+
+// backwards adds what watchOffsets noted.
+func (w *world) backwards(ctx context.Context, c *comparison) error {
+	rows, err := w.db.QueryContext(ctx, "SELECT topic, part, was, became FROM backwards")
+	if err != nil {
+		return err
+	}
+	defer func() { _ = rows.Close() }()
+	for rows.Next() {
+		var topic string
+		var part int32
+		var was, became int64
+		if err := rows.Scan(&topic, &part, &was, &became); err != nil {
+			return err
+		}
+		c.wrong("millrace_offsets: %s[%d] went back from %d to %d: a batch was applied twice", topic, part, was, became)
+	}
+	return rows.Err()
 }
