@@ -55,7 +55,8 @@ func (w *demoWatch) print(r demo.Report) error {
 	if _, err := fmt.Fprintln(w.out); err != nil {
 		return err
 	}
-	if err := r.Write(w.out, w.width); err != nil {
+	_, width := w.terminal()
+	if err := r.Write(w.out, width); err != nil {
 		return err
 	}
 	if r.Compared != nil && !r.Compared.Mirrors() {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"sync"
 	"time"
 
@@ -30,7 +31,6 @@ type demoWatch struct {
 	ended  chan error // of the stages, once
 	kafka  []kgo.Opt
 	screen *demo.Screen // nil: no terminal
-	width  int
 	style  demo.Style
 
 	mu       sync.Mutex
@@ -40,7 +40,7 @@ type demoWatch struct {
 
 func (d *demoRun) newWatch(x *process.Process, ended chan error) (*demoWatch, error) {
 	w := &demoWatch{demoRun: d, stages: x, ended: ended}
-	w.screen, w.width = d.terminal()
+	w.screen, _ = d.terminal()
 	w.style.Color = w.screen != nil && demo.Color()
 	w.state.Database = d.table.kind
 	var err error
@@ -121,7 +121,7 @@ func (w *demoWatch) now() (state demo.State, caughtUp bool) {
 
 // sample reads metrics and lags until ctx is cancelled.
 func (w *demoWatch) sample(ctx context.Context) {
-	cl, err := kgo.NewClient(w.kafka...)
+	cl, err := kgo.NewClient(append(slices.Clip(w.kafka), kgo.MetadataMinAge(sampleEvery))...)
 	if err != nil { // then no stage could start either, and says so
 		return
 	}
@@ -134,9 +134,11 @@ func (w *demoWatch) sample(ctx context.Context) {
 		rests := w.api.Rests()
 		counts, err := demo.Read(w.stages.Metrics)
 		if err == nil {
-			// In this order: what leaves raw is in processed by then.
-			counts.RawLag = w.rawLag(ctx, cl)
-			counts.ProcessedLag = w.processedLag(ctx, cl)
+			// Before, topics and tables may be about to be made. In this order: what leaves raw is in processed by then.
+			if counts.Fetched > 0 || counts.Passes > 0 {
+				counts.RawLag = w.rawLag(ctx, cl)
+				counts.ProcessedLag = w.processedLag(ctx, cl)
+			}
 			if rests && restPasses < 0 {
 				restPasses = counts.Passes
 			}

@@ -2,6 +2,7 @@ package demo
 
 import (
 	"bytes"
+	"fmt"
 	"regexp"
 	"strings"
 	"testing"
@@ -110,6 +111,25 @@ func TestScreenDrawsOverItself(t *testing.T) {
 	}
 	if out.String() != showCursor {
 		t.Errorf("close: %q", out.String())
+	}
+}
+
+func TestScreenFindsItsBlockOnANarrowerTerminal(t *testing.T) {
+	var out bytes.Buffer
+	width := 80
+	s := &Screen{out: &out, size: func() (int, int) { return width, 24 }}
+	for _, w := range []int{80, 40} {
+		width = w
+		if err := s.Draw(busy, Style{}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	rows := 0
+	for _, l := range busy.Block(80, Style{}) {
+		rows += max((utf8.RuneCountInString(l)+39)/40, 1)
+	}
+	if rows <= 7 || !strings.Contains(out.String(), fmt.Sprintf("\x1b[%dA", rows)) {
+		t.Errorf("does not move up by the %d rows that the block takes: %q", rows, out.String())
 	}
 }
 

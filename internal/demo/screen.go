@@ -5,6 +5,7 @@ import (
 	"io"
 	"os"
 	"strings"
+	"unicode/utf8"
 
 	"golang.org/x/term"
 )
@@ -24,8 +25,8 @@ const (
 type Screen struct {
 	out    io.Writer
 	size   func() (width, height int)
-	drawn  int // lines that are on the terminal
-	hidden bool
+	drawn  []int // columns of the lines that are on the terminal
+	hidden bool  // the cursor is
 }
 
 // NewScreen returns a screen on f, or nil if f is no terminal that can redraw.
@@ -57,21 +58,30 @@ func (s *Screen) Draw(state State, style Style) error {
 		s.hidden = true
 	}
 	b.WriteString("\r")
-	if s.drawn > 0 {
-		fmt.Fprintf(&b, "\x1b[%dA", s.drawn)
+	if up := s.rows(width); up > 0 {
+		fmt.Fprintf(&b, "\x1b[%dA", up)
 	}
-	for _, l := range lines {
-		b.WriteString(l + eraseToEnd + "\r\n")
+	s.drawn = s.drawn[:0]
+	for i, l := range state.Block(width, Style{})[:len(lines)] {
+		b.WriteString(lines[i] + eraseToEnd + "\r\n")
+		s.drawn = append(s.drawn, utf8.RuneCountInString(l))
 	}
 	b.WriteString(eraseBelow + endUpdate)
-	s.drawn = len(lines)
 	_, err := io.WriteString(s.out, b.String())
 	return err
 }
 
+// rows is how many rows of the terminal the block takes: lines that were drawn on a wider one are wrapped now.
+func (s *Screen) rows(width int) (n int) {
+	for _, columns := range s.drawn {
+		n += max((columns+width-1)/width, 1)
+	}
+	return n
+}
+
 // Close leaves the block as it is and gives the cursor back. The screen can be drawn on again, below.
 func (s *Screen) Close() error {
-	s.drawn = 0
+	s.drawn = nil
 	if !s.hidden {
 		return nil
 	}
