@@ -1,7 +1,7 @@
 # One image with the four binaries; the command says which: millrace, ingest, processor or sink.
 FROM golang:1.26 AS build
-# For builds behind a module mirror; the defaults are Go's own.
-ARG GOPROXY=https://proxy.golang.org,direct
+# For builds behind a module mirror; empty: Go's own default.
+ARG GOPROXY=
 ARG GOFLAGS=
 WORKDIR /src
 COPY go.mod go.sum ./

@@ -4,7 +4,7 @@ GOTESTSUM     = go run gotest.tools/gotestsum@v1.13.0
 GOVULNCHECK   = go run golang.org/x/vuln/cmd/govulncheck@v1.9.0
 VULNDB        = https://vuln.go.dev
 
-TAGS    = integration,chaos,compose
+TAGS    = integration,mutants,compose
 P       ?= 2
 KILLS   ?= 60
 SEED    ?= 0
@@ -67,12 +67,17 @@ build: ## the four binaries, in bin/
 	CGO_ENABLED=0 go build -trimpath -o bin/ ./cmd/...
 
 .PHONY: bench
-bench: ## every stage and the whole against the limit measured in the same run, on real servers
-	go run ./bench
+bench: ## every stage and the whole against the limit measured in the same run, on real servers; BENCH='-only sink -runs 5'
+	docker compose -p millrace-bench -f bench/docker-compose.yml up -d
+	go run ./bench $(BENCH); status=$$?; docker compose -p millrace-bench -f bench/docker-compose.yml down -v; exit $$status
 
 .PHONY: chaos
-chaos: ## the kill test with KILLS=60 kills, brokers and databases among them; SEED=0 draws a seed and prints it
-	go test -tags integration,chaos -timeout 12h -count=1 -v -run '^TestChaos$$' ./e2e -kills $(KILLS) -seed $(SEED)
+chaos: ## the kill test with KILLS=60 kills, the broker and mysqld among them; SEED=0 draws a seed and prints it
+	go test -tags integration -timeout 12h -count=1 -v -run '^TestKill$$' ./e2e -kill-servers -kills $(KILLS) -seed $(SEED)
+
+.PHONY: mutants
+mutants: ## the kill test with one mechanism after the other switched off: each must be noticed
+	go test -tags integration,mutants -timeout 60m -count=1 -v -run '^TestMutants$$' ./e2e -seed $(SEED)
 
 .PHONY: fuzz
 fuzz: ## every fuzz test for FUZZTIME=30s
