@@ -135,7 +135,8 @@ func compare(t testing.TB, c servers, p *pipeline.Pipeline, n int) {
 func settled(t testing.TB, cl *kgo.Client, p *pipeline.Pipeline) {
 	t.Helper()
 	adm := kadm.NewClient(cl)
-	deadline := time.Now().Add(time.Minute)
+	const patience = 2 * time.Minute
+	deadline := time.Now().Add(patience)
 	var missing int64
 	for time.Now().Before(deadline) {
 		ends, err := adm.ListEndOffsets(t.Context(), raw(p))
@@ -154,7 +155,7 @@ func settled(t testing.TB, cl *kgo.Client, p *pipeline.Pipeline) {
 		tick := time.NewTimer(20 * time.Millisecond)
 		<-tick.C
 	}
-	t.Fatalf("%d raw records are not processed after a minute", missing)
+	t.Fatalf("%d raw records are not processed after %s", missing, patience)
 }
 
 func TestExactlyOnceUnderFaults(t *testing.T) {

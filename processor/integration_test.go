@@ -4,6 +4,7 @@ package processor_test
 
 import (
 	"context"
+	"fmt"
 	"testing"
 	"time"
 
@@ -12,7 +13,6 @@ import (
 
 	"github.com/millrace-io/millrace/internal/testservers"
 	"github.com/millrace-io/millrace/pipeline"
-	"github.com/millrace-io/millrace/processor"
 	"github.com/millrace-io/millrace/topics"
 )
 
@@ -69,26 +69,39 @@ func TestRealKilled(t *testing.T) {
 		var wire network
 		e := env(t, c, "a")
 		e.Kafka = append(e.Kafka, kgo.Dialer(wire.dial))
-		cfg := quick()
-		cfg.Drain = 0
-		proc, err := processor.New(p, cfg, e)
-		if err != nil {
-			t.Fatal(err)
-		}
-		ctx, cancel := context.WithCancel(t.Context())
-		done := make(chan error)
-		go func() { done <- proc.Run(ctx) }()
+		cut := runUntilCut(t, p, e, &wire)
 		select {
 		case <-fed:
 			busy = false
 		case <-life.C:
 		}
-		wire.cut()
-		cancel()
-		if err := <-done; err == nil {
-			t.Error("a processor without a network drained")
-		}
+		cut()
 	}
 	settled(t, cl, p)
 	compare(t, c, p, batches*each)
+}
+
+// TestRealTakeOver cuts a processor off for good; another has its partitions within 20 s.
+func TestRealTakeOver(t *testing.T) {
+	for round := range 3 {
+		p, c, cl := onKafka(t, fmt.Sprintf("processor-heir-%d", round), 4)
+		var wire network
+		e := env(t, c, "a")
+		e.Kafka = append(e.Kafka, kgo.Dialer(wire.dial))
+		cut := runUntilCut(t, p, e, &wire)
+		feed(t, cl, p, 100, 20, 4)
+		stop := run(t, p, quick(), env(t, c, "b"))
+		feed(t, cl, p, 20*round, 20, 4) // while b joins, has joined, or is at work
+		cut()
+		start := time.Now()
+		feed(t, cl, p, 20, 20, 4)
+		settled(t, cl, p)
+		if took := time.Since(start); took > 20*time.Second {
+			t.Errorf("took over after %s", took)
+		} else {
+			t.Logf("took over after %s", took)
+		}
+		stop()
+		compare(t, c, p, (120+20*round)*20)
+	}
 }
