@@ -1,0 +1,36 @@
+//go:build integration && mutants
+
+package e2e
+
+import (
+	"testing"
+
+	"github.com/millrace-io/millrace/internal/mutant"
+	"github.com/millrace-io/millrace/internal/testservers"
+)
+
+// TestFencingMutant switches fencing off, and expects the zombie tests to notice.
+func TestFencingMutant(t *testing.T) {
+	const off = "MILLRACE_MUTANT=" + mutant.Fencing
+	for name, moment := range sinkMoments {
+		t.Run("sink frozen "+name, func(t *testing.T) {
+			w := newWorld(t, seed(t), testservers.Kafka(t), testservers.MySQL(t), "mutant", off)
+			noticed(t, w.frozenSink(moment, "mutant", off))
+		})
+	}
+	for name, moment := range ingestMoments {
+		t.Run("ingest frozen "+name, func(t *testing.T) {
+			w := newWorld(t, seed(t), testservers.Kafka(t), testservers.MySQL(t), "mutant", off)
+			noticed(t, w.frozenIngest(moment, "mutant", off))
+		})
+	}
+}
+
+func noticed(t *testing.T, err error) {
+	t.Helper()
+	if err == nil {
+		t.Error("fencing off: nobody noticed")
+		return
+	}
+	t.Logf("fencing off: red: %v", err)
+}

@@ -1,0 +1,121 @@
+//go:build integration
+
+package e2e
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/go-sql-driver/mysql"
+
+	"github.com/millrace-io/millrace/e2e/proxy"
+)
+
+// watched is a process that reaches Kafka and MySQL through proxies of its own.
+type watched struct {
+	*fleet // of one
+
+	world        *world
+	name         string
+	kafka, mysql *proxy.Proxy
+}
+
+// through prepares a process of that name; it is not started. tags and env are those of its binary.
+func (w *world) through(name, tags string, env ...string) *watched {
+	w.t.Helper()
+	dsn, err := mysql.ParseDSN(w.dsn)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	p := &watched{world: w, name: name, kafka: proxy.Kafka(w.t, w.brokers[0]), mysql: proxy.MySQL(w.t, dsn.Addr)}
+	dsn.Addr = p.mysql.Addr()
+	p.fleet = newFleet(w.t, tags, w.source.file(w.pipeline, []string{p.kafka.Addr()}, dsn.FormatDSN()), env...)
+	return p
+}
+
+func (p *watched) start() *process { return p.fleet.start(p.name) }
+
+// frozen is what became of a process that was stopped at a moment.
+type frozen struct {
+	process *process
+	stopped chan struct{} // closed when it is
+	release chan struct{}
+	once    sync.Once
+}
+
+// freeze stops the process (SIGSTOP) when, at a proxy, the first passage comes that is the moment, and holds that
+// passage until thaw.
+func (p *watched) freeze(at *proxy.Proxy, moment func(proxy.Passage) bool) *frozen {
+	z := &frozen{process: p.get(p.name), stopped: make(chan struct{}), release: make(chan struct{})}
+	var first sync.Once
+	at.Judge(func(x proxy.Passage) proxy.Verdict {
+		if moment(x) {
+			first.Do(func() {
+				_ = z.process.cmd.Process.Signal(syscall.SIGSTOP)
+				close(z.stopped)
+				<-z.release
+			})
+		}
+		return proxy.Pass
+	})
+	p.world.t.Cleanup(z.thaw)
+	return z
+}
+
+// thaw lets the process go on (SIGCONT), and what it was about to send pass.
+func (z *frozen) thaw() {
+	z.once.Do(func() {
+		_ = z.process.cmd.Process.Signal(syscall.SIGCONT)
+		close(z.release)
+	})
+}
+
+// await is nil when the moment has come.
+func (z *frozen) await(ctx context.Context, within time.Duration) error {
+	select {
+	case <-z.stopped:
+		return nil
+	case <-time.After(within):
+		return fmt.Errorf("%s: the moment to freeze it did not come within %v\n%s", z.process.name, within, z.process.tail(20))
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// says waits until a process has logged a text after what it had logged before.
+func (p *process) says(ctx context.Context, text string, before int, within time.Duration) error {
+	return until(ctx, within, func() error {
+		if strings.Contains(p.since(before), text) {
+			return nil
+		}
+		return fmt.Errorf("%s has not said %q:\n%s", p.name, text, p.tail(20))
+	})
+}
+
+// since is what it has logged after its first bytes.
+func (p *process) since(bytes int) string { return p.log.String()[bytes:] }
+
+// until calls condition until it returns nil, and returns its last error if that is not within the time.
+func until(ctx context.Context, within time.Duration, condition func() error) error {
+	deadline := time.Now().Add(within)
+	tick := time.NewTicker(100 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		err := condition()
+		if err == nil {
+			return nil
+		}
+		if time.Now().After(deadline) {
+			return fmt.Errorf("within %v: %w", within, err)
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-tick.C:
+		}
+	}
+}
