@@ -30,7 +30,7 @@ func shop(dir string) *pipeline.Pipeline {
 
 func start(t *testing.T, p *pipeline.Pipeline) *embedded.Servers {
 	t.Helper()
-	s, err := embedded.Start(p, slog.New(slog.DiscardHandler))
+	s, err := embedded.Start(t.Context(), p, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -53,6 +53,7 @@ func client(t *testing.T, p *pipeline.Pipeline, opts ...kgo.Opt) *kgo.Client {
 }
 
 func soon(t *testing.T) context.Context {
+	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 	t.Cleanup(cancel)
 	return ctx
@@ -77,7 +78,7 @@ func TestStartIsFast(t *testing.T) {
 func TestADirectoryServesOneProcess(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "shop")
 	first := start(t, shop(dir))
-	_, err := embedded.Start(shop(dir), slog.New(slog.DiscardHandler))
+	_, err := embedded.Start(t.Context(), shop(dir), slog.New(slog.DiscardHandler))
 	var locked *embedded.LockedError
 	if !errors.As(err, &locked) || locked.Dir != dir || locked.PID != os.Getpid() {
 		t.Fatalf("%v, want a LockedError with %s and %d", err, dir, os.Getpid())
@@ -145,9 +146,8 @@ func TestAnEmbeddedDatabaseAloneIsLockedToo(t *testing.T) {
 	p := shop(t.TempDir())
 	p.Kafka = pipeline.Kafka{Brokers: []string{"kafka:9092"}}
 	start(t, p)
-	_, err := embedded.Start(p, slog.New(slog.DiscardHandler))
-	var locked *embedded.LockedError
-	if !errors.As(err, &locked) {
+	_, err := embedded.Start(t.Context(), p, slog.New(slog.DiscardHandler))
+	if _, ok := errors.AsType[*embedded.LockedError](err); !ok {
 		t.Errorf("%v, want a LockedError", err)
 	}
 }

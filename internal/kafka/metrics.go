@@ -27,8 +27,7 @@ func newMetrics(reg prometheus.Registerer) (*metrics, error) {
 	counter := func(name, help string) prometheus.Counter {
 		c := prometheus.NewCounter(prometheus.CounterOpts{Name: "millrace_kafka_" + name, Help: help})
 		err := reg.Register(c)
-		var there prometheus.AlreadyRegisteredError
-		if errors.As(err, &there) {
+		if there, ok := errors.AsType[prometheus.AlreadyRegisteredError](err); ok {
 			if earlier, ok := there.ExistingCollector.(prometheus.Counter); ok {
 				return earlier
 			}

@@ -73,7 +73,7 @@ func New(ctx context.Context, p *pipeline.Pipeline, o Options) (_ *Process, err 
 			err = errors.Join(err, x.close())
 		}
 	}()
-	if x.servers, err = embedded.Start(p, o.Log); err != nil {
+	if x.servers, err = embedded.Start(ctx, p, o.Log); err != nil {
 		return nil, err
 	}
 	if o.Listen != "" {
