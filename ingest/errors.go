@@ -42,16 +42,12 @@ func (e *RecordTooLargeError) Is(target error) bool { return target == fetch.Err
 // FencedError says that another process has taken over a partition of the state topic, or that this one is no longer a
 // member of the group that shares them.
 type FencedError struct {
-	Partition int32 // -1: all that this process had
+	Partition int32
 	Err       error
 }
 
 func (e *FencedError) Error() string {
-	what := "the state topic's partitions"
-	if e.Partition >= 0 {
-		what = fmt.Sprintf("state partition %d", e.Partition)
-	}
-	return fmt.Sprintf("another process has taken over %s: %v", what, e.Err)
+	return fmt.Sprintf("another process has taken over state partition %d: %v", e.Partition, e.Err)
 }
 
 func (e *FencedError) Unwrap() error { return e.Err }

@@ -50,6 +50,36 @@ func TestAbruptStopsOnKafka(t *testing.T) {
 	}
 }
 
+// TestBrokerGoesAndComesBack kills the broker while pages are fetched, and starts it again.
+func TestBrokerGoesAndComesBack(t *testing.T) {
+	server := testservers.NewKafka(t)
+	a := newAPI(t, 2000)
+	a.intercept(func(int, http.ResponseWriter, *http.Request) bool {
+		time.Sleep(10 * time.Millisecond)
+		return false
+	})
+	pl := newPipeline(server.Brokers(), a.stream("items", byCursor))
+	r := start(t, pl, "one", testConfig())
+	for range 2 {
+		committed := r.counter(t, "millrace_ingest_records_total") + 200
+		eventually(t, "records are committed", func() bool { return r.counter(t, "millrace_ingest_records_total") >= committed })
+		server.Kill(t)
+		time.Sleep(rand.N(3 * time.Second)) // any time will do
+		server.Start(t)
+	}
+	select {
+	case <-r.PassesDone():
+	case <-time.After(2 * time.Minute):
+		t.Fatalf("no pass ended; waiting for %v; log:\n%s", r.Health.Waiting(), r.log)
+	}
+	eventually(t, "it is ready", func() bool { return len(r.Health.Waiting()) == 0 })
+	r.stop(t)
+	if d := cmp.Diff(a.wantOnce(), texts(t, server.Brokers(), "shop.items.raw")); d != "" {
+		t.Error(d)
+	}
+	t.Log(r.log)
+}
+
 // TestFrozenProcessIsFencedOnKafka has a process frozen in its transaction until another one has done its work.
 func TestFrozenProcessIsFencedOnKafka(t *testing.T) {
 	brokers := testservers.Kafka(t)

@@ -143,13 +143,15 @@ func (m *member) start(cl *kgo.Client, partition int32) *running {
 func (m *member) confirm(ctx context.Context, cl *kgo.Client, partition int32) error {
 	for {
 		var answer error
-		cl.CommitOffsetsSync(ctx, map[string]map[int32]kgo.EpochOffset{m.topic: {partition: {Epoch: -1}}},
+		attempt, cancel := context.WithTimeout(ctx, confirmTimeout)
+		cl.CommitOffsetsSync(attempt, map[string]map[int32]kgo.EpochOffset{m.topic: {partition: {Epoch: -1}}},
 			func(_ *kgo.Client, _ *kmsg.OffsetCommitRequest, resp *kmsg.OffsetCommitResponse, err error) {
 				answer = err
 				if err == nil && len(resp.Topics) == 1 && len(resp.Topics[0].Partitions) == 1 {
 					answer = kerr.ErrorForCode(resp.Topics[0].Partitions[0].ErrorCode)
 				}
 			})
+		cancel()
 		switch {
 		case ctx.Err() != nil:
 			return ctx.Err()
@@ -166,18 +168,22 @@ func (m *member) confirm(ctx context.Context, cl *kgo.Client, partition int32) e
 	}
 }
 
+const confirmTimeout = 15 * time.Second
+
 func (m *member) revoked(_ context.Context, _ *kgo.Client, parts map[string][]int32) {
 	m.release(parts[m.topic], min(m.in.cfg.Drain, 10*time.Second))
 }
 
-// lost means that the group gave us up. Nothing must be dropped in haste: the brokers take what the owners have in
-// hand if nobody has taken over, and refuse it otherwise.
+// lost means that the group gave us up, or cannot be reached. Nothing must be dropped in haste: the brokers take what the
+// owners have in hand if nobody has taken over, and refuse it otherwise, in which case we are told that we were fenced.
 func (m *member) lost(_ context.Context, _ *kgo.Client, parts map[string][]int32) {
-	m.leave(&FencedError{Partition: -1, Err: errLost})
+	if len(parts[m.topic]) == 0 {
+		return
+	}
+	m.log.Warn("partitions lost: the group has not heard of this process in time, or its broker went away, so another process "+
+		"may take over; what is known of them is forgotten, and this process joins again", "partitions", len(parts[m.topic]))
 	m.release(parts[m.topic], lostTimeout)
 }
-
-var errLost = errors.New("the group gave this process up, which was not heard of for the session timeout")
 
 const lostTimeout = 5 * time.Second
 

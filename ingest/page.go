@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"strings"
+	"unsafe"
 
 	"github.com/go-json-experiment/json/jsontext"
 	"github.com/zeebo/xxh3"
@@ -85,8 +86,11 @@ func (p *page) close() { p.answer.Body.Close() }
 // abandon is close for a page whose bytes a Kafka client may still be reading.
 func (p *page) abandon() { p.answer.Body.Abandon() }
 
-// keptRecords is how many records of a page are kept taken apart, at about 130 bytes each besides their own.
-const keptRecords = 10_000
+// keptRecords is how many records of a page are kept taken apart, if there is memory for recordBytes each.
+const (
+	keptRecords = 10_000
+	recordBytes = int64(unsafe.Sizeof(record{}))
+)
 
 // read checks an answer to its last byte and takes it apart. Its errors are the answer's, but for records that
 // cannot be taken: see [RecordTooLargeError].
@@ -115,7 +119,7 @@ func (r *reader) read(a *fetch.Answer, p *page) error {
 	if err != nil {
 		return r.tooLarge(err)
 	}
-	if len(p.records) < got.Records {
+	if len(p.records) < got.Records || !a.Body.Hold(int64(cap(p.records))*recordBytes) {
 		p.records = nil
 	}
 	p.said = paginate.Page{Records: got.Records, URL: a.URL, Link: a.Link}

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/url"
+	"sync"
 	"time"
 
 	"github.com/millrace-io/millrace/ingest/fetch"
@@ -31,8 +32,10 @@ type slice struct {
 	queue   chan<- *page // to the owner, in order
 
 	plan    cursor   // after the last page handed to the owner
-	trouble string   // kind of what it waits for; empty: nothing
 	written *written // the owner's
+
+	mu      sync.Mutex
+	trouble string // kind of what it waits for; empty: nothing
 }
 
 func (in *Ingest) newSlice(s *pipeline.Stream, name string, c cursor, queue chan<- *page) (*slice, error) {
@@ -51,9 +54,19 @@ func (in *Ingest) newSlice(s *pipeline.Stream, name string, c cursor, queue chan
 	sl.reader = newReader(s, sl.pager.Fields(), in.p.Kafka.MaxRecordBytes)
 	sl.client = fetch.NewClient(s.Ingest.HTTP, in.transport, in.budgets.For(s.Ingest.HTTP), in.memory)
 	sl.client.Observe = in.metrics.observer(s.Name)
+	count := sl.client.Observe.Retry
+	sl.client.Observe.Retry = func(e *fetch.Error) {
+		count(e)
+		if e.Tried >= worthAWord {
+			sl.troubled(e)
+		}
+	}
 	sl.plan = sl.adopt(c)
 	return sl, nil
 }
+
+// worthAWord is how many attempts at a page may fail before somebody is told.
+const worthAWord = 3
 
 // adopt is the cursor to go on from, given the one that was committed: the pipeline file may have changed since.
 func (s *slice) adopt(c cursor) cursor {
@@ -110,9 +123,12 @@ func (s *slice) run(ctx context.Context) {
 		}
 		s.troubled(err)
 		s.beginAgain(err)
-		_ = sleep(ctx, s.pause(err))
+		_ = sleep(ctx, max(s.stream.Ingest.HTTP.Retry.Max, minPause))
 	}
 }
+
+// minPause is how long an API is left alone at least after its pages could not be had for all attempts, or are refused.
+const minPause = 10 * time.Millisecond
 
 // awaitPass returns when a pass is under way or due.
 func (s *slice) awaitPass(ctx context.Context) error {
@@ -261,12 +277,7 @@ func (s *slice) beginAgain(err error) {
 	}
 }
 
-// pause is how long to leave an API alone that a person must look at, or that has not answered for many attempts.
-func (s *slice) pause(error) time.Duration {
-	return max(s.stream.Ingest.HTTP.Retry.Max, 10*time.Millisecond)
-}
-
-// troubled says once what the slice waits for.
+// troubled says once what the slice waits for. It may be called concurrently.
 func (s *slice) troubled(err error) {
 	what := s.client.Redactor().Text(err.Error())
 	kind := what
@@ -275,13 +286,17 @@ func (s *slice) troubled(err error) {
 		kind = fmt.Sprintf("%d %s", e.Status, e.Hint)
 	}
 	s.in.env.Health.Wait("ingest "+s.key, what)
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	if s.trouble != kind {
-		s.log.Warn("the stream waits: no page could be taken; it is tried again", "err", what, "every", s.pause(err))
+		s.log.Warn("the stream waits for the API and tries again", "err", what)
 		s.trouble = kind
 	}
 }
 
 func (s *slice) recovered() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	if s.trouble != "" {
 		s.log.Info("the stream goes on")
 		s.trouble = ""

@@ -40,6 +40,7 @@ type Body struct {
 	mem  []byte // nil: in file
 	file *os.File
 	size int64
+	held int64 // by Hold
 }
 
 const firstBuffer = 64 << 10
@@ -154,6 +155,15 @@ func (b *Body) Hash() (xxh3.Uint128, error) {
 	return h.Sum128(), err
 }
 
+// Hold asks for n more bytes of memory for something that lives as long as the body.
+func (b *Body) Hold(n int64) bool {
+	if !b.m.take(n) {
+		return false
+	}
+	b.held += n
+	return true
+}
+
 // Abandon is Close when somebody may still be reading the bytes: their memory is not used again.
 func (b *Body) Abandon() {
 	if b.mem != nil {
@@ -166,6 +176,8 @@ func (b *Body) Abandon() {
 // Close gives back the memory or removes the file. It may be called more than once.
 func (b *Body) Close() {
 	b.release()
+	b.m.left.Add(b.held)
+	b.held = 0
 	if b.file != nil {
 		_ = b.file.Close()
 		_ = os.Remove(b.file.Name())
