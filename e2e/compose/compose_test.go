@@ -38,6 +38,11 @@ func TestCompose(t *testing.T) {
 	p.waitHealthy(stages...)
 	p.waitSame()
 
+	p.compose("restart", "kafka", "mysql")
+	p.t.Log("restarted kafka and mysql")
+	p.waitHealthy("kafka", "mysql", "ingest", "processor", "sink")
+	p.waitSame()
+
 	p.compose("up", "-d", "--no-recreate", "--scale", "processor=3", "--scale", "sink=2")
 	if got := len(p.containers("processor")); got != 3 {
 		t.Fatalf("%d containers of processor, want 3", got)
