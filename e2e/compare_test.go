@@ -21,7 +21,7 @@ import (
 const copyHeader = "test-copy"
 
 // maxViolations is how many are kept: the first ones say what is wrong.
-const maxViolations = 40
+const maxViolations = 12
 
 // comparison is everything that the pipeline has made, beside what it must be.
 type comparison struct {

@@ -28,7 +28,7 @@ func TestKill(t *testing.T) {
 		w = newWorld(t, s, testservers.Kafka(t), testservers.MySQL(t), "")
 	}
 	k.fleet = w.fleet
-	c, err := w.survive(k, *recordsFlag, *killsFlag, 5*time.Minute)
+	c, err := w.survive(k, twoOfEach, *recordsFlag, *killsFlag, 5*time.Minute)
 	t.Log(k)
 	if err != nil {
 		t.Fatal(err)
@@ -45,9 +45,9 @@ func TestKill(t *testing.T) {
 	}
 }
 
-// survive runs two processes of each stage while the source changes, old records are sent again and k kills; then it waits for rest
+// survive runs two processes of each stage while the source changes, old records are sent again and k kills some of names; then it waits for rest
 // and compares.
-func (w *world) survive(k *killer, records, kills int, settle time.Duration) (*comparison, error) {
+func (w *world) survive(k *killer, names []string, records, kills int, settle time.Duration) (*comparison, error) {
 	ctx := w.t.Context()
 	w.fleet.startAll("sink-1", "sink-2")
 	if err := w.watchOffsets(ctx); err != nil {
@@ -63,7 +63,7 @@ func (w *world) survive(k *killer, records, kills int, settle time.Duration) (*c
 	}()
 	go func() { again <- w.sendAgain(busy) }()
 	for range kills {
-		k.once(twoOfEach)
+		k.once(names)
 	}
 	<-changed
 	rest()

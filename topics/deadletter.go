@@ -3,6 +3,7 @@ package topics
 import (
 	"fmt"
 	"strconv"
+	"strings"
 
 	"github.com/twmb/franz-go/pkg/kgo"
 )
@@ -29,7 +30,7 @@ const MaxReasonBytes = 2048
 func (l Letter) Record(topic, id string, origin *kgo.Record) *kgo.Record {
 	reason := l.Reason
 	if len(reason) > MaxReasonBytes {
-		reason = reason[:MaxReasonBytes]
+		reason = strings.ToValidUTF8(reason[:MaxReasonBytes], "")
 	}
 	headers := make([]kgo.RecordHeader, 0, len(origin.Headers)+5)
 	for _, h := range origin.Headers {
