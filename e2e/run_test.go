@@ -235,7 +235,7 @@ func (w *world) watchOffsets(ctx context.Context) error {
 		_, err := w.db.ExecContext(ctx, `CREATE TRIGGER forward BEFORE UPDATE ON millrace_offsets FOR EACH ROW
 			INSERT INTO backwards SELECT NEW.topic, NEW.part, OLD.next_offset, NEW.next_offset WHERE NEW.next_offset < OLD.next_offset`)
 		if err == nil {
-			return nil
+			return w.watchRows(ctx)
 		}
 		select {
 		case <-ctx.Done():
@@ -253,6 +253,9 @@ func (w *world) verdict(ctx context.Context, within time.Duration) (*comparison,
 	}
 	c, err := compare(ctx, w.source, w.pipeline, w.brokers, w.dsn)
 	if err != nil {
+		return nil, err
+	}
+	if err := w.applied(ctx, c); err != nil {
 		return nil, err
 	}
 	return c, w.backwards(ctx, c)

@@ -5,7 +5,7 @@ package e2e
 import (
 	"context"
 	"fmt"
-	"strings"
+	"regexp"
 	"sync"
 	"syscall"
 	"time"
@@ -86,13 +86,16 @@ func (z *frozen) await(ctx context.Context, within time.Duration) error {
 	}
 }
 
-// says waits until a process has logged a text after what it had logged before.
-func (p *process) says(ctx context.Context, text string, before int, within time.Duration) error {
-	return until(ctx, within, func() error {
-		if strings.Contains(p.since(before), text) {
+// taken is how a process says that it was fenced, or found itself without what it had.
+var taken = regexp.MustCompile(`another (sink|process) (has taken|takes|may take) over`)
+
+// saysTaken waits until a process has logged that, after what it had logged before.
+func (p *process) saysTaken(ctx context.Context, before int) error {
+	return until(ctx, 30*time.Second, func() error {
+		if taken.MatchString(p.since(before)) {
 			return nil
 		}
-		return fmt.Errorf("%s has not said %q:\n%s", p.name, text, p.tail(20))
+		return fmt.Errorf("%s does not say that another has taken over:\n%s", p.name, p.tail(20))
 	})
 }
 

@@ -112,7 +112,7 @@ func (w *world) frozenSink(moment func(proxy.Passage) bool, tags string, env ...
 		return err
 	}
 	z.thaw()
-	if err := z.process.says(ctx, "another sink", said, 30*time.Second); err != nil {
+	if err := z.process.saysTaken(ctx, said); err != nil {
 		return err
 	}
 	w.t.Log("sink-1 says:\n" + z.process.since(said))
@@ -179,7 +179,7 @@ func (w *world) frozenIngest(moment func(proxy.Passage) bool, tags string, env .
 		return err
 	}
 	z.thaw()
-	if err := z.process.says(ctx, "another process has taken over", said, 30*time.Second); err != nil {
+	if err := z.process.saysTaken(ctx, said); err != nil {
 		return err
 	}
 	w.t.Log("ingest-1 says:\n" + z.process.since(said))

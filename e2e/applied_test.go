@@ -1,0 +1,69 @@
+//go:build integration
+
+package e2e
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/millrace-io/millrace/topics"
+)
+
+// watchRows has MySQL note each row that a committed transaction wrote, or tried to write over a newer one: the tables do not
+// show what was applied twice, since versions make it harmless. It waits for the sink's tables.
+func (w *world) watchRows(ctx context.Context) error {
+	_, err := w.db.ExecContext(ctx, "CREATE TABLE applied (stream VARCHAR(40), id VARCHAR(40) COLLATE utf8mb4_0900_bin, version VARBINARY(32))")
+	if err != nil {
+		return err
+	}
+	for _, stream := range streamNames {
+		err := until(ctx, time.Minute, func() error {
+			_, err := w.db.ExecContext(ctx, fmt.Sprintf(`CREATE TRIGGER apply_%s BEFORE INSERT ON %[1]s FOR EACH ROW
+				INSERT INTO applied VALUES ('%[1]s', NEW.id, NEW._mr_version)`, stream))
+			return err
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// application is a processed record's row.
+type application struct{ stream, id, version string }
+
+// applied adds to c the records that were applied more often than they are in the processed topics, copies included.
+func (w *world) applied(ctx context.Context, c *comparison) error {
+	records := map[application]int{}
+	for _, stream := range streamNames {
+		err := read(ctx, w.brokers, topics.Processed(w.pipeline, stream), func(r *kgo.Record) {
+			if version, ok := topics.Header(r, topics.HeaderVersion); ok && r.Value != nil {
+				records[application{stream, string(r.Key), string(version)}]++
+			}
+		})
+		if err != nil {
+			return err
+		}
+	}
+	rows, err := w.db.QueryContext(ctx, "SELECT stream, id, version, COUNT(*) FROM applied GROUP BY stream, id, version")
+	if err != nil {
+		return err
+	}
+	defer func() { _ = rows.Close() }()
+	for rows.Next() {
+		var a application
+		var n int
+		if err := rows.Scan(&a.stream, &a.id, &a.version, &n); err != nil {
+			return err
+		}
+		c.counts["applied"] += n
+		if there := records[a]; n > there {
+			v, err := topics.ParseVersion([]byte(a.version))
+			c.wrong("table %s: %s was applied %d times at raw offset %d, and is in the processed topic %d times (%v)", a.stream, a.id, n, v.Offset(), there, err)
+		}
+	}
+	return rows.Err()
+}
