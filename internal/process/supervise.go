@@ -45,7 +45,7 @@ func supervise(ctx context.Context, runs []run, s supervision) error {
 		select {
 		case <-stopping:
 			stopping = nil
-			s.log.Info("draining", "at_most", s.drain)
+			s.log.Info("draining", "at_most", s.drain.String())
 			s.health.Wait("process", "draining")
 			timer := time.NewTimer(s.drain + overtime)
 			defer timer.Stop()

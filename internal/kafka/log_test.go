@@ -1,0 +1,41 @@
+package kafka
+
+import (
+	"bytes"
+	"log/slog"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kgo"
+)
+
+func TestRepetitionsAreHeldBack(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var out bytes.Buffer
+		log := newLogger(slog.New(slog.NewTextHandler(&out, nil)))
+		for range 100 { // a second apart
+			log.Log(kgo.LogLevelWarn, "unable to open connection to broker", "addr", "b:9092")
+			log.Log(kgo.LogLevelInfo, "chatter")
+			time.Sleep(time.Second) // of the bubble
+		}
+		log.Log(kgo.LogLevelError, "something else")
+		lines := strings.Split(strings.TrimSpace(out.String()), "\n")
+		if len(lines) != 5 || !strings.Contains(lines[1], "repeated=29") || !strings.Contains(lines[4], "something else") {
+			t.Errorf("want the warning each 30 s with how often it was held back, and the error:\n%s", out.String())
+		}
+	})
+}
+
+func TestDebugShowsWhatTheClientDoes(t *testing.T) {
+	var out bytes.Buffer
+	log := newLogger(slog.New(slog.NewTextHandler(&out, &slog.HandlerOptions{Level: slog.LevelDebug})))
+	log.Log(kgo.LogLevelDebug, "wrote Produce v13")
+	if log.Level() != kgo.LogLevelDebug || !strings.Contains(out.String(), "wrote Produce v13") {
+		t.Errorf("level %v, log %q", log.Level(), out.String())
+	}
+	if quiet := newLogger(slog.New(slog.NewTextHandler(&out, nil))); quiet.Level() != kgo.LogLevelWarn {
+		t.Errorf("level %v without debug, want warn", quiet.Level())
+	}
+}
