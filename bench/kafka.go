@@ -2,7 +2,7 @@ package main
 
 import (
 	"context"
-	"fmt"
+	"strconv"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
@@ -32,7 +32,7 @@ func fill(ctx context.Context, p *pipeline.Pipeline, w *flights, from, to int) e
 	now := time.Now()
 	for i := from; i < to; i++ {
 		j := i % w.records
-		h := topics.RawHeaders{PageID: fmt.Sprint(j / 500), Ordinal: j % 500, Time: now, URL: "http://127.0.0.1/flights"}
+		h := topics.RawHeaders{PageID: strconv.Itoa(j / 500), Ordinal: j % 500, Time: now, URL: "http://127.0.0.1/flights"}
 		client.Produce(ctx, &kgo.Record{Key: w.appendKey(nil, j), Value: w.appendRecord(nil, j), Headers: h.Append(nil)},
 			func(_ *kgo.Record, err error) {
 				if err != nil {

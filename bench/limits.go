@@ -42,7 +42,7 @@ func copyRecords(ctx context.Context, client *kgo.Client, to string) error {
 	for {
 		fetches := client.PollRecords(ctx, 10_000)
 		if ctx.Err() != nil {
-			return nil
+			return nil //nolint:nilerr // told to stop
 		}
 		if err := fetches.Err(); err != nil {
 			return err

@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"os/signal"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 	"time"
@@ -39,8 +40,9 @@ type bench struct {
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
-	if err := run(ctx, os.Args[1:]); err != nil {
+	err := run(ctx, os.Args[1:])
+	stop()
+	if err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
 		os.Exit(1)
 	}
@@ -131,7 +133,7 @@ func (b *bench) pipeline(api string, page, concurrency int) (*pipeline.Pipeline,
 	vars := map[string]string{
 		"BENCH_PIPELINE": fmt.Sprintf("bench-%d-%d", os.Getpid(), b.serial),
 		"BENCH_KAFKA":    b.kafka, "BENCH_MYSQL": b.mysql, "BENCH_API": api,
-		"BENCH_PAGE": fmt.Sprint(page), "BENCH_CONCURRENCY": fmt.Sprint(concurrency),
+		"BENCH_PAGE": strconv.Itoa(page), "BENCH_CONCURRENCY": strconv.Itoa(concurrency),
 	}
 	var env []string
 	for k, v := range vars {

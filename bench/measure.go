@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -46,7 +47,7 @@ func (p *process) stop() (usage, error) {
 		return p.used(err)
 	case <-time.After(time.Minute):
 		_ = p.cmd.Process.Kill()
-		return p.used(fmt.Errorf("still there a minute after SIGTERM; killed"))
+		return p.used(errors.New("still there a minute after SIGTERM; killed"))
 	}
 }
 
@@ -87,7 +88,7 @@ func watch(ctx context.Context, p *process, end int64, position func(context.Con
 			return 0, fmt.Errorf("%s at %d of %d: %w:\n%s", p.name, first, end, ctx.Err(), p.tail())
 		case err := <-p.done:
 			p.done <- err
-			return 0, fmt.Errorf("%s ended at %d of %d: %v:\n%s", p.name, first, end, err, p.tail())
+			return 0, fmt.Errorf("%s ended at %d of %d: %w:\n%s", p.name, first, end, err, p.tail())
 		case <-tick.C:
 		}
 		now, err := position(ctx)

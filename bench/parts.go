@@ -53,7 +53,7 @@ func (b *bench) timed(units int, name string, args ...string) (sample, error) {
 
 // api starts the server of the workload and returns its base URL.
 func (b *bench) api(ctx context.Context, latency time.Duration) (url string, stop func(), err error) {
-	cmd := exec.CommandContext(ctx, b.self, "limit-api", b.data, fmt.Sprint(b.records), fmt.Sprint(latency.Milliseconds()))
+	cmd := exec.CommandContext(ctx, b.self, "limit-api", b.data, strconv.Itoa(b.records), strconv.FormatInt(latency.Milliseconds(), 10))
 	cmd.Stderr = os.Stderr
 	out, err := cmd.StdoutPipe()
 	if err != nil {
@@ -102,7 +102,7 @@ func (b *bench) ingestFrom(ctx context.Context, title string, latency time.Durat
 	defer stop()
 	var ours, limit series
 	for range b.runs {
-		s, err := b.timed(records, "limit-discard", api, fmt.Sprint(records), fmt.Sprint(page), fmt.Sprint(concurrency))
+		s, err := b.timed(records, "limit-discard", api, strconv.Itoa(records), strconv.Itoa(page), strconv.Itoa(concurrency))
 		if err != nil {
 			return err
 		}
@@ -221,7 +221,7 @@ func (b *bench) sink(ctx context.Context) error {
 			s.rate *= float64(rows) / float64(end-at) // a record that the filter refused takes an offset, and no row
 			*into = append(*into, s)
 			if n, err := count(ctx, b.db); err != nil || n != rows {
-				return fmt.Errorf("the table has %d rows, want %d (%v)", n, rows, err)
+				return fmt.Errorf("the table has %d rows, want %d (%w)", n, rows, err)
 			}
 		}
 		if err := b.load(ctx, rows, &limitInserts, &limitUpdates); err != nil {
@@ -260,7 +260,7 @@ func (b *bench) load(ctx context.Context, rows int, inserts, updates *series) er
 		}
 	}
 	if n, err := count(ctx, b.db); err != nil || n != rows {
-		return fmt.Errorf("after LOAD DATA the table has %d rows, want %d (%v)", n, rows, err)
+		return fmt.Errorf("after LOAD DATA the table has %d rows, want %d (%w)", n, rows, err)
 	}
 	return nil
 }

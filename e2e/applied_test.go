@@ -62,7 +62,7 @@ func (w *world) applied(ctx context.Context, c *comparison) error {
 		c.counts["applied"] += n
 		if there := records[a]; n > there {
 			v, err := topics.ParseVersion([]byte(a.version))
-			c.wrong("table %s: %s was applied %d times at raw offset %d, and is in the processed topic %d times (%v)", a.stream, a.id, n, v.Offset(), there, err)
+			c.wrongf("table %s: %s was applied %d times at raw offset %d, and is in the processed topic %d times (%v)", a.stream, a.id, n, v.Offset(), there, err)
 		}
 	}
 	return rows.Err()

@@ -46,7 +46,7 @@ type rawRecord struct {
 	offset int64
 }
 
-func (c *comparison) wrong(format string, args ...any) {
+func (c *comparison) wrongf(format string, args ...any) {
 	if c.counts["violations"]++; len(c.violations) < maxViolations {
 		c.violations = append(c.violations, fmt.Sprintf(format, args...))
 	}
@@ -130,18 +130,18 @@ func (c *comparison) readRaw(ctx context.Context, brokers []string, stream strin
 			Rev int64
 		}
 		if err := json.Unmarshal(r.Value, &served); err != nil {
-			c.wrong("raw %s[%d]@%d: %v in %s", stream, r.Partition, r.Offset, err, r.Value)
+			c.wrongf("raw %s[%d]@%d: %v in %s", stream, r.Partition, r.Offset, err, r.Value)
 			return
 		}
 		x := rawRecord{revision{stream, served.ID, served.Rev}, r.Partition, r.Offset}
 		if string(r.Value) != x.json() || string(r.Key) != x.key {
-			c.wrong("raw %s[%d]@%d: key %s: %s, which was served as %s", stream, r.Partition, r.Offset, r.Key, r.Value, x.json())
+			c.wrongf("raw %s[%d]@%d: key %s: %s, which was served as %s", stream, r.Partition, r.Offset, r.Key, r.Value, x.json())
 		}
 		if h, err := topics.ParseRawHeaders(r); err != nil || stream == "versioned" && (!h.HasSource || h.Source != x.rev) {
-			c.wrong("raw %s[%d]@%d: headers %+v, %v", stream, r.Partition, r.Offset, h, err)
+			c.wrongf("raw %s[%d]@%d: headers %+v, %v", stream, r.Partition, r.Offset, h, err)
 		}
 		if old := byKey[x.key]; len(old) > 0 && old[len(old)-1].rev == x.rev {
-			c.wrong("raw %s: doubled: %s rev %d at [%d]@%d and @%d", stream, x.key, x.rev, x.part, old[len(old)-1].offset, x.offset)
+			c.wrongf("raw %s: doubled: %s rev %d at [%d]@%d and @%d", stream, x.key, x.rev, x.part, old[len(old)-1].offset, x.offset)
 		}
 		byKey[x.key] = append(byKey[x.key], x)
 		c.at[place{stream, x.part, x.offset}] = x
@@ -152,7 +152,7 @@ func (c *comparison) readRaw(ctx context.Context, brokers []string, stream strin
 	for key, rev := range c.source.newest(stream) {
 		all := byKey[key]
 		if len(all) == 0 {
-			c.wrong("raw %s: missing: %s, which the API serves at rev %d", stream, key, rev)
+			c.wrongf("raw %s: missing: %s, which the API serves at rev %d", stream, key, rev)
 			continue
 		}
 		newest := all[0].rev
@@ -160,7 +160,7 @@ func (c *comparison) readRaw(ctx context.Context, brokers []string, stream strin
 			newest = max(newest, x.rev)
 		}
 		if newest != rev || stream != "versioned" && all[len(all)-1].rev != rev {
-			c.wrong("raw %s: stale: %s is at rev %d, the API at %d: %s", stream, key, all[len(all)-1].rev, rev, history(all))
+			c.wrongf("raw %s: stale: %s is at rev %d, the API at %d: %s", stream, key, all[len(all)-1].rev, rev, history(all))
 		}
 	}
 	return nil
@@ -203,14 +203,14 @@ func (c *comparison) readOutcomes(ctx context.Context, brokers []string, stream 
 		x, ok := c.at[p]
 		switch {
 		case err != nil || !ok:
-			c.wrong("processed %s[%d]@%d: of no raw record (%s, %v)", stream, r.Partition, r.Offset, v, err)
+			c.wrongf("processed %s[%d]@%d: of no raw record (%s, %v)", stream, r.Partition, r.Offset, v, err)
 			return
 		case v.Offset() <= last[r.Partition]-1:
-			c.wrong("processed %s[%d]@%d: raw offset %d after %d", stream, r.Partition, r.Offset, v.Offset(), last[r.Partition]-1)
+			c.wrongf("processed %s[%d]@%d: raw offset %d after %d", stream, r.Partition, r.Offset, v.Offset(), last[r.Partition]-1)
 		}
 		last[r.Partition] = v.Offset() + 1
 		if outcomes[p]++; outcomes[p] > 1 {
-			c.wrong("processed %s: doubled: raw [%d]@%d of %s", stream, p.part, p.offset, x.key)
+			c.wrongf("processed %s: doubled: raw [%d]@%d of %s", stream, p.part, p.offset, x.key)
 		}
 		c.value(r, x)
 	})
@@ -232,15 +232,15 @@ func (c *comparison) readOutcomes(ctx context.Context, brokers []string, stream 
 		p.stream = stream
 		x, ok := c.at[p]
 		if err != nil || !ok || !x.refusedByStep() || string(r.Value) != x.json() {
-			c.wrong("letter %s: of no raw record that a step refuses", id)
+			c.wrongf("letter %s: of no raw record that a step refuses", id)
 		}
 		if outcomes[p]++; outcomes[p] > 1 {
-			c.wrong("letter %s: doubled outcome of %s", id, x.key)
+			c.wrongf("letter %s: doubled outcome of %s", id, x.key)
 		}
 	})
 	for p, x := range c.at {
 		if p.stream == stream && outcomes[p] == 0 {
-			c.wrong("%s: raw [%d]@%d of %s rev %d has no outcome", stream, p.part, p.offset, x.key, x.rev)
+			c.wrongf("%s: raw [%d]@%d of %s rev %d has no outcome", stream, p.part, p.offset, x.key, x.rev)
 		}
 	}
 	return refused, err
@@ -251,7 +251,7 @@ func (c *comparison) value(r *kgo.Record, x rawRecord) {
 	if r.Value == nil {
 		pk, _ := topics.Header(r, topics.HeaderPK)
 		if !x.filtered() || string(pk) != fmt.Sprintf("[%q]", x.key) {
-			c.wrong("processed %s[%d]@%d: no rows and pk %s, of %s", x.stream, r.Partition, r.Offset, pk, x.json())
+			c.wrongf("processed %s[%d]@%d: no rows and pk %s, of %s", x.stream, r.Partition, r.Offset, pk, x.json())
 		}
 		return
 	}
@@ -267,7 +267,7 @@ func (c *comparison) value(r *kgo.Record, x rawRecord) {
 		want.note = strings.Repeat("too long ", 4)
 	}
 	if err != nil || x.filtered() || x.refusedByStep() || got.ID != x.key || (tableRow{got.Rev, got.Amount.String(), got.Note}) != want {
-		c.wrong("processed %s[%d]@%d: %s, of %s", x.stream, r.Partition, r.Offset, r.Value, x.json())
+		c.wrongf("processed %s[%d]@%d: %s, of %s", x.stream, r.Partition, r.Offset, r.Value, x.json())
 	}
 }
 
@@ -275,13 +275,13 @@ func (c *comparison) value(r *kgo.Record, x rawRecord) {
 func (c *comparison) letters(stream string, refused map[place]bool) {
 	for p := range refused {
 		if x, ok := c.at[p]; !ok || !x.refusedByTable() {
-			c.wrong("%s: the sink sent a letter of %s rev %d, which the table takes", stream, x.key, x.rev)
+			c.wrongf("%s: the sink sent a letter of %s rev %d, which the table takes", stream, x.key, x.rev)
 		}
 	}
 	for _, all := range c.raw[stream] {
 		newest := c.newestOf(all, func(rawRecord) bool { return true })
 		if newest != nil && newest.refusedByTable() && !refused[place{stream, newest.part, newest.offset}] {
-			c.wrong("%s: %s rev %d is refused by the table, and has no letter: %s", stream, newest.key, newest.rev, history(all))
+			c.wrongf("%s: %s rev %d is refused by the table, and has no letter: %s", stream, newest.key, newest.rev, history(all))
 		}
 	}
 }
@@ -326,16 +326,16 @@ func (c *comparison) table(ctx context.Context, db *sql.DB, stream string) error
 		switch {
 		case newest == nil || newest.filtered():
 			if ok {
-				c.wrong("table %s: %s has a row of rev %d and must have none: %s", stream, key, row.rev, history(all))
+				c.wrongf("table %s: %s has a row of rev %d and must have none: %s", stream, key, row.rev, history(all))
 			}
 		case !ok:
-			c.wrong("table %s: no row of %s, which is at rev %d: %s", stream, key, newest.rev, history(all))
+			c.wrongf("table %s: no row of %s, which is at rev %d: %s", stream, key, newest.rev, history(all))
 		case row != newest.row():
-			c.wrong("table %s: %s is %+v and must be %+v: %s", stream, key, row, newest.row(), history(all))
+			c.wrongf("table %s: %s is %+v and must be %+v: %s", stream, key, row, newest.row(), history(all))
 		}
 	}
 	for key, row := range got {
-		c.wrong("table %s: a row %s of rev %d that nothing in raw gives", stream, key, row.rev)
+		c.wrongf("table %s: a row %s of rev %d that nothing in raw gives", stream, key, row.rev)
 	}
 	return rows.Err()
 }
@@ -344,8 +344,10 @@ func (c *comparison) table(ctx context.Context, db *sql.DB, stream string) error
 func (c *comparison) String() string {
 	s := fmt.Sprintf("%d raw records, %d processed, %d letters of the processor, %d of the sink, %d copies sent again, %d rows; %d violations",
 		c.counts["raw"], c.counts["processed"], c.counts["processor letters"], c.counts["sink letters"], c.counts["copies"], c.counts["rows"], c.counts["violations"])
+	var sSb347 strings.Builder
 	for _, v := range c.violations {
-		s += "\n  " + v
+		sSb347.WriteString("\n  " + v)
 	}
+	s += sSb347.String()
 	return s
 }

@@ -29,7 +29,7 @@ func build(t testing.TB, tags string) string {
 	if dir := binaries.dirs[tags]; dir != "" {
 		return dir
 	}
-	dir, err := os.MkdirTemp("", "millrace-e2e-")
+	dir, err := os.MkdirTemp("", "millrace-e2e-") //nolint:usetesting // it outlives the test that is the first to need it
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -188,20 +188,6 @@ func (f *fleet) died() []*process {
 func (p *process) tail(n int) string {
 	lines := strings.Split(strings.TrimSpace(p.log.String()), "\n")
 	return strings.Join(lines[max(0, len(lines)-n):], "\n")
-}
-
-// said reports whether a process, in any of its lives, logged a text.
-func (f *fleet) said(text string) (n int) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	all := append([]*process{}, f.ended...)
-	for _, p := range f.processes {
-		all = append(all, p)
-	}
-	for _, p := range all {
-		n += strings.Count(p.log.String(), text)
-	}
-	return n
 }
 
 // killer kills and restarts processes at random moments, and other things that are given.

@@ -275,7 +275,7 @@ func (w *world) backwards(ctx context.Context, c *comparison) error {
 		if err := rows.Scan(&topic, &part, &was, &became); err != nil {
 			return err
 		}
-		c.wrong("millrace_offsets: %s[%d] went back from %d to %d: a batch was applied twice", topic, part, was, became)
+		c.wrongf("millrace_offsets: %s[%d] went back from %d to %d: a batch was applied twice", topic, part, was, became)
 	}
 	return rows.Err()
 }

@@ -5,8 +5,8 @@ package e2e
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"math/rand/v2"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"slices"
@@ -95,9 +95,7 @@ func (s *source) newest(name string) map[string]int64 {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	out := make(map[string]int64, len(s.streams[name].newest))
-	for k, v := range s.streams[name].newest {
-		out[k] = v
-	}
+	maps.Copy(out, s.streams[name].newest)
 	return out
 }
 
@@ -241,14 +239,4 @@ streams:
       paginate: {offset: {param: offset, limit_param: limit, limit: 500, stop: short}}
       every: 3s
       concurrency: 2`+processAndSink, name, brokers[0], dsn, s.server.URL, "versioned", "ordered", "sliced")
-}
-
-// freeAddress is an address of this host on which nobody listens.
-func freeAddress(t testing.TB) string {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = l.Close() }()
-	return l.Addr().String()
 }

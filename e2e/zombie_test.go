@@ -4,6 +4,7 @@ package e2e
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"testing"
@@ -94,7 +95,7 @@ func (w *world) frozenSink(moment func(proxy.Passage) bool, tags string, env ...
 	said := len(z.process.log.String())
 	err := until(ctx, takeOver, func() error {
 		if w.owns(ctx, "sink-1") == nil {
-			return fmt.Errorf("sink-1 is frozen, and still the owner of partitions")
+			return errors.New("sink-1 is frozen, and still the owner of partitions")
 		}
 		return nil
 	})
@@ -161,7 +162,7 @@ func (w *world) frozenIngest(moment func(proxy.Passage) bool, tags string, env .
 	said := len(z.process.log.String())
 	err := until(ctx, takeOver, func() error {
 		if w.claims(ctx, "ingest-1") == nil {
-			return fmt.Errorf("ingest-1 is frozen, and still the owner of slices")
+			return errors.New("ingest-1 is frozen, and still the owner of slices")
 		}
 		return nil
 	})

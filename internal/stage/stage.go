@@ -4,6 +4,7 @@ package stage
 
 import (
 	"log/slog"
+	"maps"
 	"sync"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -49,8 +50,6 @@ func (h *Health) Waiting() map[string]string {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	out := make(map[string]string, len(h.waiting))
-	for k, v := range h.waiting {
-		out[k] = v
-	}
+	maps.Copy(out, h.waiting)
 	return out
 }
