@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"cmp"
 	"crypto/sha256"
+	"encoding/binary"
 	"fmt"
 	"slices"
 	"sync/atomic"
@@ -16,13 +17,16 @@ import (
 // claim is one partition of a processed topic that this process owns, from its claim until it is revoked or
 // another takes it over. Its position is moved by the writer that has the partition.
 type claim struct {
-	topic   string
-	part    int32
-	table   *table
-	token   [16]byte
-	next    int64   // the next offset, as in millrace_offsets
-	high    [8]byte // highest raw epoch and offset applied, as there
-	writer  int
+	topic  string
+	part   int32
+	table  *table
+	token  [16]byte
+	next   int64   // the next offset, as in millrace_offsets
+	high   [8]byte // highest raw epoch and offset applied, as there
+	writer int
+
+	connection uint64 // that millrace_offsets says writes it: whoever takes over ends it
+
 	revoked atomic.Bool // no longer ours
 	reclaim time.Time   // when to claim it again, if it is revoked and the group still assigns it to us
 }
@@ -42,9 +46,8 @@ type move struct {
 	high  [8]byte
 }
 
-// note adds a record's position to the moves, and says whether the raw position was applied before.
-func (m *move) note(offset int64, version topics.Version) (late bool) {
-	m.next = offset + 1
+// note adds a record's raw position to the move, and says whether it was applied before.
+func (m *move) note(version topics.Version) (late bool) {
 	position := version.Position()
 	if bytes.Compare(position[:], m.high[:]) <= 0 {
 		return true
@@ -109,14 +112,42 @@ func parts(changes []change) []*part {
 }
 
 // inKeyOrder sorts by the literals of the primary key: InnoDB writes neighbours together, and two writers take
-// locks in the same order.
+// locks in the same order. Keys of a batch begin alike, so the eight bytes after that decide nearly always.
 func inKeyOrder(changes []*change) {
-	slices.SortFunc(changes, func(a, b *change) int {
-		if c := cmp.Compare(len(a.pk), len(b.pk)); c != 0 && a.table.columns[a.table.key[0]].kind == kindInteger {
-			return c // 9 before 10
+	type keyed struct {
+		head uint64
+		*change
+	}
+	if len(changes) < 2 {
+		return
+	}
+	common, byLength := len(changes[0].pk), changes[0].table.columns[changes[0].table.key[0]].kind == kindInteger
+	for _, x := range changes {
+		common = min(common, len(x.pk))
+		for string(x.pk[:common]) != string(changes[0].pk[:common]) {
+			common--
+		}
+	}
+	all := make([]keyed, len(changes))
+	for i, x := range changes {
+		var head [8]byte
+		if byLength { // 9 before 10
+			head[0] = byte(min(len(x.pk), 255))
+			copy(head[1:], x.pk[common:])
+		} else {
+			copy(head[:], x.pk[common:])
+		}
+		all[i] = keyed{binary.BigEndian.Uint64(head[:]), x}
+	}
+	slices.SortFunc(all, func(a, b keyed) int {
+		if c := cmp.Compare(a.head, b.head); c != 0 {
+			return c
 		}
 		return bytes.Compare(a.pk, b.pk)
 	})
+	for i := range all {
+		changes[i] = all[i].change
+	}
 }
 
 // rawKey is how a mark names a key: the first 16 bytes of its SHA-256.

@@ -2,7 +2,9 @@ package sink
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"slices"
 	"time"
@@ -18,29 +20,31 @@ import (
 func (s *Sink) assigned(ctx context.Context, offsets map[string]map[int32]kgo.Offset) (map[string]map[int32]kgo.Offset, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	infos, err := s.partitions(ctx, slices.Sorted(maps.Keys(offsets))...)
+	if err != nil {
+		return nil, err
+	}
 	out := make(map[string]map[int32]kgo.Offset, len(offsets))
 	for topic, parts := range offsets {
 		out[topic] = make(map[int32]kgo.Offset, len(parts))
-		infos, err := s.partitions(ctx, topic)
-		if err != nil {
-			return nil, err
-		}
 		for part := range parts {
-			c, err := s.take(ctx, topic, part, infos[part])
+			tp := topicPartition{topic, part}
+			c, err := s.take(ctx, tp, infos[tp])
 			if err != nil {
 				return nil, err
 			}
-			out[topic][part] = kgo.NewOffset().At(c.next)
-			if mutant.Off(mutant.ExpectedOffset) && parts[part].EpochOffset().Offset >= 0 {
-				out[topic][part] = parts[part]
+			if mutant.Off(mutant.ExpectedOffset) {
+				c.next = max(parts[part].EpochOffset().Offset, infos[tp].start)
 			}
+			out[topic][part] = kgo.NewOffset().At(c.next)
 		}
 	}
 	return out, nil
 }
 
 // take claims one partition, waiting for the database as long as ctx lets it.
-func (s *Sink) take(ctx context.Context, topic string, part int32, info partition) (*claim, error) {
+func (s *Sink) take(ctx context.Context, tp topicPartition, info partition) (*claim, error) {
+	topic, part := tp.topic, tp.part
 	at := (int(part) + int(topicHash(topic))) % len(s.writers)
 	var c *claim
 	err := s.persist(ctx, s.store.dialect.name(), func(ctx context.Context) error {
@@ -59,7 +63,7 @@ func (s *Sink) take(ctx context.Context, topic string, part int32, info partitio
 		}
 		return nil, err
 	}
-	s.claims[topicPartition{topic, part}] = c
+	s.claims[tp] = c
 	s.env.Log.Debug("claimed", "topic", topic, "partition", part, "next_offset", c.next)
 	return c, nil
 }
@@ -73,31 +77,33 @@ func topicHash(topic string) uint8 {
 	return sum
 }
 
-// partitions asks for the id of a topic and the bounds of its partitions.
-func (s *Sink) partitions(ctx context.Context, topic string) (map[int32]partition, error) {
-	details, err := s.adm.ListTopics(ctx, topic)
+// partitions asks for the ids of topics and the bounds of their partitions.
+func (s *Sink) partitions(ctx context.Context, names ...string) (map[topicPartition]partition, error) {
+	details, err := s.adm.ListTopics(ctx, names...)
 	if err != nil {
-		return nil, fmt.Errorf("topic %s: %w", topic, err)
+		return nil, fmt.Errorf("list topics: %w", err)
 	}
-	if err := details[topic].Err; err != nil {
-		return nil, fmt.Errorf("topic %s: %w", topic, err)
-	}
-	starts, err := s.adm.ListStartOffsets(ctx, topic)
+	starts, err := s.adm.ListStartOffsets(ctx, names...)
 	if err != nil {
-		return nil, fmt.Errorf("topic %s: %w", topic, err)
+		return nil, fmt.Errorf("list start offsets: %w", err)
 	}
-	ends, err := s.adm.ListEndOffsets(ctx, topic)
+	ends, err := s.adm.ListEndOffsets(ctx, names...)
 	if err != nil {
-		return nil, fmt.Errorf("topic %s: %w", topic, err)
+		return nil, fmt.Errorf("list end offsets: %w", err)
 	}
-	out := map[int32]partition{}
-	for part := range details[topic].Partitions {
-		start, ok1 := starts.Lookup(topic, part)
-		end, ok2 := ends.Lookup(topic, part)
-		if !ok1 || !ok2 || start.Err != nil || end.Err != nil {
-			return nil, fmt.Errorf("topic %s[%d]: no offsets", topic, part)
+	out := map[topicPartition]partition{}
+	for topic, detail := range details {
+		if detail.Err != nil {
+			return nil, fmt.Errorf("topic %s: %w", topic, detail.Err)
 		}
-		out[part] = partition{topicID: details[topic].ID, start: start.Offset, end: end.Offset}
+		for part := range detail.Partitions {
+			start, ok1 := starts.Lookup(topic, part)
+			end, ok2 := ends.Lookup(topic, part)
+			if !ok1 || !ok2 || start.Err != nil || end.Err != nil {
+				return nil, fmt.Errorf("%s[%d]: no offsets: %w", topic, part, errors.Join(start.Err, end.Err))
+			}
+			out[topicPartition{topic, part}] = partition{topicID: detail.ID, start: start.Offset, end: end.Offset}
+		}
 	}
 	return out, nil
 }
@@ -154,11 +160,7 @@ func (s *Sink) reclaim(ctx context.Context) map[string]map[int32]kgo.EpochOffset
 		if !c.revoked.Load() || time.Now().Before(c.reclaim) {
 			continue
 		}
-		infos, err := s.partitions(ctx, c.topic)
-		var now *claim
-		if err == nil {
-			now, err = s.take(ctx, c.topic, c.part, infos[c.part])
-		}
+		now, err := s.takeAgain(ctx, c)
 		if err != nil {
 			s.env.Log.Warn("not claimed again yet", "topic", c.topic, "partition", c.part, "error", err)
 			c.reclaim = time.Now().Add(s.cfg.SessionTimeout / 2)
@@ -171,4 +173,15 @@ func (s *Sink) reclaim(ctx context.Context) map[string]map[int32]kgo.EpochOffset
 		s.env.Log.Info("claimed again: the group still assigns it to us", "topic", c.topic, "partition", c.part, "next_offset", now.next)
 	}
 	return out
+}
+
+func (s *Sink) takeAgain(ctx context.Context, c *claim) (*claim, error) {
+	ctx, cancel := context.WithTimeout(ctx, attemptTimeout)
+	defer cancel()
+	infos, err := s.partitions(ctx, c.topic)
+	if err != nil {
+		return nil, err
+	}
+	tp := topicPartition{c.topic, c.part}
+	return s.take(ctx, tp, infos[tp])
 }

@@ -10,9 +10,9 @@ import (
 type Config struct {
 	Writers int // connections that write, each with partitions of its own; 1–64. More than two gain little on one MySQL with few cores
 
-	MaxRecords int           // of one poll, for all writers; 1–1,000,000. With MaxBytes the bound of what is in hand
-	MaxBytes   int           // of processed records fetched ahead; 64 KiB–1 GiB
-	Linger     time.Duration // how long a poll that found little waits for more; 0–1 s
+	MaxFetchBytes int // of processed records as the brokers hold them, of one answer; 64 KiB–1 GiB. Of each broker one is in hand and one ahead
+	MaxRecords    int // of one batch, which is a transaction; 1–1,000,000. One that is not written in 25 s is cut in four
+	MaxBatchBytes int // of one batch, keys and values; 64 KiB–1 GiB
 
 	StatementBytes int // of one INSERT; 64 KiB–64 MiB, and never more than half of the server's max_allowed_packet
 	StatementRows  int // of one INSERT; 1–100,000
@@ -29,9 +29,9 @@ type Config struct {
 func DefaultConfig() Config {
 	return Config{
 		Writers:        2,
+		MaxFetchBytes:  8 << 20,
 		MaxRecords:     20_000,
-		MaxBytes:       32 << 20,
-		Linger:         5 * time.Millisecond,
+		MaxBatchBytes:  8 << 20,
 		StatementBytes: 1 << 20,
 		StatementRows:  5000,
 		SessionTimeout: 10 * time.Second,
@@ -56,10 +56,10 @@ func (c Config) Validate() error {
 	}
 	integer("Writers", c.Writers, 1, 64)
 	integer("MaxRecords", c.MaxRecords, 1, 1_000_000)
-	integer("MaxBytes", c.MaxBytes, 64<<10, 1<<30)
+	integer("MaxFetchBytes", c.MaxFetchBytes, 64<<10, 1<<30)
+	integer("MaxBatchBytes", c.MaxBatchBytes, 64<<10, 1<<30)
 	integer("StatementBytes", c.StatementBytes, 64<<10, 64<<20)
 	integer("StatementRows", c.StatementRows, 1, 100_000)
-	duration("Linger", c.Linger, 0, time.Second)
 	duration("SessionTimeout", c.SessionTimeout, 6*time.Second, 30*time.Minute)
 	duration("LockTimeout", c.LockTimeout, time.Second, time.Minute)
 	duration("MarkRetention", c.MarkRetention, time.Hour, 10*365*24*time.Hour)

@@ -133,8 +133,7 @@ func (c *column) integer(dst []byte, v jsontext.Value, k jsontext.Kind) ([]byte,
 	default:
 		return nil, mismatch(v, "a whole number")
 	}
-	digits := bytes.TrimPrefix(v, []byte("-"))
-	if len(digits) > 0 && len(bytes.Trim(digits, "0123456789")) == 0 {
+	if digits := bytes.TrimPrefix(v, []byte("-")); len(digits) > 0 && digitsOnly(digits) {
 		return append(dst, v...), nil
 	}
 	// 1e3 and 12.0 are whole numbers too; 1.5 is not, and MySQL would round it without a word.
@@ -148,6 +147,15 @@ func (c *column) integer(dst []byte, v jsontext.Value, k jsontext.Kind) ([]byte,
 		return nil, mismatch(v, "a whole number")
 	}
 	return append(dst, whole.Text('f')...), nil
+}
+
+func digitsOnly(b []byte) bool {
+	for _, c := range b {
+		if c < '0' || c > '9' {
+			return false
+		}
+	}
+	return true
 }
 
 func (c *column) number(dst []byte, v jsontext.Value, k jsontext.Kind, quote quoter) ([]byte, error) {
@@ -178,6 +186,9 @@ func (c *column) moment(dst []byte, v jsontext.Value, k jsontext.Kind, quote quo
 		return nil, mismatch(v, "a date or time; make one in a map step, from a number with from_unix or from_unix_ms")
 	}
 	raw := v[1 : len(v)-1] // dates have nothing to unescape; what has is refused by the database
+	if isZulu(raw) {
+		return c.zulu(dst, raw), nil
+	}
 	if len(raw) > 11 && raw[4] == '-' && (raw[10] == 'T' || raw[10] == 't' || raw[10] == ' ') {
 		t, err := time.Parse(time.RFC3339Nano, normal(raw))
 		switch {
@@ -195,6 +206,37 @@ func (c *column) moment(dst []byte, v jsontext.Value, k jsontext.Kind, quote quo
 		return nil, err
 	}
 	return quote.text(dst, text), nil
+}
+
+// isZulu reports whether raw looks like 2024-02-29T23:59:59Z, with or without a fraction: the form that most APIs send,
+// which needs no arithmetic. Whether there is such a day is for the database to say.
+func isZulu(raw []byte) bool {
+	const form = "0000-00-00T00:00:00"
+	if len(raw) <= len(form) || raw[len(raw)-1] != 'Z' {
+		return false
+	}
+	for i := range len(form) {
+		if c := raw[i]; form[i] == '0' && (c < '0' || c > '9') || form[i] != '0' && c != form[i] {
+			return false
+		}
+	}
+	fraction := raw[len(form) : len(raw)-1]
+	return len(fraction) == 0 || len(fraction) > 1 && fraction[0] == '.' && digitsOnly(fraction[1:])
+}
+
+// zulu appends the literal of such a time, to the microsecond.
+func (c *column) zulu(dst, raw []byte) []byte {
+	day, clock := raw[:10], raw[11:min(len(raw)-1, 11+len("00:00:00.000000"))]
+	dst = append(dst, '\'')
+	switch c.kind {
+	case kindTime:
+		dst = append(append(append(dst, day...), ' '), clock...)
+	case kindDate:
+		dst = append(dst, day...)
+	default:
+		dst = append(dst, clock...)
+	}
+	return append(dst, '\'')
 }
 
 func normal(raw []byte) string {

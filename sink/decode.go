@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/go-json-experiment/json/jsontext"
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -44,6 +45,7 @@ type change struct {
 	claim   *claim
 	record  *kgo.Record
 	version topics.Version
+	valid   bool   // version is one
 	late    bool   // at a raw position that was applied already: a mark may forbid it
 	remove  bool   // the record has no rows
 	row     []byte // of an upsert: the literals of all columns and of the version, in parentheses
@@ -70,19 +72,18 @@ func newDecoder(q quoter) *decoder {
 func (d *decoder) change(t *table, c *claim, r *kgo.Record) change {
 	x := change{table: t, claim: c, record: r, remove: r.Value == nil}
 	var pk []byte
-	found := false
 	for i := range r.Headers {
 		switch h := &r.Headers[i]; h.Key {
 		case topics.HeaderVersion:
 			x.version, x.reason = topics.ParseVersion(h.Value)
-			found = true
+			x.valid = x.reason == nil
 		case topics.HeaderPK:
 			pk = h.Value
 		}
 	}
 	switch {
 	case x.reason != nil:
-	case !found:
+	case !x.valid:
 		x.reason = errors.New("no " + topics.HeaderVersion + " header: not a record of the processor's")
 	case x.remove:
 		x.reason = d.removal(&x, pk)
@@ -118,7 +119,8 @@ func (d *decoder) removal(x *change, pk []byte) error {
 // upsert takes all columns from the value. A column that the value lacks is null.
 func (d *decoder) upsert(x *change) error {
 	t := x.table
-	d.values = append(d.values[:0], make([]jsontext.Value, len(t.columns))...)
+	d.values = slices.Grow(d.values[:0], len(t.columns))[:len(t.columns)]
+	clear(d.values)
 	d.restart(x.record.Value)
 	if token, err := d.json.ReadToken(); err != nil || token.Kind() != '{' {
 		return errors.New("the value is not a JSON object")

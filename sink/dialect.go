@@ -3,6 +3,7 @@ package sink
 import (
 	"context"
 	"database/sql"
+	"time"
 
 	"github.com/millrace-io/millrace/pipeline"
 )
@@ -12,8 +13,8 @@ type dialect interface {
 	quoter
 	// name is how people call it.
 	name() string
-	// open returns the pool; it makes no connection.
-	open() (*sql.DB, error)
+	// open returns a pool whose sessions wait so long for a lock; it makes no connection.
+	open(lockWait time.Duration) (*sql.DB, error)
 	// begin is the statement that begins a writing transaction.
 	begin() string
 	// now is the expression of the current time in UTC.

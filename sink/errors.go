@@ -58,6 +58,10 @@ func (e *rejectedError) Unwrap() error { return e.err }
 // may go in. https://dev.mysql.com/doc/mysql-errors/8.4/en/server-error-reference.html
 var refusals = map[uint16]bool{
 	1048: true, // ER_BAD_NULL_ERROR
+	1118: true, // ER_TOO_BIG_ROWSIZE
+	1138: true, // ER_INVALID_USE_OF_NULL
+	1263: true, // ER_WARN_NULL_TO_NOTNULL
+	1300: true, // ER_INVALID_CHARACTER_STRING
 	1062: true, // ER_DUP_ENTRY, of a unique index that was added later
 	1153: true, // ER_NET_PACKET_TOO_LARGE, of one row
 	1264: true, // ER_WARN_DATA_OUT_OF_RANGE
@@ -86,6 +90,8 @@ var refusals = map[uint16]bool{
 // column that is gone, or a right.
 var defects = map[uint16]string{
 	1044: "grant the user its rights on the schema",
+	1045: "check the user and the password in database.mysql",
+	1049: "create the schema, or name another in database.mysql",
 	1142: "grant the user SELECT, INSERT, UPDATE, DELETE and CREATE on the schema",
 	1143: "grant the user its rights on the column",
 	1054: "the table has lost a column: add it again",
@@ -103,7 +109,7 @@ func classify(err error) error {
 			return &defectError{err, hint}
 		}
 	}
-	if sqliteRefusal(err) {
+	if errors.Is(err, mysql.ErrPktTooLarge) || sqliteRefusal(err) { // one row that is larger than max_allowed_packet
 		return &rejectedError{err}
 	}
 	return err

@@ -1,7 +1,6 @@
 package sink
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -13,13 +12,13 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 )
 
-// loop polls and writes until ctx is cancelled. What is in hand then is written, unless hard ends before.
+// loop polls and writes until ctx is cancelled. The batches in hand then are written, unless hard ends before.
 func (s *Sink) loop(ctx, hard context.Context) error {
 	decoders := make([]*decoder, len(s.writers))
 	for i := range decoders {
 		decoders[i] = newDecoder(s.store.dialect)
 	}
-	nextPrune := time.Now().Add(time.Minute)
+	nextPrune, nextPing := time.Now().Add(time.Minute), time.Now()
 	for ctx.Err() == nil {
 		idle, cancel := context.WithTimeout(ctx, time.Second)
 		fetches := s.client.PollFetches(idle)
@@ -27,9 +26,13 @@ func (s *Sink) loop(ctx, hard context.Context) error {
 		if err := s.poll(ctx, hard, fetches, decoders); err != nil {
 			return fmt.Errorf("sink: %w", err)
 		}
-		if time.Now().After(nextPrune) {
-			s.prune(ctx)
-			nextPrune = time.Now().Add(10 * time.Minute)
+		now := time.Now()
+		if fetches.NumRecords() == 0 && now.After(nextPing) {
+			s.ping(ctx) // the client is silent about brokers that do not answer
+			nextPing = now.Add(5 * time.Second)
+		}
+		if now.After(nextPrune) {
+			nextPrune = now.Add(s.prune(ctx))
 		}
 	}
 	if err := context.Cause(ctx); err != nil && !errors.Is(err, context.Canceled) {
@@ -45,9 +48,12 @@ func (s *Sink) poll(ctx, hard context.Context, fetches kgo.Fetches, decoders []*
 	s.client.AllowRebalance()
 	err := s.fetchError(fetches)
 	if err == nil && ctx.Err() == nil {
-		s.writeAll(hard, s.split(fetches), decoders)
+		var queues [][]*job
+		if queues, err = s.split(fetches); err == nil {
+			s.writeAll(ctx, hard, queues, decoders)
+		}
 	}
-	again := s.reclaim(hard)
+	again := s.reclaim(ctx)
 	s.mu.Unlock()
 	if len(again) > 0 {
 		s.client.SetOffsets(again)
@@ -55,33 +61,43 @@ func (s *Sink) poll(ctx, hard context.Context, fetches kgo.Fetches, decoders []*
 	return err
 }
 
-func (s *Sink) prune(ctx context.Context) {
-	if n, err := s.store.prune(ctx); err != nil {
-		s.env.Log.Warn("removing old marks", "error", err)
-	} else if n > 0 {
-		s.env.Log.Debug("removed old marks", "marks", n)
+// ping tells whether the brokers answer.
+func (s *Sink) ping(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, 3*time.Second)
+	defer cancel()
+	switch err := s.client.Ping(ctx); {
+	case err == nil:
+		s.waits.done("Kafka")
+	case !errors.Is(ctx.Err(), context.Canceled):
+		s.waits.on("Kafka", err)
 	}
+}
+
+// prune removes some old marks, and says when to look again: soon, if there may be more.
+func (s *Sink) prune(ctx context.Context) time.Duration {
+	n, err := s.store.prune(ctx)
+	switch {
+	case err != nil && ctx.Err() == nil:
+		s.env.Log.Warn("removing old marks", "error", err)
+	case n > 0:
+		s.env.Log.Debug("removed old marks", "marks", n)
+		return 5 * time.Second
+	}
+	return 10 * time.Minute
 }
 
 // fetchError is the first error of a poll that the client does not mend by itself.
 func (s *Sink) fetchError(fetches kgo.Fetches) (err error) {
 	healthy := fetches.NumRecords() > 0
 	fetches.EachError(func(topic string, part int32, e error) {
+		var loss *kgo.ErrDataLoss
 		switch {
 		case errors.Is(e, context.DeadlineExceeded), errors.Is(e, context.Canceled):
 		case errors.Is(e, kgo.ErrClientClosed):
-		case errors.Is(e, kerr.OffsetOutOfRange):
-			c := s.claims[topicPartition{topic, part}]
-			if c == nil {
-				return
+		case errors.Is(e, kerr.OffsetOutOfRange), errors.As(e, &loss):
+			if c := s.claims[topicPartition{topic, part}]; c != nil {
+				err = s.positionError(c)
 			}
-			p := &PositionError{Topic: topic, Partition: part, Next: c.next, Start: -1, End: -1}
-			ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
-			defer cancel()
-			if infos, e := s.partitions(ctx, topic); e == nil {
-				p.Start, p.End = infos[part].start, infos[part].end
-			}
-			err = p
 		default:
 			healthy = false
 			s.waits.on("Kafka", fmt.Errorf("%s[%d]: %w", topic, part, e))
@@ -93,9 +109,22 @@ func (s *Sink) fetchError(fetches kgo.Fetches) (err error) {
 	return err
 }
 
-// split gives each writer the records of its partitions, in batches of at most MaxRecords.
-func (s *Sink) split(fetches kgo.Fetches) [][]*job {
-	queues := make([][]*job, len(s.writers))
+// positionError describes a position that the log does not have.
+func (s *Sink) positionError(c *claim) error {
+	e := &PositionError{Topic: c.topic, Partition: c.part, Next: c.next, Start: -1, End: -1}
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	if infos, err := s.partitions(ctx, c.topic); err == nil {
+		info := infos[topicPartition{c.topic, c.part}]
+		e.Start, e.End = info.start, info.end
+	}
+	return e
+}
+
+// split gives each writer the records of its partitions, in batches of at most MaxRecords and MaxBatchBytes. It returns a
+// *PositionError if records that were not read yet have been deleted from the log.
+func (s *Sink) split(fetches kgo.Fetches) (queues [][]*job, err error) {
+	queues = make([][]*job, len(s.writers))
 	fetches.EachPartition(func(p kgo.FetchTopicPartition) {
 		c := s.claims[topicPartition{p.Topic, p.Partition}]
 		if c == nil {
@@ -105,50 +134,42 @@ func (s *Sink) split(fetches kgo.Fetches) [][]*job {
 		for len(records) > 0 && records[0].Offset < c.next {
 			records = records[1:] // fetched before it was claimed again
 		}
-		queue := &queues[c.writer]
-		for len(records) > 0 {
-			if len(*queue) == 0 || (*queue)[len(*queue)-1].records >= s.cfg.MaxRecords {
-				*queue = append(*queue, newJob(s.client))
-			}
-			j := (*queue)[len(*queue)-1]
-			n := min(len(records), s.cfg.MaxRecords-j.records)
-			j.parts = append(j.parts, claimed{c, records[:n]})
-			j.records += n
-			records = records[n:]
+		if len(records) > 0 && records[0].Offset > c.next && p.LogStartOffset > c.next {
+			err = s.positionError(c)
+			return
 		}
+		queue := &queues[c.writer]
+		*queue = s.enqueue(*queue, claimed{c, records})
 	})
-	return queues
+	return queues, err
 }
 
-// job is a batch that is to be written, however often that takes.
-type job struct {
-	parts   []claimed
-	records int
-	batch   *batch // nil until its turn: the positions begin where the jobs before it ended
-	letters *letters
-	sent    map[string]int // letters, by stream
-	began   time.Time
-}
-
-func newJob(client *kgo.Client) *job {
-	return &job{letters: &letters{client: client, sent: map[*kgo.Record]bool{}}, sent: map[string]int{}}
-}
-
-type claimed struct {
-	claim   *claim
-	records []*kgo.Record
+// enqueue puts records at the end of a writer's jobs.
+func (s *Sink) enqueue(queue []*job, p claimed) []*job {
+	for _, r := range p.records {
+		if len(queue) == 0 || queue[len(queue)-1].full(s.cfg) {
+			queue = append(queue, newJob(s.client))
+		}
+		queue[len(queue)-1].add(p.claim, r)
+	}
+	return queue
 }
 
 // writeAll has each writer write its jobs. When one cannot go on it waits, without mu, so that partitions can be
-// revoked meanwhile; those drop out of the batches. The caller holds mu.
-func (s *Sink) writeAll(ctx context.Context, queues [][]*job, decoders []*decoder) {
+// revoked meanwhile; those drop out of the batches. Once ctx is cancelled no job is begun: what is left is for whoever
+// takes over. The caller holds mu.
+func (s *Sink) writeAll(ctx, hard context.Context, queues [][]*job, decoders []*decoder) {
 	wait := newBackoff()
 	for {
 		var group sync.WaitGroup
 		for i, w := range s.writers {
 			group.Go(func() {
-				for len(queues[i]) > 0 && s.write(ctx, w, decoders[i], queues[i][0]) {
-					queues[i] = queues[i][1:]
+				for len(queues[i]) > 0 && ctx.Err() == nil {
+					rest, later := s.write(hard, w, decoders[i], queues[i][0])
+					queues[i] = append(rest, queues[i][1:]...)
+					if later {
+						return
+					}
 				}
 			})
 		}
@@ -165,39 +186,20 @@ func (s *Sink) writeAll(ctx context.Context, queues [][]*job, decoders []*decode
 	}
 }
 
-// decode makes j's batch. Its positions begin where the claims stand.
-func (d *decoder) decode(j *job) *batch {
-	d.arena = d.arena[:0]
-	b := &batch{changes: make([]change, 0, j.records)}
-	for _, p := range j.parts {
-		m := move{p.claim, p.claim.next, p.claim.high}
-		for _, r := range p.records {
-			x := d.change(p.claim.table, p.claim, r)
-			x.late = m.note(r.Offset, x.version)
-			b.changes = append(b.changes, x)
-		}
-		b.moves = append(b.moves, m)
-	}
-	slices.SortFunc(b.moves, func(a, b move) int {
-		return cmp.Or(cmp.Compare(a.claim.topic, b.claim.topic), cmp.Compare(a.claim.part, b.claim.part))
-	})
-	return b
-}
-
-// write writes j. It returns false if it must be tried again later.
-func (s *Sink) write(ctx context.Context, w *writer, d *decoder, j *job) bool {
+// write writes j. It returns what is left of it: nothing, j, or smaller jobs in its place. later says not to try that at once.
+func (s *Sink) write(ctx context.Context, w *writer, d *decoder, j *job) (rest []*job, later bool) {
 	if j.batch == nil {
 		j.batch, j.began = d.decode(j), time.Now()
 	}
-	for ctx.Err() == nil {
+	for failures := 0; ctx.Err() == nil; {
 		j.batch.drop()
 		if len(j.batch.moves) == 0 {
-			return true
+			return nil, false
 		}
 		r, err := s.attempt(ctx, w, j)
 		if err == nil {
 			s.written(j, r)
-			return true
+			return nil, false
 		}
 		var fenced *FencedError
 		var rejected *rejectedError
@@ -206,20 +208,28 @@ func (s *Sink) write(ctx context.Context, w *writer, d *decoder, j *job) bool {
 			s.fenced(fenced.Partitions, j.batch)
 			continue
 		case errors.As(err, &rejected):
+			if j.records > isolateRecords { // halving is for few
+				return j.pieces(isolateRecords), false
+			}
 			if err = w.isolate(ctx, j.batch); err == nil {
 				continue
 			}
+		case errors.Is(err, context.DeadlineExceeded) && j.records > 1:
+			s.env.Log.Warn("batch not written in time; trying smaller ones", "records", j.records, "error", err)
+			return j.pieces((j.records + 3) / 4), false
 		}
 		s.metrics.retries.WithLabelValues(reason(err)).Inc()
-		s.waits.on(s.store.dialect.name(), err)
-		return false
+		if failures++; failures > 1 { // a deadlock or a lost connection is over at once, anything else is worth a word
+			s.waits.on(s.store.dialect.name(), err)
+			return []*job{j}, true
+		}
 	}
-	return false
+	return []*job{j}, true
 }
 
 // attempt sends the letters that are due and applies the batch.
 func (s *Sink) attempt(ctx context.Context, w *writer, j *job) (result, error) {
-	ctx, cancel := context.WithTimeout(ctx, time.Minute)
+	ctx, cancel := context.WithTimeout(ctx, attemptTimeout)
 	defer cancel()
 	if err := j.letters.send(ctx, j.batch, j.sent); err != nil {
 		return result{}, err
@@ -237,12 +247,6 @@ func (s *Sink) attempt(ctx context.Context, w *writer, j *job) (result, error) {
 		return r, nil
 	}
 	return r, err
-}
-
-// drop leaves out of b what belongs to revoked claims.
-func (b *batch) drop() {
-	b.moves = slices.DeleteFunc(b.moves, func(m move) bool { return m.claim.revoked.Load() })
-	b.changes = slices.DeleteFunc(b.changes, func(x change) bool { return x.claim.revoked.Load() })
 }
 
 // written moves the claims' positions and counts.

@@ -1,10 +1,12 @@
 package sink
 
 import (
+	"bytes"
 	"context"
 	"database/sql"
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 	"time"
 
@@ -18,6 +20,15 @@ import (
 // mySQL is MySQL 8.0.20 or later. (MariaDB's row alias and collations differ; it will be a dialect of its own.)
 type mySQL struct{ cfg *mysql.Config }
 
+const (
+	// writerLockWait is how long a writer waits for a row lock before it gives its transaction up: sinks share no rows, so it is
+	// somebody else's, and while we wait no partition can be taken from us.
+	writerLockWait = 10 * time.Second
+	// sessionWait is how long a session may be silent before the server ends it, and its transaction with it: a writer's
+	// is, but for milliseconds, silent between transactions only, and connects again.
+	sessionWait = 15 * time.Second
+)
+
 func newMySQL(dsn pipeline.Secret) (*mySQL, error) {
 	cfg, err := mysql.ParseDSN(dsn.Reveal())
 	if err != nil {
@@ -29,7 +40,12 @@ func newMySQL(dsn pipeline.Secret) (*mySQL, error) {
 	cfg.ClientFoundRows = true   // an UPDATE counts the rows it matches: a guard that holds is 1, whatever the values
 	cfg.InterpolateParams = true // one round trip a statement
 	cfg.MultiStatements = false
-	cfg.MaxAllowedPacket = 0 // the server's
+	cfg.MaxAllowedPacket = 0  // the server's
+	cfg.RejectReadOnly = true // after a failover the old primary answers so: connect again, to the new one
+	cfg.Logger = &mysql.NopLogger{}
+	if err := cfg.Apply(mysql.Charset("utf8mb4", "")); err != nil { // what text relies on
+		return nil, fmt.Errorf("database.mysql: %w", err)
+	}
 	cfg.Timeout = max(cfg.Timeout, 5*time.Second)
 	if cfg.ReadTimeout == 0 {
 		cfg.ReadTimeout = time.Minute // a server that is frozen must not freeze us
@@ -41,8 +57,9 @@ func newMySQL(dsn pipeline.Secret) (*mySQL, error) {
 		"sql_mode":              "'STRICT_ALL_TABLES,NO_ZERO_IN_DATE,NO_ZERO_DATE,ERROR_FOR_DIVISION_BY_ZERO,NO_ENGINE_SUBSTITUTION'",
 		"time_zone":             "'+00:00'",
 		"transaction_isolation": "'READ-COMMITTED'",
-		"wait_timeout":          "60", // a session whose process is gone frees its locks
-		"net_read_timeout":      "30",
+		"wait_timeout":          strconv.Itoa(int(sessionWait.Seconds())),
+		"net_read_timeout":      strconv.Itoa(int(sessionWait.Seconds())),
+		"net_write_timeout":     strconv.Itoa(int(sessionWait.Seconds())),
 	}
 	if cfg.Params == nil {
 		cfg.Params = map[string]string{}
@@ -55,8 +72,10 @@ func newMySQL(dsn pipeline.Secret) (*mySQL, error) {
 
 func (*mySQL) name() string { return "MySQL" }
 
-func (m *mySQL) open() (*sql.DB, error) {
-	connector, err := mysql.NewConnector(m.cfg)
+func (m *mySQL) open(lockWait time.Duration) (*sql.DB, error) {
+	cfg := m.cfg.Clone()
+	cfg.Params["innodb_lock_wait_timeout"] = strconv.Itoa(max(1, int(lockWait.Seconds())))
+	connector, err := mysql.NewConnector(cfg)
 	if err != nil {
 		return nil, fmt.Errorf("database.mysql: %w", err)
 	}
@@ -119,14 +138,15 @@ func (*mySQL) statementBytes(ctx context.Context, db *sql.DB) (n int, err error)
 	return n / 2, err
 }
 
-// evict kills connections of our own user. That of an owner that is not frozen would be found again by its own retry.
+// evict kills connections of our own user in this schema: after a restart of the server an id may be somebody else's. An
+// owner that is not frozen after all connects again, and finds that it is fenced.
 func (*mySQL) evict(ctx context.Context, db *sql.DB, connections []uint64) (int, error) {
 	killed := 0
 	var errs []error
 	for _, id := range connections {
 		var ours bool
 		err := db.QueryRowContext(ctx, `SELECT COUNT(*) > 0 FROM information_schema.processlist
-			WHERE id = ? AND user = SUBSTRING_INDEX(CURRENT_USER(), '@', 1) AND db = DATABASE()`, id).Scan(&ours)
+			WHERE id = ? AND user = SUBSTRING_INDEX(USER(), '@', 1) AND db = DATABASE()`, id).Scan(&ours)
 		if err == nil && ours {
 			_, err = db.ExecContext(ctx, fmt.Sprintf("KILL %d", id))
 		}
@@ -170,7 +190,7 @@ func (*mySQL) text(dst, s []byte) []byte {
 }
 
 func (m *mySQL) json(dst []byte, v jsontext.Value) ([]byte, error) {
-	if v.Kind() == '"' && !strings.ContainsAny(string(v), `\'`) {
+	if v.Kind() == '"' && bytes.IndexByte(v, '\\') < 0 && bytes.IndexByte(v, '\'') < 0 {
 		dst = append(append(dst, '\''), v[1:len(v)-1]...) // nothing to unescape, nothing to escape
 		return append(dst, '\''), nil
 	}

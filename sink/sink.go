@@ -81,11 +81,10 @@ func (s *Sink) Run(ctx context.Context) (err error) {
 		<-ctx.Done()
 		return nil
 	}
-	if s.store.db, err = s.store.dialect.open(); err != nil {
+	defer s.store.close()
+	if err := s.store.open(); err != nil {
 		return fmt.Errorf("sink: %w", err)
 	}
-	defer func() { _ = s.store.db.Close() }()
-	s.store.db.SetMaxIdleConns(s.cfg.Writers + 2)
 
 	ctx, s.stop = context.WithCancelCause(ctx)
 	defer s.stop(nil)
@@ -103,13 +102,15 @@ func (s *Sink) Run(ctx context.Context) (err error) {
 	for range s.cfg.Writers {
 		s.writers = append(s.writers, &writer{store: s.store})
 	}
-	if s.client, err = kgo.NewClient(s.clientOpts()...); err != nil {
+	life, kill := context.WithCancel(context.WithoutCancel(ctx))
+	defer kill()
+	if s.client, err = kgo.NewClient(append(s.clientOpts(ctx), kgo.WithContext(life))...); err != nil {
 		return fmt.Errorf("sink: new client: %w", err)
 	}
 	s.adm = kadm.NewClient(s.client)
 	s.env.Log.Info("writing", "group", topics.SinkGroup(s.pipeline.Name), "streams", len(s.tables), "database", s.store.dialect.name())
 	err = s.loop(ctx, hard)
-	s.leave(hard)
+	s.leave(hard, kill)
 	if hard.Err() != nil && err == nil {
 		return fmt.Errorf("sink: not drained within %s: what was not committed will be written by whoever takes over", s.cfg.Drain)
 	}
@@ -166,7 +167,8 @@ func mustStop(err error) bool {
 	return errors.As(err, &mismatch) || errors.As(err, &misfit) || errors.As(err, &position)
 }
 
-func (s *Sink) clientOpts() []kgo.Opt {
+// clientOpts are the consumer's options. ctx is Run's: once it is cancelled no callback waits for a server.
+func (s *Sink) clientOpts(ctx context.Context) []kgo.Opt {
 	names := make([]string, 0, len(s.tables))
 	for topic := range s.tables {
 		names = append(names, topic)
@@ -177,35 +179,55 @@ func (s *Sink) clientOpts() []kgo.Opt {
 		kgo.ConsumerGroup(topics.SinkGroup(s.pipeline.Name)),
 		kgo.ConsumeTopics(names...),
 		kgo.FetchIsolationLevel(kgo.ReadCommitted()),
+		kgo.KeepControlRecords(), // so that the position moves past them, and stays in the log when retention empties it
 		kgo.ConsumeStartOffset(kgo.NewOffset().AtStart()),
 		kgo.ConsumeResetOffset(kgo.NoResetOffset()), // a position that is not there is never replaced by another
-		kgo.AdjustFetchOffsetsFn(s.assigned),
+		kgo.AdjustFetchOffsetsFn(func(session context.Context, at map[string]map[int32]kgo.Offset) (map[string]map[int32]kgo.Offset, error) {
+			session, cancel := context.WithCancel(session)
+			defer cancel()
+			defer context.AfterFunc(ctx, cancel)()
+			return s.assigned(session, at)
+		}),
 		kgo.OnPartitionsRevoked(func(ctx context.Context, _ *kgo.Client, gone map[string][]int32) { s.gone(ctx, gone, true) }),
 		kgo.OnPartitionsLost(func(ctx context.Context, _ *kgo.Client, gone map[string][]int32) { s.gone(ctx, gone, false) }),
 		kgo.AutoCommitMarks(), // for lag tools
 		kgo.BlockRebalanceOnPoll(),
 		kgo.SessionTimeout(s.cfg.SessionTimeout),
 		kgo.HeartbeatInterval(s.cfg.SessionTimeout/4),
-		kgo.RebalanceTimeout(time.Minute),
-		kgo.FetchMaxBytes(int32(s.cfg.MaxBytes)),
-		kgo.FetchMaxPartitionBytes(min(int32(s.cfg.MaxBytes), max(1<<20, record))),
+		kgo.RebalanceTimeout(rebalanceTimeout),
+		kgo.FetchMaxBytes(int32(s.cfg.MaxFetchBytes)),
+		kgo.FetchMaxPartitionBytes(min(int32(s.cfg.MaxFetchBytes), max(1<<20, record))),
 		kgo.FetchMaxWait(500*time.Millisecond),
 		kgo.RecordPartitioner(kgo.ManualPartitioner()), // a letter keeps its origin's partition
 		kgo.ProducerBatchMaxBytes(record+64<<10),
 	)
 }
 
+// closeGrace is how long a client may take to leave the group: one that is joining waits for the other members.
+const closeGrace = 5 * time.Second
+
 // leave releases the claims and leaves the group, so that others take over at once.
-func (s *Sink) leave(ctx context.Context) {
-	s.client.CloseAllowingRebalance() // revokes, which releases
+func (s *Sink) leave(ctx context.Context, kill context.CancelFunc) {
+	closed := make(chan struct{})
+	go func() { defer close(closed); s.client.CloseAllowingRebalance() }() // revokes, which releases
+	grace := time.NewTimer(closeGrace)
+	defer grace.Stop()
+	select {
+	case <-closed:
+	case <-grace.C:
+		kill()
+		<-closed
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	left := make([]*claim, 0, len(s.claims))
 	for _, c := range s.claims {
 		left = append(left, c)
 	}
+	ctx, cancel := context.WithTimeout(ctx, closeGrace)
+	defer cancel()
 	if err := s.store.release(ctx, left); err != nil {
-		s.env.Log.Warn("releasing partitions", "error", err)
+		s.env.Log.Debug("claims not released; whoever takes over will claim all the same", "error", err)
 	}
 	for _, w := range s.writers {
 		w.disconnect()

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"github.com/go-json-experiment/json/jsontext"
 	"modernc.org/sqlite"
@@ -26,9 +27,9 @@ func newSQLite(p *pipeline.Pipeline) *sqLite {
 
 func (*sqLite) name() string { return "SQLite" }
 
-func (s *sqLite) open() (*sql.DB, error) {
-	return sql.Open("sqlite", "file:"+filepath.ToSlash(s.file)+
-		"?_pragma=journal_mode(WAL)&_pragma=synchronous(NORMAL)&_pragma=busy_timeout(5000)")
+func (s *sqLite) open(lockWait time.Duration) (*sql.DB, error) {
+	return sql.Open("sqlite", fmt.Sprintf("file:%s?_pragma=journal_mode(WAL)&_pragma=synchronous(NORMAL)&_pragma=busy_timeout(%d)",
+		filepath.ToSlash(s.file), lockWait.Milliseconds()))
 }
 
 func (*sqLite) begin() string { return "BEGIN IMMEDIATE" }

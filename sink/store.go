@@ -16,15 +16,33 @@ import (
 type store struct {
 	dialect dialect
 	cfg     Config
-	owner   string // owner_name of claims
-	db      *sql.DB
-	bytes   int // of a statement, at most
+	owner   string  // owner_name of claims
+	db      *sql.DB // for everything but writing: schema, claims, marks that are old
+	writers *sql.DB // for the writers, which keep their connections
+	bytes   int     // of a statement, at most
+}
+
+// open opens the pools; it makes no connection.
+func (s *store) open() (err error) {
+	if s.db, err = s.dialect.open(s.cfg.LockTimeout); err != nil {
+		return err
+	}
+	s.writers, err = s.dialect.open(writerLockWait)
+	return err
+}
+
+func (s *store) close() {
+	for _, db := range []*sql.DB{s.db, s.writers} {
+		if db != nil {
+			_ = db.Close()
+		}
+	}
 }
 
 // prepare makes the tables that are missing and checks those that are there. No writer's connection runs DDL.
 func (s *store) prepare(ctx context.Context, tables []*table) error {
 	if err := s.db.PingContext(ctx); err != nil {
-		return err
+		return classify(err)
 	}
 	n, err := s.dialect.statementBytes(ctx, s.db)
 	if err != nil {
@@ -66,18 +84,25 @@ func (s *store) claim(ctx context.Context, c *claim, p partition, connection uin
 	}
 	for {
 		err := s.tryClaim(ctx, c, p, connection)
+		if err == nil {
+			c.connection = connection
+		}
 		if err == nil || !s.dialect.locked(err) {
 			return err
 		}
-		holder, err := s.holder(ctx, c)
-		if err != nil {
-			return err
+		holder, failed := s.holder(ctx, c)
+		if failed != nil {
+			return failed
 		}
 		if mutant.Off(mutant.Fencing) {
 			continue
 		}
-		if _, err := s.dialect.evict(ctx, s.db, holder); err != nil {
-			return err
+		killed, failed := s.dialect.evict(ctx, s.db, holder)
+		if failed != nil {
+			return failed
+		}
+		if killed == 0 {
+			return fmt.Errorf("claim %s: its row of millrace_offsets is locked, by none of our connections (its owner's is %v): %w", c, holder, err)
 		}
 	}
 }
@@ -98,11 +123,6 @@ func (s *store) tryClaim(ctx context.Context, c *claim, p partition, connection 
 		return err
 	}
 	defer func() { _ = conn.Close() }()
-	if s.dialect.name() == "MySQL" {
-		if _, err := conn.ExecContext(ctx, fmt.Sprintf("SET innodb_lock_wait_timeout = %d", int(s.cfg.LockTimeout.Seconds()))); err != nil {
-			return err
-		}
-	}
 	if _, err := conn.ExecContext(ctx, s.dialect.begin()); err != nil {
 		return err
 	}
@@ -159,22 +179,18 @@ func (s *store) release(ctx context.Context, claims []*claim) error {
 	return errors.Join(errs...)
 }
 
-// prune removes marks that are older than their retention, a few thousand at a time. It returns how many.
+// prune removes some of the marks that are older than their retention. It returns how many.
 func (s *store) prune(ctx context.Context) (removed int64, err error) {
+	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
+	defer cancel()
 	before := time.Now().UTC().Add(-s.cfg.MarkRetention).Format("2006-01-02 15:04:05.000000")
 	query := "DELETE FROM millrace_marks WHERE marked_at < ? LIMIT 2000"
 	if s.dialect.name() == "SQLite" { // whose DELETE has no LIMIT
 		query = "DELETE FROM millrace_marks WHERE (stream, generation, raw_key) IN (SELECT stream, generation, raw_key FROM millrace_marks WHERE marked_at < ? LIMIT 2000)"
 	}
-	for {
-		result, err := s.db.ExecContext(ctx, query, before)
-		if err != nil {
-			return removed, err
-		}
-		n, err := result.RowsAffected()
-		removed += n
-		if n == 0 || err != nil {
-			return removed, err
-		}
+	result, err := s.db.ExecContext(ctx, query, before)
+	if err != nil {
+		return 0, err
 	}
+	return result.RowsAffected()
 }

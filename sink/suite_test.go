@@ -51,10 +51,10 @@ func newFixture(t *testing.T, p *pipeline.Pipeline, versioned bool) *fixture {
 		t.Fatal(err)
 	}
 	f := &fixture{t: t, table: newTable(p, &s), store: &store{dialect: d, cfg: DefaultConfig(), owner: "test"}}
-	if f.store.db, err = d.open(); err != nil {
+	if err := f.store.open(); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { _ = f.store.db.Close() })
+	t.Cleanup(f.store.close)
 	if err := f.store.prepare(t.Context(), []*table{f.table}); err != nil {
 		t.Fatal(err)
 	}

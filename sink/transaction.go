@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/millrace-io/millrace/internal/mutant"
 	"github.com/millrace-io/millrace/topics"
@@ -21,6 +22,7 @@ type writer struct {
 	store *store
 	conn  *sql.Conn // nil: to be opened
 	id    uint64    // of conn, at the server
+	used  time.Time // when conn last answered
 	sql   []byte    // buffer
 }
 
@@ -33,14 +35,18 @@ func newResult() result {
 	return result{map[string]int{}, map[string]int{}, map[string]int{}}
 }
 
-// connect opens the connection if there is none.
+// connect opens the connection if there is none, or none any more: the server ends idle ones.
 func (w *writer) connect(ctx context.Context) error {
+	if w.conn != nil && time.Since(w.used) > sessionWait/3 && w.conn.PingContext(ctx) != nil {
+		w.disconnect()
+	}
+	w.used = time.Now()
 	if w.conn != nil {
 		return nil
 	}
-	conn, err := w.store.db.Conn(ctx)
+	conn, err := w.store.writers.Conn(ctx)
 	if err != nil {
-		return err
+		return classify(err)
 	}
 	if w.id, err = w.store.dialect.connectionID(ctx, conn); err != nil {
 		_ = conn.Close()
@@ -71,10 +77,14 @@ func (w *writer) apply(ctx context.Context, b *batch) (result, error) {
 	if err := w.connect(ctx); err != nil {
 		return result{}, err
 	}
+	if err := w.publish(ctx, b.moves); err != nil {
+		return result{}, w.rollback(ctx, err)
+	}
 	r, err := w.write(ctx, b)
 	if err != nil {
 		return r, w.rollback(ctx, err)
 	}
+	w.used = time.Now()
 	if _, err := w.conn.ExecContext(ctx, "COMMIT"); err != nil {
 		w.disconnect()
 		return r, fmt.Errorf("%w: %w", errUnknown, err)
@@ -84,13 +94,26 @@ func (w *writer) apply(ctx context.Context, b *batch) (result, error) {
 
 // rollback ends the transaction after err. A lock time-out, for one, has left it open.
 func (w *writer) rollback(ctx context.Context, err error) error {
-	var fenced *FencedError
-	var rejected *rejectedError
-	_, failed := w.conn.ExecContext(context.WithoutCancel(ctx), "ROLLBACK")
-	if failed != nil || !errors.As(err, &fenced) && !errors.As(err, &rejected) && !w.store.dialect.locked(err) {
+	if _, failed := w.conn.ExecContext(context.WithoutCancel(ctx), "ROLLBACK"); failed != nil {
 		w.disconnect()
 	}
 	return err
+}
+
+// publish tells whoever may take over which connection to end, should we freeze: before it holds any lock, for what its own
+// transaction writes nobody can see.
+func (w *writer) publish(ctx context.Context, moves []move) error {
+	for _, m := range moves {
+		if m.claim.connection == w.id {
+			continue
+		}
+		if err := w.exec(ctx, "UPDATE millrace_offsets SET connection_id = ? WHERE topic = ? AND part = ? AND owner = ?",
+			w.id, m.claim.topic, m.claim.part, m.claim.token[:]); err != nil {
+			return err
+		}
+		m.claim.connection = w.id
+	}
+	return nil
 }
 
 func (w *writer) write(ctx context.Context, b *batch) (result, error) {
@@ -156,8 +179,8 @@ func (w *writer) moveOffsets(ctx context.Context, moves []move) error {
 	var fenced []string
 	for _, m := range moves {
 		c := m.claim
-		query := "UPDATE millrace_offsets SET next_offset = ?, high = ?, connection_id = ?, updated_at = " + w.store.dialect.now() + " WHERE topic = ? AND part = ?"
-		args := []any{m.next, m.high[:], w.id, c.topic, c.part}
+		query := "UPDATE millrace_offsets SET next_offset = ?, high = ?, updated_at = " + w.store.dialect.now() + " WHERE topic = ? AND part = ?"
+		args := []any{m.next, m.high[:], c.topic, c.part}
 		if !mutant.Off(mutant.Fencing) {
 			query += " AND owner = ?"
 			args = append(args, c.token[:])
