@@ -50,8 +50,7 @@ func TestWhatCannotWorkIsRefused(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			p := shop(t, c.servers)
 			_, err := process.New(t.Context(), p, c.options)
-			var refused *process.RefusedError
-			if !errors.As(err, &refused) {
+			if _, ok := errors.AsType[*process.RefusedError](err); !ok {
 				t.Fatalf("%v, want a RefusedError", err)
 			}
 			for _, w := range c.words {
