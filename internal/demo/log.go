@@ -5,7 +5,9 @@ import (
 	"io"
 	"log/slog"
 	"os"
+	"runtime"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 )
@@ -71,18 +73,25 @@ type handler struct {
 }
 
 func (h *handler) Handle(ctx context.Context, r slog.Record) error {
-	if r.Level >= slog.LevelWarn {
+	if r.Level >= slog.LevelWarn && !fromClient(r.PC) {
 		said := *h
 		r.Attrs(func(a slog.Attr) bool { said.take(a); return true })
 		text := oneLine(r.Message)
 		if said.err != "" {
 			text += ": " + oneLine(said.err)
 		}
-		if said.stage != "" { // else a Kafka client speaks: what matters of it, a stage says too
-			h.log.note(said.stage + ": " + text)
+		if said.stage != "" {
+			text = said.stage + ": " + text
 		}
+		h.log.note(text)
 	}
 	return h.Handler.Handle(ctx, r)
+}
+
+// fromClient says that a Kafka client speaks. It warns of what it mends itself; what it does not, a stage says too.
+func fromClient(pc uintptr) bool {
+	frame, _ := runtime.CallersFrames([]uintptr{pc}).Next()
+	return strings.HasPrefix(frame.Function, "github.com/twmb/franz-go/")
 }
 
 // take keeps the attributes that a notice shows.

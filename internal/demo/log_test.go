@@ -9,6 +9,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/plugin/kslog"
+
 	"github.com/millrace-io/millrace/internal/demo"
 )
 
@@ -20,7 +23,7 @@ func TestLogShowsWhatStagesWarnOf(t *testing.T) {
 	defer func() { _ = file.Close() }()
 	l := demo.NewLog(file)
 	log := l.Logger()
-	log.Warn("a client's chatter")
+	kslog.New(log).Log(kgo.LogLevelWarn, "a client's chatter")
 	if l.Last(time.Minute) != "" {
 		t.Errorf("shows %q", l.Last(time.Minute))
 	}
