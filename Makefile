@@ -11,7 +11,7 @@ SEED    ?= 0
 IMAGE   ?= millrace:dev
 FUZZTIME ?= 30s
 # One line a package, then the failures again, what was skipped, and one closing line.
-TESTSUM = $(GOTESTSUM) --format standard-quiet --hide-summary output
+TESTSUM = $(GOTESTSUM) --format standard-quiet
 
 .PHONY: help
 help: ## this list

@@ -11,6 +11,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/millrace-io/millrace/pipeline"
 )
 
 const root = ".."
@@ -86,6 +88,26 @@ func TestDependenciesHaveReasons(t *testing.T) {
 		if !strings.Contains(string(page), short) {
 			t.Errorf("go.mod requires %s, and dependencies.md does not say why", path)
 		}
+	}
+}
+
+// The pipeline that README.md shows is one.
+func TestPipelineOfREADMELoads(t *testing.T) {
+	text, err := os.ReadFile(filepath.Join(root, "README.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, rest, _ := strings.Cut(string(text), "```yaml\n")
+	file, _, found := strings.Cut(rest, "```")
+	if !found {
+		t.Fatal("README.md shows no pipeline")
+	}
+	p, err := pipeline.Parse("README.md", []byte(file), func(string) (string, bool) { return "secret", true })
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(p.Streams) != 1 || p.Streams[0].Sink.Table != "orders" {
+		t.Errorf("README.md's pipeline has streams %+v", p.Streams)
 	}
 }
 
