@@ -29,8 +29,8 @@ type dialect interface {
 	merge(t *table) string
 	// mergeMarks is merge for millrace_marks.
 	mergeMarks() string
-	// statementBytes bounds a statement, as the server says.
-	statementBytes(ctx context.Context, db *sql.DB) (int, error)
+	// inspect looks which server it is, and says how long a statement may be.
+	inspect(ctx context.Context, db *sql.DB) (statementBytes int, err error)
 	// create returns the statements that make what is missing: millrace's own tables, and t.
 	createOwn() []string
 	createTable(t *table) string

@@ -48,6 +48,13 @@ func (e *TableError) Error() string {
 	return "table " + e.Table + " does not fit the pipeline file:\n  " + strings.Join(e.Problems, "\n  ")
 }
 
+// serverError says that the database is one that the sink cannot write to.
+type serverError struct{ version string }
+
+func (e *serverError) Error() string {
+	return fmt.Sprintf("database.mysql: the server is %s; the sink needs MySQL 8.0 or later", e.version)
+}
+
 // rejectedError says that the database, or our conversion, refuses a row for good.
 type rejectedError struct{ err error }
 

@@ -17,8 +17,14 @@ import (
 	"github.com/millrace-io/millrace/pipeline"
 )
 
-// mySQL is MySQL 8.0.20 or later. (MariaDB's row alias and collations differ; it will be a dialect of its own.)
-type mySQL struct{ cfg *mysql.Config }
+// mySQL is MySQL 8.0 or later. (MariaDB's collations and settings differ; it will be a dialect of its own.)
+type mySQL struct {
+	cfg *mysql.Config
+
+	// values says how an upsert names the values that it would insert: before MySQL 8.0.19 there is no row alias (MySQL Reference
+	// Manual, "INSERT ... ON DUPLICATE KEY UPDATE Statement"). Set by inspect.
+	values bool
+}
 
 const (
 	// writerLockWait is how long a writer waits for a row lock before it gives its transaction up: sinks share no rows, so it is
@@ -67,7 +73,7 @@ func newMySQL(dsn pipeline.Secret) (*mySQL, error) {
 	for name, value := range params {
 		cfg.Params[name] = value
 	}
-	return &mySQL{cfg}, nil
+	return &mySQL{cfg: cfg}, nil
 }
 
 func (*mySQL) name() string { return "MySQL" }
@@ -106,16 +112,16 @@ func (*mySQL) insert(t *table) string {
 
 // merge assigns the version last: MySQL evaluates the assignments from left to right, and each later one sees what the
 // earlier ones assigned (MySQL Reference Manual, "INSERT ... ON DUPLICATE KEY UPDATE Statement").
-func (*mySQL) merge(t *table) string {
+func (m *mySQL) merge(t *table) string {
 	var b strings.Builder
-	b.WriteString(" AS n ON DUPLICATE KEY UPDATE ")
+	b.WriteString(m.duplicate())
 	name := backquoted(t.name)
 	assign := func(column string) {
 		if mutant.Off(mutant.RowVersions) {
-			fmt.Fprintf(&b, "%s = n.%s", column, column)
+			fmt.Fprintf(&b, "%s = %s", column, m.inserted(column))
 			return
 		}
-		fmt.Fprintf(&b, "%s = IF(n.%s > %s.%s, n.%s, %s.%s)", column, versionColumn, name, versionColumn, column, name, column)
+		fmt.Fprintf(&b, "%s = IF(%s > %s.%s, %s, %s.%s)", column, m.inserted(versionColumn), name, versionColumn, m.inserted(column), name, column)
 	}
 	for _, c := range t.columns {
 		if !c.Key {
@@ -127,15 +133,43 @@ func (*mySQL) merge(t *table) string {
 	return b.String()
 }
 
-func (*mySQL) mergeMarks() string {
-	return " AS n ON DUPLICATE KEY UPDATE marked_at = IF(n.version > millrace_marks.version, n.marked_at, millrace_marks.marked_at)," +
-		" version = IF(n.version > millrace_marks.version, n.version, millrace_marks.version)"
+func (m *mySQL) mergeMarks() string {
+	at, version := m.inserted("marked_at"), m.inserted("version")
+	return m.duplicate() + "marked_at = IF(" + version + " > millrace_marks.version, " + at + ", millrace_marks.marked_at)," +
+		" version = IF(" + version + " > millrace_marks.version, " + version + ", millrace_marks.version)"
 }
 
-// statementBytes is half of what the server takes, so that no estimate has to be exact.
-func (*mySQL) statementBytes(ctx context.Context, db *sql.DB) (n int, err error) {
-	err = db.QueryRowContext(ctx, "SELECT @@max_allowed_packet").Scan(&n)
-	return n / 2, err
+// duplicate is what comes between the rows of an upsert and its assignments.
+func (m *mySQL) duplicate() string {
+	if m.values {
+		return " ON DUPLICATE KEY UPDATE "
+	}
+	return " AS n ON DUPLICATE KEY UPDATE "
+}
+
+// inserted is the value that an upsert would insert into a column.
+func (m *mySQL) inserted(column string) string {
+	if m.values {
+		return "VALUES(" + column + ")"
+	}
+	return "n." + column
+}
+
+// inspect asks for the version, and for the longest statement: half of what the server takes, so that no estimate has to be exact.
+func (m *mySQL) inspect(ctx context.Context, db *sql.DB) (statementBytes int, err error) {
+	var version string
+	if err := db.QueryRowContext(ctx, "SELECT VERSION(), @@max_allowed_packet").Scan(&version, &statementBytes); err != nil {
+		return 0, err
+	}
+	var major, minor, patch int
+	if _, err := fmt.Sscanf(version, "%d.%d.%d", &major, &minor, &patch); err != nil {
+		return 0, fmt.Errorf("the server's version is %q: %w", version, err)
+	}
+	if major < 8 || strings.Contains(version, "MariaDB") {
+		return 0, &serverError{version}
+	}
+	m.values = major == 8 && minor == 0 && patch < 19
+	return statementBytes / 2, nil
 }
 
 // evict kills connections of our own user in this schema: after a restart of the server an id may be somebody else's. An

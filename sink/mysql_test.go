@@ -3,7 +3,12 @@
 package sink
 
 import (
+	"database/sql"
+	"errors"
+	"fmt"
+	"strings"
 	"testing"
+	"time"
 
 	"github.com/millrace-io/millrace/internal/testservers"
 	"github.com/millrace-io/millrace/pipeline"
@@ -11,8 +16,205 @@ import (
 
 func TestMain(m *testing.M) { testservers.Main(m) }
 
-func TestMySQL(t *testing.T) {
-	suite(t, func(t *testing.T) *pipeline.Pipeline {
-		return &pipeline.Pipeline{Database: pipeline.Database{MySQL: pipeline.Secret(testservers.MySQL(t))}}
+func onMySQL(t *testing.T) *pipeline.Pipeline {
+	t.Helper()
+	return &pipeline.Pipeline{Database: pipeline.Database{MySQL: pipeline.Secret(testservers.MySQL(t))}}
+}
+
+func TestMySQL(t *testing.T) { suite(t, onMySQL) }
+
+// TestMySQLWithoutRowAlias upserts as servers before 8.0.19 need it.
+func TestMySQLWithoutRowAlias(t *testing.T) {
+	f := newFixture(t, onMySQL(t), false)
+	f.store.dialect.(*mySQL).values = true
+	f.apply(event{5, 0, "a", row(5)}, event{6, 0, "b", row(6)})
+	f.apply(event{4, 0, "a", row(4)}, event{7, 0, "b", row(7)})
+	f.want(map[string]string{"a": "5", "b": "7"})
+	f.apply(event{8, 0, "b", nil})
+	f.apply(event{7, 0, "b", row(7)})
+	f.want(map[string]string{"a": "5"})
+}
+
+// TestFrozenOwnerIsEvicted claims a partition whose owner has stopped inside its transaction.
+func TestFrozenOwnerIsEvicted(t *testing.T) {
+	for name, prepare := range map[string]func(*fixture){
+		"with the connection of its claim":          func(*fixture) {},
+		"on a connection that it opened afterwards": func(f *fixture) { f.writer.disconnect() },
+	} {
+		t.Run(name, func(t *testing.T) {
+			p := onMySQL(t)
+			frozen := newFixture(t, p, false)
+			frozen.apply(event{0, 0, "a", row(0)})
+			prepare(frozen)
+			ctx := t.Context()
+			b := newDecoder(frozen.store.dialect).decode(frozen.job(event{1, 0, "a", row(1)}))
+			if err := errors.Join(frozen.writer.connect(ctx), frozen.writer.publish(ctx, b.moves)); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := frozen.writer.write(ctx, b); err != nil { // and no COMMIT
+				t.Fatal(err)
+			}
+
+			started := time.Now()
+			other := newFixture(t, p, false) // creates what is there, and claims
+			if other.claim.next != 1 {
+				t.Errorf("the next offset is %d, want 1: that of the last commit", other.claim.next)
+			}
+			if took := time.Since(started); took > 10*time.Second {
+				t.Errorf("took over after %s", took)
+			}
+			other.offset = 1
+			other.apply(event{1, 0, "a", row(7)})
+
+			// The frozen one goes on: its COMMIT fails, and so does every other attempt.
+			if _, err := frozen.writer.conn.ExecContext(ctx, "COMMIT"); err == nil {
+				t.Error("the frozen owner's COMMIT was answered with success")
+			}
+			frozen.writer.disconnect()
+			var fenced *FencedError
+			if _, err := frozen.writer.apply(ctx, b); !errors.As(err, &fenced) {
+				t.Errorf("its next attempt: %v, want a FencedError", err)
+			}
+			other.want(map[string]string{"a": "7"})
+		})
+	}
+}
+
+// TestClaimSaysWhatIsInItsWay: a row that somebody else locks, who is not ours to end.
+func TestClaimSaysWhatIsInItsWay(t *testing.T) {
+	f := newFixture(t, onMySQL(t), false)
+	tx, err := f.store.writers.BeginTx(t.Context(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = tx.Rollback() }()
+	if _, err := tx.Exec("UPDATE millrace_offsets SET owner_name = 'somebody'"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := f.store.db.Exec("SELECT 1"); err != nil {
+		t.Fatal(err)
+	}
+	f.writer.disconnect() // what the row names is gone
+	f.store.cfg.LockTimeout = time.Second
+	err = f.store.claim(t.Context(), &claim{topic: topic, table: f.table}, noLog, 0)
+	if err == nil || !strings.Contains(err.Error(), "millrace_offsets is locked") {
+		t.Errorf("%v, want an error that says that the row is locked", err)
+	}
+}
+
+// TestDeadlock: the transaction that MySQL chose as the victim leaves nothing, and goes in when it is written again.
+func TestDeadlock(t *testing.T) {
+	f := newFixture(t, onMySQL(t), false)
+	var events []event
+	for i := range int64(200) {
+		events = append(events, event{i, 0, fmt.Sprintf("k%03d", i), row(0)})
+	}
+	f.apply(events...)
+	ctx := t.Context()
+	tx, err := f.store.writers.BeginTx(ctx, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = tx.Rollback() }()
+	// The other transaction has changed more, so it is not the one that MySQL ends.
+	if _, err := tx.Exec("UPDATE things SET note = 'x' WHERE id > 'k100'"); err != nil {
+		t.Fatal(err)
+	}
+	b := newDecoder(f.store.dialect).decode(f.job(event{200, 0, "k000", row(1)}, event{201, 0, "k150", row(1)}))
+	failed := make(chan error, 1)
+	go func() {
+		_, err := f.writer.apply(ctx, b)
+		failed <- err
+	}()
+	waiting(t, f.store.db)
+	if _, err := tx.Exec("UPDATE things SET note = 'x' WHERE id = 'k000'"); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-failed; mysqlNumber(err) != 1213 {
+		t.Fatalf("%v, want a deadlock", err)
+	}
+	if err := tx.Commit(); err != nil {
+		t.Fatal(err)
+	}
+	if got := f.rows("n")["k000"]; got != "0" {
+		t.Errorf("k000 is %s after the deadlock, want 0", got)
+	}
+	if _, err := f.writer.apply(ctx, b); err != nil {
+		t.Fatal(err)
+	}
+	if got := f.rows("n"); got["k000"] != "1" || got["k150"] != "1" {
+		t.Errorf("k000 is %s and k150 %s, want 1", got["k000"], got["k150"])
+	}
+}
+
+// waiting returns once a transaction of this schema waits for a lock.
+func waiting(t *testing.T, db *sql.DB) {
+	t.Helper()
+	eventually(t, 10*time.Second, func() error {
+		var n int
+		err := db.QueryRow(`SELECT COUNT(*) FROM information_schema.innodb_trx x JOIN information_schema.processlist p ON p.id = x.trx_mysql_thread_id
+			WHERE x.trx_state = 'LOCK WAIT' AND p.db = DATABASE()`).Scan(&n)
+		if err == nil && n == 0 {
+			err = errors.New("nobody waits for a lock")
+		}
+		return err
 	})
+}
+
+// TestUnansweredCommit cuts the connection after COMMIT has reached the server, and after it has not.
+func TestUnansweredCommit(t *testing.T) {
+	for name, reaches := range map[string]bool{"that happened": true, "that did not happen": false} {
+		t.Run(name, func(t *testing.T) {
+			p := onMySQL(t)
+			cut := cutCommits(t, &p.Database, reaches)
+			f := newFixture(t, p, false)
+			f.apply(event{0, 0, "a", row(0)})
+			b := newDecoder(f.store.dialect).decode(f.job(event{1, 0, "a", row(1)}, event{2, 0, "b", row(2)}))
+			cut.Store(true)
+			_, err := f.writer.apply(t.Context(), b)
+			if !errors.Is(err, errUnknown) {
+				t.Fatalf("%v, want that the outcome is not known", err)
+			}
+			happened, err := f.writer.committed(t.Context(), b)
+			if err != nil || happened != reaches {
+				t.Errorf("committed says %v, %v; want %v", happened, err, reaches)
+			}
+			if !happened {
+				if _, err := f.writer.apply(t.Context(), b); err != nil {
+					t.Fatal(err)
+				}
+			}
+			f.want(map[string]string{"a": "1", "b": "2"})
+		})
+	}
+}
+
+// TestMySQLTableThatDoesNotFit lists everything that is wrong with a table, with its remedy.
+func TestMySQLTableThatDoesNotFit(t *testing.T) {
+	f := newFixture(t, onMySQL(t), false)
+	for _, statement := range []string{
+		"DROP TABLE things",
+		`CREATE TABLE things (id varchar(20) COLLATE utf8mb4_0900_ai_ci PRIMARY KEY, n smallint, note varchar(10) UNIQUE, at datetime(3),
+			extra json, on_sale boolean AS (n > 1), other int NOT NULL, fine int NOT NULL DEFAULT 1, _mr_version varbinary(10) NOT NULL) ENGINE = MyISAM`,
+	} {
+		if _, err := f.store.db.Exec(statement); err != nil {
+			t.Fatal(err)
+		}
+	}
+	err := f.store.prepare(t.Context(), []*table{f.table})
+	var misfit *TableError
+	if !errors.As(err, &misfit) {
+		t.Fatalf("%v, want a TableError", err)
+	}
+	for _, want := range []string{
+		"key column id has the collation utf8mb4_0900_ai_ci", "no column price: ALTER TABLE `things` ADD COLUMN `price` decimal(20,4)", "unique index note",
+		"column on_sale is generated", "column other must have a value", "column _mr_version is varbinary(10)", `its engine is "MyISAM"`,
+	} {
+		if !strings.Contains(err.Error(), want) {
+			t.Errorf("%q does not say %q", err, want)
+		}
+	}
+	if strings.Contains(err.Error(), "fine") {
+		t.Errorf("%q speaks of a column that is fine", err)
+	}
 }

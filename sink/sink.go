@@ -164,7 +164,8 @@ func mustStop(err error) bool {
 	var mismatch *topics.MismatchError
 	var misfit *TableError
 	var position *PositionError
-	return errors.As(err, &mismatch) || errors.As(err, &misfit) || errors.As(err, &position)
+	var server *serverError
+	return errors.As(err, &server) || errors.As(err, &mismatch) || errors.As(err, &misfit) || errors.As(err, &position)
 }
 
 // clientOpts are the consumer's options. ctx is Run's: once it is cancelled no callback waits for a server.

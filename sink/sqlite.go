@@ -60,7 +60,7 @@ func (*sqLite) mergeMarks() string {
 	return " ON CONFLICT DO UPDATE SET version = excluded.version, marked_at = excluded.marked_at WHERE excluded.version > version"
 }
 
-func (*sqLite) statementBytes(context.Context, *sql.DB) (int, error) { return 500_000, nil } // SQLITE_MAX_SQL_LENGTH is 1,000,000
+func (*sqLite) inspect(context.Context, *sql.DB) (int, error) { return 500_000, nil } // SQLITE_MAX_SQL_LENGTH is 1,000,000
 
 func (*sqLite) createOwn() []string {
 	return []string{

@@ -44,7 +44,7 @@ func (s *store) prepare(ctx context.Context, tables []*table) error {
 	if err := s.db.PingContext(ctx); err != nil {
 		return classify(err)
 	}
-	n, err := s.dialect.statementBytes(ctx, s.db)
+	n, err := s.dialect.inspect(ctx, s.db)
 	if err != nil {
 		return err
 	}

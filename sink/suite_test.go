@@ -345,6 +345,8 @@ func suite(t *testing.T, open func(t *testing.T) *pipeline.Pipeline) {
 			t.Errorf("pruned %d, %v; %d are left", n, err, f.marks())
 		}
 	})
+	t.Run("TableIsWhatItMeans", func(t *testing.T) { testModel(t, open, false) })
+	t.Run("TableIsWhatItMeansWithVersions", func(t *testing.T) { testModel(t, open, true) })
 	t.Run("KeysDifferInCase", func(t *testing.T) {
 		f := plain(t)
 		f.apply(event{0, 0, "aB", row(1)}, event{1, 0, "Ab", row(2)}, event{2, 0, "ab ", row(3)}, event{3, 0, "ab", row(4)})
