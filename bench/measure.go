@@ -8,17 +8,20 @@ import (
 	"os"
 	"os/exec"
 	"slices"
+	"strconv"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"time"
 )
 
 // process is a measured program under way.
 type process struct {
-	cmd    *exec.Cmd
-	name   string
-	output bytes.Buffer
-	done   chan error
+	cmd     *exec.Cmd
+	name    string
+	output  bytes.Buffer
+	done    chan error
+	peakKiB atomic.Int64
 }
 
 // usage is what a measured program has used from its start to its end.
@@ -36,7 +39,25 @@ func start(env []string, name string, args ...string) (*process, error) {
 		return nil, err
 	}
 	go func() { p.done <- p.cmd.Wait() }()
+	go p.sample()
 	return p, nil
+}
+
+// sample follows the peak of the resident memory while the program runs: what wait4 says of it counts the
+// memory that the child shared with this program before it became another.
+func (p *process) sample() {
+	for {
+		status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", p.cmd.Process.Pid))
+		_, after, found := bytes.Cut(status, []byte("VmHWM:"))
+		if err != nil || !found {
+			return // it has ended
+		}
+		kib, _, _ := strings.Cut(strings.TrimSpace(string(after)), " ")
+		if n, err := strconv.ParseInt(kib, 10, 64); err == nil {
+			p.peakKiB.Store(n)
+		}
+		time.Sleep(50 * time.Millisecond)
+	}
 }
 
 // stop ends a program that runs until it is told to, and returns what it has used.
@@ -61,7 +82,7 @@ func (p *process) used(err error) (usage, error) {
 	}
 	u := usage{
 		CPU:     state.UserTime() + state.SystemTime(),
-		PeakMiB: float64(state.SysUsage().(*syscall.Rusage).Maxrss) / 1024,
+		PeakMiB: float64(p.peakKiB.Load()) / 1024,
 	}
 	if err != nil && state.Sys().(syscall.WaitStatus).Signal() != syscall.SIGTERM {
 		return u, fmt.Errorf("%s: %w:\n%s", p.name, err, p.tail())
