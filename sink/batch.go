@@ -61,7 +61,7 @@ type part struct {
 	table   *table
 	upserts []*change
 	removes []*change
-	had     map[string]bool // raw keys that are removed, and had a row in this batch
+	had     map[string]bool // raw keys of several changes, of which one had a row: if it is removed, it has to be marked
 	stale   int
 }
 

@@ -95,7 +95,7 @@ func (s *Sink) Run(ctx context.Context) (err error) {
 		context.AfterFunc(hard, func() { t.Stop() })
 	})()
 
-	if err := s.prepare(ctx); err != nil {
+	if err := s.prepare(ctx); err != nil || ctx.Err() != nil {
 		return err
 	}
 	s.env.Health.Ready(stageName) // from "starting"
@@ -124,7 +124,7 @@ func (s *Sink) prepare(ctx context.Context) error {
 		tables = append(tables, t)
 	}
 	slices.SortFunc(tables, func(a, b *table) int { return slices.Compare([]byte(a.name), []byte(b.name)) })
-	if err := s.persist(ctx, s.store.dialect.name(), func(ctx context.Context) error { return s.store.prepare(ctx, tables) }); err != nil {
+	if err := s.persist(ctx, s.store.dialect.name(), func(ctx context.Context) error { return s.store.prepare(ctx, tables) }); err != nil || ctx.Err() != nil {
 		return err
 	}
 	client, err := kgo.NewClient(s.env.Kafka...)
@@ -144,7 +144,10 @@ func (s *Sink) persist(ctx context.Context, server string, do func(context.Conte
 		attempt, cancel := context.WithTimeout(ctx, 30*time.Second)
 		err := do(attempt)
 		cancel()
-		if err == nil || ctx.Err() != nil {
+		if ctx.Err() != nil {
+			return nil
+		}
+		if err == nil {
 			s.waits.done(server)
 			return nil
 		}

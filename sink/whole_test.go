@@ -1,0 +1,381 @@
+package sink
+
+import (
+	"context"
+	"database/sql"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"maps"
+	"math/rand/v2"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kfake"
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/millrace-io/millrace/internal/stage"
+	"github.com/millrace-io/millrace/internal/testkafka"
+	"github.com/millrace-io/millrace/pipeline"
+	"github.com/millrace-io/millrace/topics"
+)
+
+// world is a pipeline of one stream, a broker, and a processor that is played by the test.
+type world struct {
+	t        *testing.T
+	pipeline *pipeline.Pipeline
+	seeds    []string
+	client   *kgo.Client // transactional, as the processor's
+	adm      *kadm.Client
+	raw      map[int32]int64   // next raw offset, by partition
+	want     map[string]string // column n by key
+	refused  int
+}
+
+func newWorld(t *testing.T, p *pipeline.Pipeline) *world {
+	t.Helper()
+	p.Name = "p"
+	p.Kafka = pipeline.Kafka{Partitions: 6, Replication: -1, MaxRecordBytes: 1 << 20}
+	p.Streams = []pipeline.Stream{{
+		Name:   "s",
+		Ingest: pipeline.Ingest{Key: []string{"id"}},
+		Sink: pipeline.Sink{Table: "things", Columns: []pipeline.ColumnType{
+			{Name: "id", Type: "varchar(20)", Key: true, NotNull: true}, {Name: "n", Type: "int"},
+		}},
+	}}
+	cluster := testkafka.New(t, kfake.NumBrokers(1))
+	w := &world{t: t, pipeline: p, seeds: cluster.ListenAddrs(), raw: map[int32]int64{}, want: map[string]string{}}
+	w.client = testkafka.Client(t, cluster, kgo.TransactionalID("p.processor.test.0"), kgo.RecordPartitioner(kgo.ManualPartitioner()))
+	w.adm = kadm.NewClient(testkafka.Client(t, cluster))
+	if err := topics.Ensure(t.Context(), w.adm, topics.Specs(p)); err != nil {
+		t.Fatal(err)
+	}
+	return w
+}
+
+// record is a processed record: the value n of a key, none, or one that no table takes.
+func (w *world) record(key string, n any) *kgo.Record {
+	part := topics.Partition([]byte(key), w.pipeline.Kafka.Partitions)
+	v := topics.NewVersion(0, 0, w.raw[part], topics.FirstGeneration)
+	w.raw[part]++
+	r := &kgo.Record{
+		Topic: topics.Processed("p", "s"), Partition: part, Key: []byte(key),
+		Headers: []kgo.RecordHeader{{Key: topics.HeaderVersion, Value: v[:]}},
+	}
+	switch n := n.(type) {
+	case nil:
+		pk, _ := json.Marshal([]string{key})
+		r.Headers = append(r.Headers, kgo.RecordHeader{Key: topics.HeaderPK, Value: pk})
+		delete(w.want, key)
+	case int:
+		r.Value = fmt.Appendf(nil, `{"id":%q,"n":%d}`, key, n)
+		w.want[key] = fmt.Sprint(n)
+	default:
+		r.Value = fmt.Appendf(nil, `{"id":%q,"n":{}}`, key)
+		w.refused++
+	}
+	return r
+}
+
+// produce commits one transaction of n records: new rows, revisions, removals and, now and then, a refused one or a copy.
+func (w *world) produce(n int) {
+	w.t.Helper()
+	if err := w.client.BeginTransaction(); err != nil {
+		w.t.Fatal(err)
+	}
+	var batch []*kgo.Record
+	for range n {
+		key := fmt.Sprintf("key-%d", rand.IntN(2000))
+		switch rand.IntN(20) {
+		case 0:
+			batch = append(batch, w.record(key, nil))
+		case 1:
+			if len(batch) > 0 { // one that was sent before
+				r := *batch[rand.IntN(len(batch))]
+				if string(r.Value) != fmt.Sprintf(`{"id":%q,"n":{}}`, r.Key) {
+					batch = append(batch, &r)
+				}
+			}
+		case 2:
+			if rand.IntN(50) == 0 {
+				batch = append(batch, w.record(key, "refused"))
+			}
+		default:
+			batch = append(batch, w.record(key, rand.IntN(1_000_000)))
+		}
+	}
+	if err := w.client.ProduceSync(w.t.Context(), batch...).FirstErr(); err != nil {
+		w.t.Fatal(err)
+	}
+	if err := w.client.EndTransaction(w.t.Context(), kgo.TryCommit); err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+// running is a sink that runs.
+type running struct {
+	health *stage.Health
+	stop   context.CancelFunc
+	ended  chan error
+}
+
+// start runs a sink.
+func (w *world) start(name string, change func(*Config)) *running {
+	w.t.Helper()
+	cfg := DefaultConfig()
+	cfg.SessionTimeout = 6 * time.Second
+	if change != nil {
+		change(&cfg)
+	}
+	r := &running{health: &stage.Health{}, ended: make(chan error, 1)}
+	s, err := New(w.pipeline, cfg, stage.Env{
+		Instance: name, Kafka: []kgo.Opt{kgo.SeedBrokers(w.seeds...)}, Metrics: prometheus.NewRegistry(), Health: r.health,
+		Log: slog.New(slog.NewTextHandler(w.t.Output(), nil)).With("sink", name),
+	})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.WithoutCancel(w.t.Context()))
+	r.stop = cancel
+	go func() { r.ended <- s.Run(ctx) }()
+	w.t.Cleanup(func() {
+		cancel()
+		if err := <-r.ended; err != nil {
+			w.t.Errorf("%s: %v", name, err)
+		}
+		r.ended <- nil
+	})
+	return r
+}
+
+// drain stops r and waits until it has ended.
+func (r *running) drain(t *testing.T, within time.Duration) {
+	t.Helper()
+	r.stop()
+	select {
+	case err := <-r.ended:
+		if err != nil {
+			t.Error(err)
+		}
+		r.ended <- nil
+	case <-time.After(within):
+		t.Fatalf("not drained within %s", within)
+	}
+}
+
+// db opens the database as a user does.
+func (w *world) db() *sql.DB {
+	w.t.Helper()
+	d, err := newDialect(w.pipeline)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	db, err := d.open(5 * time.Second)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	w.t.Cleanup(func() { _ = db.Close() })
+	return db
+}
+
+// caughtUp waits until the sink is at the end of every partition, and compares the rows.
+func (w *world) caughtUp(db *sql.DB, within time.Duration) {
+	w.t.Helper()
+	topic := topics.Processed("p", "s")
+	ends, err := w.adm.ListEndOffsets(w.t.Context(), topic)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	eventually(w.t, within, func() error {
+		for part := range w.pipeline.Kafka.Partitions {
+			end, _ := ends.Lookup(topic, part)
+			var next int64
+			err := db.QueryRow("SELECT next_offset FROM millrace_offsets WHERE topic = ? AND part = ?", topic, part).Scan(&next)
+			if err != nil {
+				return err
+			}
+			if next != end.Offset {
+				return fmt.Errorf("partition %d is at %d of %d", part, next, end.Offset)
+			}
+		}
+		return nil
+	})
+	rows, err := db.Query("SELECT id, n FROM things")
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	defer func() { _ = rows.Close() }()
+	got := map[string]string{}
+	for rows.Next() {
+		var id, n string
+		if err := rows.Scan(&id, &n); err != nil {
+			w.t.Fatal(err)
+		}
+		got[id] = n
+	}
+	if !maps.Equal(got, w.want) {
+		w.t.Errorf("%d rows, want %d; %s", len(got), len(w.want), firstDifference(got, w.want))
+	}
+}
+
+func firstDifference(got, want map[string]string) string {
+	for k, v := range want {
+		if got[k] != v {
+			return fmt.Sprintf("%s is %q, want %q", k, got[k], v)
+		}
+	}
+	for k, v := range got {
+		if _, ok := want[k]; !ok {
+			return fmt.Sprintf("%s is %q, want no row", k, v)
+		}
+	}
+	return "no difference"
+}
+
+// letters counts the dead letters by their ids.
+func (w *world) letters() map[string]int {
+	w.t.Helper()
+	topic := topics.DeadLetters("p", "s")
+	ends, err := w.adm.ListEndOffsets(w.t.Context(), topic)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	total := int64(0)
+	ends.Each(func(o kadm.ListedOffset) { total += o.Offset })
+	client, err := kgo.NewClient(kgo.SeedBrokers(w.seeds...), kgo.ConsumeTopics(topic), kgo.ConsumeStartOffset(kgo.NewOffset().AtStart()))
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	defer client.Close()
+	out := map[string]int{}
+	for n := int64(0); n < total; {
+		fetches := client.PollFetches(w.t.Context())
+		if err := fetches.Err(); err != nil {
+			w.t.Fatal(err)
+		}
+		fetches.EachRecord(func(r *kgo.Record) {
+			id, _ := topics.Header(r, topics.HeaderID)
+			out[string(id)]++
+			n++
+		})
+	}
+	return out
+}
+
+func onSQLite(t *testing.T) *pipeline.Pipeline {
+	t.Helper()
+	return &pipeline.Pipeline{DataDir: t.TempDir(), Database: pipeline.Database{Embedded: true}}
+}
+
+func TestSinkWritesAndDrains(t *testing.T) {
+	w := newWorld(t, onSQLite(t))
+	w.produce(3000)
+	r := w.start("one", nil)
+	db := w.db()
+	w.caughtUp(db, 30*time.Second)
+	if n := len(w.letters()); n != w.refused {
+		t.Errorf("%d letters, want %d", n, w.refused)
+	}
+	r.drain(t, 10*time.Second)
+	var owned int
+	if err := db.QueryRow("SELECT COUNT(*) FROM millrace_offsets WHERE owner IS NOT NULL").Scan(&owned); err != nil || owned != 0 {
+		t.Errorf("%d partitions have an owner after the drain (%v)", owned, err)
+	}
+	w.produce(1000)
+	w.start("two", nil)
+	w.caughtUp(db, 30*time.Second)
+}
+
+// TestRebalanceMidBatch adds and removes sinks under load.
+func TestRebalanceMidBatch(t *testing.T) {
+	rebalance(t, onSQLite(t))
+}
+
+func rebalance(t *testing.T, p *pipeline.Pipeline) {
+	w := newWorld(t, p)
+	small := func(c *Config) { c.MaxRecords, c.StatementRows = 50, 20 } // many batches
+	sinks := []*running{w.start("0", small)}
+	for i := range 12 {
+		for range 4 {
+			w.produce(500)
+		}
+		if i%3 == 2 {
+			sinks[0].drain(t, 30*time.Second)
+			sinks = sinks[1:]
+		} else {
+			sinks = append(sinks, w.start(fmt.Sprint(i+1), small))
+		}
+	}
+	w.caughtUp(w.db(), 90*time.Second)
+	if letters := w.letters(); len(letters) != w.refused {
+		t.Errorf("%d letters, want %d", len(letters), w.refused)
+	}
+}
+
+// TestPositionOutOfTheLog: what was not read yet has been deleted. The sink stops and says what to do.
+func TestPositionOutOfTheLog(t *testing.T) {
+	w := newWorld(t, onSQLite(t))
+	w.produce(300)
+	w.start("one", nil).drainAfter(t, w)
+	w.produce(300)
+	topic := topics.Processed("p", "s")
+	ends, err := w.adm.ListEndOffsets(t.Context(), topic)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := w.adm.DeleteRecords(t.Context(), ends.Offsets()); err != nil {
+		t.Fatal(err)
+	}
+	r := w.start("two", nil)
+	select {
+	case err := <-r.ended:
+		r.ended <- nil
+		var position *PositionError
+		if !errors.As(err, &position) {
+			t.Fatalf("%v, want a PositionError", err)
+		}
+	case <-time.After(30 * time.Second):
+		t.Fatal("the sink goes on")
+	}
+}
+
+// drainAfter waits until everything is written.
+func (r *running) drainAfter(t *testing.T, w *world) {
+	t.Helper()
+	w.caughtUp(w.db(), 30*time.Second)
+	r.drain(t, 20*time.Second)
+}
+
+// TestEmptiedLogIsNoGap: retention has deleted what was written, up to and with the processor's control records.
+func TestEmptiedLogIsNoGap(t *testing.T) {
+	w := newWorld(t, onSQLite(t))
+	w.produce(300)
+	w.start("one", nil).drainAfter(t, w)
+	ends, err := w.adm.ListEndOffsets(t.Context(), topics.Processed("p", "s"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := w.adm.DeleteRecords(t.Context(), ends.Offsets()); err != nil {
+		t.Fatal(err)
+	}
+	w.start("two", nil)
+	w.produce(300)
+	w.caughtUp(w.db(), 30*time.Second)
+}
+
+// TestDrainWithoutDatabase: the sink says that it waits, and drains at once all the same.
+func TestDrainWithoutDatabase(t *testing.T) {
+	p := &pipeline.Pipeline{Database: pipeline.Database{MySQL: "app:secret@tcp(127.0.0.1:1)/nowhere"}}
+	w := newWorld(t, p)
+	r := w.start("one", nil)
+	eventually(t, 20*time.Second, func() error {
+		if r.health.Waiting()["sink"] == "" {
+			return errors.New("the sink does not say that it waits")
+		}
+		return nil
+	})
+	r.drain(t, 5*time.Second)
+}
