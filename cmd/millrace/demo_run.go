@@ -42,7 +42,15 @@ func runDemo(ctx context.Context, o demoOptions, out io.Writer) (err error) {
 		return err
 	}
 	d.temporary = temporary
-	defer func() { err = errors.Join(err, d.tidy(dir)) }()
+	defer func() {
+		switch {
+		case !temporary || o.keep:
+		case err == nil:
+			err = d.tidy(dir)
+		default:
+			_ = os.Remove(dir) // only if it is empty: else the log is worth reading
+		}
+	}()
 	if d.pipeline, err = pipeline.Parse("pipeline.yaml", earthquakes.Pipeline, os.LookupEnv); err != nil {
 		return err
 	}
@@ -113,11 +121,8 @@ func (d *demoRun) header() demo.Header {
 	return h
 }
 
-// tidy removes what a temporary directory holds, but for the table: there is a command to look at it.
+// tidy removes what a temporary directory holds, but for the table: the report says how to look at it.
 func (d *demoRun) tidy(dir string) error {
-	if !d.temporary || d.keep {
-		return nil
-	}
 	if d.table.file == "" {
 		return os.RemoveAll(dir)
 	}
