@@ -3,6 +3,7 @@
 package e2e
 
 import (
+	"bytes"
 	"context"
 	"database/sql"
 	"encoding/json"
@@ -123,6 +124,7 @@ func read(ctx context.Context, brokers []string, topic string, f func(*kgo.Recor
 func (c *comparison) readRaw(ctx context.Context, brokers []string, stream string) error {
 	byKey := map[string][]rawRecord{}
 	c.raw[stream] = byKey
+	pages := map[string]bool{} // slice, page and ordinal
 	err := read(ctx, brokers, topics.Raw(c.pipeline, stream), func(r *kgo.Record) {
 		c.counts["raw"]++
 		var served struct {
@@ -137,11 +139,22 @@ func (c *comparison) readRaw(ctx context.Context, brokers []string, stream strin
 		if string(r.Value) != x.json() || string(r.Key) != x.key {
 			c.wrongf("raw %s[%d]@%d: key %s: %s, which was served as %s", stream, r.Partition, r.Offset, r.Key, r.Value, x.json())
 		}
-		if h, err := topics.ParseRawHeaders(r); err != nil || stream == "versioned" && (!h.HasSource || h.Source != x.rev) {
+		h, err := topics.ParseRawHeaders(r)
+		if err != nil || stream == "versioned" && (!h.HasSource || h.Source != x.rev) {
 			c.wrongf("raw %s[%d]@%d: headers %+v, %v", stream, r.Partition, r.Offset, h, err)
 		}
-		if old := byKey[x.key]; len(old) > 0 && old[len(old)-1].rev == x.rev {
-			c.wrongf("raw %s: doubled: %s rev %d at [%d]@%d and @%d", stream, x.key, x.rev, x.part, old[len(old)-1].offset, x.offset)
+		if at := fmt.Sprintf("%s %s:%d", h.Slice, h.PageID, h.Ordinal); pages[at] {
+			c.wrongf("raw %s[%d]@%d: doubled: page and ordinal %s, of %s", stream, r.Partition, r.Offset, at, x.key)
+		} else {
+			pages[at] = true
+		}
+		if old := byKey[x.key]; len(old) > 0 {
+			switch last := old[len(old)-1]; {
+			case last.rev == x.rev:
+				c.wrongf("raw %s: doubled: %s rev %d at [%d]@%d and @%d", stream, x.key, x.rev, x.part, last.offset, x.offset)
+			case last.rev > x.rev && stream != "versioned": // whose answers may overtake each other
+				c.wrongf("raw %s: out of order: %s rev %d at [%d]@%d, after rev %d", stream, x.key, x.rev, x.part, x.offset, last.rev)
+			}
 		}
 		byKey[x.key] = append(byKey[x.key], x)
 		c.at[place{stream, x.part, x.offset}] = x
@@ -189,12 +202,14 @@ func (c *comparison) readOutcomes(ctx context.Context, brokers []string, stream 
 	outcomes := map[place]int{}
 	last := map[int32]int64{}
 	processedAt := map[string]place{} // mr-id of a letter that the sink would send → raw place
+	bytesOf := map[string][]byte{}    // and the value that it would have
 	topic := topics.Processed(c.pipeline, stream)
 	err := read(ctx, brokers, topic, func(r *kgo.Record) {
 		version, _ := topics.Header(r, topics.HeaderVersion)
 		v, err := topics.ParseVersion(version)
 		p := place{stream, r.Partition, v.Offset()}
-		processedAt[topics.LetterID("sink", topic, 0, r.Partition, r.Offset)] = p
+		id := topics.LetterID("sink", topic, 0, r.Partition, r.Offset)
+		processedAt[id], bytesOf[id] = p, r.Value
 		if _, again := topics.Header(r, copyHeader); again {
 			c.counts["copies"]++
 			return
@@ -222,7 +237,10 @@ func (c *comparison) readOutcomes(ctx context.Context, brokers []string, stream 
 		id, _ := topics.Header(r, topics.HeaderID)
 		if strings.HasPrefix(string(id), "sink:") {
 			c.counts["sink letters"]++
-			refused[processedAt[string(id)]] = true
+			p := processedAt[string(id)]
+			if refused[p] = true; !bytes.Equal(r.Value, bytesOf[string(id)]) || string(r.Key) != c.at[p].key {
+				c.wrongf("letter %s: has not the bytes of its origin: %s", id, r.Value)
+			}
 			return
 		}
 		c.counts["processor letters"]++

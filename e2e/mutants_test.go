@@ -19,7 +19,7 @@ func TestMutants(t *testing.T) {
 		t.Run(mechanism, func(t *testing.T) {
 			s, off := seed(t), "MILLRACE_MUTANT="+mechanism
 			w := newWorld(t, s, testservers.Kafka(t), testservers.MySQL(t), "mutant", off)
-			c, err := w.killAtCommits(rand.New(rand.NewPCG(s, 5)), 15_000, 18, "mutant", off)
+			c, err := w.killAt(rand.New(rand.NewPCG(s, 5)), 18, atCommit, "mutant", off)
 			switch {
 			case err != nil:
 				t.Errorf("%s off: %v", mechanism, err)

@@ -4,11 +4,13 @@ package e2e
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -29,11 +31,19 @@ func build(t testing.TB, tags string) string {
 	if dir := binaries.dirs[tags]; dir != "" {
 		return dir
 	}
-	dir, err := os.MkdirTemp("", "millrace-e2e-") //nolint:usetesting // it outlives the test that is the first to need it
+	const prefix = "millrace-e2e-" // it outlives the test that is the first to need it, so the next process removes it
+	left, err := filepath.Glob(filepath.Join(os.TempDir(), prefix+"*"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.Command("go", "build", "-tags", tags, "-o", dir, "../cmd/ingest", "../cmd/processor", "../cmd/sink")
+	for _, dir := range left {
+		pid, err := strconv.Atoi(strings.TrimPrefix(filepath.Base(dir), prefix))
+		if err != nil || errors.Is(syscall.Kill(pid, 0), syscall.ESRCH) {
+			_ = os.RemoveAll(dir)
+		}
+	}
+	dir := filepath.Join(os.TempDir(), prefix+strconv.Itoa(os.Getpid()), "bin-"+tags)
+	cmd := exec.Command("go", "build", "-tags", tags, "-o", dir+"/", "../cmd/ingest", "../cmd/processor", "../cmd/sink")
 	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Fatalf("%v: %v\n%s", cmd.Args, err, out)
 	}

@@ -8,6 +8,7 @@ import (
 	"math/rand/v2"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -15,12 +16,12 @@ import (
 	"github.com/millrace-io/millrace/internal/testservers"
 )
 
-// TestKillAtCommit kills processes at the worst moments: with a commit sent and not arrived, and with a commit done
-// and not answered.
-func TestKillAtCommit(t *testing.T) {
+// TestKillAtMoments kills processes with a request or an answer on its way: every other time a commit, which has been sent and has
+// not arrived, or was done and is not answered; else whatever comes, that of a claim or a rebalance too.
+func TestKillAtMoments(t *testing.T) {
 	s := seed(t)
 	w := newWorld(t, s, testservers.Kafka(t), testservers.MySQL(t), "")
-	c, err := w.killAtCommits(rand.New(rand.NewPCG(s, 7)), 20_000, 18, "")
+	c, err := w.killAt(rand.New(rand.NewPCG(s, 7)), 24, anyMoment, "")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -30,9 +31,31 @@ func TestKillAtCommit(t *testing.T) {
 	}
 }
 
-// killAtCommits runs two processes of each stage while the source changes and old records are sent again, kills
-// them, a stage after the other, at commits, and starts them again; then it waits for rest and compares.
-func (w *world) killAtCommits(dice *rand.Rand, records, kills int, tags string, env ...string) (*comparison, error) {
+// atCommit is one commit, or one answer to a commit.
+func atCommit(dice *rand.Rand) func(proxy.Passage) bool {
+	answered := dice.IntN(2) == 0
+	return func(x proxy.Passage) bool { return x.Commits() && x.Answer == answered }
+}
+
+// anyMoment is atCommit half of the time, else one of the next passages.
+func anyMoment(dice *rand.Rand) func(proxy.Passage) bool {
+	if dice.IntN(2) == 0 {
+		return atCommit(dice)
+	}
+	var left atomic.Int32
+	left.Store(dice.Int32N(40))
+	return func(x proxy.Passage) bool {
+		switch x.What {
+		case "Fetch", "Heartbeat", "ApiVersions": // so many that others would not have their turn
+			return false
+		}
+		return left.Add(-1) < 0
+	}
+}
+
+// killAt runs two processes of each stage while the source changes and old records are sent again, kills
+// them, a stage after the other, at moments, and starts them again; then it waits for rest and compares.
+func (w *world) killAt(dice *rand.Rand, kills int, moment func(*rand.Rand) func(proxy.Passage) bool, tags string, env ...string) (*comparison, error) {
 	ctx := w.t.Context()
 	stages := map[string][]*watched{}
 	for _, name := range twoOfEach {
@@ -49,7 +72,7 @@ func (w *world) killAtCommits(dice *rand.Rand, records, kills int, tags string, 
 	changed, again := make(chan struct{}), make(chan int, 1) // again: one send, so that it never waits
 	go func() {
 		defer close(changed)
-		w.changes(busy, records, time.Duration(kills)*2500*time.Millisecond)
+		w.changes(busy, 300*3600, time.Hour) // until the last kill
 	}()
 	go func() { again <- w.sendAgain(busy) }()
 	if err := until(ctx, time.Minute, func() error { return w.rows(ctx) }); err != nil {
@@ -57,12 +80,12 @@ func (w *world) killAtCommits(dice *rand.Rand, records, kills int, tags string, 
 	}
 	for n := range kills {
 		stage := []string{"ingest", "processor", "sink"}[n%3]
-		if err := killAtCommit(ctx, dice, stages[stage]); err != nil {
+		if err := killOne(ctx, dice, stages[stage], moment(dice)); err != nil {
 			return nil, err
 		}
 	}
-	<-changed
 	rest()
+	<-changed
 	<-again
 	for _, both := range stages {
 		for _, p := range both {
@@ -74,14 +97,13 @@ func (w *world) killAtCommits(dice *rand.Rand, records, kills int, tags string, 
 	return w.verdict(ctx, 3*time.Minute)
 }
 
-// killAtCommit kills whichever of a stage's processes is the first to commit, and starts it again a little later.
-func killAtCommit(ctx context.Context, dice *rand.Rand, processes []*watched) error {
-	answered := dice.IntN(2) == 0
+// killOne kills whichever of a stage's processes has its moment first, and starts it again a little later.
+func killOne(ctx context.Context, dice *rand.Rand, processes []*watched, moment func(proxy.Passage) bool) error {
 	killed := make(chan *watched, 1) // one send: the first
 	var first sync.Once
 	for _, p := range processes {
 		judge := func(x proxy.Passage) proxy.Verdict {
-			if !x.Commits() || x.Answer != answered {
+			if !moment(x) {
 				return proxy.Pass
 			}
 			verdict := proxy.Pass
@@ -104,7 +126,7 @@ func killAtCommit(ctx context.Context, dice *rand.Rand, processes []*watched) er
 		p.start()
 		return nil
 	case <-time.After(45 * time.Second):
-		return fmt.Errorf("no commit within 45 s:\n%s\n%s", processes[0].get(processes[0].name).tail(10), processes[1].get(processes[1].name).tail(10))
+		return fmt.Errorf("no moment to kill within 45 s:\n%s\n%s", processes[0].get(processes[0].name).tail(10), processes[1].get(processes[1].name).tail(10))
 	case <-ctx.Done():
 		return ctx.Err()
 	}
