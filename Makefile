@@ -35,7 +35,7 @@ vet: ## go vet, of the files behind build tags too
 
 .PHONY: lint
 lint: ## golangci-lint; .golangci.yaml gives the reasons
-	$(GOLANGCI_LINT) run ./...
+	$(GOLANGCI_LINT) run --allow-parallel-runners ./...
 
 .PHONY: fmt
 fmt: ## format the code
