@@ -70,7 +70,7 @@ func New(p *pipeline.Pipeline, cfg Config, env stage.Env) (*Ingest, error) {
 	if err := errors.Join(errs...); err != nil {
 		return nil, err
 	}
-	in.transport = http.DefaultTransport.(*http.Transport).Clone()
+	in.transport = http.DefaultTransport.(*http.Transport).Clone()       //nolint:forcetypeassert // it is one, says net/http
 	in.transport.MaxIdleConns, in.transport.MaxIdleConnsPerHost = 0, 256 // the most that one slice may have in flight
 	var err error
 	in.metrics, err = newMetrics(env.Metrics)
@@ -114,8 +114,7 @@ func (in *Ingest) Run(ctx context.Context) error {
 		if err == nil {
 			return nil
 		}
-		var fenced *FencedError
-		if !errors.As(err, &fenced) {
+		if _, ok := errors.AsType[*FencedError](err); !ok {
 			return err
 		}
 		in.metrics.fenced.Inc()

@@ -236,8 +236,7 @@ func (d *decoder) unfit(values []jsontext.Value) string {
 
 // tooLarge names the setting for what the cutter found too large.
 func (r *reader) tooLarge(err error) error {
-	var e *cut.TooLargeError
-	if errors.As(err, &e) {
+	if e, ok := errors.AsType[*cut.TooLargeError](err); ok {
 		return &RecordTooLargeError{Stream: r.stream, Ordinal: e.Ordinal, Bytes: e.Bytes, AtLeast: e.AtLeast, Max: r.max}
 	}
 	return err

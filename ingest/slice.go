@@ -281,8 +281,7 @@ func (s *slice) beginAgain(err error) {
 func (s *slice) troubled(err error) {
 	what := s.client.Redactor().Text(err.Error())
 	kind := what
-	var e *fetch.Error
-	if errors.As(err, &e) {
+	if e, ok := errors.AsType[*fetch.Error](err); ok {
 		kind = fmt.Sprintf("%d %s", e.Status, e.Hint)
 	}
 	s.in.env.Health.Wait("ingest "+s.key, what)

@@ -2,6 +2,7 @@ package ingest
 
 import (
 	"fmt"
+	"maps"
 	"math"
 	"math/rand/v2"
 	"testing"
@@ -68,9 +69,7 @@ func TestWrittenIsNeverWrong(t *testing.T) {
 						log[rec.segment] = rec.value
 					}
 				}
-				for k, c := range pending {
-					truth[k] = c
-				}
+				maps.Copy(truth, pending)
 				clear(pending)
 				if len(w.index) > bound+20+40 || w.stored < len(w.index) {
 					t.Fatalf("seed %d: %d keys, %d stored, bound %d", seed, len(w.index), w.stored, bound)

@@ -216,7 +216,7 @@ func TestExactlyOnceUnderFaults(t *testing.T) {
 			c.Control(func(r kmsg.Request) (kmsg.Response, error, bool) {
 				c.KeepControl()
 				if !fault.requests[r.Key()] || ofTest(r) || seen.Add(1)%fault.every != 0 || hit.Load() >= 30 {
-					return nil, nil, false //nolint:nilnil // kfake: not handled here
+					return nil, nil, false
 				}
 				hit.Add(1)
 				return fault.inject(c, r)
@@ -252,7 +252,7 @@ func TestCommitAnsweredWithError(t *testing.T) {
 			c.ControlKey(int16(kmsg.EndTxn), func(r kmsg.Request) (kmsg.Response, error, bool) {
 				c.KeepControl()
 				if passing.Load() || !r.(*kmsg.EndTxnRequest).Commit || ends.Add(1)%3 != 0 {
-					return nil, nil, false //nolint:nilnil // kfake: not handled here
+					return nil, nil, false
 				}
 				hit.Add(1)
 				c.SleepControl(func() {

@@ -94,7 +94,7 @@ func applyAll(b *testing.B, s *store, claims []*claim, records [benchPartitions]
 		for part := first; part < benchPartitions; part += writers {
 			if c := claims[part]; len(records[part]) > 0 {
 				n := min(len(records[part]), batch/(benchPartitions/writers))
-				j.parts = append(j.parts, claimed{c, records[part][:n]})
+				j.parts = append(j.parts, claimed{c, c.next, records[part][:n]})
 				j.records += n
 				records[part] = records[part][n:]
 			}

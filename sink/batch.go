@@ -23,6 +23,7 @@ type claim struct {
 	token  [16]byte
 	next   int64   // the next offset, as in millrace_offsets
 	high   [8]byte // highest raw epoch and offset applied, as there
+	polled int64   // the next offset to be polled; the loop's alone
 	writer int
 
 	connection uint64 // that millrace_offsets says writes it: whoever takes over ends it
@@ -42,6 +43,7 @@ type batch struct {
 // move takes a claim's position over the batch.
 type move struct {
 	claim *claim
+	from  int64 // where its first record was polled: must be the claim's next offset, or records are missing
 	next  int64
 	high  [8]byte
 }

@@ -79,9 +79,9 @@ func TestJobsAreBounded(t *testing.T) {
 	}
 	records[20].Value = make([]byte, 5000) // larger than a batch: in one all the same
 	var queue []*job
-	queue = s.enqueue(queue, claimed{a, records[:8]})
-	queue = s.enqueue(queue, claimed{b, records})
-	queue = s.enqueue(queue, claimed{a, records[8:10]}) // a second part of the same partition
+	queue = s.enqueue(queue, claimed{a, 0, records[:8]})
+	queue = s.enqueue(queue, claimed{b, 0, records})
+	queue = s.enqueue(queue, claimed{a, 8, records[8:10]}) // a second part of the same partition
 	var sizes []int
 	for _, j := range queue {
 		sizes = append(sizes, j.records)

@@ -35,6 +35,7 @@ func (s *Sink) assigned(ctx context.Context, offsets map[string]map[int32]kgo.Of
 			}
 			if mutant.Off(mutant.ExpectedOffset) {
 				c.next = max(parts[part].EpochOffset().Offset, infos[tp].start)
+				c.polled = c.next
 			}
 			out[topic][part] = kgo.NewOffset().At(c.next)
 		}
@@ -63,6 +64,7 @@ func (s *Sink) take(ctx context.Context, tp topicPartition, info partition) (*cl
 		}
 		return nil, err
 	}
+	c.polled = c.next
 	s.claims[tp] = c
 	s.env.Log.Debug("claimed", "topic", topic, "partition", part, "next_offset", c.next)
 	return c, nil
@@ -147,16 +149,32 @@ func (s *Sink) fenced(partitions []string, b *batch) {
 	wait := s.cfg.SessionTimeout/2 + rand.N(s.cfg.SessionTimeout/4)
 	for _, m := range b.moves {
 		if slices.Contains(partitions, m.claim.String()) {
-			m.claim.revoked.Store(true)
 			m.claim.reclaim = time.Now().Add(wait)
+			m.claim.revoked.Store(true)
 		}
+	}
+	s.anyFenced.Store(true)
+}
+
+// reclaim claims again what is due, and has the client go on there. A revocation between the two does no harm: the client then skips
+// partitions that it has no more, and what it has anew it polls from a later offset.
+func (s *Sink) reclaim(ctx context.Context) {
+	if again := s.claimAgain(ctx); len(again) > 0 {
+		s.client.SetOffsets(again)
 	}
 }
 
-// reclaim claims again what is due, and says where to go on. The caller holds mu.
-func (s *Sink) reclaim(ctx context.Context) map[string]map[int32]kgo.EpochOffset {
+func (s *Sink) claimAgain(ctx context.Context) map[string]map[int32]kgo.EpochOffset {
+	if !s.anyFenced.Swap(false) {
+		return nil
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	out := map[string]map[int32]kgo.EpochOffset{}
 	for _, c := range s.claims {
+		if c.revoked.Load() {
+			s.anyFenced.Store(true) // until it is ours again, or another's
+		}
 		if !c.revoked.Load() || time.Now().Before(c.reclaim) {
 			continue
 		}

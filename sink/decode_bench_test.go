@@ -52,7 +52,7 @@ func BenchmarkDecode(b *testing.B) {
 	for part, records := range flights(n, 1) {
 		c := &claim{topic: topic, part: int32(part), table: t}
 		for _, r := range records {
-			j.add(c, r)
+			j.add(c, r.Offset, r)
 		}
 	}
 	d := newDecoder(&mySQL{})

@@ -107,8 +107,7 @@ var defects = map[uint16]string{
 
 // classify tells a row's refusal from what another attempt may mend.
 func classify(err error) error {
-	var e *mysql.MySQLError
-	if errors.As(err, &e) {
+	if e, ok := errors.AsType[*mysql.MySQLError](err); ok {
 		if refusals[e.Number] {
 			return &rejectedError{err}
 		}
@@ -133,8 +132,7 @@ func (e *defectError) Unwrap() error { return e.err }
 
 // mysqlNumber is MySQL's error number, or 0.
 func mysqlNumber(err error) uint16 {
-	var e *mysql.MySQLError
-	if errors.As(err, &e) {
+	if e, ok := errors.AsType[*mysql.MySQLError](err); ok {
 		return e.Number
 	}
 	return 0

@@ -30,6 +30,7 @@ type job struct {
 // claimed are records of one partition, in the order of their offsets.
 type claimed struct {
 	claim   *claim
+	from    int64 // the offset after the record before
 	records []*kgo.Record
 }
 
@@ -39,15 +40,15 @@ func newJob(client *kgo.Client) *job {
 
 func (j *job) full(c Config) bool { return j.records >= c.MaxRecords || j.bytes >= c.MaxBatchBytes }
 
-// add puts r at the end of c's records. A poll may bring a partition in several parts; here they are one, for a transaction moves
+// add puts r, before which c's position is from, at the end of c's records. A poll may bring a partition in several parts; here they are one, for a transaction moves
 // each position once.
-func (j *job) add(c *claim, r *kgo.Record) {
+func (j *job) add(c *claim, from int64, r *kgo.Record) {
 	i := len(j.parts) - 1
 	if i < 0 || j.parts[i].claim != c {
 		i = slices.IndexFunc(j.parts, func(p claimed) bool { return p.claim == c })
 	}
 	if i < 0 {
-		j.parts = append(j.parts, claimed{claim: c})
+		j.parts = append(j.parts, claimed{claim: c, from: from})
 		i = len(j.parts) - 1
 	}
 	j.parts[i].records = append(j.parts[i].records, r)
@@ -59,11 +60,13 @@ func (j *job) add(c *claim, r *kgo.Record) {
 func (j *job) pieces(n int) []*job {
 	var out []*job
 	for _, p := range j.parts {
+		from := p.from
 		for _, r := range p.records {
 			if len(out) == 0 || out[len(out)-1].records >= n {
 				out = append(out, &job{letters: j.letters, sent: map[string]int{}})
 			}
-			out[len(out)-1].add(p.claim, r)
+			out[len(out)-1].add(p.claim, from, r)
+			from = r.Offset + 1
 		}
 	}
 	out[0].sent = j.sent
@@ -75,7 +78,7 @@ func (d *decoder) decode(j *job) *batch {
 	d.arena = d.arena[:0]
 	b := &batch{changes: make([]change, 0, j.records)}
 	for _, p := range j.parts {
-		m := move{p.claim, p.claim.next, p.claim.high}
+		m := move{claim: p.claim, from: p.from, next: p.from, high: p.claim.high}
 		for _, r := range p.records {
 			m.next = r.Offset + 1
 			if r.Attrs.IsControl() {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"sync"
 	"time"
 
@@ -12,22 +11,41 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 )
 
-// loop polls and writes until ctx is cancelled. The batches in hand then are written, unless hard ends before.
+// loop polls, and hands what it polled to the writers, until ctx is cancelled. The batches in hand then are written, unless hard
+// ends before.
 func (s *Sink) loop(ctx, hard context.Context) error {
-	decoders := make([]*decoder, len(s.writers))
-	for i := range decoders {
-		decoders[i] = newDecoder(s.store.dialect)
+	feeds := make([]chan []*job, len(s.writers))
+	var group sync.WaitGroup
+	for i, w := range s.writers {
+		feeds[i] = make(chan []*job, 1) // a poll ahead, so that no writer waits for another
+		group.Go(func() { s.serve(ctx, hard, w, feeds[i]) })
 	}
+	defer group.Wait()
+	defer func() {
+		for _, feed := range feeds {
+			close(feed)
+		}
+	}()
 	nextPrune, nextPing := time.Now().Add(time.Minute), time.Now()
 	for ctx.Err() == nil {
-		idle, cancel := context.WithTimeout(ctx, time.Second)
-		fetches := s.client.PollFetches(idle)
-		cancel()
-		if err := s.poll(ctx, hard, fetches, decoders); err != nil {
+		queues, err := s.poll(ctx)
+		if err != nil {
 			return fmt.Errorf("sink: %w", err)
 		}
+		idle := true
+		for i, queue := range queues {
+			if len(queue) == 0 {
+				continue
+			}
+			idle = false
+			select {
+			case feeds[i] <- queue:
+			case <-ctx.Done():
+			}
+		}
+		s.reclaim(ctx)
 		now := time.Now()
-		if fetches.NumRecords() == 0 && now.After(nextPing) {
+		if idle && now.After(nextPing) {
 			s.ping(ctx) // the client is silent about brokers that do not answer
 			nextPing = now.Add(5 * time.Second)
 		}
@@ -41,24 +59,42 @@ func (s *Sink) loop(ctx, hard context.Context) error {
 	return nil
 }
 
-// poll writes what one poll returned. From the poll to AllowRebalance no partition is revoked; from Lock on,
-// revocations wait for us.
-func (s *Sink) poll(ctx, hard context.Context, fetches kgo.Fetches, decoders []*decoder) error {
-	s.mu.Lock()
+// poll returns what each writer has to write. From the poll to AllowRebalance no partition is revoked, and none while mu is held: so the
+// records belong to the claims that are there.
+func (s *Sink) poll(ctx context.Context) ([][]*job, error) {
+	idle, cancel := context.WithTimeout(ctx, time.Second)
+	fetches := s.client.PollFetches(idle)
+	cancel()
+	s.mu.RLock()
+	defer s.mu.RUnlock()
 	s.client.AllowRebalance()
-	err := s.fetchError(fetches)
-	if err == nil && ctx.Err() == nil {
-		var queues [][]*job
-		if queues, err = s.split(fetches); err == nil {
-			s.writeAll(ctx, hard, queues, decoders)
+	if err := s.fetchError(fetches); err != nil {
+		return nil, err
+	}
+	return s.split(fetches)
+}
+
+// serve writes what it is fed. Between batches, and while it waits for the database, partitions can be revoked; those drop out of the
+// batches. Once ctx is cancelled no batch is begun: what is left is for whoever takes over.
+func (s *Sink) serve(ctx, hard context.Context, w *writer, feed <-chan []*job) {
+	d := newDecoder(s.store.dialect)
+	for queue := range feed {
+		wait := newBackoff()
+		for len(queue) > 0 && ctx.Err() == nil {
+			s.mu.RLock()
+			rest, later := s.write(hard, w, d, queue[0])
+			s.mu.RUnlock()
+			queue = append(rest, queue[1:]...)
+			if !later {
+				wait.Reset()
+				continue
+			}
+			select {
+			case <-ctx.Done():
+			case <-time.After(wait.NextBackOff()):
+			}
 		}
 	}
-	again := s.reclaim(ctx)
-	s.mu.Unlock()
-	if len(again) > 0 {
-		s.client.SetOffsets(again)
-	}
-	return err
 }
 
 // ping tells whether the brokers answer.
@@ -111,7 +147,7 @@ func (s *Sink) fetchError(fetches kgo.Fetches) (err error) {
 
 // positionError describes a position that the log does not have.
 func (s *Sink) positionError(c *claim) error {
-	e := &PositionError{Topic: c.topic, Partition: c.part, Next: c.next, Start: -1, End: -1}
+	e := &PositionError{Topic: c.topic, Partition: c.part, Next: c.polled, Start: -1, End: -1}
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()
 	if infos, err := s.partitions(ctx, c.topic); err == nil {
@@ -127,63 +163,38 @@ func (s *Sink) split(fetches kgo.Fetches) (queues [][]*job, err error) {
 	queues = make([][]*job, len(s.writers))
 	fetches.EachPartition(func(p kgo.FetchTopicPartition) {
 		c := s.claims[topicPartition{p.Topic, p.Partition}]
-		if c == nil {
+		if c == nil || c.revoked.Load() {
 			return // fetched before it was taken from us
 		}
 		records := p.Records
-		for len(records) > 0 && records[0].Offset < c.next {
+		for len(records) > 0 && records[0].Offset < c.polled {
 			records = records[1:] // fetched before it was claimed again
 		}
-		if len(records) > 0 && records[0].Offset > c.next && p.LogStartOffset > c.next {
+		if len(records) == 0 {
+			return
+		}
+		if records[0].Offset > c.polled && p.LogStartOffset > c.polled {
 			err = s.positionError(c)
 			return
 		}
 		queue := &queues[c.writer]
-		*queue = s.enqueue(*queue, claimed{c, records})
+		*queue = s.enqueue(*queue, claimed{c, c.polled, records})
+		c.polled = records[len(records)-1].Offset + 1
 	})
 	return queues, err
 }
 
 // enqueue puts records at the end of a writer's jobs.
 func (s *Sink) enqueue(queue []*job, p claimed) []*job {
+	from := p.from
 	for _, r := range p.records {
 		if len(queue) == 0 || queue[len(queue)-1].full(s.cfg) {
 			queue = append(queue, newJob(s.client))
 		}
-		queue[len(queue)-1].add(p.claim, r)
+		queue[len(queue)-1].add(p.claim, from, r)
+		from = r.Offset + 1
 	}
 	return queue
-}
-
-// writeAll has each writer write its jobs. When one cannot go on it waits, without mu, so that partitions can be
-// revoked meanwhile; those drop out of the batches. Once ctx is cancelled no job is begun: what is left is for whoever
-// takes over. The caller holds mu.
-func (s *Sink) writeAll(ctx, hard context.Context, queues [][]*job, decoders []*decoder) {
-	wait := newBackoff()
-	for {
-		var group sync.WaitGroup
-		for i, w := range s.writers {
-			group.Go(func() {
-				for len(queues[i]) > 0 && ctx.Err() == nil {
-					rest, later := s.write(hard, w, decoders[i], queues[i][0])
-					queues[i] = append(rest, queues[i][1:]...)
-					if later {
-						return
-					}
-				}
-			})
-		}
-		group.Wait()
-		if ctx.Err() != nil || !slices.ContainsFunc(queues, func(q []*job) bool { return len(q) > 0 }) {
-			return
-		}
-		s.mu.Unlock()
-		select {
-		case <-ctx.Done():
-		case <-time.After(wait.NextBackOff()):
-		}
-		s.mu.Lock()
-	}
 }
 
 // write writes j. It returns what is left of it: nothing, j, or smaller jobs in its place. later says not to try that at once.

@@ -6,6 +6,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"maps"
 	"strconv"
 	"strings"
 	"time"
@@ -70,9 +71,7 @@ func newMySQL(dsn pipeline.Secret) (*mySQL, error) {
 	if cfg.Params == nil {
 		cfg.Params = map[string]string{}
 	}
-	for name, value := range params {
-		cfg.Params[name] = value
-	}
+	maps.Copy(cfg.Params, params)
 	return &mySQL{cfg: cfg}, nil
 }
 

@@ -202,8 +202,7 @@ func TestMySQLTableThatDoesNotFit(t *testing.T) {
 		}
 	}
 	err := f.store.prepare(t.Context(), []*table{f.table})
-	var misfit *TableError
-	if !errors.As(err, &misfit) {
+	if _, ok := errors.AsType[*TableError](err); !ok {
 		t.Fatalf("%v, want a TableError", err)
 	}
 	for _, want := range []string{

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
@@ -32,11 +33,14 @@ type Sink struct {
 	adm     *kadm.Client
 	writers []*writer
 
-	// mu is held by whoever uses or changes claims: the loop while it applies what one poll returned, and the
-	// client's callbacks. A revocation so waits for the transaction in hand.
-	mu     sync.Mutex
+	// mu guards claims. A writer holds it for reading while it writes a batch, and the loop while it shares out what a poll returned; the
+	// client's callbacks hold it for writing. So a revocation waits for the transactions in hand, and no more is begun before it.
+	mu     sync.RWMutex
 	claims map[topicPartition]*claim
-	stop   context.CancelCauseFunc
+
+	anyFenced atomic.Bool // a claim waits to be claimed again
+
+	stop context.CancelCauseFunc
 }
 
 type topicPartition struct {
@@ -104,15 +108,24 @@ func (s *Sink) Run(ctx context.Context) (err error) {
 	}
 	life, kill := context.WithCancel(context.WithoutCancel(ctx))
 	defer kill()
-	if s.client, err = kgo.NewClient(append(s.clientOpts(ctx), kgo.WithContext(life))...); err != nil {
+	if err := s.join(ctx, life); err != nil {
 		return fmt.Errorf("sink: new client: %w", err)
 	}
-	s.adm = kadm.NewClient(s.client)
 	s.env.Log.Info("writing", "group", topics.SinkGroup(s.pipeline.Name), "streams", len(s.tables), "database", s.store.dialect.name())
 	err = s.loop(ctx, hard)
 	s.leave(hard, kill)
 	if hard.Err() != nil && err == nil {
 		return fmt.Errorf("sink: not drained within %s: what was not committed will be written by whoever takes over", s.cfg.Drain)
+	}
+	return err
+}
+
+// join makes the client, which joins the group at once: its callbacks wait until it is in its place.
+func (s *Sink) join(ctx, life context.Context) (err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.client, err = kgo.NewClient(append(s.clientOpts(ctx), kgo.WithContext(life))...); err == nil {
+		s.adm = kadm.NewClient(s.client)
 	}
 	return err
 }
@@ -145,7 +158,7 @@ func (s *Sink) persist(ctx context.Context, server string, do func(context.Conte
 		err := do(attempt)
 		cancel()
 		if ctx.Err() != nil {
-			return nil
+			return nil //nolint:nilerr // as said above
 		}
 		if err == nil {
 			s.waits.done(server)

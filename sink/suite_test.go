@@ -107,7 +107,7 @@ func (f *fixture) job(events ...event) *job {
 		}
 		records = append(records, r)
 	}
-	j.parts, j.records = []claimed{{f.claim, records}}, len(records)
+	j.parts, j.records = []claimed{{f.claim, f.claim.next, records}}, len(records)
 	return j
 }
 
@@ -117,8 +117,7 @@ func (f *fixture) apply(events ...event) (refused []string) {
 	b := newDecoder(f.store.dialect).decode(f.job(events...))
 	for range 100 {
 		_, err := f.writer.apply(f.t.Context(), b)
-		var rejected *rejectedError
-		if errors.As(err, &rejected) {
+		if _, ok := errors.AsType[*rejectedError](err); ok {
 			if err := f.writer.isolate(f.t.Context(), b); err != nil {
 				f.t.Fatal(err)
 			}
@@ -285,8 +284,7 @@ func suite(t *testing.T, open func(t *testing.T) *pipeline.Pipeline) {
 		}
 		b := newDecoder(f.store.dialect).decode((&old).job(event{1, 0, "a", row(666)}))
 		_, err := f.writer.apply(t.Context(), b)
-		var fenced *FencedError
-		if !errors.As(err, &fenced) {
+		if _, ok := errors.AsType[*FencedError](err); !ok {
 			t.Fatalf("%v, want a FencedError", err)
 		}
 		f.want(map[string]string{"a": "0"})
@@ -325,9 +323,8 @@ func suite(t *testing.T, open func(t *testing.T) *pipeline.Pipeline) {
 			"the log is cut":    {topicID: noLog.topicID, start: 0, end: 1},
 			"made again":        {topicID: [16]byte{2}, start: 0, end: 9},
 		} {
-			var position *PositionError
 			err := f.store.claim(t.Context(), &claim{topic: topic, table: f.table}, p, f.writer.id)
-			if !errors.As(err, &position) {
+			if _, ok := errors.AsType[*PositionError](err); !ok {
 				t.Errorf("%s: %v, want a PositionError", name, err)
 			}
 		}
@@ -387,9 +384,8 @@ func TestTableThatDoesNotFit(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	var misfit *TableError
 	err := f.store.prepare(context.Background(), []*table{f.table})
-	if !errors.As(err, &misfit) {
+	if _, ok := errors.AsType[*TableError](err); !ok {
 		t.Fatalf("%v, want a TableError", err)
 	}
 	for _, want := range []string{"no column note", "no column _mr_version", "primary key is not (`id`)"} {

@@ -162,8 +162,7 @@ func (w *writer) refused(ctx context.Context, changes []change) (*rejectedError,
 		return nil, err
 	}
 	err = w.rollback(ctx, err)
-	var rejected *rejectedError
-	if errors.As(err, &rejected) {
+	if rejected, ok := errors.AsType[*rejectedError](err); ok {
 		return rejected, nil
 	}
 	return nil, err
@@ -186,7 +185,7 @@ func (w *writer) moveOffsets(ctx context.Context, moves []move) error {
 			args = append(args, c.token[:])
 			if !mutant.Off(mutant.ExpectedOffset) {
 				query += " AND next_offset = ?"
-				args = append(args, c.next)
+				args = append(args, m.from)
 			}
 		}
 		done, err := w.conn.ExecContext(ctx, query, args...)

@@ -333,8 +333,7 @@ func TestPositionOutOfTheLog(t *testing.T) {
 	select {
 	case err := <-r.ended:
 		r.ended <- nil
-		var position *PositionError
-		if !errors.As(err, &position) {
+		if _, ok := errors.AsType[*PositionError](err); !ok {
 			t.Fatalf("%v, want a PositionError", err)
 		}
 	case <-time.After(30 * time.Second):

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 
 	"github.com/go-json-experiment/json/jsontext"
@@ -51,7 +52,7 @@ var options = []jsontext.Options{jsontext.AllowDuplicateNames(true), jsontext.Al
 // acts after Bytes has returned nil. The error says where the JSON is broken, or is what record returned.
 func Bytes(answer []byte, e *Envelope, record func(ordinal int, value []byte) error) (Answer, error) {
 	c := cutter{e: e, record: record, whole: answer}
-	c.dec = jsontext.NewDecoder(bytes.NewBuffer(answer[:len(answer):len(answer)]), options...)
+	c.dec = jsontext.NewDecoder(bytes.NewBuffer(slices.Clip(answer)), options...)
 	return c.run()
 }
 
@@ -116,7 +117,7 @@ func (c *cutter) run() (Answer, error) {
 	if err := c.walk(0, wanted, true); err != nil {
 		return c.answer, c.explain(err)
 	}
-	if _, err := c.dec.ReadToken(); err != io.EOF {
+	if _, err := c.dec.ReadToken(); !errors.Is(err, io.EOF) {
 		if err == nil {
 			err = errors.New("more follows the end of the JSON text")
 		}
@@ -243,8 +244,7 @@ func (c *cutter) explain(err error) error {
 	if errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, io.EOF) {
 		return fmt.Errorf("the answer ends in the middle, after %d bytes: %w", c.dec.InputOffset(), io.ErrUnexpectedEOF)
 	}
-	var syntax *jsontext.SyntacticError
-	if errors.As(err, &syntax) {
+	if syntax, ok := errors.AsType[*jsontext.SyntacticError](err); ok {
 		return &SyntaxError{Offset: syntax.ByteOffset, Err: syntax.Err}
 	}
 	return err

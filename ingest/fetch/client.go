@@ -131,8 +131,7 @@ func (c *Client) attempt(ctx context.Context, u *url.URL, check func(*Answer) er
 	resp, err := c.http.Do(req)
 	if err != nil {
 		c.Observe.Request(0, time.Since(start))
-		var ue *url.Error
-		if errors.As(err, &ue) {
+		if ue, ok := errors.AsType[*url.Error](err); ok {
 			err = ue.Err
 		}
 		return nil, -1, fail(0, err, "")

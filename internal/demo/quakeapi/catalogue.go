@@ -54,7 +54,7 @@ func newCatalogue(seed uint64) (*catalogue, error) {
 	c := &catalogue{
 		byID: make(map[string]*event, len(all)),
 		held: all[len(all)-heldBack:],
-		rand: rand.New(rand.NewPCG(seed, 0x6d696c6c72616365)), //nolint:gosec // a demonstration that repeats, not a secret
+		rand: rand.New(rand.NewPCG(seed, 0x6d696c6c72616365)),
 	}
 	for _, r := range all {
 		c.start = max(c.start, r.Properties.Updated)
