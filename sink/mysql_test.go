@@ -126,7 +126,7 @@ func TestDeadlock(t *testing.T) {
 		_, err := f.writer.apply(ctx, b)
 		failed <- err
 	}()
-	waiting(t, f.store.db)
+	waiting(t, f.store.db, f.writer.id)
 	if _, err := tx.Exec("UPDATE things SET note = 'x' WHERE id = 'k000'"); err != nil {
 		t.Fatal(err)
 	}
@@ -147,15 +147,15 @@ func TestDeadlock(t *testing.T) {
 	}
 }
 
-// waiting returns once a transaction of this schema waits for a lock.
-func waiting(t *testing.T, db *sql.DB) {
+// waiting returns once a connection waits for a lock.
+func waiting(t *testing.T, db *sql.DB, connection uint64) {
 	t.Helper()
 	eventually(t, 10*time.Second, func() error {
-		var n int
-		err := db.QueryRow(`SELECT COUNT(*) FROM information_schema.innodb_trx x JOIN information_schema.processlist p ON p.id = x.trx_mysql_thread_id
-			WHERE x.trx_state = 'LOCK WAIT' AND p.db = DATABASE()`).Scan(&n)
+		var n int // not from innodb_trx, which is a copy that is kept for as long as one keeps asking
+		err := db.QueryRow(`SELECT COUNT(*) FROM performance_schema.data_lock_waits w
+			JOIN performance_schema.threads t ON t.thread_id = w.requesting_thread_id WHERE t.processlist_id = ?`, connection).Scan(&n)
 		if err == nil && n == 0 {
-			err = errors.New("nobody waits for a lock")
+			err = fmt.Errorf("connection %d waits for no lock", connection)
 		}
 		return err
 	})
