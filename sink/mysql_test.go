@@ -4,8 +4,12 @@ package sink
 
 import (
 	"database/sql"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
+	"math/rand/v2"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -33,6 +37,54 @@ func TestMySQLWithoutRowAlias(t *testing.T) {
 	f.apply(event{8, 0, "b", nil})
 	f.apply(event{7, 0, "b", row(7)})
 	f.want(map[string]string{"a": "5"})
+}
+
+// TestMySQLRefuses: what a column cannot hold is found and told, never changed without a word, and everything else goes in.
+func TestMySQLRefuses(t *testing.T) {
+	f := newFixture(t, onMySQL(t), false)
+	bad := map[string]map[string]any{
+		"range":                     {"n": 40_000},
+		"digits":                    {"price": json.Number("1e40")},
+		"long":                      {"note": "12345678901"},
+		"month":                     {"at": "2024-13-01T00:00:00Z"},
+		"zero":                      {"at": "0000-00-00"},
+		"boolean":                   {"on_sale": 300},
+		"nested":                    {"extra": json.RawMessage(strings.Repeat("[", 101) + strings.Repeat("]", 101))},
+		"this key is much too long": {"n": 1},
+	}
+	var events []event
+	for key, columns := range bad {
+		events = append(events, event{int64(len(events)), 0, key, columns}, event{int64(len(events) + 1), 0, "good " + key[:4], row(1)})
+	}
+	var keys []string
+	for _, r := range f.apply(events...) {
+		key, _, _ := strings.Cut(r, ":")
+		keys = append(keys, key)
+	}
+	slices.Sort(keys)
+	if want := slices.Sorted(maps.Keys(bad)); !slices.Equal(keys, want) {
+		t.Errorf("refused %q, want %q", keys, want)
+	}
+	if rows := f.rows("n"); len(rows) != len(bad) {
+		t.Errorf("rows %v, want the %d good ones", rows, len(bad))
+	}
+}
+
+// TestMySQLReadsOurStrings has the server read literals of all sorts of strings.
+func TestMySQLReadsOurStrings(t *testing.T) {
+	f := newFixture(t, onMySQL(t), false)
+	alphabet := []rune("\x00\x1a'\"\\%_\n\r\t\b;-#/*`aé漢😀")
+	for i := range 300 {
+		var text []rune
+		for range rand.IntN(20) {
+			text = append(text, alphabet[rand.IntN(len(alphabet))])
+		}
+		var got string
+		literal := f.store.dialect.text(nil, []byte(string(text)))
+		if err := f.store.writers.QueryRow("SELECT " + string(literal)).Scan(&got); err != nil || got != string(text) {
+			t.Fatalf("%d: %q came back as %q, %v", i, string(text), got, err)
+		}
+	}
 }
 
 // TestFrozenOwnerIsEvicted claims a partition whose owner has stopped inside its transaction.
