@@ -76,8 +76,8 @@ chaos: ## the kill test with KILLS=60 kills, the broker and mysqld among them; S
 	go test -tags integration -timeout 12h -count=1 -v -run '^TestKill$$' ./e2e -kill-servers -kills $(KILLS) -seed $(SEED)
 
 .PHONY: mutants
-mutants: ## the kill test with one mechanism after the other switched off: each must be noticed
-	go test -tags integration,mutants -timeout 60m -count=1 -v -run '^TestMutants$$' ./e2e -seed $(SEED)
+mutants: ## kills and zombies with one mechanism after the other switched off: each must be noticed
+	go test -tags integration,mutants -timeout 60m -count=1 -v -run '^(TestMutants|TestFencingMutant)$$' ./e2e -seed $(SEED)
 
 .PHONY: fuzz
 fuzz: ## every fuzz test for FUZZTIME=30s

@@ -62,7 +62,10 @@ func (w *world) applied(ctx context.Context, c *comparison) error {
 		c.counts["applied"] += n
 		if there := records[a]; n > there {
 			v, err := topics.ParseVersion([]byte(a.version))
-			c.wrongf("table %s: %s was applied %d times at raw offset %d, and is in the processed topic %d times (%v)", a.stream, a.id, n, v.Offset(), there, err)
+			if err != nil {
+				return err
+			}
+			c.wrongf("table %s: %s at raw offset %d was applied %d times, and is in the processed topic %d times", a.stream, a.id, v.Offset(), n, there)
 		}
 	}
 	return rows.Err()
