@@ -13,16 +13,16 @@ import (
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
-	"go.uber.org/goleak"
 
 	"github.com/millrace-io/millrace/internal/stage"
 	"github.com/millrace-io/millrace/internal/testkafka"
+	"github.com/millrace-io/millrace/internal/testservers"
 	"github.com/millrace-io/millrace/pipeline"
 	"github.com/millrace-io/millrace/processor"
 	"github.com/millrace-io/millrace/topics"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { testservers.Main(m) }
 
 func raw(p *pipeline.Pipeline) string       { return topics.Raw(p.Name, "s") }
 func processed(p *pipeline.Pipeline) string { return topics.Processed(p.Name, "s") }
