@@ -18,12 +18,13 @@ func TestFencingMutant(t *testing.T) {
 			noticed(t, w.frozenSink(moment, "mutant", off))
 		})
 	}
-	for name, moment := range ingestMoments {
-		t.Run("ingest frozen "+name, func(t *testing.T) {
-			w := newWorld(t, seed(t), testservers.Kafka(t), testservers.MySQL(t), "mutant", off)
-			noticed(t, w.frozenIngest(moment, "mutant", off))
-		})
-	}
+	// Frozen with its commit on its way, an ingest without fencing is stopped by the brokers' transaction timeout, which is over
+	// before the state's readers get past its open transaction: another mechanism, and nothing for this test to notice.
+	const unopened = "before its records"
+	t.Run("ingest frozen "+unopened, func(t *testing.T) {
+		w := newWorld(t, seed(t), testservers.Kafka(t), testservers.MySQL(t), "mutant", off)
+		noticed(t, w.frozenIngest(ingestMoments[unopened], "mutant", off))
+	})
 }
 
 func noticed(t *testing.T, err error) {
