@@ -12,7 +12,7 @@ import (
 )
 
 // TestKill kills two processes of each stage, at random moments, while the source changes and fails; with -kill-servers the
-// broker and mysqld too.
+// broker and mysqld too, which are also frozen for a while.
 func TestKill(t *testing.T) {
 	s := seed(t)
 	var w *world
@@ -23,6 +23,8 @@ func TestKill(t *testing.T) {
 		k.others = []func() string{
 			func() string { kafka.Kill(t); kafka.Start(t); return "broker" },
 			func() string { mysql.Kill(t); mysql.Start(t); return "mysqld" },
+			func() string { kafka.Pause(t); frozenFor(k.dice); kafka.Resume(t); return "broker-frozen" },
+			func() string { mysql.Pause(t); frozenFor(k.dice); mysql.Resume(t); return "mysqld-frozen" },
 		}
 	} else {
 		w = newWorld(t, s, testservers.Kafka(t), testservers.MySQL(t), "")
@@ -44,6 +46,9 @@ func TestKill(t *testing.T) {
 		w.fleet.stop(name)
 	}
 }
+
+// frozenFor is how long a server is frozen: shorter or longer than sessions, transactions and locks last.
+func frozenFor(dice *rand.Rand) { time.Sleep(time.Duration(1+dice.IntN(20)) * time.Second) }
 
 // survive runs two processes of each stage while the source changes, old records are sent again and k kills some of names; then it waits for rest
 // and compares.
