@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"github.com/twmb/franz-go/pkg/kfake"
@@ -122,9 +123,10 @@ func TestTopics(t *testing.T) {
 }
 
 func TestHealthcheck(t *testing.T) {
-	ready := true
+	var ready atomic.Bool
+	ready.Store(true)
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-		if !ready {
+		if !ready.Load() {
 			http.Error(w, `{"ready":false,"waiting":{"sink":"MySQL"}}`, http.StatusServiceUnavailable)
 		}
 	}))
@@ -132,7 +134,7 @@ func TestHealthcheck(t *testing.T) {
 	if code, stdout, stderr := invoke(t, "millrace", "healthcheck", "--url", server.URL); code != 0 || stdout != "ready\n" {
 		t.Errorf("%d %q %q", code, stdout, stderr)
 	}
-	ready = false
+	ready.Store(false)
 	if code, _, stderr := invoke(t, "millrace", "healthcheck", "--url", server.URL); code != 1 || !strings.Contains(stderr, "MySQL") {
 		t.Errorf("%d %q, want what is waited for", code, stderr)
 	}
