@@ -78,15 +78,17 @@ func (w *world) killAt(dice *rand.Rand, kills int, moment func(*rand.Rand) func(
 	if err := until(ctx, time.Minute, func() error { return w.rows(ctx) }); err != nil {
 		return nil, err
 	}
+	var late sync.WaitGroup // what is still on its way
 	for n := range kills {
 		stage := []string{"ingest", "processor", "sink"}[n%3]
-		if err := killOne(ctx, dice, stages[stage], moment(dice)); err != nil {
+		if err := w.killOne(dice, stages[stage], moment(dice), &late); err != nil {
 			return nil, err
 		}
 	}
 	rest()
 	<-changed
 	<-again
+	late.Wait()
 	for _, both := range stages {
 		for _, p := range both {
 			if len(p.died()) > 0 {
@@ -97,22 +99,33 @@ func (w *world) killAt(dice *rand.Rand, kills int, moment func(*rand.Rand) func(
 	return w.verdict(ctx, 3*time.Minute)
 }
 
-// killOne kills whichever of a stage's processes has its moment first, and starts it again a little later.
-func killOne(ctx context.Context, dice *rand.Rand, processes []*watched, moment func(proxy.Passage) bool) error {
+// killOne kills whichever of a stage's processes has its moment first, and starts it again a little later. What it was sending is
+// cut, or reaches the server late: after the process is back, or after others have what it had.
+func (w *world) killOne(dice *rand.Rand, processes []*watched, moment func(proxy.Passage) bool, late *sync.WaitGroup) error {
+	ctx := w.t.Context()
+	delay := time.Duration(0) // cut
+	if dice.IntN(3) == 0 {
+		delay = time.Duration(1+dice.IntN(15_000)) * time.Millisecond
+	}
 	killed := make(chan *watched, 1) // one send: the first
-	var first sync.Once
+	var taken atomic.Bool
 	for _, p := range processes {
 		judge := func(x proxy.Passage) proxy.Verdict {
-			if !moment(x) {
+			if !moment(x) || !taken.CompareAndSwap(false, true) {
 				return proxy.Pass
 			}
-			verdict := proxy.Pass
-			first.Do(func() {
-				p.kill(p.name)
-				killed <- p
-				verdict = proxy.Cut
-			})
-			return verdict
+			late.Add(1)
+			defer late.Done()
+			p.kill(p.name)
+			killed <- p
+			if delay == 0 {
+				return proxy.Cut
+			}
+			select {
+			case <-time.After(delay):
+			case <-ctx.Done():
+			}
+			return proxy.Pass
 		}
 		p.kafka.Judge(judge)
 		p.mysql.Judge(judge)
