@@ -13,6 +13,8 @@ import (
 	"sync/atomic"
 	"syscall"
 	"time"
+
+	"github.com/twmb/franz-go/pkg/kerr"
 )
 
 // process is a measured program under way.
@@ -113,6 +115,9 @@ func watch(ctx context.Context, p *process, end int64, position func(context.Con
 		case <-tick.C:
 		}
 		now, err := position(ctx)
+		if kerr.IsRetriable(err) {
+			continue // a broker that has just started has no coordinator yet
+		}
 		if err != nil {
 			return 0, err
 		}
