@@ -87,6 +87,19 @@ func TestMySQLReadsOurStrings(t *testing.T) {
 	}
 }
 
+// TestDisconnectEndsTheSession: a session that was given up, with whatever transaction it holds, is not used again.
+func TestDisconnectEndsTheSession(t *testing.T) {
+	f := newFixture(t, onMySQL(t), false)
+	before := f.writer.id
+	f.writer.disconnect()
+	if err := f.writer.connect(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if f.writer.id == before {
+		t.Errorf("connection %d again", before)
+	}
+}
+
 // TestFrozenOwnerIsEvicted claims a partition whose owner has stopped inside its transaction.
 func TestFrozenOwnerIsEvicted(t *testing.T) {
 	for name, prepare := range map[string]func(*fixture){

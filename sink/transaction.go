@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"database/sql"
+	"database/sql/driver"
 	"errors"
 	"fmt"
 	"slices"
@@ -61,12 +62,10 @@ func (w *writer) disconnect() {
 	if w.conn == nil {
 		return
 	}
-	_ = w.conn.Raw(func(any) error { return errBad })
+	_ = w.conn.Raw(func(any) error { return driver.ErrBadConn }) // so that it does not go back to the pool
 	_ = w.conn.Close()
 	w.conn = nil
 }
-
-var errBad = errors.New("connection given up")
 
 // errUnknown says that COMMIT was sent and not answered.
 var errUnknown = errors.New("the outcome of COMMIT is not known")
