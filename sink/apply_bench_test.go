@@ -64,8 +64,8 @@ func BenchmarkApply(b *testing.B) {
 			}
 			claims = append(claims, c)
 		}
-		for generation, what := range []string{"insert", "update"} {
-			records := flights(n, uint16(generation+1))
+		for round, what := range []string{"insert", "update"} {
+			records := flights(n, round+1)
 			started := time.Now()
 			var group sync.WaitGroup
 			for i := range writers {

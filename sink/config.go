@@ -17,6 +17,10 @@ type Config struct {
 	StatementBytes int // of one INSERT; 64 KiB–64 MiB, and never more than half of the server's max_allowed_packet
 	StatementRows  int // of one INSERT; 1–100,000
 
+	// LoadRows is from how many rows of a table in one batch they are sent by LOAD DATA, where the server takes it: with fewer, its round
+	// trips cost more than they save. 1–1,000,000.
+	LoadRows int
+
 	// SessionTimeout is how long a sink may be silent before another takes its partitions over; 6 s–30 min, which are the
 	// brokers' default bounds.
 	SessionTimeout time.Duration
@@ -33,7 +37,8 @@ func DefaultConfig() Config {
 		MaxRecords:     20_000,
 		MaxBatchBytes:  8 << 20,
 		StatementBytes: 1 << 20,
-		StatementRows:  5000,
+		StatementRows:  1000,
+		LoadRows:       2000,
 		SessionTimeout: 10 * time.Second,
 		LockTimeout:    2 * time.Second,
 		MarkRetention:  7 * 24 * time.Hour,
@@ -60,6 +65,7 @@ func (c Config) Validate() error {
 	integer("MaxBatchBytes", c.MaxBatchBytes, 64<<10, 1<<30)
 	integer("StatementBytes", c.StatementBytes, 64<<10, 64<<20)
 	integer("StatementRows", c.StatementRows, 1, 100_000)
+	integer("LoadRows", c.LoadRows, 1, 1_000_000)
 	duration("SessionTimeout", c.SessionTimeout, 6*time.Second, 30*time.Minute)
 	duration("LockTimeout", c.LockTimeout, time.Second, time.Minute)
 	duration("MarkRetention", c.MarkRetention, time.Hour, 10*365*24*time.Hour)

@@ -22,6 +22,7 @@ type table struct {
 	key       []int // the key columns' places in columns, in their order
 	versioned bool  // records have a version of the source's: an older one may come at any time
 	byName    map[string]int
+	bulk      *bulk // nil: never
 }
 
 func newTable(p *pipeline.Pipeline, s *pipeline.Stream) *table {

@@ -22,9 +22,9 @@ var flightsTable = pipeline.Sink{Table: "flights", Columns: []pipeline.ColumnTyp
 
 const benchPartitions = 6
 
-// flights makes processed records in the order of their keys, spread over partitions by key. They are written for the
-// first time in generation 1.
-func flights(n int, generation uint16) (byPartition [benchPartitions][]*kgo.Record) {
+// flights makes processed records in the order of their keys, spread over partitions by key. Each round has
+// new records of the same keys, from round 1.
+func flights(n, round int) (byPartition [benchPartitions][]*kgo.Record) {
 	for i := range n {
 		hour := time.Date(2013, 1, 1, 0, 0, 0, 0, time.UTC).Add(time.Duration(i/40) * time.Hour).Format(time.RFC3339)
 		key := fmt.Sprintf("%s|%s|%d", hour, []string{"UA", "AA", "B6", "DL"}[i%4], 100+(i*7919)%40*50+i%4)
@@ -32,11 +32,12 @@ func flights(n int, generation uint16) (byPartition [benchPartitions][]*kgo.Reco
 		_, _ = h.Write([]byte(key))
 		part := int(h.Sum32() % benchPartitions)
 		rows := byPartition[part]
-		v := topics.NewVersion(0, 0, int64(len(rows)), generation)
+		at := int64(round-1)*int64(n) + int64(len(rows))
+		v := topics.NewVersion(0, 0, at, topics.FirstGeneration)
 		value := fmt.Sprintf(`{"flight_key":"%s","carrier":"%s","flight":%d,"origin":"EWR","dest":"IAH","dep_delay":%d,"arr_delay":%d,"distance":1400,"speed_kmh":%g,"time_hour":"%s"}`,
-			key, []string{"UA", "AA", "B6", "DL"}[i%4], 100+i%2000, i%60+int(generation), i%90, 591.2345+float64(i%100), hour)
+			key, []string{"UA", "AA", "B6", "DL"}[i%4], 100+i%2000, i%60+round, i%90, 591.2345+float64(i%100), hour)
 		byPartition[part] = append(rows, &kgo.Record{
-			Topic: topic, Partition: int32(part), Offset: int64(generation-1)*int64(n) + int64(len(rows)), Key: []byte(key), Value: []byte(value),
+			Topic: topic, Partition: int32(part), Offset: at, Key: []byte(key), Value: []byte(value),
 			Headers: []kgo.RecordHeader{{Key: topics.HeaderVersion, Value: v[:]}},
 		})
 	}

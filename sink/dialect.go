@@ -27,6 +27,8 @@ type dialect interface {
 	// values if their version is higher.
 	insert(t *table) string
 	merge(t *table) string
+	// bulk is the fast way of an upsert into t, after inspect; nil if there is none.
+	bulk(t *table) *bulk
 	// mergeMarks is merge for millrace_marks.
 	mergeMarks() string
 	// inspect looks which server it is, and says how long a statement may be.

@@ -225,6 +225,9 @@ func (s *Sink) write(ctx context.Context, w *writer, d *decoder, j *job) (rest [
 			if err = w.isolate(ctx, j.batch); err == nil {
 				continue
 			}
+		case errors.Is(err, errBulk):
+			s.env.Log.Warn("the table's rows are sent by INSERT from now on, which is slower", "error", err)
+			continue
 		case errors.Is(err, context.DeadlineExceeded) && j.records > 1:
 			s.env.Log.Warn("batch not written in time; trying smaller ones", "records", j.records, "error", err)
 			return j.pieces((j.records + 3) / 4), false

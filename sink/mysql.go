@@ -23,8 +23,10 @@ type mySQL struct {
 	cfg *mysql.Config
 
 	// values says how an upsert names the values that it would insert: before MySQL 8.0.19 there is no row alias (MySQL Reference
-	// Manual, "INSERT ... ON DUPLICATE KEY UPDATE Statement"). Set by inspect.
+	// Manual, "INSERT ... ON DUPLICATE KEY UPDATE Statement"). Set by inspect, as is loads.
 	values bool
+	// loads says that the server takes LOAD DATA LOCAL, and that its binary log has rows, which know nothing of temporary tables.
+	loads bool
 }
 
 const (
@@ -67,6 +69,7 @@ func newMySQL(dsn pipeline.Secret) (*mySQL, error) {
 		"wait_timeout":          strconv.Itoa(int(sessionWait.Seconds())),
 		"net_read_timeout":      strconv.Itoa(int(sessionWait.Seconds())),
 		"net_write_timeout":     strconv.Itoa(int(sessionWait.Seconds())),
+		"sql_notes":             "0", // a warning is what would be an error, see bulk
 	}
 	if cfg.Params == nil {
 		cfg.Params = map[string]string{}
@@ -168,7 +171,32 @@ func (m *mySQL) inspect(ctx context.Context, db *sql.DB) (statementBytes int, er
 		return 0, &serverError{version}
 	}
 	m.values = major == 8 && minor == 0 && patch < 19
-	return statementBytes / 2, nil
+	m.loads, err = takesLoads(ctx, db)
+	return statementBytes / 2, err
+}
+
+func takesLoads(ctx context.Context, db *sql.DB) (bool, error) {
+	rows, err := db.QueryContext(ctx, "SHOW VARIABLES WHERE Variable_name IN ('local_infile', 'log_bin', 'binlog_format')")
+	if err != nil {
+		return false, err
+	}
+	defer func() { _ = rows.Close() }()
+	is := map[string]string{"binlog_format": "ROW"} // the only one that future servers have
+	for rows.Next() {
+		var name, value string
+		if err := rows.Scan(&name, &value); err != nil {
+			return false, err
+		}
+		is[name] = value
+	}
+	return is["local_infile"] == "ON" && (is["log_bin"] == "OFF" || is["binlog_format"] == "ROW"), rows.Err()
+}
+
+func (m *mySQL) bulk(t *table) *bulk {
+	if !m.loads {
+		return nil
+	}
+	return newBulk(t)
 }
 
 // evict kills connections of our own user in this schema: after a restart of the server an id may be somebody else's. An

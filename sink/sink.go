@@ -111,13 +111,24 @@ func (s *Sink) Run(ctx context.Context) (err error) {
 	if err := s.join(ctx, life); err != nil {
 		return fmt.Errorf("sink: new client: %w", err)
 	}
-	s.env.Log.Info("writing", "group", topics.SinkGroup(s.pipeline.Name), "streams", len(s.tables), "database", s.store.dialect.name())
+	s.env.Log.Info("writing", "group", topics.SinkGroup(s.pipeline.Name), "streams", len(s.tables), "database", s.store.dialect.name(),
+		"by_load_data", s.byLoadData())
 	err = s.loop(ctx, hard)
 	s.leave(hard, kill)
 	if hard.Err() != nil && err == nil {
 		return fmt.Errorf("sink: not drained within %s: what was not committed will be written by whoever takes over", s.cfg.Drain)
 	}
 	return err
+}
+
+// byLoadData counts the tables that have a fast way.
+func (s *Sink) byLoadData() (n int) {
+	for _, t := range s.tables {
+		if t.bulk != nil {
+			n++
+		}
+	}
+	return n
 }
 
 // join makes the client, which joins the group at once: its callbacks wait until it is in its place.

@@ -56,6 +56,8 @@ func (*sqLite) merge(t *table) string {
 	return b.String()
 }
 
+func (*sqLite) bulk(*table) *bulk { return nil }
+
 func (*sqLite) mergeMarks() string {
 	return " ON CONFLICT DO UPDATE SET version = excluded.version, marked_at = excluded.marked_at WHERE excluded.version > version"
 }

@@ -56,6 +56,7 @@ func (s *store) prepare(ctx context.Context, tables []*table) error {
 	}
 	var errs []error
 	for _, t := range tables {
+		t.bulk = s.dialect.bulk(t)
 		if _, err := s.db.ExecContext(ctx, s.dialect.createTable(t)); err != nil {
 			return fmt.Errorf("create table %s: %w", t.name, classify(err))
 		}

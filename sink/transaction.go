@@ -25,6 +25,8 @@ type writer struct {
 	id    uint64    // of conn, at the server
 	used  time.Time // when conn last answered
 	sql   []byte    // buffer
+
+	temporary map[*bulk]bool // the temporary tables that conn has
 }
 
 // result is what a transaction did.
@@ -53,7 +55,7 @@ func (w *writer) connect(ctx context.Context) error {
 		_ = conn.Close()
 		return err
 	}
-	w.conn = conn
+	w.conn, w.temporary = conn, map[*bulk]bool{}
 	return nil
 }
 
@@ -229,6 +231,16 @@ func (w *writer) upsert(ctx context.Context, t *table, rows []*change) error {
 	}
 	insert, merge := w.store.dialect.insert(t), w.store.dialect.merge(t)
 	for len(rows) > 0 {
+		if n := t.bulk.take(len(rows), w.store.cfg.LoadRows); n > 0 {
+			done, err := w.bulk(ctx, t, t.bulk, rows[:n])
+			if err != nil {
+				return err
+			}
+			if done {
+				rows = rows[n:]
+				continue
+			}
+		}
 		w.sql = append(w.sql[:0], insert...)
 		n := 0
 		for n < len(rows) && n < w.store.cfg.StatementRows && (n == 0 || len(w.sql)+len(rows[n].row)+len(merge) < w.store.bytes) {

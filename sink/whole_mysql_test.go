@@ -11,13 +11,17 @@ import (
 	"github.com/millrace-io/millrace/pipeline"
 )
 
-func TestRebalanceMidBatchMySQL(t *testing.T) { rebalance(t, onMySQL(t)) }
+func TestRebalanceMidBatchMySQL(t *testing.T) {
+	for name, open := range map[string]func(*testing.T) *pipeline.Pipeline{"by INSERT": onMySQL, "by LOAD DATA": onMySQLWithLoads} {
+		t.Run(name, func(t *testing.T) { rebalance(t, open(t)) })
+	}
+}
 
 // TestCommitsCutUnderLoad cuts connections during COMMIT, again and again; each time the sink has to find out whether it happened.
 func TestCommitsCutUnderLoad(t *testing.T) {
 	for name, reaches := range map[string]bool{"that happened": true, "that did not happen": false} {
 		t.Run(name, func(t *testing.T) {
-			p := onMySQL(t)
+			p := onMySQLWithLoads(t)
 			direct := p.Database
 			cut := cutCommits(t, &p.Database, reaches)
 			w := newWorld(t, p)
@@ -47,6 +51,7 @@ func TestCommitsCutUnderLoad(t *testing.T) {
 // TestMySQLRestarts kills the server under load and starts it again.
 func TestMySQLRestarts(t *testing.T) {
 	server := testservers.NewMySQL(t)
+	allowLoads(t, server.DSN(), true)
 	w := newWorld(t, &pipeline.Pipeline{Database: pipeline.Database{MySQL: pipeline.Secret(server.DSN())}})
 	one := w.start("one", nil)
 	w.start("two", nil)

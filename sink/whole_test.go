@@ -126,7 +126,7 @@ type running struct {
 func (w *world) start(name string, change func(*Config)) *running {
 	w.t.Helper()
 	cfg := DefaultConfig()
-	cfg.SessionTimeout = 6 * time.Second
+	cfg.SessionTimeout, cfg.LoadRows = 6*time.Second, 1
 	if change != nil {
 		change(&cfg)
 	}
