@@ -86,6 +86,7 @@ func parts(changes []change) []*part {
 			all = append(all, p)
 		}
 		m := newest[x.table]
+		x.outdone = false
 		old, ok := m[string(x.record.Key)]
 		if ok {
 			p.stale++
@@ -93,19 +94,24 @@ func parts(changes []change) []*part {
 				p.had[string(x.record.Key)] = true
 			}
 			if bytes.Compare(x.version[:], old.version[:]) <= 0 && !mutant.Off(mutant.RowVersions) {
+				x.outdone = true
 				continue
 			}
+			old.outdone = true
 		}
 		m[string(x.record.Key)] = x
 	}
-	for _, p := range all {
-		for _, x := range newest[p.table] {
-			if x.remove {
-				p.removes = append(p.removes, x)
-			} else {
-				p.upserts = append(p.upserts, x)
-			}
+	for i := range changes {
+		x := &changes[i]
+		switch p := byTable[x.table]; {
+		case x.reason != nil || x.outdone:
+		case x.remove:
+			p.removes = append(p.removes, x)
+		default:
+			p.upserts = append(p.upserts, x)
 		}
+	}
+	for _, p := range all {
 		inKeyOrder(p.upserts)
 		inKeyOrder(p.removes)
 	}

@@ -32,13 +32,11 @@ const (
 // column is a column of the table, ready for use.
 type column struct {
 	pipeline.ColumnType
-	kind   kind
-	quoted []byte // its name in the processed record, as JSON
+	kind kind
 }
 
 func newColumn(c pipeline.ColumnType) column {
-	quoted, _ := jsontext.AppendQuote(nil, c.Name) // the loader has checked that it is UTF-8
-	return column{c, kindOf(c.Type), quoted}
+	return column{c, kindOf(c.Type)}
 }
 
 // kindOf reads the type's first word.

@@ -1,14 +1,13 @@
 package sink
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
-	"slices"
 
 	"github.com/go-json-experiment/json/jsontext"
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"github.com/millrace-io/millrace/internal/expression"
 	"github.com/millrace-io/millrace/pipeline"
 	"github.com/millrace-io/millrace/topics"
 )
@@ -21,18 +20,16 @@ type table struct {
 	columns   []column
 	key       []int // the key columns' places in columns, in their order
 	versioned bool  // records have a version of the source's: an older one may come at any time
-	byName    map[string]int
 	bulk      *bulk // nil: never
 }
 
 func newTable(p *pipeline.Pipeline, s *pipeline.Stream) *table {
 	t := &table{
 		stream: s.Name, name: s.Sink.Table, letters: topics.DeadLetters(p.Name, s.Name),
-		versioned: s.Ingest.Version != "", byName: map[string]int{},
+		versioned: s.Ingest.Version != "",
 	}
 	for i, c := range s.Sink.Columns {
 		t.columns = append(t.columns, newColumn(c))
-		t.byName[string(t.columns[i].quoted)] = i
 		if c.Key {
 			t.key = append(t.key, i)
 		}
@@ -49,6 +46,7 @@ type change struct {
 	valid   bool   // version is one
 	late    bool   // at a raw position that was applied already: a mark may forbid it
 	remove  bool   // the record has no rows
+	outdone bool   // its batch has a newer one of the same raw key
 	row     []byte // of an upsert: the literals of all columns and of the version, in parentheses
 	pk      []byte // the literals of the key columns, separated by commas
 	reason  error  // not nil: it can never be stored
@@ -56,22 +54,35 @@ type change struct {
 
 // decoder turns processed records into changes. Its changes' bytes live in its arena until reset. It is for one goroutine.
 type decoder struct {
-	quote  quoter
-	arena  []byte
-	values []jsontext.Value
-	json   *jsontext.Decoder
-	source *bytes.Buffer
+	quote   quoter
+	arena   []byte
+	cutters map[*table]*cutter
 }
 
-func newDecoder(q quoter) *decoder {
-	d := &decoder{quote: q, source: new(bytes.Buffer)}
-	d.json = jsontext.NewDecoder(d.source, jsontext.AllowDuplicateNames(true))
-	return d
+// cutter cuts the columns' values out of records.
+type cutter struct {
+	*expression.Extractor
+	frame *expression.Frame // slot i is column i
 }
 
-// change decodes r. What is wrong with it is the change's reason.
-func (d *decoder) change(t *table, c *claim, r *kgo.Record) change {
-	x := change{table: t, claim: c, record: r, remove: r.Value == nil}
+func newDecoder(q quoter) *decoder { return &decoder{quote: q, cutters: map[*table]*cutter{}} }
+
+func (d *decoder) cutter(t *table) *cutter {
+	if c := d.cutters[t]; c != nil {
+		return c
+	}
+	scope := expression.NewScope()
+	for _, c := range t.columns {
+		scope.Slot([]string{c.Name})
+	}
+	c := &cutter{scope.NewExtractor(), scope.NewFrame()}
+	d.cutters[t] = c
+	return c
+}
+
+// change decodes r into x. What is wrong with it is x's reason.
+func (d *decoder) change(x *change, c *claim, r *kgo.Record) {
+	*x = change{table: c.table, claim: c, record: r, remove: r.Value == nil}
 	var pk []byte
 	for i := range r.Headers {
 		switch h := &r.Headers[i]; h.Key {
@@ -87,29 +98,24 @@ func (d *decoder) change(t *table, c *claim, r *kgo.Record) change {
 	case !x.valid:
 		x.reason = errors.New("no " + topics.HeaderVersion + " header: not a record of the processor's")
 	case x.remove:
-		x.reason = d.removal(&x, pk)
+		x.reason = d.removal(x, pk)
 	default:
-		x.reason = d.upsert(&x)
+		x.reason = d.upsert(x)
 	}
-	return x
 }
 
 // removal takes the key columns from the mr-pk header.
 func (d *decoder) removal(x *change, pk []byte) error {
-	d.restart(pk)
-	if token, err := d.json.ReadToken(); err != nil || token.Kind() != '[' {
-		return fmt.Errorf("%s: %q is not a JSON array", topics.HeaderPK, pk)
+	values, err := expression.Elements(pk)
+	if err != nil || len(values) != len(x.table.key) {
+		return fmt.Errorf("%s: %q is not a JSON array of %d values", topics.HeaderPK, pk, len(x.table.key))
 	}
 	begin := len(d.arena)
 	for i, at := range x.table.key {
-		v, err := d.json.ReadValue()
-		if err != nil {
-			return fmt.Errorf("%s: %q has not %d values", topics.HeaderPK, pk, len(x.table.key))
-		}
 		if i > 0 {
 			d.arena = append(d.arena, ',')
 		}
-		if err := d.literal(&x.table.columns[at], v); err != nil {
+		if err := d.literal(&x.table.columns[at], values[i]); err != nil {
 			return err
 		}
 	}
@@ -119,56 +125,35 @@ func (d *decoder) removal(x *change, pk []byte) error {
 
 // upsert takes all columns from the value. A column that the value lacks is null.
 func (d *decoder) upsert(x *change) error {
-	t := x.table
-	d.values = slices.Grow(d.values[:0], len(t.columns))[:len(t.columns)]
-	clear(d.values)
-	d.restart(x.record.Value)
-	if token, err := d.json.ReadToken(); err != nil || token.Kind() != '{' {
-		return errors.New("the value is not a JSON object")
+	t, c := x.table, d.cutter(x.table)
+	if err := c.Extract(c.frame, x.record.Value); err != nil {
+		return err
 	}
-	base := x.record.Value
-	for next := 0; d.json.PeekKind() != '}'; next++ {
-		name, err := d.json.ReadValue()
-		if err != nil {
-			return fmt.Errorf("the value is not JSON: %w", err)
-		}
-		at, ok := next, next < len(t.columns) && bytes.Equal(name, t.columns[next].quoted) // the usual order
-		if !ok {
-			at, ok = t.byName[string(name)]
-		}
-		v, err := d.json.ReadValue()
-		if err != nil {
-			return fmt.Errorf("the value is not JSON: %w", err)
-		}
-		if ok {
-			end := d.json.InputOffset()
-			d.values[at] = jsontext.Value(base[end-int64(len(v)) : end]) // v lives until the next read only
-		}
-	}
-	begin := len(d.arena)
+	begin, key := len(d.arena), 0
 	d.arena = append(d.arena, '(')
 	for i := range t.columns {
-		v := d.values[i]
-		if v == nil {
-			v = jsontext.Value("null")
+		if i == t.key[0] {
+			key = len(d.arena)
 		}
-		if err := d.literal(&t.columns[i], v); err != nil {
+		if err := d.literal(&t.columns[i], c.frame.Slots[i].Token()); err != nil {
 			return err
+		}
+		if i == t.key[0] {
+			x.pk = d.arena[key:len(d.arena):len(d.arena)]
 		}
 		d.arena = append(d.arena, ',')
 	}
 	d.arena = append(d.quote.bytes(d.arena, x.version[:]), ')')
 	x.row = d.arena[begin:len(d.arena):len(d.arena)]
-	return d.keyOf(x)
-}
-
-func (d *decoder) keyOf(x *change) error {
-	begin := len(d.arena)
-	for i, at := range x.table.key {
+	if len(t.key) == 1 {
+		return nil
+	}
+	begin = len(d.arena)
+	for i, at := range t.key {
 		if i > 0 {
 			d.arena = append(d.arena, ',')
 		}
-		if err := d.literal(&x.table.columns[at], d.values[at]); err != nil {
+		if err := d.literal(&t.columns[at], c.frame.Slots[at].Token()); err != nil {
 			return err
 		}
 	}
@@ -182,9 +167,4 @@ func (d *decoder) literal(c *column, v jsontext.Value) error {
 		d.arena = out
 	}
 	return err
-}
-
-func (d *decoder) restart(text []byte) {
-	*d.source = *bytes.NewBuffer(text)
-	d.json.Reset(d.source, jsontext.AllowDuplicateNames(true))
 }

@@ -84,11 +84,11 @@ func (d *decoder) decode(j *job) *batch {
 			if r.Attrs.IsControl() {
 				continue // the end of a transaction of the processor's: a place in the log, and nothing else
 			}
-			x := d.change(p.claim.table, p.claim, r)
-			if x.valid {
+			b.changes = append(b.changes, change{})
+			x := &b.changes[len(b.changes)-1]
+			if d.change(x, p.claim, r); x.valid {
 				x.late = m.note(x.version)
 			}
-			b.changes = append(b.changes, x)
 		}
 		b.moves = append(b.moves, m)
 	}

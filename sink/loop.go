@@ -278,8 +278,12 @@ func (s *Sink) written(j *job, r result) {
 	s.client.MarkCommitOffsets(marks)
 	s.metrics.batches.Inc()
 	s.metrics.duration.Observe(time.Since(j.began).Seconds())
+	records := map[string]int{}
 	for i := range b.changes {
-		s.metrics.records.WithLabelValues(b.changes[i].table.stream).Inc()
+		records[b.changes[i].table.stream]++
+	}
+	for stream, n := range records {
+		s.metrics.records.WithLabelValues(stream).Add(float64(n))
 	}
 	for stream, n := range r.upserts {
 		s.metrics.rows.WithLabelValues(stream).Add(float64(n))

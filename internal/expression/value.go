@@ -92,6 +92,21 @@ func integer(n int64) Value { return Value{kind: Number, coef: n} }
 // True reports whether v is the boolean true, and whether it is a boolean at all.
 func (v Value) True() (is, ok bool) { return v.coef != 0, v.kind == Bool }
 
+// Token is the JSON token of a value that was cut out of a record; of a missing one, null.
+func (v Value) Token() []byte {
+	switch {
+	case v.raw:
+		return v.text
+	case v.kind == Bool && v.coef != 0:
+		return tokenTrue
+	case v.kind == Bool:
+		return tokenFalse
+	}
+	return tokenNull
+}
+
+var tokenTrue, tokenFalse, tokenNull = []byte("true"), []byte("false"), []byte("null")
+
 // AppendJSON appends v as JSON. What was cut out of a record comes back byte for byte; a missing value is null.
 func (v Value) AppendJSON(dst []byte) []byte {
 	if v.raw {
