@@ -12,10 +12,10 @@ import (
 // TestFencingMutant switches fencing off, and expects the zombie tests to notice.
 func TestFencingMutant(t *testing.T) {
 	const off = "MILLRACE_MUTANT=" + mutant.Fencing
-	for name, moment := range sinkMoments {
+	for name, moment := range frozenSink.moments {
 		t.Run("sink frozen "+name, func(t *testing.T) {
 			w := newWorld(t, seed(t), testservers.Kafka(t), testservers.MySQL(t), "mutant", off)
-			noticed(t, w.frozenSink(moment, "mutant", off))
+			noticed(t, w.frozen(frozenSink, moment, "mutant", off))
 		})
 	}
 	// Frozen with its commit on its way, an ingest without fencing is stopped by the brokers' transaction timeout, which is over
@@ -23,7 +23,7 @@ func TestFencingMutant(t *testing.T) {
 	const unopened = "before its records"
 	t.Run("ingest frozen "+unopened, func(t *testing.T) {
 		w := newWorld(t, seed(t), testservers.Kafka(t), testservers.MySQL(t), "mutant", off)
-		noticed(t, w.frozenIngest(ingestMoments[unopened], "mutant", off))
+		noticed(t, w.frozen(frozenIngest, frozenIngest.moments[unopened], "mutant", off))
 	})
 }
 

@@ -4,7 +4,6 @@ package e2e
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"strings"
 	"testing"
@@ -20,61 +19,70 @@ import (
 // takeOver is how long the work of a frozen process may rest.
 const takeOver = 20 * time.Second
 
-// moments are when a process is frozen.
-type moments map[string]func(proxy.Passage) bool
-
-// sinkMoments: with its first statement held, the sink has read what it wants to write, and nothing more; with its COMMIT
-// held, its transaction is complete and holds the locks.
-var sinkMoments = moments{
-	"before its transaction": func(x proxy.Passage) bool {
-		return strings.HasPrefix(x.What, "UPDATE millrace_offsets SET next_offset")
-	},
-	"inside its transaction": func(x proxy.Passage) bool { return x.Commits() },
+// victim is a stage of which a process is frozen.
+type victim struct {
+	stage   string
+	link    func(*watched) *proxy.Proxy                        // where its commits pass
+	owns    func(*world, context.Context, string) error        // nil if that process owns some of the work
+	written func(*world, context.Context) (any, error)         // all that processes of the stage have written, to compare
+	moments map[string]func(proxy.Passage) (holdsItThere bool) // when it is frozen
 }
 
-// ingestMoments: with its first records held, the brokers know of no transaction yet; with its commit held, records
-// and cursor are with the brokers.
-var ingestMoments = moments{
-	"before its records": func(x proxy.Passage) bool { return x.What == "Produce" },
-	"inside its transaction": func(x proxy.Passage) bool {
-		return x.Commits()
+// A sink with its first statement held has read what it wants to write, and nothing more; with its COMMIT held, its
+// transaction is complete and holds the locks.
+var frozenSink = victim{
+	stage: "sink", link: func(p *watched) *proxy.Proxy { return p.mysql },
+	owns: (*world).owns, written: (*world).database,
+	moments: map[string]func(proxy.Passage) bool{
+		"before its transaction": func(x proxy.Passage) bool {
+			return strings.HasPrefix(x.What, "UPDATE millrace_offsets SET next_offset")
+		},
+		"inside its transaction": proxy.Passage.Commits,
 	},
 }
 
-func TestFrozenSink(t *testing.T) {
-	for name, moment := range sinkMoments {
+// Of an ingest with its first records held, the brokers know no transaction yet; with its commit held, records and
+// cursor are with the brokers.
+var frozenIngest = victim{
+	stage: "ingest", link: func(p *watched) *proxy.Proxy { return p.kafka },
+	owns: (*world).claims, written: (*world).rawRecords,
+	moments: map[string]func(proxy.Passage) bool{
+		"before its records":     func(x proxy.Passage) bool { return x.What == "Produce" },
+		"inside its transaction": proxy.Passage.Commits,
+	},
+}
+
+func TestFrozenSink(t *testing.T)   { testFrozen(t, frozenSink) }
+func TestFrozenIngest(t *testing.T) { testFrozen(t, frozenIngest) }
+
+func testFrozen(t *testing.T, v victim) {
+	for name, moment := range v.moments {
 		t.Run(name, func(t *testing.T) {
 			w := newWorld(t, seed(t), testservers.Kafka(t), testservers.MySQL(t), "")
-			if err := w.frozenSink(moment, ""); err != nil {
+			if err := w.frozen(v, moment, ""); err != nil {
 				t.Fatal(err)
 			}
 		})
 	}
 }
 
-func TestFrozenIngest(t *testing.T) {
-	for name, moment := range ingestMoments {
-		t.Run(name, func(t *testing.T) {
-			w := newWorld(t, seed(t), testservers.Kafka(t), testservers.MySQL(t), "")
-			if err := w.frozenIngest(moment, ""); err != nil {
-				t.Fatal(err)
-			}
-		})
-	}
-}
-
-// frozenSink freezes one of two sinks at a moment until the other has taken over and moved on. Then it goes on: it must
+// frozen freezes one of two processes at a moment until the other has taken over and moved on. Then it goes on: it must
 // write nothing, say that it was fenced, and rejoin.
-func (w *world) frozenSink(moment func(proxy.Passage) bool, tags string, env ...string) error {
+func (w *world) frozen(v victim, moment func(proxy.Passage) bool, tags string, env ...string) error {
 	ctx := w.t.Context()
-	one := w.through("sink-1", tags, env...)
+	name, other := v.stage+"-1", v.stage+"-2"
+	one := w.through(name, tags, env...)
 	one.start()
-	w.fleet.startAll("sink-2")
+	w.fleet.startAll(other)
+	for _, p := range []string{"sink-1", "processor-1", "ingest-1"} {
+		if p != name {
+			w.fleet.startAll(p)
+		}
+	}
 	if err := w.watchOffsets(ctx); err != nil {
 		return err
 	}
-	w.fleet.startAll("ingest-1", "processor-1")
-	if err := until(ctx, time.Minute, func() error { return w.owns(ctx, "sink-1") }); err != nil {
+	if err := until(ctx, time.Minute, func() error { return v.owns(w, ctx, name) }); err != nil {
 		return err
 	}
 	busy, rest := context.WithCancel(ctx)
@@ -87,28 +95,28 @@ func (w *world) frozenSink(moment func(proxy.Passage) bool, tags string, env ...
 	if err := until(ctx, time.Minute, func() error { return w.rows(ctx) }); err != nil {
 		return err
 	}
-	z := one.freeze(one.mysql, moment)
+	z := one.freeze(v.link(one), moment)
 	if err := z.await(ctx, 30*time.Second); err != nil {
 		return err
 	}
 	since := time.Now()
 	said := len(z.process.log.String())
 	err := until(ctx, takeOver, func() error {
-		if w.owns(ctx, "sink-1") == nil {
-			return errors.New("sink-1 is frozen, and still the owner of partitions")
+		if v.owns(w, ctx, name) == nil {
+			return fmt.Errorf("%s is frozen, and still an owner", name)
 		}
 		return nil
 	})
 	if err != nil {
 		return err
 	}
-	w.t.Logf("another sink took over %v after sink-1 was frozen", time.Since(since).Round(100*time.Millisecond))
+	w.t.Logf("%s took over %v after %s was frozen", other, time.Since(since).Round(100*time.Millisecond), name)
 	rest()
 	<-changed
 	if err := w.settle(ctx, time.Minute); err != nil {
-		return fmt.Errorf("with sink-1 frozen: %w", err)
+		return fmt.Errorf("with %s frozen: %w", name, err)
 	}
-	before, err := w.database(ctx)
+	before, err := v.written(w, ctx)
 	if err != nil {
 		return err
 	}
@@ -116,85 +124,18 @@ func (w *world) frozenSink(moment func(proxy.Passage) bool, tags string, env ...
 	if err := z.process.saysTaken(ctx, said); err != nil {
 		return err
 	}
-	w.t.Log("sink-1 says:\n" + z.process.since(said))
-	if err := until(ctx, time.Minute, func() error { return w.owns(ctx, "sink-1") }); err != nil {
+	w.t.Logf("%s says:\n%s", name, z.process.since(said))
+	if err := until(ctx, time.Minute, func() error { return v.owns(w, ctx, name) }); err != nil {
 		return fmt.Errorf("it does not rejoin: %w\n%s", err, z.process.tail(20))
 	}
-	after, err := w.database(ctx)
+	after, err := v.written(w, ctx)
 	if err != nil {
 		return err
 	}
 	if before != after {
-		return fmt.Errorf("the frozen sink wrote after another had taken over:\nbefore:\n%s\nafter:\n%s", before, after)
+		return fmt.Errorf("%s wrote after %s had taken over:\nbefore:\n%v\nafter:\n%v", name, other, before, after)
 	}
-	w.fleet.stop("sink-2") // now all is sink-1's
-	w.changes(ctx, 500, time.Second)
-	return w.agrees(ctx)
-}
-
-// frozenIngest is frozenSink for ingest.
-func (w *world) frozenIngest(moment func(proxy.Passage) bool, tags string, env ...string) error {
-	ctx := w.t.Context()
-	one := w.through("ingest-1", tags, env...)
-	one.start()
-	w.fleet.startAll("ingest-2", "processor-1", "sink-1")
-	if err := w.watchOffsets(ctx); err != nil {
-		return err
-	}
-	if err := until(ctx, time.Minute, func() error { return w.claims(ctx, "ingest-1") }); err != nil {
-		return err
-	}
-	busy, rest := context.WithCancel(ctx)
-	defer rest()
-	changed := make(chan struct{})
-	go func() {
-		defer close(changed)
-		w.changes(busy, 1_000_000, 2000*time.Second)
-	}()
-	if err := until(ctx, time.Minute, func() error { return w.rows(ctx) }); err != nil {
-		return err
-	}
-	z := one.freeze(one.kafka, moment)
-	if err := z.await(ctx, 30*time.Second); err != nil {
-		return err
-	}
-	since := time.Now()
-	said := len(z.process.log.String())
-	err := until(ctx, takeOver, func() error {
-		if w.claims(ctx, "ingest-1") == nil {
-			return errors.New("ingest-1 is frozen, and still the owner of slices")
-		}
-		return nil
-	})
-	if err != nil {
-		return err
-	}
-	w.t.Logf("another ingest took over %v after ingest-1 was frozen", time.Since(since).Round(100*time.Millisecond))
-	rest()
-	<-changed
-	if err := w.settle(ctx, time.Minute); err != nil {
-		return fmt.Errorf("with ingest-1 frozen: %w", err)
-	}
-	before, err := w.rawRecords(ctx)
-	if err != nil {
-		return err
-	}
-	z.thaw()
-	if err := z.process.saysTaken(ctx, said); err != nil {
-		return err
-	}
-	w.t.Log("ingest-1 says:\n" + z.process.since(said))
-	if err := until(ctx, time.Minute, func() error { return w.claims(ctx, "ingest-1") }); err != nil {
-		return fmt.Errorf("it does not rejoin: %w\n%s", err, z.process.tail(20))
-	}
-	after, err := w.rawRecords(ctx)
-	if err != nil {
-		return err
-	}
-	if before != after {
-		return fmt.Errorf("the frozen ingest wrote after another had taken over: raw had %d records and has %d", before, after)
-	}
-	w.fleet.stop("ingest-2") // now all is ingest-1's
+	w.fleet.stop(other) // now all is the first one's
 	w.changes(ctx, 500, time.Second)
 	return w.agrees(ctx)
 }
@@ -237,7 +178,7 @@ func (w *world) rows(ctx context.Context) error {
 }
 
 // database is all that the sinks have written, but for who owns what.
-func (w *world) database(ctx context.Context) (string, error) {
+func (w *world) database(ctx context.Context) (any, error) {
 	var b strings.Builder
 	queries := []string{"SELECT 'millrace_offsets', topic, part, next_offset, HEX(high) FROM millrace_offsets ORDER BY topic, part"}
 	for _, stream := range streamNames {
@@ -246,17 +187,17 @@ func (w *world) database(ctx context.Context) (string, error) {
 	for _, query := range queries {
 		rows, err := w.db.QueryContext(ctx, query)
 		if err != nil {
-			return "", err
+			return nil, err
 		}
 		for rows.Next() {
 			values := make([]string, 5)
 			if err := rows.Scan(&values[0], &values[1], &values[2], &values[3], &values[4]); err != nil {
-				return "", err
+				return nil, err
 			}
 			fmt.Fprintln(&b, strings.Join(values, " "))
 		}
 		if err := rows.Err(); err != nil {
-			return "", err
+			return nil, err
 		}
 		_ = rows.Close()
 	}
@@ -286,10 +227,11 @@ func (w *world) claims(ctx context.Context, ingest string) error {
 }
 
 // rawRecords counts those that readers of committed records see.
-func (w *world) rawRecords(ctx context.Context) (n int, err error) {
+func (w *world) rawRecords(ctx context.Context) (any, error) {
+	n := 0
 	for _, stream := range streamNames {
 		if err := read(ctx, w.brokers, topics.Raw(w.pipeline, stream), func(*kgo.Record) { n++ }); err != nil {
-			return 0, err
+			return nil, err
 		}
 	}
 	return n, nil
