@@ -7,6 +7,7 @@ import (
 	"io"
 	"strings"
 	"sync/atomic"
+	"time"
 
 	"github.com/go-sql-driver/mysql"
 )
@@ -18,16 +19,19 @@ import (
 // LOAD DATA LOCAL makes warnings of errors (MySQL Reference Manual, "LOAD DATA Statement"), so rows with any warning go
 // the plain way, which refuses them. So do few rows, and those of a table that has columns that memory cannot hold.
 type bulk struct {
-	temporary string // the name of the temporary table
-	create    string // makes it, with the table's columns and no rows
-	load      string // takes the name of a reader of rows
-	insert    string // comes before what [dialect.merge] returns
-	rows      int    // at most of one load
-	off       atomic.Bool
+	temporary string       // the name of the temporary table
+	create    string       // makes it, with the table's columns and no rows
+	load      string       // takes the name of a reader of rows
+	insert    string       // comes before what [dialect.merge] returns
+	rows      int          // at most of one load
+	closed    atomic.Int64 // until then, in Unix seconds, the plain way is taken
 }
 
-// errBulk says that the server refused the fast way, which is not tried again for this table. The transaction is to begin again.
+// errBulk says that the server refused the fast way. The transaction is to begin again, and will take the plain way.
 var errBulk = errors.New("by LOAD DATA")
+
+// bulkRest is how long the fast way rests after the server refused it.
+const bulkRest = 10 * time.Minute
 
 // bulkMemory is how large a temporary table becomes: half of what max_heap_table_size is by default.
 const bulkMemory = 8 << 20
@@ -83,17 +87,19 @@ func (c column) memory() int {
 
 // take says how many of n rows go the fast way at once, if it pays from so many; 0: none.
 func (b *bulk) take(n, from int) int {
-	if b == nil || b.off.Load() || min(n, b.rows) < from {
+	if b == nil || min(n, b.rows) < from || time.Now().Unix() < b.closed.Load() {
 		return 0
 	}
 	return min(n, b.rows)
 }
 
+func (b *bulk) close(rest time.Duration) { b.closed.Store(time.Now().Add(rest).Unix()) }
+
 // bulk upserts rows the fast way. It reports false, and has written nothing, if the plain way must judge them.
 func (w *writer) bulk(ctx context.Context, t *table, b *bulk, rows []*change) (done bool, err error) {
 	loaded, err := w.load(ctx, b, rows)
 	if e, ok := errors.AsType[*mysql.MySQLError](err); ok {
-		b.off.Store(true)
+		b.close(bulkRest)
 		return false, fmt.Errorf("upsert into %s %w: %w", t.name, errBulk, e)
 	}
 	if err != nil || !loaded {

@@ -10,6 +10,7 @@ import (
 	"math/rand/v2"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -76,12 +77,14 @@ func TestLoadDataReadsAsInsert(t *testing.T) {
 	rows := map[bool]map[string]string{}
 	for _, fast := range []bool{true, false} {
 		f := newFixture(t, onMySQLWithLoads(t), false)
-		f.table.bulk.off.Store(!fast)
+		if !fast {
+			f.table.bulk.close(time.Minute)
+		}
 		if refused := f.apply(events...); len(refused) > 0 {
 			t.Errorf("refused: %q", refused)
 		}
-		if n := f.loads(); (n > 0) != fast || f.table.bulk.off.Load() == fast {
-			t.Errorf("%d times LOAD DATA, off: %t, want it: %t", n, f.table.bulk.off.Load(), fast)
+		if n, refused := f.loads(), f.table.bulk.closed.Load() > 0; (n > 0) != fast || refused == fast {
+			t.Errorf("%d times LOAD DATA, refused: %t, want it: %t", n, refused, fast)
 		}
 		rows[fast] = f.rows("CONCAT_WS('|', HEX(id), n, price, HEX(note), at, HEX(extra), on_sale, ISNULL(n), ISNULL(price), ISNULL(note), ISNULL(at), ISNULL(extra), ISNULL(on_sale), HEX(_mr_version))")
 	}
@@ -116,7 +119,7 @@ func TestLoadDataRefuses(t *testing.T) {
 		t.Errorf("refused %v, want %v", refused, bad)
 	}
 	f.want(want)
-	if f.loads() == 0 || f.table.bulk.off.Load() {
+	if f.loads() == 0 || f.table.bulk.closed.Load() > 0 {
 		t.Error("not by LOAD DATA")
 	}
 }

@@ -226,7 +226,7 @@ func (s *Sink) write(ctx context.Context, w *writer, d *decoder, j *job) (rest [
 				continue
 			}
 		case errors.Is(err, errBulk):
-			s.env.Log.Warn("the table's rows are sent by INSERT from now on, which is slower", "error", err)
+			s.env.Log.Warn("the table's rows are sent by INSERT for a while, which is slower", "for", bulkRest, "error", err)
 			continue
 		case errors.Is(err, context.DeadlineExceeded) && j.records > 1:
 			s.env.Log.Warn("batch not written in time; trying smaller ones", "records", j.records, "error", err)
