@@ -78,15 +78,16 @@ func TestJobsAreBounded(t *testing.T) {
 		records = append(records, &kgo.Record{Offset: int64(i), Value: make([]byte, 10)})
 	}
 	records[20].Value = make([]byte, 5000) // larger than a batch: in one all the same
-	var queue []*job
-	queue = s.enqueue(queue, claimed{a, 0, records[:8]})
-	queue = s.enqueue(queue, claimed{b, 0, records})
-	queue = s.enqueue(queue, claimed{a, 8, records[8:10]}) // a second part of the same partition
+	var polled []claimed
+	polled = extend(polled, claimed{a, 0, records[:8]})
+	polled = extend(polled, claimed{b, 0, records})
+	polled = extend(polled, claimed{a, 8, records[8:10]}) // a second part of the same partition
+	queue := s.jobs(polled)
 	var sizes []int
 	for _, j := range queue {
 		sizes = append(sizes, j.records)
 	}
-	if want := []int{10, 10, 9, 6}; !slices.Equal(sizes, want) {
+	if want := []int{10, 10, 10, 1, 4}; !slices.Equal(sizes, want) {
 		t.Errorf("jobs of %d records, want %d", sizes, want)
 	}
 	for _, j := range queue {
@@ -101,6 +102,38 @@ func TestJobsAreBounded(t *testing.T) {
 	pieces := queue[0].pieces(4)
 	if len(pieces) != 3 || pieces[2].records != 2 {
 		t.Errorf("%d pieces, want 3", len(pieces))
+	}
+}
+
+// TestJobsHaveEveryPartition: two partitions share each job, and all their records are there, in order.
+func TestJobsHaveEveryPartition(t *testing.T) {
+	s := &Sink{cfg: DefaultConfig()}
+	s.cfg.MaxRecords = 1000
+	want := map[*claim][]*kgo.Record{{part: 1}: nil, {part: 2}: nil}
+	var polled []claimed
+	for c := range want {
+		for i := range 2100 {
+			want[c] = append(want[c], &kgo.Record{Offset: int64(2 * i)})
+		}
+		polled = append(polled, claimed{c, 0, want[c]})
+	}
+	got, next := map[*claim][]*kgo.Record{}, map[*claim]int64{}
+	for _, j := range s.jobs(polled) {
+		if len(j.parts) != 2 {
+			t.Errorf("%d partitions in a job", len(j.parts))
+		}
+		for _, p := range j.parts {
+			if p.from != next[p.claim] {
+				t.Errorf("a job begins at %d, and the one before it ends at %d", p.from, next[p.claim])
+			}
+			got[p.claim] = append(got[p.claim], p.records...)
+			next[p.claim] = p.records[len(p.records)-1].Offset + 1
+		}
+	}
+	for c := range want {
+		if !slices.Equal(got[c], want[c]) {
+			t.Errorf("partition %d: %d records, or in another order; want %d", c.part, len(got[c]), len(want[c]))
+		}
 	}
 }
 

@@ -52,9 +52,7 @@ func BenchmarkDecode(b *testing.B) {
 	j := &job{}
 	for part, records := range flights(n, 1) {
 		c := &claim{topic: topic, part: int32(part), table: t}
-		for _, r := range records {
-			j.add(c, r.Offset, r)
-		}
+		j.take(&claimed{c, 0, records}, n, DefaultConfig())
 	}
 	d := newDecoder(&mySQL{})
 	b.ReportAllocs()

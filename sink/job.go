@@ -2,6 +2,7 @@ package sink
 
 import (
 	"cmp"
+	"math"
 	"slices"
 	"time"
 
@@ -40,33 +41,43 @@ func newJob(client *kgo.Client) *job {
 
 func (j *job) full(c Config) bool { return j.records >= c.MaxRecords || j.bytes >= c.MaxBatchBytes }
 
-// add puts r, before which c's position is from, at the end of c's records. A poll may bring a partition in several parts; here they are one, for a transaction moves
-// each position once.
-func (j *job) add(c *claim, from int64, r *kgo.Record) {
-	i := len(j.parts) - 1
-	if i < 0 || j.parts[i].claim != c {
-		i = slices.IndexFunc(j.parts, func(p claimed) bool { return p.claim == c })
+// take moves the first of p's records, at most n, until j is full, and says how many they are.
+func (j *job) take(p *claimed, n int, c Config) (taken int) {
+	for taken < min(n, len(p.records)) && !j.full(c) {
+		r := p.records[taken]
+		j.records++
+		j.bytes += len(r.Key) + len(r.Value)
+		taken++
 	}
+	if taken > 0 {
+		j.parts = extend(j.parts, claimed{p.claim, p.from, p.records[:taken]})
+		p.from, p.records = p.records[taken-1].Offset+1, p.records[taken:]
+	}
+	return taken
+}
+
+// extend puts p after what all has of p's partition. A poll may bring a partition in several parts; in a job they are one, for a
+// transaction moves each position once.
+func extend(all []claimed, p claimed) []claimed {
+	i := slices.IndexFunc(all, func(q claimed) bool { return q.claim == p.claim })
 	if i < 0 {
-		j.parts = append(j.parts, claimed{claim: c, from: from})
-		i = len(j.parts) - 1
+		p.records = slices.Clip(p.records) // what follows in memory is not ours to write on
+		return append(all, p)
 	}
-	j.parts[i].records = append(j.parts[i].records, r)
-	j.records++
-	j.bytes += len(r.Key) + len(r.Value)
+	all[i].records = append(all[i].records, p.records...)
+	return all
 }
 
 // pieces cuts j into jobs of at most n records. Letters that were sent are not sent again.
 func (j *job) pieces(n int) []*job {
 	var out []*job
 	for _, p := range j.parts {
-		from := p.from
-		for _, r := range p.records {
+		for len(p.records) > 0 {
 			if len(out) == 0 || out[len(out)-1].records >= n {
 				out = append(out, &job{letters: j.letters, sent: map[string]int{}})
 			}
-			out[len(out)-1].add(p.claim, from, r)
-			from = r.Offset + 1
+			last := out[len(out)-1]
+			last.take(&p, n-last.records, Config{MaxRecords: n, MaxBatchBytes: math.MaxInt})
 		}
 	}
 	out[0].sent = j.sent

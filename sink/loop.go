@@ -160,7 +160,7 @@ func (s *Sink) positionError(c *claim) error {
 // split gives each writer the records of its partitions, in batches of at most MaxRecords and MaxBatchBytes. It returns a
 // *PositionError if records that were not read yet have been deleted from the log.
 func (s *Sink) split(fetches kgo.Fetches) (queues [][]*job, err error) {
-	queues = make([][]*job, len(s.writers))
+	polled := make([][]claimed, len(s.writers))
 	fetches.EachPartition(func(p kgo.FetchTopicPartition) {
 		c := s.claims[topicPartition{p.Topic, p.Partition}]
 		if c == nil || c.revoked.Load() {
@@ -177,22 +177,35 @@ func (s *Sink) split(fetches kgo.Fetches) (queues [][]*job, err error) {
 			err = s.positionError(c)
 			return
 		}
-		queue := &queues[c.writer]
-		*queue = s.enqueue(*queue, claimed{c, c.polled, records})
+		polled[c.writer] = extend(polled[c.writer], claimed{c, c.polled, records})
 		c.polled = records[len(records)-1].Offset + 1
 	})
+	for _, all := range polled {
+		queues = append(queues, s.jobs(all))
+	}
 	return queues, err
 }
 
-// enqueue puts records at the end of a writer's jobs.
-func (s *Sink) enqueue(queue []*job, p claimed) []*job {
-	from := p.from
-	for _, r := range p.records {
-		if len(queue) == 0 || queue[len(queue)-1].full(s.cfg) {
-			queue = append(queue, newJob(s.client))
+// sideBySide is how many records of a partition come before some of the next.
+const sideBySide = 200
+
+// jobs cuts records into batches. Each has some of every partition: records of one time often have neighbouring keys, which
+// are in all partitions, and a transaction is the faster the fewer pages of the table it touches.
+func (s *Sink) jobs(all []claimed) (queue []*job) {
+	for len(all) > 0 {
+		rest := all[:0]
+		for _, p := range all {
+			for n := sideBySide; n > 0 && len(p.records) > 0; {
+				if len(queue) == 0 || queue[len(queue)-1].full(s.cfg) {
+					queue = append(queue, newJob(s.client))
+				}
+				n -= queue[len(queue)-1].take(&p, n, s.cfg)
+			}
+			if len(p.records) > 0 {
+				rest = append(rest, p)
+			}
 		}
-		queue[len(queue)-1].add(p.claim, from, r)
-		from = r.Offset + 1
+		all = rest
 	}
 	return queue
 }
