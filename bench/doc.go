@@ -6,7 +6,7 @@
 //	           a server that answers at once: pages of 500, against an HTTP client that reads and discards
 //	processor  against consume → produce of the same bytes without processing or transactions
 //	sink       against LOAD DATA LOCAL INFILE … REPLACE of the same rows into the same table, as new rows
-//	           and as updates
+//	           and as updates; after one run that is not counted, in which mysqld first touches its memory
 //	whole      API → raw → processed → MySQL, three processes
 //
 // Every measured program, the limits included, is a process of its own, so that its CPU time and its peak
