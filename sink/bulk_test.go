@@ -65,7 +65,7 @@ func TestLoadDataReadsAsInsert(t *testing.T) {
 	pick := func(values ...any) any { return values[rand.IntN(len(values))] }
 	var events []event
 	for i := range 4000 {
-		events = append(events, event{int64(i), 0, fmt.Sprintf("%d%s", i, text(12)), map[string]any{
+		events = append(events, event{int64(i), 0, fmt.Sprintf("%d:%s", i, text(12)), map[string]any{
 			"n":       pick(nil, 0, -32768, 32767, "12", 1e3, true),
 			"price":   pick(nil, -1.5, "1e3", "1234567890123456.7891", 0.123456789, 5),
 			"note":    pick(nil, text(10), "NULL", `\N`, "", 12.50, true),
