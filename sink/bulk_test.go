@@ -124,6 +124,23 @@ func TestLoadDataRefuses(t *testing.T) {
 	}
 }
 
+// TestLoadDataOnce: once a value did not fit, the rest of the rows are not loaded again and again.
+func TestLoadDataOnce(t *testing.T) {
+	f := newFixture(t, onMySQLWithLoads(t), false)
+	f.store.cfg.StatementRows = 10
+	events := []event{{100, 0, "z", map[string]any{"n": 40_000}}}
+	for i := range 100 {
+		events = append(events, event{int64(i), 0, fmt.Sprint(i), row(i)})
+	}
+	_, err := f.writer.apply(t.Context(), newDecoder(f.store.dialect).decode(f.job(events...)))
+	if _, ok := errors.AsType[*rejectedError](err); !ok {
+		t.Errorf("%v, want a *rejectedError", err)
+	}
+	if n := f.loads(); n != 1 {
+		t.Errorf("%d times LOAD DATA, want 1", n)
+	}
+}
+
 // TestLoadDataRefused: a server that stops taking LOAD DATA, or its temporary table, is sent INSERTs.
 func TestLoadDataRefused(t *testing.T) {
 	for name, spoil := range map[string]func(*testing.T, *fixture){

@@ -229,10 +229,10 @@ func (w *writer) upsert(ctx context.Context, t *table, rows []*change) error {
 	if len(rows) == 0 {
 		return nil
 	}
-	insert, merge := w.store.dialect.insert(t), w.store.dialect.merge(t)
+	insert, merge, fast := w.store.dialect.insert(t), w.store.dialect.merge(t), t.bulk
 	for len(rows) > 0 {
-		if n := t.bulk.take(len(rows), w.store.cfg.LoadRows); n > 0 {
-			done, err := w.bulk(ctx, t, t.bulk, rows[:n])
+		if n := fast.take(len(rows), w.store.cfg.LoadRows); n > 0 {
+			done, err := w.bulk(ctx, t, fast, rows[:n])
 			if err != nil {
 				return err
 			}
@@ -240,6 +240,7 @@ func (w *writer) upsert(ctx context.Context, t *table, rows []*change) error {
 				rows = rows[n:]
 				continue
 			}
+			fast = nil // one of these rows did not fit: the plain way finds it
 		}
 		w.sql = append(w.sql[:0], insert...)
 		n := 0
