@@ -12,7 +12,8 @@ import (
 
 // isolate finds, by halving, the changes of b that the database refuses, and gives them its reason. Each half is tried
 // in a transaction of its own that is rolled back. What remains then goes in, the older revisions of the refused ones included.
-func (w *writer) isolate(ctx context.Context, b *batch) error {
+// It reports false if the database refuses none of them by itself.
+func (w *writer) isolate(ctx context.Context, b *batch) (found bool, err error) {
 	var tried []*change
 	for _, p := range parts(b.changes) {
 		tried = append(append(tried, p.removes...), p.upserts...)
@@ -20,9 +21,9 @@ func (w *writer) isolate(ctx context.Context, b *batch) error {
 	return w.halve(ctx, tried)
 }
 
-func (w *writer) halve(ctx context.Context, tried []*change) error {
+func (w *writer) halve(ctx context.Context, tried []*change) (found bool, err error) {
 	if len(tried) == 0 {
-		return nil
+		return false, nil
 	}
 	copies := make([]change, len(tried))
 	for i, x := range tried {
@@ -30,16 +31,18 @@ func (w *writer) halve(ctx context.Context, tried []*change) error {
 	}
 	rejected, err := w.refused(ctx, copies)
 	if rejected == nil || err != nil {
-		return err
+		return false, err
 	}
 	if len(tried) == 1 {
 		tried[0].reason = rejected
-		return nil
+		return true, nil
 	}
-	if err := w.halve(ctx, tried[:len(tried)/2]); err != nil {
-		return err
+	first, err := w.halve(ctx, tried[:len(tried)/2])
+	if err != nil {
+		return false, err
 	}
-	return w.halve(ctx, tried[len(tried)/2:])
+	second, err := w.halve(ctx, tried[len(tried)/2:])
+	return first || second, err
 }
 
 // letters produces dead letters and waits until the brokers have them: the offset must not move on before.

@@ -235,8 +235,13 @@ func (s *Sink) write(ctx context.Context, w *writer, d *decoder, j *job) (rest [
 			if j.records > isolateRecords { // halving is for few
 				return j.pieces(isolateRecords), false
 			}
-			if err = w.isolate(ctx, j.batch); err == nil {
+			switch found, failed := w.isolate(ctx, j.batch); {
+			case failed != nil:
+				err = failed
+			case found:
 				continue
+			case j.records > 1: // each is good by itself, not all together: a foreign key, a trigger
+				return j.pieces((j.records + 1) / 2), false
 			}
 		case errors.Is(err, errBulk):
 			s.env.Log.Warn("the table's rows are sent by INSERT for a while, which is slower", "for", bulkRest, "error", err)

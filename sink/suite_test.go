@@ -127,7 +127,7 @@ func (f *fixture) apply(events ...event) (refused []string) {
 	for range 100 {
 		_, err := f.writer.apply(f.t.Context(), b)
 		if _, ok := errors.AsType[*rejectedError](err); ok {
-			if err := f.writer.isolate(f.t.Context(), b); err != nil {
+			if _, err := f.writer.isolate(f.t.Context(), b); err != nil {
 				f.t.Fatal(err)
 			}
 			continue

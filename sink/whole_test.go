@@ -83,9 +83,6 @@ func (w *world) record(key string, n any) *kgo.Record {
 // produce commits one transaction of n records: new rows, revisions, removals and, now and then, a refused one or a copy.
 func (w *world) produce(n int) {
 	w.t.Helper()
-	if err := w.client.BeginTransaction(); err != nil {
-		w.t.Fatal(err)
-	}
 	var batch []*kgo.Record
 	for range n {
 		key := fmt.Sprintf("key-%d", rand.IntN(2000))
@@ -106,6 +103,15 @@ func (w *world) produce(n int) {
 		default:
 			batch = append(batch, w.record(key, rand.IntN(1_000_000)))
 		}
+	}
+	w.send(batch...)
+}
+
+// send commits records in one transaction.
+func (w *world) send(batch ...*kgo.Record) {
+	w.t.Helper()
+	if err := w.client.BeginTransaction(); err != nil {
+		w.t.Fatal(err)
 	}
 	if err := w.client.ProduceSync(w.t.Context(), batch...).FirstErr(); err != nil {
 		w.t.Fatal(err)
@@ -287,6 +293,34 @@ func TestSinkWritesAndDrains(t *testing.T) {
 	w.produce(1000)
 	w.start("two", nil)
 	w.caughtUp(db, 30*time.Second)
+}
+
+// TestRefusedTogether: of ten rows each is good by itself, and no two may be in the table. One of them goes in, and the sink goes on.
+func TestRefusedTogether(t *testing.T) {
+	w := newWorld(t, onSQLite(t))
+	w.start("one", nil)
+	db := w.db()
+	w.caughtUp(db, 30*time.Second)
+	if _, err := db.Exec(`CREATE TRIGGER few BEFORE INSERT ON things
+		WHEN NEW.n + (SELECT COALESCE(SUM(n), 0) FROM things WHERE id <> NEW.id) > 10 BEGIN SELECT RAISE(ABORT, 'too much'); END`); err != nil {
+		t.Fatal(err)
+	}
+	var batch []*kgo.Record
+	for i := range 10 {
+		batch = append(batch, w.record(fmt.Sprint("key-", i), 6))
+	}
+	w.send(batch...)
+	w.send(w.record("later", 1))
+	eventually(t, 30*time.Second, func() error {
+		var six, one int
+		if err := db.QueryRow("SELECT COUNT(*) FILTER (WHERE n = 6), COUNT(*) FILTER (WHERE n = 1) FROM things").Scan(&six, &one); err != nil {
+			return err
+		}
+		if letters := len(w.letters()); six != 1 || one != 1 || letters != 9 {
+			return fmt.Errorf("%d rows of six, %d of one, %d letters; want 1, 1 and 9", six, one, letters)
+		}
+		return nil
+	})
 }
 
 // TestRebalanceMidBatch adds and removes sinks under load.
