@@ -129,6 +129,38 @@ func TestSinceAdvancesAtTheEndOfAPass(t *testing.T) {
 	}
 }
 
+// TestStartIsChangedWithinAPass: the pages of the pass under way would be those of another list.
+func TestStartIsChangedWithinAPass(t *testing.T) {
+	t.Parallel()
+	const n, half = 100, 40
+	a := newAPI(t, n)
+	c := testkafka.New(t)
+	var whole atomic.Bool
+	a.intercept(func(_ int, w http.ResponseWriter, r *http.Request) bool {
+		if whole.Load() || r.URL.Query().Get("page") < "3" {
+			return false
+		}
+		http.Error(w, "later", http.StatusServiceUnavailable)
+		return true
+	})
+	from := func(start int) *pipeline.Pipeline {
+		s := a.stream("items", byPage)
+		at := time.Unix(1_700_000_000+int64(start), 0).UTC().Format(time.RFC3339)
+		s.Ingest.Incremental = &pipeline.Incremental{Field: "updated_at", Param: "since", Start: at, Format: "rfc3339"}
+		return newPipeline(c.ListenAddrs(), s)
+	}
+	r := start(t, from(half), "one", testConfig())
+	eventually(t, "a page", func() bool { return len(readTopic(t, c.ListenAddrs(), "shop.items.raw")) > 0 })
+	r.stop(t)
+	whole.Store(true)
+	r = start(t, from(0), "two", testConfig())
+	r.awaitPass(t)
+	r.stop(t)
+	if got := texts(t, c.ListenAddrs(), "shop.items.raw"); len(got) != n {
+		t.Errorf("%d records, want %d", len(got), n)
+	}
+}
+
 func TestRecordsWithoutKeyAreDeadLetters(t *testing.T) {
 	t.Parallel()
 	body := `{"data":[{"id":1,"text":"a"},{"text":"no id"},{"id":null},{"id":{"a":1}},7,{"id":true},{"id":"2","text":"` + "\xff" + `"}]}`

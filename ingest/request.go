@@ -55,7 +55,7 @@ func withParam(u *url.URL, name, value string) *url.URL {
 	return &c
 }
 
-// requestHash changes when the positions of a pass that has begun would mean something else.
+// requestHash names what is asked for, and how its pages are.
 func requestHash(u *url.URL, p pipeline.Paginate) string {
 	c := *u
 	c.User = nil

@@ -23,7 +23,6 @@ type slice struct {
 	name    string
 	key     string   // in the state topic
 	base    *url.URL // of its pages, without what pass and page add
-	request string   // requestHash
 	pager   *paginate.Pager
 	reader  *reader
 	client  *fetch.Client
@@ -45,8 +44,8 @@ func (in *Ingest) newSlice(s *pipeline.Stream, name string, c cursor, queue chan
 	}
 	sl := &slice{
 		in: in, stream: s, name: name, key: sliceKey(s.Name, name), base: base, queue: queue,
-		request: requestHash(base, s.Ingest.Paginate), pager: paginate.New(s.Ingest.Paginate),
-		log: in.env.Log.With("stream", s.Name), metrics: in.metrics.stream(s.Name),
+		pager: paginate.New(s.Ingest.Paginate),
+		log:   in.env.Log.With("stream", s.Name), metrics: in.metrics.stream(s.Name),
 	}
 	if name != "" {
 		sl.log = sl.log.With("slice", name)
@@ -78,7 +77,7 @@ func (s *slice) adopt(c cursor) cursor {
 		s.log.Warn("incremental.format was changed: the position reached does not count any more, everything is asked for again")
 		c.Kind, c.Since, c.High = kind, nil, nil
 	}
-	if !c.Done && c.Request != s.request {
+	if !c.Done && c.Request != s.request(c) {
 		s.log.Info("the request was changed in the pipeline file: the pass begins again")
 		c = s.begin(c, c.Started)
 	}
@@ -87,11 +86,16 @@ func (s *slice) adopt(c cursor) cursor {
 
 // begin is the start of the pass after c.
 func (s *slice) begin(c cursor, at time.Time) cursor {
-	return cursor{
-		Version: stateVersion, Request: s.request, Pass: c.Pass + 1, Started: at.UTC().Truncate(time.Millisecond),
+	next := cursor{
+		Version: stateVersion, Pass: c.Pass + 1, Started: at.UTC().Truncate(time.Millisecond),
 		Kind: c.Kind, Since: c.Since, Next: s.pager.First(),
 	}
+	next.Request = s.request(next)
+	return next
 }
+
+// request changes when the positions of c's pass would mean something else.
+func (s *slice) request(c cursor) string { return requestHash(s.asks(c), s.stream.Ingest.Paginate) }
 
 // end is c after the last page of its pass. since moves to the highest value seen, but for times not past the start of
 // the pass: what changed after that may be on a page that was fetched before it changed.
@@ -223,17 +227,23 @@ func (s *slice) strip(next string) string {
 
 // url is the page at a position in the pass of c.
 func (s *slice) url(c cursor, at paginate.Position) (*url.URL, error) {
-	u := s.base
-	if i := s.stream.Ingest.Incremental; i != nil && i.Param != "" {
-		switch {
-		case c.Since != nil:
-			value, _ := s.reader.scale.ask(*c.Since)
-			u = withParam(u, i.Param, value)
-		case i.Start != "":
-			u = withParam(u, i.Param, i.Start)
-		}
+	return s.pager.URL(s.asks(c), at)
+}
+
+// asks is the resource with what is asked for in the pass of c.
+func (s *slice) asks(c cursor) *url.URL {
+	i := s.stream.Ingest.Incremental
+	switch {
+	case i == nil || i.Param == "":
+		return s.base
+	case c.Since != nil:
+		value, _ := s.reader.scale.ask(*c.Since)
+		return withParam(s.base, i.Param, value)
+	case i.Start != "":
+		return withParam(s.base, i.Param, i.Start)
+	default:
+		return s.base
 	}
-	return s.pager.URL(u, at)
 }
 
 // fetch gets one page, which must be closed.
