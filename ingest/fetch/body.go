@@ -74,17 +74,23 @@ func (m *Memory) Receive(r io.Reader, size int64) (*Body, error) {
 		}
 		grown := m.buffer(2 * more)
 		copy(grown, b.mem)
+		m.left.Add(int64(cap(b.mem)) - more)
 		m.recycle(b.mem)
 		b.mem = grown
 	}
 }
 
-// buffer returns n bytes, of a recycled buffer if that is large enough.
+// buffer returns n bytes that have been taken. It takes what a recycled buffer has beyond: what is counted of a buffer is its capacity.
 func (m *Memory) buffer(n int64) []byte {
-	if p, ok := m.pool.Get().(*[]byte); ok && int64(cap(*p)) >= n {
-		return (*p)[:n]
+	p, ok := m.pool.Get().(*[]byte)
+	switch {
+	case !ok || int64(cap(*p)) < n:
+		return make([]byte, n)
+	case int64(cap(*p)) > 2*n || !m.take(int64(cap(*p))-n):
+		m.pool.Put(p)
+		return make([]byte, n)
 	}
-	return make([]byte, n)
+	return (*p)[:n]
 }
 
 func (m *Memory) recycle(b []byte) { m.pool.Put(&b) }
@@ -125,7 +131,7 @@ func (e *DiskError) Unwrap() error { return e.Err }
 
 func (b *Body) release() {
 	if b.mem != nil {
-		b.m.left.Add(int64(len(b.mem)))
+		b.m.left.Add(int64(cap(b.mem)))
 		b.m.recycle(b.mem)
 		b.mem = nil
 	}
@@ -167,7 +173,7 @@ func (b *Body) Hold(n int64) bool {
 // Abandon is Close when somebody may still be reading the bytes: their memory is not used again.
 func (b *Body) Abandon() {
 	if b.mem != nil {
-		b.m.left.Add(int64(len(b.mem)))
+		b.m.left.Add(int64(cap(b.mem)))
 		b.mem = nil
 	}
 	b.Close()
