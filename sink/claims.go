@@ -53,7 +53,20 @@ func (s *Sink) take(ctx context.Context, tp topicPartition, info partition) (*cl
 		if err := s.writers[at].connect(ctx); err != nil {
 			return err
 		}
-		return s.store.claim(ctx, c, info, s.writers[at].id)
+		for {
+			err := s.store.claim(ctx, c, info, s.writers[at].id)
+			lost, ok := errors.AsType[*PositionError](err)
+			if !ok || lost.Recreated || lost.Next <= info.end {
+				return err
+			}
+			infos, failed := s.partitions(ctx, topic) // the owner before us may have gone on since the end was asked for
+			if failed != nil {
+				return failed
+			}
+			if info = infos[tp]; lost.Next > info.end {
+				return err
+			}
+		}
 	})
 	if err == nil {
 		err = ctx.Err()

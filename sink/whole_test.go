@@ -123,6 +123,7 @@ func (w *world) send(batch ...*kgo.Record) {
 
 // running is a sink that runs.
 type running struct {
+	sink   *Sink
 	health *stage.Health
 	stop   context.CancelFunc
 	ended  chan error
@@ -137,7 +138,8 @@ func (w *world) start(name string, change func(*Config)) *running {
 		change(&cfg)
 	}
 	r := &running{health: &stage.Health{}, ended: make(chan error, 1)}
-	s, err := New(w.pipeline, cfg, stage.Env{
+	var err error
+	r.sink, err = New(w.pipeline, cfg, stage.Env{
 		Instance: name, Kafka: []kgo.Opt{kgo.SeedBrokers(w.seeds...)}, Metrics: prometheus.NewRegistry(), Health: r.health,
 		Log: slog.New(slog.NewTextHandler(w.t.Output(), nil)).With("sink", name),
 	})
@@ -146,7 +148,7 @@ func (w *world) start(name string, change func(*Config)) *running {
 	}
 	ctx, cancel := context.WithCancel(context.WithoutCancel(w.t.Context()))
 	r.stop = cancel
-	go func() { r.ended <- s.Run(ctx) }()
+	go func() { r.ended <- r.sink.Run(ctx) }()
 	w.t.Cleanup(func() {
 		cancel()
 		if err := <-r.ended; err != nil {
@@ -372,6 +374,26 @@ func TestPositionOutOfTheLog(t *testing.T) {
 		}
 	case <-time.After(30 * time.Second):
 		t.Fatal("the sink goes on")
+	}
+}
+
+// TestEndMovesBeforeTheClaim: whoever owned the partition read and wrote on after the end of its log was asked for.
+func TestEndMovesBeforeTheClaim(t *testing.T) {
+	w := newWorld(t, onSQLite(t))
+	w.produce(300)
+	s := w.start("one", nil).sink
+	w.caughtUp(w.db(), 30*time.Second)
+	infos, err := s.partitions(t.Context(), topics.Processed("p", "s"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for tp, info := range infos {
+		info.end = info.start
+		if _, err := s.take(t.Context(), tp, info); err != nil {
+			t.Error(err)
+		}
 	}
 }
 
