@@ -2,6 +2,7 @@ package sink
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 
@@ -51,6 +52,8 @@ type letters struct {
 	sent   map[*kgo.Record]bool // of the batch in hand
 }
 
+var errLetter = errors.New("produce a dead letter")
+
 // send produces a letter for each change of b that has a reason and was not sent yet. It counts
 // them, by stream.
 func (l *letters) send(ctx context.Context, b *batch, counts map[string]int) error {
@@ -68,7 +71,7 @@ func (l *letters) send(ctx context.Context, b *batch, counts map[string]int) err
 		wait.Add(1)
 		l.client.Produce(ctx, letter.Record(x.table.letters, id, x.record), func(_ *kgo.Record, err error) {
 			if err != nil {
-				once.Do(func() { failed = fmt.Errorf("produce a dead letter to %s: %w", x.table.letters, err) })
+				once.Do(func() { failed = fmt.Errorf("%w to %s: %w", errLetter, x.table.letters, err) })
 			}
 			wait.Done()
 		})

@@ -248,15 +248,24 @@ func (s *Sink) write(ctx context.Context, w *writer, d *decoder, j *job) (rest [
 			continue
 		case errors.Is(err, context.DeadlineExceeded) && j.records > 1:
 			s.env.Log.Warn("batch not written in time; trying smaller ones", "records", j.records, "error", err)
+			s.waits.on(s.server(err), err) // it may be too slow, or not there
 			return j.pieces((j.records + 3) / 4), false
 		}
 		s.metrics.retries.WithLabelValues(reason(err)).Inc()
 		if failures++; failures > 1 { // a deadlock or a lost connection is over at once, anything else is worth a word
-			s.waits.on(s.store.dialect.name(), err)
+			s.waits.on(s.server(err), err)
 			return []*job{j}, true
 		}
 	}
 	return []*job{j}, true
+}
+
+// server is who did not do what an attempt asked for.
+func (s *Sink) server(err error) string {
+	if errors.Is(err, errLetter) {
+		return "Kafka"
+	}
+	return s.store.dialect.name()
 }
 
 // attempt sends the letters that are due and applies the batch.

@@ -9,6 +9,8 @@ import (
 	"log/slog"
 	"maps"
 	"math/rand/v2"
+	"net"
+	"strings"
 	"testing"
 	"time"
 
@@ -433,4 +435,36 @@ func TestDrainWithoutDatabase(t *testing.T) {
 		return nil
 	})
 	r.drain(t, 5*time.Second)
+}
+
+// TestSilentDatabaseIsWaitedFor: a database that takes connections and says nothing may be a slow one, so the batch is cut;
+// but it is named at once.
+func TestSilentDatabaseIsWaitedFor(t *testing.T) {
+	silent, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = silent.Close() }()
+	p := &pipeline.Pipeline{Name: "p", Database: pipeline.Database{MySQL: pipeline.Secret("app:secret@tcp(" + silent.Addr().String() + ")/nowhere")}}
+	health := &stage.Health{}
+	s, err := New(p, DefaultConfig(), stage.Env{Metrics: prometheus.NewRegistry(), Health: health, Log: slog.New(slog.NewTextHandler(t.Output(), nil))})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.store.open(); err != nil {
+		t.Fatal(err)
+	}
+	defer s.store.close()
+	c := &claim{}
+	j := newJob(nil)
+	j.take(&claimed{c, 0, []*kgo.Record{{Offset: 0}, {Offset: 1}}}, 2, s.cfg)
+	j.batch = &batch{moves: []move{{claim: c, next: 2}}}
+	ctx, cancel := context.WithTimeout(t.Context(), 500*time.Millisecond)
+	defer cancel()
+	if rest, _ := s.write(ctx, &writer{store: s.store}, newDecoder(s.store.dialect), j); len(rest) != 2 {
+		t.Errorf("%d jobs are left, want 2", len(rest))
+	}
+	if why := health.Waiting()["sink"]; !strings.HasPrefix(why, "MySQL") {
+		t.Errorf("waiting for %q, want MySQL", why)
+	}
 }
