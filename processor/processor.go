@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"github.com/cenkalti/backoff/v5"
@@ -28,6 +29,7 @@ type Processor struct {
 	streams  map[string]*stream // by raw topic
 	metrics  *metrics
 	waits    *waits
+	limit    atomic.Int64 // records of a transaction at present, up to MaxRecords
 }
 
 // New compiles the steps of the streams that env names. It does no I/O.
@@ -42,6 +44,7 @@ func New(p *pipeline.Pipeline, cfg Config, env stage.Env) (*Processor, error) {
 		metrics: newMetrics(env.Metrics),
 		waits:   newWaits(env),
 	}
+	out.limit.Store(int64(cfg.MaxRecords))
 	for _, name := range env.Streams {
 		if p.Stream(name) == nil {
 			return nil, fmt.Errorf("processor: the pipeline has no stream %s", name)

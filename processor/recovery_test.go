@@ -2,7 +2,9 @@ package processor_test
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
+	"fmt"
 	"net"
 	"slices"
 	"strings"
@@ -284,4 +286,53 @@ func TestLargeOutput(t *testing.T) {
 	if string(rows[0].Key) != "2" {
 		t.Errorf("row of %s", rows[0].Key)
 	}
+}
+
+// slowLink lets bytesPerSecond through to the brokers.
+type slowLink struct{ net.Conn }
+
+const bytesPerSecond = 1 << 20
+
+func (s slowLink) Write(b []byte) (n int, err error) {
+	for part := range slices.Chunk(b, 16<<10) {
+		<-time.NewTimer(time.Second * time.Duration(len(part)) / bytesPerSecond).C
+		k, err := s.Conn.Write(part)
+		if n += k; err != nil {
+			return n, err
+		}
+	}
+	return n, nil
+}
+
+// TestSlowLink: a transaction may have more records than can be sent before the brokers abort it. Smaller ones get through.
+func TestSlowLink(t *testing.T) {
+	p := shop(1)
+	text := pipeline.Column{Name: "text", Expr: "text"}
+	p.Streams[0].Process = []pipeline.Step{{Map: []pipeline.Column{{Name: "id", Expr: "id"}, text}}}
+	p.Streams[0].Sink.Columns = []pipeline.ColumnType{{Name: "id", Type: "bigint", Key: true}, {Name: "text", Type: "text"}}
+	c, cl := cluster(t, p)
+	const n = 4000
+	var records []*kgo.Record
+	random := make([]byte, 400) // no compression makes it small
+	for i := range n {
+		_, _ = rand.Read(random)
+		records = append(records, &kgo.Record{Topic: raw(p), Key: fmt.Append(nil, i), Value: fmt.Appendf(nil, `{"id":%d,"text":"%x"}`, i, random)})
+	}
+	if err := cl.ProduceSync(t.Context(), records...).FirstErr(); err != nil {
+		t.Fatal(err)
+	}
+	cfg := quick()
+	cfg.Sessions, cfg.MaxRecords, cfg.TransactionTimeout = 1, n, time.Second
+	e := env(t, c, "a")
+	e.Kafka = append(e.Kafka, kgo.Dialer(func(ctx context.Context, network, host string) (net.Conn, error) {
+		conn, err := new(net.Dialer).DialContext(ctx, network, host)
+		return slowLink{conn}, err
+	}))
+	defer run(t, p, cfg, e)()
+	eventually(t, time.Minute, "all records", func() bool {
+		at, err := kadm.NewClient(cl).FetchOffsets(t.Context(), topics.ProcessorGroup(p.Name))
+		got, ok := at.Lookup(raw(p), 0)
+		return err == nil && ok && got.At >= n
+	})
+	read(t, c, n, processed(p))
 }

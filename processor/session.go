@@ -43,7 +43,7 @@ func (p *Processor) session(ctx, hard context.Context, adm *kadm.Client, id stri
 	}
 	p.waits.done(id)
 	for ctx.Err() == nil {
-		fetches := s.kafka.PollRecords(ctx, pollRecords)
+		fetches := s.kafka.PollRecords(ctx, min(pollRecords, p.records()))
 		if ctx.Err() != nil {
 			break // what this poll returned stays uncommitted
 		}
@@ -108,26 +108,34 @@ func (s *session) transact(ctx, hard context.Context, fetches kgo.Fetches) error
 	if err := s.kafka.Begin(); err != nil {
 		return fmt.Errorf("begin: %w", err)
 	}
-	until := time.Now().Add(s.p.cfg.Interval)
+	until, limit := time.Now().Add(s.p.cfg.Interval), s.p.records()
 	records, bytes := 0, 0
 	var pollErr error
 	for {
 		n, size := s.pool.process(fetches, s.produce(hard))
 		records, bytes = records+n, bytes+size
 		left := time.Until(until)
-		if left <= 0 || records >= s.p.cfg.MaxRecords || bytes >= s.p.cfg.MaxBytes || ctx.Err() != nil || s.pool.failed() || pollErr != nil {
+		if left <= 0 || records >= limit || bytes >= s.p.cfg.MaxBytes || ctx.Err() != nil || s.pool.failed() || pollErr != nil {
 			break
 		}
 		pollCtx, cancel := context.WithTimeout(ctx, left)
-		fetches = s.kafka.PollRecords(pollCtx, min(pollRecords, s.p.cfg.MaxRecords-records))
+		fetches = s.kafka.PollRecords(pollCtx, min(pollRecords, limit-records))
 		cancel()
 		pollErr = s.p.pollError(fetches) // what came with it is processed still: it has been polled
 	}
 	if err := s.end(hard); err != nil {
+		s.p.limit.Store(int64(max(1, min(limit, records)/2)))
 		return err
+	}
+	if time.Since(until) < s.p.cfg.TransactionTimeout/4 {
+		s.p.limit.Store(int64(min(s.p.cfg.MaxRecords, 2*limit)))
 	}
 	return pollErr
 }
+
+// records is how many a transaction may have. Where the brokers cannot take what MaxRecords allows before they abort the
+// transaction, over a slow link or under a quota, each that fails halves it, and each that ends in good time doubles it.
+func (p *Processor) records() int { return int(p.limit.Load()) }
 
 func (s *session) produce(ctx context.Context) func(*kgo.Record) {
 	return func(r *kgo.Record) { s.kafka.Produce(ctx, r, s.pool.produced) }
