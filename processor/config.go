@@ -15,7 +15,7 @@ type Config struct {
 	// processor; a transaction costs a few requests, however many records it has. 1 ms up to half of
 	// TransactionTimeout.
 	Interval   time.Duration
-	MaxRecords int // raw records of a transaction, about; 1–1,000,000
+	MaxRecords int // raw records of a transaction, about; fewer while the brokers do not get them in time; 1–1,000,000
 	MaxBytes   int // of raw records in a transaction, about; 64 KiB–1 GiB. With FetchBytes the bound of a session's memory
 	FetchBytes int // of raw records fetched ahead by a session, compressed; 64 KiB–1 GiB
 
