@@ -1,0 +1,4 @@
+package mutants
+
+// Ingest is the mutants of ingest.
+var Ingest = []Mutant{}

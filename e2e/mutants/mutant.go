@@ -1,0 +1,94 @@
+package mutants
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path"
+	"path/filepath"
+	"slices"
+	"strings"
+)
+
+// The mechanisms that are switched off. Two stages have fencing, each its own.
+const (
+	CursorInTransaction  = "cursor-in-transaction"  // ingest: the cursor commits with the raw records
+	OffsetsInTransaction = "offsets-in-transaction" // processor: raw offsets commit with the processed records
+	RowVersions          = "row-versions"           // sink: only a higher version wins
+	Marks                = "marks"                  // sink: an older record does not bring back a deleted row
+	ExpectedOffset       = "expected-offset"        // sink: a batch applies only at the offset it was read from
+	Fencing              = "fencing"                // ingest, sink: a process that lost its claim can no longer write
+)
+
+// Mutant is millrace without one mechanism.
+type Mutant struct {
+	Name  string // the mechanism that is off
+	Edits []Edit // in order; several may be in one file
+}
+
+// Edit replaces a text in a source file.
+type Edit struct {
+	File string // relative to the module's root, with slashes: sink/writer.go
+	Old  string // occurs once in the file, at the time of the edit
+	New  string
+}
+
+// Named returns the mutant of that name. It panics if the list has none: a name is a constant of a test.
+func Named(list []Mutant, name string) Mutant {
+	i := slices.IndexFunc(list, func(m Mutant) bool { return m.Name == name })
+	if i < 0 {
+		panic("no mutant " + name)
+	}
+	return list[i]
+}
+
+// Packages returns the packages that are edited, as arguments of the Go command in the module's root.
+func (m Mutant) Packages() []string {
+	var out []string
+	for _, e := range m.Edits {
+		out = append(out, "./"+path.Dir(e.File))
+	}
+	slices.Sort(out)
+	return slices.Compact(out)
+}
+
+// files returns the edited files, by name.
+func (m Mutant) files(root string) (map[string]string, error) {
+	if len(m.Edits) == 0 {
+		return nil, fmt.Errorf("mutant %s: no edits", m.Name)
+	}
+	out := map[string]string{}
+	for _, e := range m.Edits {
+		text, ok := out[e.File]
+		if !ok {
+			b, err := os.ReadFile(filepath.Join(root, filepath.FromSlash(e.File)))
+			if err != nil {
+				return nil, fmt.Errorf("mutant %s: %w", m.Name, err)
+			}
+			text = string(b)
+		}
+		if n := strings.Count(text, e.Old); n != 1 || e.Old == "" {
+			return nil, fmt.Errorf("mutant %s: %s has this text %d times, not once:\n%s", m.Name, e.File, n, e.Old)
+		}
+		out[e.File] = strings.Replace(text, e.Old, e.New, 1)
+	}
+	return out, nil
+}
+
+// Root returns the module's root directory: the nearest one above the working directory that has a go.mod.
+func Root() (string, error) {
+	dir, err := os.Getwd()
+	if err != nil {
+		return "", err
+	}
+	for {
+		if _, err := os.Stat(filepath.Join(dir, "go.mod")); err == nil {
+			return dir, nil
+		}
+		above := filepath.Dir(dir)
+		if above == dir {
+			return "", errors.New("no go.mod above the working directory")
+		}
+		dir = above
+	}
+}

@@ -1,0 +1,4 @@
+package mutants
+
+// Processor is the mutants of the processor.
+var Processor = []Mutant{}

@@ -1,0 +1,4 @@
+package mutants
+
+// Sink is the mutants of the sink.
+var Sink = []Mutant{}
