@@ -23,7 +23,7 @@ func (d *decoder) stream(f *pipelineFile, e *entry[streamFile], tables map[strin
 	in := &e.v.Ingest.v
 	inherit(&in.ingestSharedFile, &f.Defaults.v.Ingest.v)
 	inherit(&in.httpFile, &f.HTTP.v)
-	s := Stream{Name: e.name}
+	s := Stream{Name: e.name, Generation: FirstGeneration}
 	if e.v.Ingest.ok {
 		s.Ingest = d.ingest(in, e.v.Ingest.place)
 	}

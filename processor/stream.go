@@ -34,7 +34,7 @@ func newStream(p *pipeline.Pipeline, s *pipeline.Stream, m *metrics) (*stream, e
 		name:       s.Name,
 		processed:  topics.Processed(p.Name, s.Name),
 		letters:    topics.DeadLetters(p.Name, s.Name),
-		generation: topics.FirstGeneration,
+		generation: s.Generation,
 		maxBytes:   int(p.Kafka.MaxRecordBytes),
 		maxLetter:  int(p.Kafka.MaxRecordBytes) + letterBytes,
 		chain:      chain,

@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/millrace-io/millrace/pipeline"
 )
 
 // Headers of raw, processed and dead-letter records. Numbers are decimal text, but for mr-version.
@@ -30,7 +32,7 @@ const (
 )
 
 // FirstGeneration is the generation of a stream that has never been replayed.
-const FirstGeneration = 1
+const FirstGeneration = pipeline.FirstGeneration
 
 // Header returns the value of the first header of that name.
 func Header(r *kgo.Record, name string) (value []byte, ok bool) {
