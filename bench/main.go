@@ -19,6 +19,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/millrace-io/millrace/pipeline"
+	"github.com/millrace-io/millrace/pipeline/file"
 )
 
 //go:embed pipeline.yaml
@@ -139,17 +140,17 @@ func (b *bench) pipeline(api string, page, concurrency int) (*pipeline.Pipeline,
 	for k, v := range vars {
 		env = append(env, k+"="+v)
 	}
-	file := filepath.Join(b.dir, "pipeline.yaml")
-	if err := os.WriteFile(file, pipelineFile, 0o600); err != nil {
+	path := filepath.Join(b.dir, "pipeline.yaml")
+	if err := os.WriteFile(path, pipelineFile, 0o600); err != nil {
 		return nil, "", nil, err
 	}
-	p, err := pipeline.Parse(file, pipelineFile, func(name string) (string, bool) { v, ok := vars[name]; return v, ok })
-	return p, file, env, err
+	p, err := file.Parse(path, pipelineFile, func(name string) (string, bool) { v, ok := vars[name]; return v, ok })
+	return p, path, env, err
 }
 
 // stage starts a stage of millrace.
-func (b *bench) stage(env []string, name, file string) (*process, error) {
-	return start(env, filepath.Join(b.dir, name), file, "--listen", "127.0.0.1:0")
+func (b *bench) stage(env []string, name, path string) (*process, error) {
+	return start(env, filepath.Join(b.dir, name), path, "--listen", "127.0.0.1:0")
 }
 
 // forget deletes the topics of a pipeline and its rows, so that the next measurement finds the disk as this one did.

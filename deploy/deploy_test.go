@@ -6,16 +6,17 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/millrace-io/millrace/pipeline"
+	"github.com/millrace-io/millrace/pipeline/file"
 )
 
 // What docker-compose.yml runs is the example, on other servers and with another address of the API.
 func TestEarthquakesIsTheExample(t *testing.T) {
 	t.Setenv("MYSQL_PASSWORD", "x")
-	example, err := pipeline.Load("../examples/earthquakes/pipeline.yaml")
+	example, err := file.Load("../examples/earthquakes/pipeline.yaml")
 	if err != nil {
 		t.Fatal(err)
 	}
-	deployed, err := pipeline.Load("earthquakes.yaml")
+	deployed, err := file.Load("earthquakes.yaml")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -12,7 +12,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/millrace-io/millrace/pipeline"
+	"github.com/millrace-io/millrace/pipeline/file"
 )
 
 const root = ".."
@@ -98,11 +98,11 @@ func TestPipelineOfREADMELoads(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, rest, _ := strings.Cut(string(text), "```yaml\n")
-	file, _, found := strings.Cut(rest, "```")
+	yaml, _, found := strings.Cut(rest, "```")
 	if !found {
 		t.Fatal("README.md shows no pipeline")
 	}
-	p, err := pipeline.Parse("README.md", []byte(file), func(string) (string, bool) { return "secret", true })
+	p, err := file.Parse("README.md", []byte(yaml), func(string) (string, bool) { return "secret", true })
 	if err != nil {
 		t.Fatal(err)
 	}

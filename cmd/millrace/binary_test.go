@@ -168,8 +168,8 @@ func get(t *testing.T, url string) (code int, body string) {
 	return answer.StatusCode, string(content)
 }
 
-// file writes a pipeline file with one stream; extra are further lines at its top.
-func file(t *testing.T, baseURL string, extra ...string) string {
+// pipelineFile writes a pipeline file with one stream; extra are further lines at its top.
+func pipelineFile(t *testing.T, baseURL string, extra ...string) string {
 	t.Helper()
 	dir := t.TempDir()
 	name := filepath.Join(dir, "shop.yaml")

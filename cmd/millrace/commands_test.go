@@ -17,7 +17,7 @@ import (
 )
 
 func TestValidate(t *testing.T) {
-	good := file(t, "http://localhost:8080")
+	good := pipelineFile(t, "http://localhost:8080")
 	code, stdout, stderr := invoke(t, "millrace", "validate", good, good)
 	if want := strings.Repeat(good+": 1 stream, ok\n", 2); code != 0 || stdout != want || stderr != "" {
 		t.Errorf("%d %q %q, want %q", code, stdout, stderr, want)
@@ -38,8 +38,8 @@ func TestValidate(t *testing.T) {
 }
 
 func TestExitCodes(t *testing.T) {
-	good := file(t, "http://localhost:8080")
-	brokers := file(t, "http://localhost:8080", "kafka: {brokers: [127.0.0.1:1]}")
+	good := pipelineFile(t, "http://localhost:8080")
+	brokers := pipelineFile(t, "http://localhost:8080", "kafka: {brokers: [127.0.0.1:1]}")
 	bad := filepath.Join(t.TempDir(), "bad.yaml")
 	if err := os.WriteFile(bad, []byte("pipeline: shop\n"), 0o600); err != nil {
 		t.Fatal(err)
@@ -97,7 +97,7 @@ func TestSchema(t *testing.T) {
 
 func TestTopics(t *testing.T) {
 	cluster := testkafka.New(t, kfake.NumBrokers(1))
-	name := file(t, "http://localhost:8080", "kafka: {brokers: ["+cluster.ListenAddrs()[0]+"], partitions: 3}")
+	name := pipelineFile(t, "http://localhost:8080", "kafka: {brokers: ["+cluster.ListenAddrs()[0]+"], partitions: 3}")
 	testkafka.Topics(t, cluster, 5, "shop.orders.dlq")
 
 	code, stdout, stderr := invoke(t, "millrace", "topics", name)
@@ -110,7 +110,7 @@ func TestTopics(t *testing.T) {
 	}
 
 	cluster = testkafka.New(t, kfake.NumBrokers(1))
-	name = file(t, "http://localhost:8080", "kafka: {brokers: ["+cluster.ListenAddrs()[0]+"], partitions: 3}")
+	name = pipelineFile(t, "http://localhost:8080", "kafka: {brokers: ["+cluster.ListenAddrs()[0]+"], partitions: 3}")
 	code, _, stderr = invoke(t, "millrace", "topics", name)
 	if code != 1 || !strings.Contains(stderr, "`millrace topics "+name+" --create`") {
 		t.Errorf("%d %q, want the next command", code, stderr)

@@ -16,6 +16,7 @@ import (
 	"github.com/millrace-io/millrace/internal/demo/quakeapi"
 	"github.com/millrace-io/millrace/internal/process"
 	"github.com/millrace-io/millrace/pipeline"
+	"github.com/millrace-io/millrace/pipeline/file"
 )
 
 // started is as near to the start of the process as Go code gets.
@@ -51,7 +52,7 @@ func runDemo(ctx context.Context, o demoOptions, out io.Writer) (err error) {
 			_ = os.Remove(dir) // only if it is empty: else the log is worth reading
 		}
 	}()
-	if d.pipeline, err = pipeline.Parse("pipeline.yaml", earthquakes.Pipeline, os.LookupEnv); err != nil {
+	if d.pipeline, err = file.Parse("pipeline.yaml", earthquakes.Pipeline, os.LookupEnv); err != nil {
 		return err
 	}
 	api, url, stopAPI, err := startDemoAPI(ctx, o)

@@ -29,7 +29,7 @@ func TestRunServesHealthAndDrainsOnASignal(t *testing.T) {
 	for _, signal := range []syscall.Signal{syscall.SIGTERM, syscall.SIGINT} {
 		t.Run(signal.String(), func(t *testing.T) {
 			url, _ := orders(t)
-			p := launch(t, "millrace", "run", file(t, url), "--listen", "127.0.0.1:0")
+			p := launch(t, "millrace", "run", pipelineFile(t, url), "--listen", "127.0.0.1:0")
 			address := p.address(t)
 			if code, body := get(t, address+"/healthz"); code != http.StatusOK {
 				t.Errorf("healthz: %d %s", code, body)
@@ -80,7 +80,7 @@ func TestASecondSignalKills(t *testing.T) {
 
 func TestADirectoryIsUsedByOneProcess(t *testing.T) {
 	url, _ := orders(t)
-	name := file(t, url)
+	name := pipelineFile(t, url)
 	first := launch(t, "millrace", "run", name, "--listen", "127.0.0.1:0")
 	first.address(t)
 	code, _, stderr := invoke(t, "millrace", "run", name, "--listen", "127.0.0.1:0")
@@ -96,7 +96,7 @@ func TestServersAreWaitedFor(t *testing.T) {
 	const mysql = `database: {mysql: "app:hush-hush@tcp(127.0.0.1:1)/shop"}`
 	for stage, what := range map[string]string{"ingest": "Kafka", "processor": "Kafka", "sink": "MySQL"} {
 		t.Run(stage, func(t *testing.T) {
-			p := launch(t, stage, file(t, url, nowhere, mysql), "--listen", "127.0.0.1:0", "--instance", "test")
+			p := launch(t, stage, pipelineFile(t, url, nowhere, mysql), "--listen", "127.0.0.1:0", "--instance", "test")
 			address := p.address(t)
 			await(t, what, func() bool {
 				code, body := get(t, address+"/readyz")
@@ -121,7 +121,7 @@ func TestATopicThatDiffersEndsTheProcess(t *testing.T) {
 	url, _ := orders(t)
 	cluster := testkafka.New(t)
 	testkafka.Topics(t, cluster, 7, "shop.orders.raw")
-	name := file(t, url, "kafka: {brokers: ["+cluster.ListenAddrs()[0]+"]}")
+	name := pipelineFile(t, url, "kafka: {brokers: ["+cluster.ListenAddrs()[0]+"]}")
 	code, _, stderr := invoke(t, "millrace", "run", name, "--listen", "127.0.0.1:0")
 	if code != cli.ExitError || !strings.Contains(stderr, "partitions is 7, want 6") || !strings.Contains(stderr, "a stage has stopped") {
 		t.Errorf("%d, want 1 and the topic: %s", code, stderr)

@@ -7,7 +7,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/millrace-io/millrace/internal/cli"
-	"github.com/millrace-io/millrace/pipeline"
+	"github.com/millrace-io/millrace/pipeline/file"
 )
 
 // newValidateCommand is `millrace validate`: nothing is contacted.
@@ -20,13 +20,13 @@ func newValidateCommand() *cobra.Command {
 		Args: cli.Args(cobra.MinimumNArgs(1)),
 		RunE: func(cmd *cobra.Command, files []string) error {
 			var bad []error
-			for _, file := range files {
-				p, err := cli.LoadPipeline(file)
+			for _, name := range files {
+				p, err := cli.LoadPipeline(name)
 				if err != nil {
 					bad = append(bad, err)
 					continue
 				}
-				if _, err := fmt.Fprintf(cmd.OutOrStdout(), "%s: %s, ok\n", file, count(len(p.Streams), "stream")); err != nil {
+				if _, err := fmt.Fprintf(cmd.OutOrStdout(), "%s: %s, ok\n", name, count(len(p.Streams), "stream")); err != nil {
 					return err
 				}
 			}
@@ -52,7 +52,7 @@ func newSchemaCommand() *cobra.Command {
   # yaml-language-server: $schema=millrace.schema.json`,
 		Args: cli.Args(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			schema, err := pipeline.Schema()
+			schema, err := file.Schema()
 			if err != nil {
 				return err
 			}

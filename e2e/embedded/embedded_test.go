@@ -21,6 +21,7 @@ import (
 
 	"github.com/millrace-io/millrace/internal/process"
 	"github.com/millrace-io/millrace/pipeline"
+	"github.com/millrace-io/millrace/pipeline/file"
 	"github.com/millrace-io/millrace/topics"
 )
 
@@ -28,12 +29,12 @@ import (
 const childFile = "MILLRACE_TEST_PIPELINE"
 
 func TestMain(m *testing.M) {
-	file := os.Getenv(childFile)
-	if file == "" {
+	path := os.Getenv(childFile)
+	if path == "" {
 		os.Exit(m.Run())
 	}
 	log := slog.New(slog.NewTextHandler(os.Stderr, nil))
-	p, err := pipeline.Load(file)
+	p, err := file.Load(path)
 	if err == nil {
 		var x *process.Process
 		if x, err = process.New(context.Background(), p, options(log)); err == nil {
@@ -49,8 +50,8 @@ const records = 600
 func TestPipeline(t *testing.T) {
 	a, url := newAPI(t, 1, records)
 	a.fail(true)
-	file := write(t, t.TempDir(), url)
-	p, _ := run(t, file)
+	path := write(t, t.TempDir(), url)
+	p, _ := run(t, path)
 	awaitTruth(t, p, a)
 	a.change(records)
 	awaitTruth(t, p, a)
@@ -61,16 +62,16 @@ func TestPipeline(t *testing.T) {
 func TestRestarts(t *testing.T) {
 	a, url := newAPI(t, 2, records)
 	a.fail(true)
-	file := write(t, t.TempDir(), url)
+	path := write(t, t.TempDir(), url)
 	for range 3 {
 		stopChanging := changing(a)
-		_, stop := run(t, file)
+		_, stop := run(t, path)
 		awaitRequests(t, a, 60)
 		stop()
 		stopChanging()
 	}
 	a.fail(false)
-	p, _ := run(t, file)
+	p, _ := run(t, path)
 	awaitTruth(t, p, a)
 	check(t, p)
 }
@@ -87,27 +88,27 @@ func TestKills(t *testing.T) {
 	random := rand.New(rand.NewPCG(seed, seed))
 	a, url := newAPI(t, seed, records)
 	a.fail(true)
-	file := write(t, t.TempDir(), url)
+	path := write(t, t.TempDir(), url)
 	for range 8 {
 		stopChanging := changing(a)
-		kill(t, file, func() {
+		kill(t, path, func() {
 			awaitRequests(t, a, 20)
 			wait(t, time.Duration(random.IntN(1200))*time.Millisecond)
 		})
 		stopChanging()
 	}
 	a.fail(false)
-	p, _ := run(t, file)
+	p, _ := run(t, path)
 	awaitTruth(t, p, a)
 	check(t, p)
 }
 
 // kill starts a process, and kills it when enough has returned.
-func kill(t *testing.T, file string, enough func()) {
+func kill(t *testing.T, path string, enough func()) {
 	t.Helper()
 	var log bytes.Buffer
 	child := exec.CommandContext(t.Context(), os.Args[0])
-	child.Env = append(os.Environ(), childFile+"="+file)
+	child.Env = append(os.Environ(), childFile+"="+path)
 	child.Stderr = &log
 	if err := child.Start(); err != nil {
 		t.Fatal(err)

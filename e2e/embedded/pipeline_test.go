@@ -17,6 +17,7 @@ import (
 
 	"github.com/millrace-io/millrace/internal/process"
 	"github.com/millrace-io/millrace/pipeline"
+	"github.com/millrace-io/millrace/pipeline/file"
 	"github.com/millrace-io/millrace/topics"
 )
 
@@ -30,7 +31,7 @@ var streams = []struct{ name, ingest string }{
 }
 
 // write writes the pipeline file.
-func write(t *testing.T, dir, url string) (file string) {
+func write(t *testing.T, dir, url string) (path string) {
 	t.Helper()
 	var b strings.Builder
 	fmt.Fprintf(&b, `pipeline: shop
@@ -48,11 +49,11 @@ streams:
     sink: {columns: {id: bigint key, rev: bigint, twice: bigint, name: varchar(100)}}
 `, s.name, s.name, s.ingest)
 	}
-	file = filepath.Join(dir, "shop.yaml")
-	if err := os.WriteFile(file, []byte(b.String()), 0o600); err != nil {
+	path = filepath.Join(dir, "shop.yaml")
+	if err := os.WriteFile(path, []byte(b.String()), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	return file
+	return path
 }
 
 // options are the same in every process, so that the one that comes back is known again.
@@ -61,9 +62,9 @@ func options(log *slog.Logger) process.Options {
 }
 
 // run runs the pipeline in this process until stop is called, which drains it.
-func run(t *testing.T, file string) (p *pipeline.Pipeline, stop func()) {
+func run(t *testing.T, path string) (p *pipeline.Pipeline, stop func()) {
 	t.Helper()
-	p, err := pipeline.Load(file)
+	p, err := file.Load(path)
 	if err != nil {
 		t.Fatal(err)
 	}

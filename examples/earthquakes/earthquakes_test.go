@@ -15,13 +15,13 @@ import (
 	"github.com/millrace-io/millrace/examples/internal/offline"
 	"github.com/millrace-io/millrace/internal/demo"
 	"github.com/millrace-io/millrace/internal/demo/quakeapi"
-	"github.com/millrace-io/millrace/pipeline"
+	"github.com/millrace-io/millrace/pipeline/file"
 )
 
 // TestRecordedAnswers runs the pipeline file, on embedded servers, against recorded answers: a first pass of ten events in
 // three pages, and then passes that get five of them revised.
 func TestRecordedAnswers(t *testing.T) {
-	p, err := pipeline.Parse("pipeline.yaml", earthquakes.Pipeline, os.LookupEnv)
+	p, err := file.Parse("pipeline.yaml", earthquakes.Pipeline, os.LookupEnv)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -18,12 +18,12 @@ import (
 	gocmp "github.com/google/go-cmp/cmp"
 
 	"github.com/millrace-io/millrace/examples/internal/offline"
-	"github.com/millrace-io/millrace/pipeline"
+	"github.com/millrace-io/millrace/pipeline/file"
 )
 
 func TestSyntheticAnswers(t *testing.T) {
 	t.Setenv("GITHUB_TOKEN", "secret-token")
-	p, err := pipeline.Load("pipeline.yaml")
+	p, err := file.Load("pipeline.yaml")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -69,7 +69,7 @@ func TestSyntheticAnswers(t *testing.T) {
 // TestIssuesChangeWhilePagesAreRead: with each request an issue changes that was read before. None is missed.
 func TestIssuesChangeWhilePagesAreRead(t *testing.T) {
 	t.Setenv("GITHUB_TOKEN", "secret-token")
-	p, err := pipeline.Load("pipeline.yaml")
+	p, err := file.Load("pipeline.yaml")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -14,6 +14,7 @@ import (
 
 	"github.com/millrace-io/millrace/internal/process"
 	"github.com/millrace-io/millrace/pipeline"
+	"github.com/millrace-io/millrace/pipeline/file"
 )
 
 // Exit codes of all binaries. A second signal kills the process at once: a shell then says 130 (SIGINT) or 143 (SIGTERM).
@@ -44,7 +45,7 @@ func (e *FileError) Unwrap() error { return e.Err }
 
 // LoadPipeline reads a pipeline file. Its error is a *[FileError].
 func LoadPipeline(path string) (*pipeline.Pipeline, error) {
-	p, err := pipeline.Load(path)
+	p, err := file.Load(path)
 	if err != nil {
 		return nil, &FileError{path, err}
 	}
@@ -75,7 +76,7 @@ func Execute(ctx context.Context, root *cobra.Command, args []string, stderr io.
 
 // explain says on stderr what went wrong and what to do next, and returns the exit code.
 func explain(stderr io.Writer, root, cmd *cobra.Command, err error) int {
-	var problems pipeline.Problems
+	var problems file.Problems
 	if errors.As(err, &problems) { // each line begins with file:line:column, as editors know it
 		_, _ = fmt.Fprintln(stderr, err)
 	} else {

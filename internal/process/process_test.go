@@ -13,11 +13,12 @@ import (
 
 	"github.com/millrace-io/millrace/internal/process"
 	"github.com/millrace-io/millrace/pipeline"
+	"github.com/millrace-io/millrace/pipeline/file"
 )
 
 func shop(t *testing.T, servers string) *pipeline.Pipeline {
 	t.Helper()
-	p, err := pipeline.Parse("shop.yaml", []byte("pipeline: shop\ndata_dir: "+filepath.Join(t.TempDir(), "shop")+"\n"+servers+`
+	p, err := file.Parse("shop.yaml", []byte("pipeline: shop\ndata_dir: "+filepath.Join(t.TempDir(), "shop")+"\n"+servers+`
 http: {base_url: "http://127.0.0.1:1"}
 streams:
   orders:

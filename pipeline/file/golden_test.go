@@ -1,4 +1,4 @@
-package pipeline_test
+package file_test
 
 import (
 	"encoding/json"
@@ -11,7 +11,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/millrace-io/millrace/pipeline"
+	"github.com/millrace-io/millrace/pipeline/file"
 )
 
 var update = flag.Bool("update", false, "write the golden files anew")
@@ -31,7 +31,7 @@ func env(name string) (string, bool) {
 func TestGoodFiles(t *testing.T) {
 	for _, path := range glob(t, "testdata/good/*.yaml") {
 		t.Run(filepath.Base(path), func(t *testing.T) {
-			p, err := pipeline.Parse(path, read(t, path), env)
+			p, err := file.Parse(path, read(t, path), env)
 			if err != nil {
 				t.Fatalf("refused:\n%v", err)
 			}
@@ -47,11 +47,11 @@ func TestGoodFiles(t *testing.T) {
 func TestBadFiles(t *testing.T) {
 	for _, path := range glob(t, "testdata/bad/*.yaml") {
 		t.Run(filepath.Base(path), func(t *testing.T) {
-			p, err := pipeline.Parse(path, read(t, path), env)
+			p, err := file.Parse(path, read(t, path), env)
 			if err == nil {
 				t.Fatalf("taken: %+v", p)
 			}
-			var problems pipeline.Problems
+			var problems file.Problems
 			if !errors.As(err, &problems) || len(problems) == 0 {
 				t.Fatalf("%T is no Problems: %v", err, err)
 			}

@@ -1,4 +1,4 @@
-package pipeline
+package file
 
 import (
 	"fmt"
@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"go.yaml.in/yaml/v3"
+
+	"github.com/millrace-io/millrace/pipeline"
 )
 
 // text is a single value as it is written, numbers and times too. Tags: words lists the allowed ones, pattern
@@ -87,13 +89,13 @@ func (l *leaf) failf(d *decoder, hint, format string, args ...any) {
 // secret is text that is never shown.
 type secret struct {
 	leaf
-	v Secret
+	v pipeline.Secret
 }
 
 func (s *secret) decode(d *decoder, p place) {
 	s.begin(p)
 	v, _, ok := d.scalar(p, "text")
-	s.v, s.ok = Secret(v), ok
+	s.v, s.ok = pipeline.Secret(v), ok
 	if ok && v == "" && p.tag.Get("empty") != "ok" {
 		s.failf(d, "", "is empty")
 	}

@@ -1,10 +1,12 @@
-package pipeline
+package file
 
 import (
 	"fmt"
 	"regexp"
 	"strconv"
 	"strings"
+
+	"github.com/millrace-io/millrace/pipeline"
 )
 
 // columnKind is what is known of a MySQL type.
@@ -58,12 +60,12 @@ var aliases = map[string]string{"integer": "int", "bool": "boolean", "numeric": 
 var columnText = regexp.MustCompile(`^([a-z_0-9]+)\s*(?:\(([^()]*)\))?\s*(.*)$`)
 
 // columnType parses text such as "decimal(12,2) not null" or "bigint unsigned key".
-func (d *decoder) columnType(e *entry[text]) ColumnType {
-	c := ColumnType{Name: e.name}
+func (d *decoder) columnType(e *entry[text]) pipeline.ColumnType {
+	c := pipeline.ColumnType{Name: e.name}
 	if !e.v.ok {
 		return c
 	}
-	fail := func(hint, format string, args ...any) ColumnType {
+	fail := func(hint, format string, args ...any) pipeline.ColumnType {
 		e.v.ok = false
 		if e.v.refs { // the message could show what a reference stands for
 			hint, format, args = "", "with its references resolved, this is not a type", nil
@@ -114,7 +116,7 @@ func (d *decoder) columnType(e *entry[text]) ColumnType {
 }
 
 // parameters checks what stands in parentheses and adds it to the type. It returns what is wrong.
-func (k columnKind) parameters(name, params string, c *ColumnType) string {
+func (k columnKind) parameters(name, params string, c *pipeline.ColumnType) string {
 	if params == "" {
 		if k.params == 0 || k.optional {
 			return ""

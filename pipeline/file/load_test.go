@@ -1,4 +1,4 @@
-package pipeline_test
+package file_test
 
 import (
 	"errors"
@@ -8,13 +8,13 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/millrace-io/millrace/pipeline"
+	"github.com/millrace-io/millrace/pipeline/file"
 )
 
 func TestLoad(t *testing.T) {
 	t.Setenv("MYSQL_PASSWORD", "a")
 	t.Setenv("SHOP_TOKEN", "${NOT_A_REFERENCE} \": [")
-	p, err := pipeline.Load("testdata/good/shop.yaml")
+	p, err := file.Load("testdata/good/shop.yaml")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -31,15 +31,15 @@ func TestLoad(t *testing.T) {
 }
 
 func TestLoadWithoutFile(t *testing.T) {
-	if _, err := pipeline.Load(filepath.Join(t.TempDir(), "none.yaml")); !errors.Is(err, fs.ErrNotExist) {
+	if _, err := file.Load(filepath.Join(t.TempDir(), "none.yaml")); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("no file: %v", err)
 	}
-	var problems pipeline.Problems
+	var problems file.Problems
 	large := filepath.Join(t.TempDir(), "large.yaml")
 	if err := os.WriteFile(large, []byte(strings.Repeat("# much\n", 1<<20)), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := pipeline.Load(large); !errors.As(err, &problems) || !strings.Contains(err.Error(), "larger than 4 MiB") {
+	if _, err := file.Load(large); !errors.As(err, &problems) || !strings.Contains(err.Error(), "larger than 4 MiB") {
 		t.Errorf("a large file: %v", err)
 	}
 }
@@ -57,11 +57,11 @@ func TestFileReferences(t *testing.T) {
 	absolute := write("absolute", "ab")
 	write("relative", "\n rel \n")
 	write("large", strings.Repeat("x", 1<<20+1))
-	file := func(ref string) string {
+	given := func(ref string) string {
 		return write("p.yaml", "pipeline: p\nhttp: {base_url: 'http://h', auth: {bearer: '"+ref+"'}}\n"+
 			"streams: {s: {ingest: {path: /a, key: id}, sink: {columns: {id: bigint key}}}}\n")
 	}
-	p, err := pipeline.Load(file("<${file:relative}|${file:" + absolute + "}>"))
+	p, err := file.Load(given("<${file:relative}|${file:" + absolute + "}>"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -71,7 +71,7 @@ func TestFileReferences(t *testing.T) {
 	for ref, want := range map[string]string{
 		"${file:none}": "no such file", "${file:.}": "not a regular file", "${file:large}": "larger than", "${file:/dev/zero}": "not a regular file",
 	} {
-		if _, err := pipeline.Load(file(ref)); err == nil || !strings.Contains(err.Error(), want) {
+		if _, err := file.Load(given(ref)); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v, want %q", ref, err, want)
 		}
 	}

@@ -1,4 +1,4 @@
-package pipeline
+package file
 
 import (
 	"fmt"
@@ -10,7 +10,7 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// decoder turns the nodes of one file into the types of file.go, and collects what is wrong. It never stops at
+// decoder turns the nodes of one file into the types of keys.go, and collects what is wrong. It never stops at
 // a problem: a value that is wrong is left out, and whatever asks for it finds it not ok.
 type decoder struct {
 	file     string
@@ -24,7 +24,7 @@ type place struct {
 	node *yaml.Node        // the value, aliases followed; nil: the value is absent
 	key  *yaml.Node        // its key; nil in a list and at the top
 	path string            // streams.orders.ingest
-	tag  reflect.StructTag // of the field of file.go that takes it
+	tag  reflect.StructTag // of the field of keys.go that takes it
 }
 
 // at is the node to point to: the key where the value is not there, or only begins, as mappings do.
@@ -90,7 +90,7 @@ func (l *leaf) isSet() bool { return l.set }
 
 func (l *leaf) begin(p place) { l.place, l.set = p, true }
 
-// value decodes into v, a pointer to a field or to a struct of file.go.
+// value decodes into v, a pointer to a field or to a struct of keys.go.
 func (d *decoder) value(v any, p place) {
 	if f, ok := v.(field); ok {
 		f.decode(d, p)
@@ -159,7 +159,7 @@ func (d *decoder) mergeSources(p place, value *yaml.Node) []*yaml.Node {
 	return out
 }
 
-// structure decodes a mapping into a struct of file.go.
+// structure decodes a mapping into a struct of keys.go.
 func (d *decoder) structure(v reflect.Value, p place) {
 	fields := fieldsOf(v.Type())
 	entries, ok := d.pairs(p, "a mapping with the keys "+strings.Join(fields.names, ", "))

@@ -1,4 +1,4 @@
-package pipeline
+package file
 
 import (
 	"net/http"
@@ -6,9 +6,11 @@ import (
 	"regexp"
 	"strings"
 	"time"
+
+	"github.com/millrace-io/millrace/pipeline"
 )
 
-// What the loader takes where a key is absent; the tags in file.go say the same to editors, and a test compares them.
+// What the loader takes where a key is absent; the tags in keys.go say the same to editors, and a test compares them.
 const (
 	defaultRetention   = 168 * time.Hour
 	defaultTimeout     = 30 * time.Second
@@ -19,11 +21,11 @@ const (
 )
 
 // stream builds a stream. tables has the tables so far, by name in lower case, and their streams.
-func (d *decoder) stream(f *pipelineFile, e *entry[streamFile], tables map[string]string) Stream {
+func (d *decoder) stream(f *pipelineFile, e *entry[streamFile], tables map[string]string) pipeline.Stream {
 	in := &e.v.Ingest.v
 	inherit(&in.ingestSharedFile, &f.Defaults.v.Ingest.v)
 	inherit(&in.httpFile, &f.HTTP.v)
-	s := Stream{Name: e.name, Generation: FirstGeneration}
+	s := pipeline.Stream{Name: e.name, Generation: pipeline.FirstGeneration}
 	if e.v.Ingest.ok {
 		s.Ingest = d.ingest(in, e.v.Ingest.place)
 	}
@@ -33,11 +35,11 @@ func (d *decoder) stream(f *pipelineFile, e *entry[streamFile], tables map[strin
 	return s
 }
 
-func (d *decoder) http(f *httpFile, ingest place) HTTP {
-	h := HTTP{
+func (d *decoder) http(f *httpFile, ingest place) pipeline.HTTP {
+	h := pipeline.HTTP{
 		BaseURL: strings.TrimSuffix(f.BaseURL.s, "/"),
 		Timeout: f.Timeout.or(defaultTimeout),
-		Retry: Retry{
+		Retry: pipeline.Retry{
 			Initial: f.Retry.v.Initial.or(defaultInitial), Max: f.Retry.v.Max.or(defaultMax), Attempts: int(f.Retry.v.Attempts.or(defaultAttempts)),
 		},
 	}
@@ -50,7 +52,7 @@ func (d *decoder) http(f *httpFile, ingest place) HTTP {
 		d.reportf(at, "", "initial (%s) is above max (%s)", readable(h.Retry.Initial), readable(h.Retry.Max))
 	}
 	if r := &f.RateLimit.v; f.RateLimit.ok {
-		h.RateLimit = &RateLimit{Requests: int(r.Requests.n), Per: r.Per.or(time.Second), Burst: int(r.Burst.or(1))}
+		h.RateLimit = &pipeline.RateLimit{Requests: int(r.Requests.n), Per: r.Per.or(time.Second), Burst: int(r.Burst.or(1))}
 	}
 	auth := &f.Auth.v
 	h.Auth.Bearer = auth.Bearer.v
@@ -60,7 +62,7 @@ func (d *decoder) http(f *httpFile, ingest place) HTTP {
 		d.headerValue(&auth.Bearer)
 	}
 	if k := &auth.APIKey.v; auth.APIKey.ok {
-		h.Auth.APIKey = &APIKey{Header: k.Header.s, Param: k.Param.s, Value: k.Value.v}
+		h.Auth.APIKey = &pipeline.APIKey{Header: k.Header.s, Param: k.Param.s, Value: k.Value.v}
 		if k.Header.ok {
 			d.headerName(k.Header.place, k.Header.s)
 			d.headerValue(&k.Value)
@@ -72,11 +74,11 @@ func (d *decoder) http(f *httpFile, ingest place) HTTP {
 }
 
 // headers builds the constant headers. taken has those that are set otherwise, and by what.
-func (d *decoder) headers(f *httpFile, taken map[string]string) map[string]Secret {
+func (d *decoder) headers(f *httpFile, taken map[string]string) map[string]pipeline.Secret {
 	if len(f.Headers.entries) == 0 {
 		return nil
 	}
-	out := map[string]Secret{}
+	out := map[string]pipeline.Secret{}
 	for i := range f.Headers.entries {
 		e := &f.Headers.entries[i]
 		d.headerName(e.place, e.name)

@@ -1,4 +1,4 @@
-package pipeline
+package file
 
 import (
 	"bytes"
@@ -12,6 +12,8 @@ import (
 	"strings"
 
 	"go.yaml.in/yaml/v3"
+
+	"github.com/millrace-io/millrace/pipeline"
 )
 
 // maxFileBytes bounds a pipeline file.
@@ -19,7 +21,7 @@ const maxFileBytes = 4 << 20
 
 // Load reads a pipeline file. References take the environment of the process. What is wrong with the file is
 // reported as [Problems]; any other error says why it cannot be read.
-func Load(path string) (*Pipeline, error) {
+func Load(path string) (*pipeline.Pipeline, error) {
 	f, err := os.Open(path)
 	if err != nil {
 		return nil, err
@@ -35,7 +37,7 @@ func Load(path string) (*Pipeline, error) {
 // Parse reads the content of a pipeline file. name stands for it in messages, and its directory is what ${file:PATH}
 // is relative to. env looks up ${NAME}. The error is of type [Problems] and holds everything that is wrong; no message
 // holds a secret, whether it comes from a reference or stands in the file.
-func Parse(name string, data []byte, env func(string) (string, bool)) (*Pipeline, error) {
+func Parse(name string, data []byte, env func(string) (string, bool)) (*pipeline.Pipeline, error) {
 	d := &decoder{
 		file:  name,
 		lines: strings.Split(string(data), "\n"),

@@ -1,4 +1,4 @@
-package pipeline_test
+package file_test
 
 import (
 	"errors"
@@ -10,7 +10,7 @@ import (
 
 	"go.yaml.in/yaml/v3"
 
-	"github.com/millrace-io/millrace/pipeline"
+	"github.com/millrace-io/millrace/pipeline/file"
 )
 
 // FuzzParse feeds anything to the loader. It must not panic, a refusal must be well formed and show nothing of what
@@ -35,9 +35,9 @@ func FuzzParseMutants(f *testing.F) {
 			f.Add(i, seed)
 		}
 	}
-	f.Fuzz(func(t *testing.T, file int, seed uint64) {
+	f.Fuzz(func(t *testing.T, which int, seed uint64) {
 		r := rand.New(rand.NewPCG(seed, 0))
-		n := clone(files[uint(file)%uint(len(files))])
+		n := clone(files[uint(which)%uint(len(files))])
 		for range 1 + r.IntN(3) {
 			mutate(r, n)
 		}
@@ -104,12 +104,12 @@ func check(t *testing.T, data []byte) {
 	if strings.Contains(string(data), "file:") && strings.Contains(string(data), "/") || strings.Contains(string(data), secret) {
 		data = []byte(strings.ReplaceAll(strings.ReplaceAll(string(data), "file:", "file"), secret, ""))
 	}
-	p, err := pipeline.Parse("f.yaml", data, lookup)
+	p, err := file.Parse("f.yaml", data, lookup)
 	if err != nil {
 		checkProblems(t, err)
 		return
 	}
-	again, err := pipeline.Parse("f.yaml", data, lookup)
+	again, err := file.Parse("f.yaml", data, lookup)
 	if err != nil || !reflect.DeepEqual(p, again) {
 		t.Errorf("parsed again: %+v, %v", again, err)
 	}
@@ -136,7 +136,7 @@ func check(t *testing.T, data []byte) {
 
 func checkProblems(t *testing.T, err error) {
 	t.Helper()
-	var problems pipeline.Problems
+	var problems file.Problems
 	if !errors.As(err, &problems) || len(problems) == 0 {
 		t.Fatalf("error %T: %v", err, err)
 	}

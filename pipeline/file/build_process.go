@@ -1,4 +1,4 @@
-package pipeline
+package file
 
 import (
 	"errors"
@@ -8,22 +8,23 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"github.com/millrace-io/millrace/internal/expression"
+	"github.com/millrace-io/millrace/pipeline"
 )
 
-func (d *decoder) steps(f *streamFile) []Step {
-	var steps []Step
+func (d *decoder) steps(f *streamFile) []pipeline.Step {
+	var steps []pipeline.Step
 	for i := range f.Process.items {
 		switch s := &f.Process.items[i].v; {
 		case s.Filter.set && s.Filter.isWord():
-			steps = append(steps, Step{Filter: &Filter{If: s.Filter.word.s}})
+			steps = append(steps, pipeline.Step{Filter: &pipeline.Filter{If: s.Filter.word.s}})
 		case s.Filter.set:
-			steps = append(steps, Step{Filter: &Filter{If: s.Filter.v.If.s, Once: s.Filter.v.Once.on}})
+			steps = append(steps, pipeline.Step{Filter: &pipeline.Filter{If: s.Filter.v.If.s, Once: s.Filter.v.Once.on}})
 		case s.Map.set:
-			var columns []Column
+			var columns []pipeline.Column
 			for _, c := range s.Map.entries {
-				columns = append(columns, Column{Name: c.name, Expr: c.v.s})
+				columns = append(columns, pipeline.Column{Name: c.name, Expr: c.v.s})
 			}
-			steps = append(steps, Step{Map: columns})
+			steps = append(steps, pipeline.Step{Map: columns})
 		}
 	}
 	return steps

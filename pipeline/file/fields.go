@@ -1,4 +1,4 @@
-package pipeline
+package file
 
 import (
 	"reflect"
@@ -6,7 +6,7 @@ import (
 	"sync"
 )
 
-// structFields are the keys of a struct of file.go, those of embedded structs included.
+// structFields are the keys of a struct of keys.go, those of embedded structs included.
 type structFields struct {
 	names    []string // in order
 	required []string
@@ -52,7 +52,7 @@ func (f *structFields) add(t reflect.Type, index []int) {
 	}
 }
 
-// inherit fills the fields of dst that are not set with those of src. Both point to the same struct type of file.go.
+// inherit fills the fields of dst that are not set with those of src. Both point to the same struct type of keys.go.
 func inherit[T any](dst, src *T) {
 	d, s := reflect.ValueOf(dst).Elem(), reflect.ValueOf(src).Elem()
 	for _, known := range fieldsOf(d.Type()).byName {

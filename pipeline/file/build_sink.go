@@ -1,13 +1,15 @@
-package pipeline
+package file
 
 import (
 	"strings"
 	"unicode/utf8"
+
+	"github.com/millrace-io/millrace/pipeline"
 )
 
-func (d *decoder) sink(e *entry[streamFile], tables map[string]string) Sink {
+func (d *decoder) sink(e *entry[streamFile], tables map[string]string) pipeline.Sink {
 	f := &e.v.Sink.v
-	s := Sink{Table: f.Table.s}
+	s := pipeline.Sink{Table: f.Table.s}
 	switch {
 	case f.Table.ok:
 		d.table(s.Table, f.Table.show(), f.Table.place, e.name, tables)
@@ -92,7 +94,7 @@ const (
 )
 
 // limits checks what the columns need together.
-func (d *decoder) limits(columns []ColumnType, at place) {
+func (d *decoder) limits(columns []pipeline.ColumnType, at place) {
 	key, row, keys := 0, ownBytes, 0
 	for _, c := range columns {
 		row += rowBytes(c.Type)

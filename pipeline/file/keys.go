@@ -1,5 +1,5 @@
 //nolint:tagalign // aligned, the sentences would push the bounds out of sight
-package pipeline
+package file
 
 // The types of this file are the pipeline file itself: which keys there are, of what kind and within which
 // bounds, and what an editor says of them. The loader's known keys and the JSON Schema both come from them, so

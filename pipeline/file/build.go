@@ -1,16 +1,18 @@
-package pipeline
+package file
 
 import (
 	"net"
 	"strconv"
 
 	"github.com/go-sql-driver/mysql"
+
+	"github.com/millrace-io/millrace/pipeline"
 )
 
 // build turns the file into a Pipeline: it fills in what is absent, and checks what no single value shows. The
 // result is of use only if there is no problem.
-func (d *decoder) build(f *pipelineFile) *Pipeline {
-	p := &Pipeline{Name: f.Pipeline.s, DataDir: f.DataDir.s}
+func (d *decoder) build(f *pipelineFile) *pipeline.Pipeline {
+	p := &pipeline.Pipeline{Name: f.Pipeline.s, DataDir: f.DataDir.s}
 	if !f.DataDir.set {
 		p.DataDir = ".millrace/" + p.Name
 	}
@@ -24,9 +26,9 @@ func (d *decoder) build(f *pipelineFile) *Pipeline {
 	return p
 }
 
-func (d *decoder) kafka(c *choice[kafkaFile]) Kafka {
+func (d *decoder) kafka(c *choice[kafkaFile]) pipeline.Kafka {
 	f := &c.v
-	k := Kafka{
+	k := pipeline.Kafka{
 		Embedded:       !c.set || c.isWord(),
 		Brokers:        f.Brokers.strings(),
 		Partitions:     int32(f.Partitions.or(6)),
@@ -45,13 +47,13 @@ func (d *decoder) kafka(c *choice[kafkaFile]) Kafka {
 		d.reportf(f.Replication.place, "", "0 is not a replication factor; -1 is the brokers' default")
 	}
 	if t := &f.TLS.v; f.TLS.set {
-		k.TLS = &TLS{CAFile: t.CAFile.s, CertFile: t.CertFile.s, KeyFile: t.KeyFile.s, ServerName: t.ServerName.s}
+		k.TLS = &pipeline.TLS{CAFile: t.CAFile.s, CertFile: t.CertFile.s, KeyFile: t.KeyFile.s, ServerName: t.ServerName.s}
 		if t.CertFile.set != t.KeyFile.set {
 			d.reportf(f.TLS.place, "", "cert_file and key_file go together; one is missing")
 		}
 	}
 	if s := &f.SASL.v; f.SASL.set {
-		k.SASL = &SASL{Mechanism: s.Mechanism.s, Username: s.Username.s, Password: s.Password.v}
+		k.SASL = &pipeline.SASL{Mechanism: s.Mechanism.s, Username: s.Username.s, Password: s.Password.v}
 	}
 	return k
 }
@@ -61,8 +63,8 @@ func goodPort(s string) bool {
 	return err == nil && n > 0 && n < 1<<16
 }
 
-func (d *decoder) database(c *choice[databaseFile]) Database {
-	db := Database{Embedded: !c.set || c.isWord(), MySQL: c.v.MySQL.v}
+func (d *decoder) database(c *choice[databaseFile]) pipeline.Database {
+	db := pipeline.Database{Embedded: !c.set || c.isWord(), MySQL: c.v.MySQL.v}
 	m := &c.v.MySQL
 	if !m.ok {
 		return db

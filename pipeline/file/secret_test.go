@@ -1,4 +1,4 @@
-package pipeline_test
+package file_test
 
 import (
 	"bytes"
@@ -11,12 +11,13 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"github.com/millrace-io/millrace/pipeline"
+	"github.com/millrace-io/millrace/pipeline/file"
 )
 
 // P8: whatever prints a pipeline shows no secret of it.
 func TestSecretsNeverPrint(t *testing.T) {
 	const path = "testdata/good/everything.yaml"
-	p, err := pipeline.Parse(path, read(t, path), env)
+	p, err := file.Parse(path, read(t, path), env)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -96,7 +97,7 @@ func TestErrorsShowNoReferencedValue(t *testing.T) {
 		if strings.HasSuffix(value, "]}") || strings.Contains(key, "{") {
 			continue
 		}
-		_, err := pipeline.Parse("testdata/good/x.yaml", []byte(strings.Join(changed, "\n")), lookup)
+		_, err := file.Parse("testdata/good/x.yaml", []byte(strings.Join(changed, "\n")), lookup)
 		if err == nil {
 			continue
 		}

@@ -1,4 +1,4 @@
-package pipeline_test
+package file_test
 
 import (
 	"bytes"
@@ -11,12 +11,12 @@ import (
 	"github.com/santhosh-tekuri/jsonschema/v6"
 	"go.yaml.in/yaml/v3"
 
-	"github.com/millrace-io/millrace/pipeline"
+	"github.com/millrace-io/millrace/pipeline/file"
 )
 
 func compileSchema(t *testing.T) *jsonschema.Schema {
 	t.Helper()
-	text, err := pipeline.Schema()
+	text, err := file.Schema()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -95,7 +95,7 @@ func TestSchemaRefusesBadStructure(t *testing.T) {
 }
 
 func TestSchemaDescribesEveryKey(t *testing.T) {
-	text, err := pipeline.Schema()
+	text, err := file.Schema()
 	if err != nil {
 		t.Fatal(err)
 	}

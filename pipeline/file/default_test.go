@@ -1,4 +1,4 @@
-package pipeline
+package file
 
 import (
 	"fmt"
@@ -25,16 +25,16 @@ func TestDefaultsAreWhatTheTagsSay(t *testing.T) {
 	link := (&decoder{}).paginate(pagination(paginateFile{Link: object[linkFile]{leaf: leaf{set: true, ok: true}}})).Link
 	incremental := (&decoder{}).incremental(&object[incrementalFile]{leaf: leaf{set: true, ok: true}})
 	limit := (&decoder{}).http(&httpFile{RateLimit: object[rateLimitFile]{leaf: leaf{set: true, ok: true}}}, place{}).RateLimit
-	check := func(file any, key string, value any) {
+	check := func(of any, key string, value any) {
 		t.Helper()
-		typ := reflect.TypeOf(file)
+		typ := reflect.TypeOf(of)
 		want := fieldsOf(typ).byName[key].tag.Get("default")
 		got := fmt.Sprint(value)
 		switch v := value.(type) {
 		case time.Duration:
 			d, err := parseDuration(want)
 			if err != nil || d != v {
-				t.Errorf("%T.%s: tag %q, loaded %s", file, key, want, got)
+				t.Errorf("%T.%s: tag %q, loaded %s", of, key, want, got)
 			}
 			return
 		case byteSize:
@@ -43,7 +43,7 @@ func TestDefaultsAreWhatTheTagsSay(t *testing.T) {
 			got += " <nil>"
 		}
 		if got != want {
-			t.Errorf("%T.%s: tag %q, loaded %q", file, key, want, got)
+			t.Errorf("%T.%s: tag %q, loaded %q", of, key, want, got)
 		}
 	}
 	check(kafkaFile{}, "partitions", p.Kafka.Partitions)

@@ -1,4 +1,4 @@
-package pipeline
+package file
 
 import (
 	"encoding/json"
@@ -21,7 +21,7 @@ func Schema() ([]byte, error) {
 	return append(out, '\n'), err
 }
 
-// schemaOf is the schema of a field or of a struct of file.go, with the description and default of its tag.
+// schemaOf is the schema of a field or of a struct of keys.go, with the description and default of its tag.
 func schemaOf(t reflect.Type, tag reflect.StructTag) *jsonschema.Schema {
 	var s *jsonschema.Schema
 	if f, ok := reflect.TypeAssert[field](reflect.New(t)); ok {

@@ -1,4 +1,4 @@
-package pipeline
+package file
 
 import (
 	"fmt"
@@ -10,7 +10,7 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// object is a mapping with known keys; T is a struct of file.go.
+// object is a mapping with known keys; T is a struct of keys.go.
 type object[T any] struct {
 	leaf
 	v T
@@ -59,7 +59,7 @@ func (c *choice[T]) decode(d *decoder, p place) {
 
 func (c *choice[T]) isWord() bool { return c.word.set }
 
-// mapping is a mapping whose keys the user names; T is a field or a struct of file.go. Its tags hold for the
+// mapping is a mapping whose keys the user names; T is a field or a struct of keys.go. Its tags hold for the
 // values too. Tag names "name" asks for names of streams; minItems and maxItems bound its size.
 type mapping[T any] struct {
 	leaf
@@ -110,7 +110,7 @@ func (m *mapping[T]) names() []string {
 	return out
 }
 
-// list is a list of structs of file.go.
+// list is a list of structs of keys.go.
 type list[T any] struct {
 	leaf
 	items []item[T]

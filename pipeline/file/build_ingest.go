@@ -1,4 +1,4 @@
-package pipeline
+package file
 
 import (
 	"regexp"
@@ -6,10 +6,12 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/millrace-io/millrace/pipeline"
 )
 
-func (d *decoder) ingest(f *ingestFile, at place) Ingest {
-	in := Ingest{
+func (d *decoder) ingest(f *ingestFile, at place) pipeline.Ingest {
+	in := pipeline.Ingest{
 		HTTP:        d.http(&f.httpFile, at),
 		Path:        f.Path.s,
 		Records:     f.Records.fields,
@@ -66,58 +68,58 @@ func (d *decoder) version(f *ingestFile) string {
 	}
 }
 
-func (d *decoder) paginate(c *choice[paginateFile]) Paginate {
+func (d *decoder) paginate(c *choice[paginateFile]) pipeline.Paginate {
 	f := &c.v
 	switch {
 	case !c.set:
-		return Paginate{}
+		return pipeline.Paginate{}
 	case c.isWord():
-		return Paginate{Link: &LinkHeader{Rel: "next"}}
+		return pipeline.Paginate{Link: &pipeline.LinkHeader{Rel: "next"}}
 	case f.Page.ok:
 		p := &f.Page.v
-		n := &PageNumber{Param: p.Param.s, Start: p.Start.or(1), SizeParam: p.SizeParam.s, Size: int(p.Size.n), Stop: stopRule(&p.Stop, "empty")}
+		n := &pipeline.PageNumber{Param: p.Param.s, Start: p.Start.or(1), SizeParam: p.SizeParam.s, Size: int(p.Size.n), Stop: stopRule(&p.Stop, "empty")}
 		if p.SizeParam.set && !p.Size.set {
 			d.reportf(p.SizeParam.place, "", "size_param needs size, the number to send")
 		}
 		if n.Stop.When == "short" && !p.Size.set {
 			d.reportf(p.Stop.place, "", "stop: short needs size: how else is a page known to be short?")
 		}
-		return Paginate{Page: n}
+		return pipeline.Paginate{Page: n}
 	case f.Offset.ok:
 		o := &f.Offset.v
-		return Paginate{Offset: &OffsetLimit{
+		return pipeline.Paginate{Offset: &pipeline.OffsetLimit{
 			Param: o.Param.s, LimitParam: o.LimitParam.s, Limit: int(o.Limit.n), Start: o.Start.or(0), Stop: stopRule(&o.Stop, "short"),
 		}}
 	case f.Cursor.ok:
-		return Paginate{Cursor: &BodyCursor{Next: f.Cursor.v.Next.fields, Param: f.Cursor.v.Param.s}}
+		return pipeline.Paginate{Cursor: &pipeline.BodyCursor{Next: f.Cursor.v.Next.fields, Param: f.Cursor.v.Param.s}}
 	case f.Link.ok:
 		rel := f.Link.v.Rel.s
 		if !f.Link.v.Rel.set {
 			rel = "next"
 		}
-		return Paginate{Link: &LinkHeader{Rel: rel}}
+		return pipeline.Paginate{Link: &pipeline.LinkHeader{Rel: rel}}
 	}
-	return Paginate{}
+	return pipeline.Paginate{}
 }
 
-func stopRule(c *choice[stopFile], absent string) StopRule {
+func stopRule(c *choice[stopFile], absent string) pipeline.StopRule {
 	switch {
 	case !c.set:
-		return StopRule{When: absent}
+		return pipeline.StopRule{When: absent}
 	case c.isWord():
-		return StopRule{When: c.word.s}
+		return pipeline.StopRule{When: c.word.s}
 	case c.v.Total.set:
-		return StopRule{When: "total", Field: c.v.Total.fields}
+		return pipeline.StopRule{When: "total", Field: c.v.Total.fields}
 	}
-	return StopRule{When: "has_more", Field: c.v.HasMore.fields}
+	return pipeline.StopRule{When: "has_more", Field: c.v.HasMore.fields}
 }
 
-func (d *decoder) incremental(o *object[incrementalFile]) *Incremental {
+func (d *decoder) incremental(o *object[incrementalFile]) *pipeline.Incremental {
 	if !o.ok {
 		return nil
 	}
 	f := &o.v
-	in := &Incremental{Field: f.Field.s, Param: f.Param.s, Start: f.Start.s, Lookback: f.Lookback.or(0), Format: f.Format.s}
+	in := &pipeline.Incremental{Field: f.Field.s, Param: f.Param.s, Start: f.Start.s, Lookback: f.Lookback.or(0), Format: f.Format.s}
 	if !f.Format.set {
 		in.Format = "rfc3339"
 	}
@@ -173,12 +175,12 @@ var (
 )
 
 // slices builds the slices, and checks that {name} stands for them where it is used, and is used.
-func (d *decoder) slices(f *ingestFile) *Slices {
-	var s *Slices
+func (d *decoder) slices(f *ingestFile) *pipeline.Slices {
+	var s *pipeline.Slices
 	var known []string
 	if len(f.Slices.entries) > 0 {
 		e := &f.Slices.entries[0]
-		s = &Slices{Name: e.name, Values: e.v.strings()}
+		s = &pipeline.Slices{Name: e.name, Values: e.v.strings()}
 		known = []string{e.name}
 		if !sliceName.MatchString(e.name) {
 			d.reportAt(e.key, 0, 0, e.path, "", quote(e.name)+" cannot be the name of a slice: letters, digits and _, and no digit first")
