@@ -1,0 +1,39 @@
+package stage
+
+import (
+	"maps"
+	"sync"
+)
+
+// Health is what a process tells on /readyz. It may be used concurrently.
+type Health struct {
+	mu      sync.Mutex
+	waiting map[string]string
+}
+
+// Wait notes that who (for example "sink") waits, and for what: the server and its last answer. The process is not
+// ready until Ready has been called for each who that waits.
+func (h *Health) Wait(who, what string) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.waiting == nil {
+		h.waiting = map[string]string{}
+	}
+	h.waiting[who] = what
+}
+
+// Ready notes that who no longer waits.
+func (h *Health) Ready(who string) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	delete(h.waiting, who)
+}
+
+// Waiting returns a copy of what is waited for, by who waits. An empty map means ready.
+func (h *Health) Waiting() map[string]string {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	out := make(map[string]string, len(h.waiting))
+	maps.Copy(out, h.waiting)
+	return out
+}
