@@ -19,7 +19,7 @@ func TestKill(t *testing.T) {
 	k := &killer{dice: rand.New(rand.NewPCG(s, 4)), pause: 2500 * time.Millisecond}
 	if *serversFlag {
 		kafka, mysql := testservers.NewKafka(t), testservers.NewMySQL(t)
-		w = newWorld(t, s, kafka.Brokers(), mysql.DSN(), "")
+		w = newWorld(t, s, kafka.Brokers(), mysql.DSN(), nil)
 		k.others = []func() string{
 			func() string { kafka.Kill(t); kafka.Start(t); return "broker" },
 			func() string { mysql.Kill(t); mysql.Start(t); return "mysqld" },
@@ -27,7 +27,7 @@ func TestKill(t *testing.T) {
 			func() string { mysql.Pause(t); frozenFor(k.dice); mysql.Resume(t); return "mysqld-frozen" },
 		}
 	} else {
-		w = newWorld(t, s, testservers.Kafka(t), testservers.MySQL(t), "")
+		w = newWorld(t, s, testservers.Kafka(t), testservers.MySQL(t), nil)
 	}
 	k.fleet = w.fleet
 	c, err := w.survive(k, twoOfEach, *recordsFlag, *killsFlag, 5*time.Minute)

@@ -20,8 +20,8 @@ import (
 // not arrived, or was done and is not answered; else whatever comes, that of a claim or a rebalance too.
 func TestKillAtMoments(t *testing.T) {
 	s := seed(t)
-	w := newWorld(t, s, testservers.Kafka(t), testservers.MySQL(t), "")
-	c, err := w.killAt(rand.New(rand.NewPCG(s, 7)), 24, anyMoment, "")
+	w := newWorld(t, s, testservers.Kafka(t), testservers.MySQL(t), nil)
+	c, err := w.killAt(rand.New(rand.NewPCG(s, 7)), 24, anyMoment)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -55,11 +55,11 @@ func anyMoment(dice *rand.Rand) func(proxy.Passage) bool {
 
 // killAt runs two processes of each stage while the source changes and old records are sent again, kills
 // them, a stage after the other, at moments, and starts them again; then it waits for rest and compares.
-func (w *world) killAt(dice *rand.Rand, kills int, moment func(*rand.Rand) func(proxy.Passage) bool, tags string, env ...string) (*comparison, error) {
+func (w *world) killAt(dice *rand.Rand, kills int, moment func(*rand.Rand) func(proxy.Passage) bool) (*comparison, error) {
 	ctx := w.t.Context()
 	stages := map[string][]*watched{}
 	for _, name := range twoOfEach {
-		p := w.through(name, tags, env...)
+		p := w.through(name)
 		p.start()
 		stage, _, _ := strings.Cut(name, "-")
 		stages[stage] = append(stages[stage], p)

@@ -16,19 +16,26 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/millrace-io/millrace/e2e/mutants"
 )
 
-// binaries builds the three stages once for each set of build tags.
+// binaries are the three stages, built once as they are and once for each mutant.
 var binaries = struct {
 	sync.Mutex
-	dirs map[string]string
+	dirs map[string]string // by the mutant's name
 }{dirs: map[string]string{}}
 
-func build(t testing.TB, tags string) string {
+// build returns the directory of the binaries: of m, or of millrace as it is if m is nil.
+func build(t testing.TB, m *mutants.Mutant) string {
 	t.Helper()
 	binaries.Lock()
 	defer binaries.Unlock()
-	if dir := binaries.dirs[tags]; dir != "" {
+	name := "whole"
+	if m != nil {
+		name = m.String()
+	}
+	if dir := binaries.dirs[name]; dir != "" {
 		return dir
 	}
 	const prefix = "millrace-e2e-" // it outlives the test that is the first to need it, so the next process removes it
@@ -42,12 +49,18 @@ func build(t testing.TB, tags string) string {
 			_ = os.RemoveAll(dir)
 		}
 	}
-	dir := filepath.Join(os.TempDir(), prefix+strconv.Itoa(os.Getpid()), "bin-"+tags)
-	cmd := exec.Command("go", "build", "-tags", tags, "-o", dir+"/", "../cmd/ingest", "../cmd/processor", "../cmd/sink")
-	if out, err := cmd.CombinedOutput(); err != nil {
-		t.Fatalf("%v: %v\n%s", cmd.Args, err, out)
+	dir := filepath.Join(os.TempDir(), prefix+strconv.Itoa(os.Getpid()), strings.ReplaceAll(name, " ", "-"))
+	root, err := mutants.Root()
+	if err != nil {
+		t.Fatal(err)
 	}
-	binaries.dirs[tags] = dir
+	if m == nil {
+		m = &mutants.Mutant{}
+	}
+	if err := m.Build(t.Context(), root, dir, "./cmd/ingest", "./cmd/processor", "./cmd/sink"); err != nil {
+		t.Fatal(err)
+	}
+	binaries.dirs[name] = dir
 	return dir
 }
 
@@ -56,7 +69,6 @@ type fleet struct {
 	t         testing.TB
 	dir       string // of the binaries
 	file      string
-	env       []string
 	mu        sync.Mutex
 	processes map[string]*process // by name, such as sink-1
 	ended     []*process
@@ -87,9 +99,9 @@ func (l *lockedBuffer) String() string {
 	return l.b.String()
 }
 
-func newFleet(t testing.TB, tags, file string, env ...string) *fleet {
+func newFleet(t testing.TB, dir, file string) *fleet {
 	t.Helper()
-	f := &fleet{t: t, dir: build(t, tags), env: env, processes: map[string]*process{}}
+	f := &fleet{t: t, dir: dir, processes: map[string]*process{}}
 	f.file = filepath.Join(t.TempDir(), "pipeline.yaml")
 	if err := os.WriteFile(f.file, []byte(file), 0o600); err != nil {
 		t.Fatal(err)
@@ -110,7 +122,6 @@ func (f *fleet) start(name string) *process {
 	stage, _, _ := strings.Cut(name, "-")
 	p := &process{name: name, log: &lockedBuffer{}, done: make(chan struct{})}
 	p.cmd = exec.Command(filepath.Join(f.dir, stage), f.file, "--listen", "127.0.0.1:0", "--instance", name)
-	p.cmd.Env = append(os.Environ(), f.env...)
 	p.cmd.Stdout, p.cmd.Stderr = p.log, p.log
 	if err := p.cmd.Start(); err != nil {
 		f.t.Fatal(err)

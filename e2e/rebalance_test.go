@@ -14,7 +14,7 @@ import (
 // TestRebalance adds and removes processors, sinks and ingests under load: each leaves on SIGTERM, drained, with exit
 // code 0, and others take its partitions over.
 func TestRebalance(t *testing.T) {
-	w := newWorld(t, seed(t), testservers.Kafka(t), testservers.MySQL(t), "")
+	w := newWorld(t, seed(t), testservers.Kafka(t), testservers.MySQL(t), nil)
 	w.fleet.startAll("sink-1")
 	if err := w.watchOffsets(t.Context()); err != nil {
 		t.Fatal(err)

@@ -16,6 +16,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"github.com/millrace-io/millrace/e2e/mutants"
 	"github.com/millrace-io/millrace/internal/testservers"
 	"github.com/millrace-io/millrace/topics"
 )
@@ -42,6 +43,7 @@ func seed(t testing.TB) uint64 {
 type world struct {
 	t        testing.TB
 	source   *source
+	binaries string // their directory
 	fleet    *fleet
 	pipeline string
 	brokers  []string
@@ -54,14 +56,14 @@ type world struct {
 
 var twoOfEach = []string{"ingest-1", "ingest-2", "processor-1", "processor-2", "sink-1", "sink-2"}
 
-// newWorld makes a world on servers that are there. tags and env are those of the binaries.
-func newWorld(t testing.TB, seed uint64, brokers []string, dsn, tags string, env ...string) *world {
+// newWorld makes a world on servers that are there, of binaries as they are, or of a mutant if m is not nil.
+func newWorld(t testing.TB, seed uint64, brokers []string, dsn string, m *mutants.Mutant) *world {
 	t.Helper()
 	w := &world{
 		t: t, source: newSource(t, seed), brokers: brokers, dsn: dsn, dice: rand.New(rand.NewPCG(seed, 2)),
-		pipeline: fmt.Sprintf("e2e-%x", rand.Uint32()),
+		binaries: build(t, m), pipeline: fmt.Sprintf("e2e-%x", rand.Uint32()),
 	}
-	w.fleet = newFleet(t, tags, w.source.file(w.pipeline, brokers, dsn), env...)
+	w.fleet = newFleet(t, w.binaries, w.source.file(w.pipeline, brokers, dsn))
 	var err error
 	if w.db, err = sql.Open("mysql", dsn); err != nil {
 		t.Fatal(err)

@@ -24,8 +24,8 @@ type watched struct {
 	kafka, mysql *proxy.Proxy
 }
 
-// through prepares a process of that name; it is not started. tags and env are those of its binary.
-func (w *world) through(name, tags string, env ...string) *watched {
+// through prepares a process of that name; it is not started.
+func (w *world) through(name string) *watched {
 	w.t.Helper()
 	dsn, err := mysql.ParseDSN(w.dsn)
 	if err != nil {
@@ -33,7 +33,7 @@ func (w *world) through(name, tags string, env ...string) *watched {
 	}
 	p := &watched{world: w, name: name, kafka: proxy.Kafka(w.t, w.brokers[0]), mysql: proxy.MySQL(w.t, dsn.Addr)}
 	dsn.Addr = p.mysql.Addr()
-	p.fleet = newFleet(w.t, tags, w.source.file(w.pipeline, []string{p.kafka.Addr()}, dsn.FormatDSN()), env...)
+	p.fleet = newFleet(w.t, w.binaries, w.source.file(w.pipeline, []string{p.kafka.Addr()}, dsn.FormatDSN()))
 	return p
 }
 

@@ -19,12 +19,12 @@ import (
 // and before they are answered, which then have; the stage cannot tell. Nothing may be missing or doubled.
 func TestUnknownCommits(t *testing.T) {
 	s := seed(t)
-	w := newWorld(t, s, testservers.Kafka(t), testservers.MySQL(t), "")
+	w := newWorld(t, s, testservers.Kafka(t), testservers.MySQL(t), nil)
 	ctx := t.Context()
 	c := &cutter{dice: rand.New(rand.NewPCG(s, 6)), cuts: map[string]int{}}
 	var all []*watched
 	for _, name := range twoOfEach {
-		p := w.through(name, "")
+		p := w.through(name)
 		p.start()
 		c.watch(p)
 		all = append(all, p)

@@ -58,8 +58,8 @@ func TestFrozenIngest(t *testing.T) { testFrozen(t, frozenIngest) }
 func testFrozen(t *testing.T, v victim) {
 	for name, moment := range v.moments {
 		t.Run(name, func(t *testing.T) {
-			w := newWorld(t, seed(t), testservers.Kafka(t), testservers.MySQL(t), "")
-			if err := w.frozen(v, moment, ""); err != nil {
+			w := newWorld(t, seed(t), testservers.Kafka(t), testservers.MySQL(t), nil)
+			if err := w.frozen(v, moment); err != nil {
 				t.Fatal(err)
 			}
 		})
@@ -68,10 +68,10 @@ func testFrozen(t *testing.T, v victim) {
 
 // frozen freezes one of two processes at a moment until the other has taken over and moved on. Then it goes on: it must
 // write nothing, say that it was fenced, and rejoin.
-func (w *world) frozen(v victim, moment func(proxy.Passage) bool, tags string, env ...string) error {
+func (w *world) frozen(v victim, moment func(proxy.Passage) bool) error {
 	ctx := w.t.Context()
 	name, other := v.stage+"-1", v.stage+"-2"
-	one := w.through(name, tags, env...)
+	one := w.through(name)
 	one.start()
 	w.fleet.startAll(other)
 	for _, p := range []string{"sink-1", "processor-1", "ingest-1"} {

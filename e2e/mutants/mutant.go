@@ -33,6 +33,15 @@ type Edit struct {
 	New  string
 }
 
+// String is the mutant as messages name it: sink without fencing.
+func (m Mutant) String() string {
+	if len(m.Edits) == 0 {
+		return m.Name
+	}
+	stage, _, _ := strings.Cut(m.Edits[0].File, "/")
+	return stage + " without " + m.Name
+}
+
 // Named returns the mutant of that name. It panics if the list has none: a name is a constant of a test.
 func Named(list []Mutant, name string) Mutant {
 	i := slices.IndexFunc(list, func(m Mutant) bool { return m.Name == name })
@@ -54,9 +63,6 @@ func (m Mutant) Packages() []string {
 
 // files returns the edited files, by name.
 func (m Mutant) files(root string) (map[string]string, error) {
-	if len(m.Edits) == 0 {
-		return nil, fmt.Errorf("mutant %s: no edits", m.Name)
-	}
 	out := map[string]string{}
 	for _, e := range m.Edits {
 		text, ok := out[e.File]

@@ -20,6 +20,9 @@ func TestMutantsCompile(t *testing.T) {
 	for stage, list := range map[string][]mutants.Mutant{"ingest": mutants.Ingest, "processor": mutants.Processor, "sink": mutants.Sink} {
 		for _, m := range list {
 			t.Run(stage+" "+m.Name, func(t *testing.T) {
+				if len(m.Edits) == 0 {
+					t.Error("no edits")
+				}
 				for _, e := range m.Edits {
 					if !strings.HasPrefix(e.File, stage+"/") {
 						t.Errorf("%s is not of the stage", e.File)
@@ -64,7 +67,6 @@ func TestBuild(t *testing.T) {
 	}{
 		"two places":       {[]mutants.Edit{edit(`"here"`, `"there"`)}, "2 times"},
 		"no place":         {[]mutants.Edit{edit("absent", "")}, "0 times"},
-		"no edit":          {nil, "no edits"},
 		"no file":          {[]mutants.Edit{{File: "absent.go", Old: "a"}}, "absent.go"},
 		"does not compile": {[]mutants.Edit{edit(`"original"`, "1 +")}, "syntax error"},
 	} {
