@@ -10,6 +10,7 @@ import (
 
 	"github.com/millrace-io/millrace/pipeline"
 	"github.com/millrace-io/millrace/topics"
+	"github.com/millrace-io/millrace/topics/admin"
 )
 
 const stream = "flights"
@@ -25,7 +26,7 @@ func fill(ctx context.Context, p *pipeline.Pipeline, w *flights, from, to int) e
 		return err
 	}
 	defer client.Close()
-	if err := topics.Ensure(ctx, kadm.NewClient(client), topics.Specs(p)); err != nil {
+	if err := admin.Ensure(ctx, kadm.NewClient(client), topics.Specs(p)); err != nil {
 		return err
 	}
 	var failed error

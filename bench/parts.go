@@ -12,6 +12,7 @@ import (
 
 	"github.com/millrace-io/millrace/pipeline"
 	"github.com/millrace-io/millrace/topics"
+	"github.com/millrace-io/millrace/topics/admin"
 )
 
 // child runs a limit in a process of its own: its name, then its arguments.
@@ -111,7 +112,7 @@ func (b *bench) ingestFrom(ctx context.Context, title string, latency time.Durat
 		if err != nil {
 			return err
 		}
-		if err := topics.Ensure(ctx, b.adm, topics.Specs(p)); err != nil {
+		if err := admin.Ensure(ctx, b.adm, topics.Specs(p)); err != nil {
 			return err
 		}
 		s, err = b.measured(ctx, env, "ingest", file, records, int64(records), written(b.adm, topics.Raw(p.Name, stream)))
@@ -315,7 +316,7 @@ func (b *bench) whole(ctx context.Context) error {
 
 // flow runs all three stages from the first request to the last row.
 func (b *bench) flow(ctx context.Context, p *pipeline.Pipeline, env []string, file string) (sample, map[string]usage, error) {
-	if err := topics.Ensure(ctx, b.adm, topics.Specs(p)); err != nil {
+	if err := admin.Ensure(ctx, b.adm, topics.Specs(p)); err != nil {
 		return sample{}, nil, err
 	}
 	running := map[string]*process{}

@@ -19,6 +19,7 @@ import (
 	"github.com/millrace-io/millrace/e2e/mutants"
 	"github.com/millrace-io/millrace/internal/testservers"
 	"github.com/millrace-io/millrace/topics"
+	"github.com/millrace-io/millrace/topics/admin"
 )
 
 var (
@@ -200,7 +201,7 @@ func (w *world) position(ctx context.Context) (string, bool, error) {
 			applied += next
 		}
 		committed[processed] = stored
-		left, err := topics.Remaining(ctx, w.client, committed)
+		left, err := admin.Remaining(ctx, w.client, committed)
 		if err != nil {
 			return "", false, err
 		}

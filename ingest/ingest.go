@@ -18,6 +18,7 @@ import (
 	"github.com/millrace-io/millrace/internal/stage"
 	"github.com/millrace-io/millrace/pipeline"
 	"github.com/millrace-io/millrace/topics"
+	"github.com/millrace-io/millrace/topics/admin"
 )
 
 // Ingest fetches the streams of a pipeline into their raw topics.
@@ -134,9 +135,9 @@ func (in *Ingest) ensureTopics(ctx context.Context) error {
 	said := ""
 	for {
 		attempt, cancel := context.WithTimeout(ctx, 30*time.Second)
-		err := topics.Ensure(attempt, kadm.NewClient(cl), topics.Specs(in.p))
+		err := admin.Ensure(attempt, kadm.NewClient(cl), topics.Specs(in.p))
 		cancel()
-		var mismatch *topics.MismatchError
+		var mismatch *admin.MismatchError
 		switch {
 		case err == nil:
 			in.env.Health.Ready("ingest")

@@ -7,7 +7,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 
-	"github.com/millrace-io/millrace/topics"
+	"github.com/millrace-io/millrace/topics/admin"
 )
 
 // PositionError is a committed offset that the raw topic does not have: what lay between was deleted before it
@@ -32,7 +32,7 @@ func (e *PositionError) Unwrap() error { return e.Err }
 // mustStop reports whether a person has to mend what err says. Anything else is tried again with a new session.
 func mustStop(err error) bool {
 	var position *PositionError
-	var mismatch *topics.MismatchError
+	var mismatch *admin.MismatchError
 	return errors.As(err, &position) || errors.As(err, &mismatch)
 }
 

@@ -14,6 +14,7 @@ import (
 	"github.com/millrace-io/millrace/internal/testservers"
 	"github.com/millrace-io/millrace/pipeline"
 	"github.com/millrace-io/millrace/topics"
+	"github.com/millrace-io/millrace/topics/admin"
 )
 
 // onKafka is a pipeline of that name with its topics on real Kafka. Whatever an earlier run left is removed.
@@ -42,7 +43,7 @@ func onKafka(t *testing.T, name string, partitions int32) (*pipeline.Pipeline, b
 	eventually(t, time.Minute, "topics", func() bool {
 		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 		defer cancel()
-		err = topics.Ensure(ctx, adm, topics.Specs(p))
+		err = admin.Ensure(ctx, adm, topics.Specs(p))
 		return err == nil
 	})
 	return p, addrs, cl

@@ -16,6 +16,7 @@ import (
 	"github.com/millrace-io/millrace/internal/stage"
 	"github.com/millrace-io/millrace/pipeline"
 	"github.com/millrace-io/millrace/topics"
+	"github.com/millrace-io/millrace/topics/admin"
 )
 
 const stageName = "processor"
@@ -103,7 +104,7 @@ func (p *Processor) prepare(ctx context.Context, adm *kadm.Client) error {
 	return p.persist(ctx, "topics", func() error {
 		attempt, cancel := context.WithTimeout(ctx, time.Minute)
 		defer cancel()
-		if err := topics.Ensure(attempt, adm, p.specs()); err != nil {
+		if err := admin.Ensure(attempt, adm, p.specs()); err != nil {
 			return fmt.Errorf("processor: topics: %w", err)
 		}
 		p.waits.done("topics")

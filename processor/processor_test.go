@@ -20,6 +20,7 @@ import (
 	"github.com/millrace-io/millrace/pipeline"
 	"github.com/millrace-io/millrace/processor"
 	"github.com/millrace-io/millrace/topics"
+	"github.com/millrace-io/millrace/topics/admin"
 )
 
 func TestMain(m *testing.M) { testservers.Main(m) }
@@ -61,7 +62,7 @@ func cluster(t testing.TB, p *pipeline.Pipeline, opts ...kfake.Opt) (*kfake.Clus
 	t.Helper()
 	c := testkafka.New(t, append([]kfake.Opt{kfake.BrokerConfigs(map[string]string{"group.initial.rebalance.delay.ms": "0"})}, opts...)...)
 	cl := testkafka.Client(t, c, kgo.RecordPartitioner(kgo.ManualPartitioner()))
-	if err := topics.Ensure(t.Context(), kadm.NewClient(cl), topics.Specs(p)); err != nil {
+	if err := admin.Ensure(t.Context(), kadm.NewClient(cl), topics.Specs(p)); err != nil {
 		t.Fatal(err)
 	}
 	return c, cl

@@ -21,6 +21,7 @@ import (
 	"github.com/millrace-io/millrace/pipeline"
 	"github.com/millrace-io/millrace/processor"
 	"github.com/millrace-io/millrace/topics"
+	"github.com/millrace-io/millrace/topics/admin"
 )
 
 // network is what one process reaches the brokers through. Cut, nothing goes through it any more: to the
@@ -182,7 +183,7 @@ func TestMismatchedTopicStops(t *testing.T) {
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 	defer cancel()
-	var mismatch *topics.MismatchError
+	var mismatch *admin.MismatchError
 	if err := proc.Run(ctx); !errors.As(err, &mismatch) {
 		t.Errorf("Run: %v, want a MismatchError", err)
 	}

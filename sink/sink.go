@@ -15,6 +15,7 @@ import (
 	"github.com/millrace-io/millrace/internal/stage"
 	"github.com/millrace-io/millrace/pipeline"
 	"github.com/millrace-io/millrace/topics"
+	"github.com/millrace-io/millrace/topics/admin"
 )
 
 const stageName = "sink"
@@ -157,7 +158,7 @@ func (s *Sink) prepare(ctx context.Context) error {
 	}
 	defer client.Close()
 	return s.persist(ctx, "Kafka", func(ctx context.Context) error {
-		return topics.Ensure(ctx, kadm.NewClient(client), topics.Specs(s.pipeline))
+		return admin.Ensure(ctx, kadm.NewClient(client), topics.Specs(s.pipeline))
 	})
 }
 
@@ -188,7 +189,7 @@ func (s *Sink) persist(ctx context.Context, server string, do func(context.Conte
 
 // mustStop tells what a person must mend before anything can go on.
 func mustStop(err error) bool {
-	var mismatch *topics.MismatchError
+	var mismatch *admin.MismatchError
 	var misfit *TableError
 	var position *PositionError
 	var server *serverError

@@ -23,6 +23,7 @@ import (
 	"github.com/millrace-io/millrace/internal/testkafka"
 	"github.com/millrace-io/millrace/pipeline"
 	"github.com/millrace-io/millrace/topics"
+	"github.com/millrace-io/millrace/topics/admin"
 )
 
 // world is a pipeline of one stream, a broker, and a processor that is played by the test.
@@ -52,7 +53,7 @@ func newWorld(t *testing.T, p *pipeline.Pipeline) *world {
 	w := &world{t: t, pipeline: p, seeds: cluster.ListenAddrs(), raw: map[int32]int64{}, want: map[string]string{}}
 	w.client = testkafka.Client(t, cluster, kgo.TransactionalID("p.processor.test.0"), kgo.RecordPartitioner(kgo.ManualPartitioner()))
 	w.adm = kadm.NewClient(testkafka.Client(t, cluster))
-	if err := topics.Ensure(t.Context(), w.adm, topics.Specs(p)); err != nil {
+	if err := admin.Ensure(t.Context(), w.adm, topics.Specs(p)); err != nil {
 		t.Fatal(err)
 	}
 	return w

@@ -16,6 +16,7 @@ import (
 	"github.com/millrace-io/millrace/internal/kafka"
 	"github.com/millrace-io/millrace/internal/process"
 	"github.com/millrace-io/millrace/topics"
+	"github.com/millrace-io/millrace/topics/admin"
 )
 
 const (
@@ -220,7 +221,7 @@ func (w *demoWatch) remaining(
 			from[name][partition] = next(name, partition)
 		}
 	}
-	n, err := topics.Remaining(ctx, cl, from)
+	n, err := admin.Remaining(ctx, cl, from)
 	if err != nil {
 		return -1
 	}

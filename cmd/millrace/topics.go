@@ -21,6 +21,7 @@ import (
 	"github.com/millrace-io/millrace/internal/kafka"
 	"github.com/millrace-io/millrace/pipeline"
 	"github.com/millrace-io/millrace/topics"
+	"github.com/millrace-io/millrace/topics/admin"
 )
 
 // topicsTimeout bounds what the brokers may take to answer, in all.
@@ -77,13 +78,13 @@ func showTopics(ctx context.Context, out io.Writer, p *pipeline.Pipeline, file s
 	}
 	defer client.Close()
 	adm, specs := kadm.NewClient(client), topics.Specs(p)
-	mismatch := (*topics.MismatchError)(nil)
+	mismatch := (*admin.MismatchError)(nil)
 	if create {
-		if err := topics.Ensure(ctx, adm, specs); err != nil && !errors.As(err, &mismatch) {
+		if err := admin.Ensure(ctx, adm, specs); err != nil && !errors.As(err, &mismatch) {
 			return fmt.Errorf("kafka %s: %w", strings.Join(p.Kafka.Brokers, ","), err)
 		}
 	}
-	missing, differs, err := topics.Inspect(ctx, adm, specs)
+	missing, differs, err := admin.Inspect(ctx, adm, specs)
 	if err != nil {
 		return fmt.Errorf("kafka %s: %w", strings.Join(p.Kafka.Brokers, ","), err)
 	}
@@ -106,7 +107,7 @@ func showTopics(ctx context.Context, out io.Writer, p *pipeline.Pipeline, file s
 	case err != nil:
 		return err
 	case len(differs) > 0:
-		return &topics.MismatchError{Mismatches: differs}
+		return &admin.MismatchError{Mismatches: differs}
 	case len(missing) > 0:
 		return fmt.Errorf("%s missing; `millrace topics %s --create` makes them, and so does each stage when it starts",
 			count(len(missing), "topic"), file)

@@ -17,6 +17,7 @@ import (
 	"github.com/millrace-io/millrace/internal/embedded"
 	"github.com/millrace-io/millrace/pipeline"
 	"github.com/millrace-io/millrace/topics"
+	"github.com/millrace-io/millrace/topics/admin"
 )
 
 // shop is a pipeline with one stream and embedded servers in dir.
@@ -157,7 +158,7 @@ func TestSettingsHoldAfterARestart(t *testing.T) {
 	dir := t.TempDir()
 	p := shop(dir)
 	s := start(t, p)
-	if err := topics.Ensure(soon(t), kadm.NewClient(client(t, p)), topics.Specs(p)); err != nil {
+	if err := admin.Ensure(soon(t), kadm.NewClient(client(t, p)), topics.Specs(p)); err != nil {
 		t.Fatal(err)
 	}
 	if err := s.Close(); err != nil {
@@ -166,7 +167,7 @@ func TestSettingsHoldAfterARestart(t *testing.T) {
 	p = shop(dir)
 	start(t, p)
 	adm := kadm.NewClient(client(t, p))
-	if err := topics.Ensure(soon(t), adm, topics.Specs(p)); err != nil {
+	if err := admin.Ensure(soon(t), adm, topics.Specs(p)); err != nil {
 		t.Error(err)
 	}
 	described, err := adm.DescribeBrokerConfigs(soon(t), 0)

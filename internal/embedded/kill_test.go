@@ -17,6 +17,7 @@ import (
 
 	"github.com/millrace-io/millrace/internal/embedded"
 	"github.com/millrace-io/millrace/topics"
+	"github.com/millrace-io/millrace/topics/admin"
 )
 
 // childDir makes the test binary a process that writes numbers from childFrom on to the embedded broker of that
@@ -59,7 +60,7 @@ func write(dir, from string) error {
 		return err
 	}
 	adm := kadm.NewClient(cl)
-	if err := topics.Ensure(ctx, adm, topics.Specs(p)); err != nil {
+	if err := admin.Ensure(ctx, adm, topics.Specs(p)); err != nil {
 		return err
 	}
 	for {

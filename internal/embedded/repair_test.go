@@ -14,6 +14,7 @@ import (
 
 	"github.com/millrace-io/millrace/pipeline"
 	"github.com/millrace-io/millrace/topics"
+	"github.com/millrace-io/millrace/topics/admin"
 )
 
 // began starts a broker on dir with the pipeline's topics, and a producer.
@@ -22,7 +23,7 @@ func began(t *testing.T, dir string) (*pipeline.Pipeline, *kgo.Client) {
 	p := shop(dir)
 	start(t, p)
 	cl := client(t, p, kgo.TransactionalID("ingest"), kgo.DefaultProduceTopic(topic), kgo.RecordPartitioner(kgo.ManualPartitioner()))
-	if err := topics.Ensure(soon(t), kadm.NewClient(cl), topics.Specs(p)); err != nil {
+	if err := admin.Ensure(soon(t), kadm.NewClient(cl), topics.Specs(p)); err != nil {
 		t.Fatal(err)
 	}
 	return p, cl

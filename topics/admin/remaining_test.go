@@ -1,4 +1,4 @@
-package topics_test
+package admin_test
 
 import (
 	"context"
@@ -10,7 +10,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/millrace-io/millrace/internal/testkafka"
-	"github.com/millrace-io/millrace/topics"
+	"github.com/millrace-io/millrace/topics/admin"
 )
 
 func TestRemaining(t *testing.T) {
@@ -47,7 +47,7 @@ func remainingSuite(t *testing.T, brokers []string, a, b string) {
 	plain := newClient(t, brokers)
 	remaining := func(from map[string]map[int32]int64) int64 {
 		t.Helper()
-		n, err := topics.Remaining(ctx, plain, from)
+		n, err := admin.Remaining(ctx, plain, from)
 		if err != nil {
 			t.Fatalf("Remaining(%v): %v", from, err)
 		}
@@ -85,12 +85,12 @@ func remainingSuite(t *testing.T, brokers []string, a, b string) {
 	settled("of all", map[string]map[int32]int64{a: {0: 0, 1: 0}, b: {0: 0, 1: 4}}, 11, 11)
 
 	// Many aborted records are no lag at the end, however many they are; a record after them is found.
-	transact(a, 1, 3*topics.ExactRecords, kgo.TryAbort)
+	transact(a, 1, 3*admin.ExactRecords, kgo.TryAbort)
 	settled("of aborted records alone", at(a, 1, 0), 0, 0)
 	transact(a, 1, 1, kgo.TryCommit)
 	settled("of one record, and its marker, after many aborted", at(a, 1, 0), 1, 2)
-	transact(b, 0, 3*topics.ExactRecords, kgo.TryCommit)
-	settled("of many, and their marker", at(b, 0, 0), 3*topics.ExactRecords, 3*topics.ExactRecords+1)
+	transact(b, 0, 3*admin.ExactRecords, kgo.TryCommit)
+	settled("of many, and their marker", at(b, 0, 0), 3*admin.ExactRecords, 3*admin.ExactRecords+1)
 
 	// What is in an open transaction may come, and keeps back what is behind it.
 	if err := cl.BeginTransaction(); err != nil {
@@ -107,10 +107,10 @@ func remainingSuite(t *testing.T, brokers []string, a, b string) {
 	}
 	settled("after its commit", at(b, 1, 9), 2, 2)
 
-	if _, err := topics.Remaining(ctx, plain, at(b, 1, 99)); err == nil || !strings.Contains(err.Error(), "beyond the end") {
+	if _, err := admin.Remaining(ctx, plain, at(b, 1, 99)); err == nil || !strings.Contains(err.Error(), "beyond the end") {
 		t.Errorf("beyond the end: %v", err)
 	}
-	if _, err := topics.Remaining(ctx, plain, at(b, 7, 0)); err == nil {
+	if _, err := admin.Remaining(ctx, plain, at(b, 7, 0)); err == nil {
 		t.Error("a partition that is not there has a lag")
 	}
 }

@@ -1,4 +1,4 @@
-package topics_test
+package admin_test
 
 import (
 	"context"
@@ -15,6 +15,7 @@ import (
 	"github.com/millrace-io/millrace/internal/testkafka"
 	"github.com/millrace-io/millrace/pipeline"
 	"github.com/millrace-io/millrace/topics"
+	"github.com/millrace-io/millrace/topics/admin"
 )
 
 func shop(name string) *pipeline.Pipeline {
@@ -38,12 +39,12 @@ func ensureSuite(t *testing.T, adm *kadm.Client, name string) {
 	specs := topics.Specs(shop(name))
 	var together errgroup.Group
 	for range 6 {
-		together.Go(func() error { return topics.Ensure(ctx, adm, specs) })
+		together.Go(func() error { return admin.Ensure(ctx, adm, specs) })
 	}
 	if err := together.Wait(); err != nil {
 		t.Fatalf("six at the same time: %v", err)
 	}
-	if err := topics.Ensure(ctx, adm, specs); err != nil {
+	if err := admin.Ensure(ctx, adm, specs); err != nil {
 		t.Fatalf("once more: %v", err)
 	}
 
@@ -60,8 +61,8 @@ func ensureSuite(t *testing.T, adm *kadm.Client, name string) {
 	other := shop(name)
 	other.Kafka.Partitions, other.Kafka.Retention, other.Kafka.Replication = 4, 2*time.Hour, 2
 	other.Streams = other.Streams[:1]
-	err = topics.Ensure(ctx, adm, topics.Specs(other))
-	var mismatch *topics.MismatchError
+	err = admin.Ensure(ctx, adm, topics.Specs(other))
+	var mismatch *admin.MismatchError
 	if !errors.As(err, &mismatch) {
 		t.Fatalf("other settings: %v, want a MismatchError", err)
 	}
@@ -92,8 +93,8 @@ func TestEnsureReportsForeignCleanupPolicy(t *testing.T) {
 	if _, err := adm.CreateTopic(t.Context(), topics.StatePartitions, -1, map[string]*string{"cleanup.policy": &policy}, "shop.ingest.state"); err != nil {
 		t.Fatal(err)
 	}
-	err := topics.Ensure(t.Context(), adm, topics.Specs(shop("shop")))
-	var mismatch *topics.MismatchError
+	err := admin.Ensure(t.Context(), adm, topics.Specs(shop("shop")))
+	var mismatch *admin.MismatchError
 	if !errors.As(err, &mismatch) {
 		t.Fatalf("%v, want a MismatchError", err)
 	}
@@ -108,14 +109,14 @@ func TestEnsureSaysWhyATopicCannotBeMade(t *testing.T) {
 	adm := kadm.NewClient(testkafka.Client(t, c))
 	p := shop("shop")
 	p.Kafka.Replication = 3
-	err := topics.Ensure(t.Context(), adm, topics.Specs(p))
+	err := admin.Ensure(t.Context(), adm, topics.Specs(p))
 	if !errors.Is(err, kerr.InvalidReplicationFactor) || !strings.Contains(err.Error(), "kafka.replication is 3") {
 		t.Errorf("one broker, replication 3: %v", err)
 	}
-	if err := topics.Ensure(t.Context(), adm, topics.Specs(shop("a_b"))); err != nil {
+	if err := admin.Ensure(t.Context(), adm, topics.Specs(shop("a_b"))); err != nil {
 		t.Fatal(err)
 	}
-	err = topics.Ensure(t.Context(), adm, []topics.Spec{{Topic: "a.b.orders.raw", Partitions: 1, Replication: -1}})
+	err = admin.Ensure(t.Context(), adm, []topics.Spec{{Topic: "a.b.orders.raw", Partitions: 1, Replication: -1}})
 	if !errors.Is(err, kerr.InvalidTopicException) || !strings.Contains(err.Error(), "Rename the stream") {
 		t.Errorf("a name that collides: %v", err)
 	}
@@ -126,7 +127,7 @@ func TestEnsureEndsWithItsContext(t *testing.T) {
 	adm := kadm.NewClient(testkafka.Client(t, c))
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if err := topics.Ensure(ctx, adm, topics.Specs(shop("shop"))); !errors.Is(err, context.Canceled) {
+	if err := admin.Ensure(ctx, adm, topics.Specs(shop("shop"))); !errors.Is(err, context.Canceled) {
 		t.Errorf("cancelled: %v", err)
 	}
 }

@@ -1,4 +1,4 @@
-package topics
+package admin
 
 import (
 	"context"
@@ -7,16 +7,18 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
+
+	"github.com/millrace-io/millrace/topics"
 )
 
 // Inspect compares topics with what they should be and changes nothing. missing are those that are not there; found is
 // what differs of the others, in the order of specs.
-func Inspect(ctx context.Context, adm *kadm.Client, specs []Spec) (missing []Spec, found []Mismatch, err error) {
+func Inspect(ctx context.Context, adm *kadm.Client, specs []topics.Spec) (missing []topics.Spec, found []Mismatch, err error) {
 	details, err := list(ctx, adm, specs)
 	if err != nil {
 		return nil, nil, err
 	}
-	var existing []Spec
+	var existing []topics.Spec
 	for _, s := range specs {
 		switch d, ok := details[s.Topic]; {
 		case !ok || errors.Is(d.Err, kerr.UnknownTopicOrPartition):

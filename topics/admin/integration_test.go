@@ -1,6 +1,6 @@
 //go:build integration
 
-package topics_test
+package admin_test
 
 import (
 	"testing"

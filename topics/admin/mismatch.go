@@ -1,4 +1,4 @@
-package topics
+package admin
 
 import (
 	"fmt"
@@ -8,10 +8,12 @@ import (
 	"strings"
 
 	"github.com/twmb/franz-go/pkg/kadm"
+
+	"github.com/millrace-io/millrace/topics"
 )
 
-// MismatchError says that topics exist with other settings than the pipeline file asks for. A person must
-// mend the topics or the file; until then nothing is read from them or written to them.
+// MismatchError says that topics exist with other settings than the pipeline file asks for. They need an
+// operator, who changes the topics or the file; until then nothing is read from them or written to them.
 type MismatchError struct {
 	Mismatches []Mismatch // at least one, in the order of the specs
 }
@@ -22,10 +24,10 @@ type Mismatch struct {
 	Setting string // "partitions", "replication", or a topic setting such as "retention.ms"
 	Is      string
 	Want    string
-	Hint    string // how to mend it
+	Hint    string // what to do about it
 }
 
-// Error lists every mismatch on a line of its own, with how to mend it.
+// Error lists every mismatch on a line of its own, with what to do about it.
 func (e *MismatchError) Error() string {
 	var b strings.Builder
 	b.WriteString("topics exist with other settings than the pipeline file asks for:")
@@ -36,12 +38,12 @@ func (e *MismatchError) Error() string {
 }
 
 // compareLayout compares the number of partitions and of replicas.
-func compareLayout(s Spec, d kadm.TopicDetail) []Mismatch {
+func compareLayout(s topics.Spec, d kadm.TopicDetail) []Mismatch {
 	var found []Mismatch
 	if is := int32(len(d.Partitions)); is != s.Partitions {
 		hint := fmt.Sprintf("a key's partition would change if there were more or fewer, so the number stays: set kafka.partitions: %d in the "+
 			"pipeline file, or use another pipeline or stream name, or delete all topics of the stream with their data", is)
-		if s.Partitions == StatePartitions && strings.HasSuffix(s.Topic, ".ingest.state") {
+		if s.Partitions == topics.StatePartitions && strings.HasSuffix(s.Topic, ".ingest.state") {
 			hint = "the number is fixed: delete the topic (every slice is then fetched from its start again) or use another pipeline name"
 		}
 		found = append(found, Mismatch{s.Topic, "partitions", strconv.Itoa(int(is)), strconv.Itoa(int(s.Partitions)), hint})
@@ -68,7 +70,7 @@ var fileKeys = []fileKey{
 }
 
 // compareConfigs compares the settings of s; others are the operator's own.
-func compareConfigs(s Spec, r kadm.ResourceConfig) []Mismatch {
+func compareConfigs(s topics.Spec, r kadm.ResourceConfig) []Mismatch {
 	is := make(map[string]string, len(r.Configs))
 	for _, c := range r.Configs {
 		is[c.Key] = c.MaybeValue()

@@ -1,4 +1,4 @@
-package topics
+package admin
 
 import (
 	"context"
@@ -12,6 +12,8 @@ import (
 	"github.com/cenkalti/backoff/v5"
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
+
+	"github.com/millrace-io/millrace/topics"
 )
 
 // Ensure creates the topics that are missing and checks the settings of those that are there, so that a
@@ -19,13 +21,13 @@ import (
 // its start; any number of processes may do so at the same time, again and again.
 //
 // It returns nil once every topic is known to the broker that was asked, a *[MismatchError] if a topic has
-// other settings, which a person must mend, and otherwise what the brokers answered: the caller tries again.
-func Ensure(ctx context.Context, adm *kadm.Client, specs []Spec) error {
+// other settings, which needs an operator, and otherwise what the brokers answered: the caller tries again.
+func Ensure(ctx context.Context, adm *kadm.Client, specs []topics.Spec) error {
 	details, err := list(ctx, adm, specs)
 	if err != nil {
 		return err
 	}
-	var missing, existing []Spec
+	var missing, existing []topics.Spec
 	for _, s := range specs {
 		switch d, ok := details[s.Topic]; {
 		case !ok || errors.Is(d.Err, kerr.UnknownTopicOrPartition):
@@ -51,10 +53,10 @@ func Ensure(ctx context.Context, adm *kadm.Client, specs []Spec) error {
 }
 
 // create makes the topics. raced are those that another process made first.
-func create(ctx context.Context, adm *kadm.Client, missing []Spec) (raced []Spec, err error) {
+func create(ctx context.Context, adm *kadm.Client, missing []topics.Spec) (raced []topics.Spec, err error) {
 	for len(missing) > 0 {
 		like := missing[0] // one request holds one set of settings
-		var group, rest []Spec
+		var group, rest []topics.Spec
 		for _, s := range missing {
 			if s.Partitions == like.Partitions && s.Replication == like.Replication && maps.Equal(s.Configs, like.Configs) {
 				group = append(group, s)
@@ -85,7 +87,7 @@ func create(ctx context.Context, adm *kadm.Client, missing []Spec) (raced []Spec
 	return raced, nil
 }
 
-func creationError(s Spec, r kadm.CreateTopicResponse) error {
+func creationError(s topics.Spec, r kadm.CreateTopicResponse) error {
 	err := fmt.Errorf("create topic %s: %w", s.Topic, r.Err)
 	if r.ErrMessage != "" {
 		err = fmt.Errorf("%w (%s)", err, r.ErrMessage)
@@ -103,7 +105,7 @@ func creationError(s Spec, r kadm.CreateTopicResponse) error {
 }
 
 // await waits until the broker that is asked knows all topics.
-func await(ctx context.Context, adm *kadm.Client, specs []Spec) (kadm.TopicDetails, error) {
+func await(ctx context.Context, adm *kadm.Client, specs []topics.Spec) (kadm.TopicDetails, error) {
 	b := backoff.NewExponentialBackOff()
 	b.InitialInterval, b.MaxInterval = 20*time.Millisecond, time.Second
 	return backoff.Retry(ctx, func() (kadm.TopicDetails, error) {
@@ -126,7 +128,7 @@ func await(ctx context.Context, adm *kadm.Client, specs []Spec) (kadm.TopicDetai
 
 // list asks a broker for the topics. The authorized operations are of no interest; asking for them keeps the
 // client from answering out of its cache, where a topic that was made just now is missing for some seconds.
-func list(ctx context.Context, adm *kadm.Client, specs []Spec) (kadm.TopicDetails, error) {
+func list(ctx context.Context, adm *kadm.Client, specs []topics.Spec) (kadm.TopicDetails, error) {
 	details, err := adm.ListTopics(kadm.WithAuthorizedOps(ctx), names(specs)...)
 	if err != nil {
 		return nil, fmt.Errorf("list topics: %w", err)
@@ -135,7 +137,7 @@ func list(ctx context.Context, adm *kadm.Client, specs []Spec) (kadm.TopicDetail
 }
 
 // check compares topics that this call did not make with what they should be.
-func check(ctx context.Context, adm *kadm.Client, specs []Spec, details kadm.TopicDetails) error {
+func check(ctx context.Context, adm *kadm.Client, specs []topics.Spec, details kadm.TopicDetails) error {
 	if len(specs) == 0 {
 		return nil
 	}
@@ -161,7 +163,7 @@ func check(ctx context.Context, adm *kadm.Client, specs []Spec, details kadm.Top
 	return nil
 }
 
-func names(specs []Spec) []string {
+func names(specs []topics.Spec) []string {
 	out := make([]string, len(specs))
 	for i, s := range specs {
 		out[i] = s.Topic
