@@ -5,6 +5,7 @@ import (
 	"context"
 	"sync"
 
+	"github.com/millrace-io/millrace/ingest/cursor"
 	"github.com/millrace-io/millrace/ingest/paginate"
 )
 
@@ -12,7 +13,7 @@ import (
 // in flight at once; what they bring waits here for its turn, so the order in which answers come does not matter.
 type pages struct {
 	s      *slice
-	cursor cursor            // of the pass
+	cursor cursor.Cursor     // of the pass
 	at     paginate.Position // of the next page
 	run    *ahead            // nil: one page at a time
 	last   int64             // pages of the pass, as the API said last; 0: not known
@@ -84,7 +85,7 @@ type future struct {
 const window = 4
 
 // newAhead fetches from a position on, and not past the number of pages last, if that is known.
-func newAhead(ctx context.Context, s *slice, c cursor, from paginate.Position, concurrency int, last int64) *ahead {
+func newAhead(ctx context.Context, s *slice, c cursor.Cursor, from paginate.Position, concurrency int, last int64) *ahead {
 	ctx, cancel := context.WithCancel(ctx)
 	a := &ahead{futures: make(chan *future, window*concurrency), cancel: cancel, seen: from.Seen}
 	a.wg.Go(func() {

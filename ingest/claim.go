@@ -12,6 +12,13 @@ import (
 	"github.com/millrace-io/millrace/topics"
 )
 
+// What the state topic holds, by key:
+//
+//	claim                         who claimed the partition last; written first, so that its offset says how far to read
+//	<stream>/<slice>              the slice's cursor, JSON
+//	<stream>/<slice> NUL <16 hex> a segment of what the slice remembers to have written
+const claimKey = "claim"
+
 // claim is the right to write a partition of the state topic, and the records of the slices that hash to it. It is
 // held by whoever initialised the partition's transactional id last: the brokers refuse everybody else's
 // transactions from then on.

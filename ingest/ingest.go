@@ -14,6 +14,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"github.com/millrace-io/millrace/ingest/cursor"
 	"github.com/millrace-io/millrace/ingest/fetch"
 	"github.com/millrace-io/millrace/internal/stage"
 	"github.com/millrace-io/millrace/pipeline"
@@ -81,7 +82,7 @@ func New(p *pipeline.Pipeline, cfg Config, env stage.Env) (*Ingest, error) {
 // add notes the slices of a stream, and runs them in this process if run.
 func (in *Ingest) add(s *pipeline.Stream, run bool) error {
 	if i := s.Ingest.Incremental; i != nil && i.Start != "" {
-		if _, err := newScale(i).parse(i.Start); err != nil {
+		if _, err := cursor.NewScale(i).Parse(i.Start); err != nil {
 			return err
 		}
 	}
@@ -95,7 +96,7 @@ func (in *Ingest) add(s *pipeline.Stream, run bool) error {
 			return fmt.Errorf("slices: %q is there twice or holds a NUL", name)
 		}
 		if run {
-			n := topics.Partition([]byte(sliceKey(s.Name, name)), topics.StatePartitions)
+			n := topics.Partition([]byte(cursor.Key(s.Name, name)), topics.StatePartitions)
 			in.byPartition[n] = append(in.byPartition[n], sliceRef{s, name})
 		}
 	}
@@ -170,7 +171,7 @@ func (in *Ingest) passEnded(key string) {
 
 func (in *Ingest) checkPasses() {
 	for _, ref := range in.owned {
-		if !in.ended[sliceKey(ref.stream.Name, ref.name)] {
+		if !in.ended[cursor.Key(ref.stream.Name, ref.name)] {
 			return
 		}
 	}

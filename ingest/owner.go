@@ -8,6 +8,8 @@ import (
 	"strconv"
 	"sync"
 	"time"
+
+	"github.com/millrace-io/millrace/ingest/cursor"
 )
 
 // owner fetches and commits the slices of one partition of the state topic while this process is assigned it.
@@ -111,11 +113,11 @@ func (o *owner) once(fetch, work context.Context) (claimed bool, err error) {
 func (o *owner) slices(state *restored, queue chan<- *page) ([]*slice, error) {
 	var out []*slice
 	for _, ref := range o.in.byPartition[o.partition] {
-		key := sliceKey(ref.stream.Name, ref.name)
-		var c cursor
+		key := cursor.Key(ref.stream.Name, ref.name)
+		var c cursor.Cursor
 		if value, ok := state.cursors[key]; ok {
 			var err error
-			if c, err = decodeCursor(key, value); err != nil {
+			if c, err = cursor.Decode(key, value); err != nil {
 				return nil, err
 			}
 		}
@@ -129,7 +131,7 @@ func (o *owner) slices(state *restored, queue chan<- *page) ([]*slice, error) {
 			return nil, err
 		}
 		if c.Since != nil && !s.written.full {
-			s.written.setFloor(floorOf(s.reader.scale, c.Since))
+			s.written.setFloor(s.reader.scale.Floor(c.Since))
 		}
 		out = append(out, s)
 	}

@@ -3,13 +3,13 @@ package ingest
 import (
 	"errors"
 	"fmt"
-	"math"
 	"strings"
 	"unsafe"
 
 	"github.com/go-json-experiment/json/jsontext"
 	"github.com/zeebo/xxh3"
 
+	"github.com/millrace-io/millrace/ingest/cursor"
 	"github.com/millrace-io/millrace/ingest/cut"
 	"github.com/millrace-io/millrace/ingest/fetch"
 	"github.com/millrace-io/millrace/ingest/paginate"
@@ -35,7 +35,7 @@ type reader struct {
 	fields   *cut.Fields // keys, then version, then the incremental field
 	version  bool
 	field    bool
-	scale    scale
+	scale    cursor.Scale
 	envelope cut.Envelope
 	stream   string
 	max      int64
@@ -43,7 +43,7 @@ type reader struct {
 
 func newReader(s *pipeline.Stream, follows []string, maxRecordBytes int32) *reader {
 	in := &s.Ingest
-	r := &reader{stream: s.Name, max: int64(maxRecordBytes), scale: newScale(in.Incremental)}
+	r := &reader{stream: s.Name, max: int64(maxRecordBytes), scale: cursor.NewScale(in.Incremental)}
 	// A record that is too large by less than this can still be named by its key.
 	r.envelope = cut.Envelope{Records: in.Records, MaxRecordBytes: 4 * int64(maxRecordBytes)}
 	if follows != nil {
@@ -75,7 +75,7 @@ type page struct {
 	hash    xxh3.Uint128 // of the records' contents, in order; zero if there are none
 
 	// Set once the pages before it are known:
-	before, after cursor
+	before, after cursor.Cursor
 	id            string
 	committed     chan struct{} // closed when it is
 }
@@ -186,11 +186,11 @@ func (d *decoder) decode(ordinal int, value []byte, rec *record) error {
 	rec.content = xxh3.Hash128(value)
 	rest := d.values[n:]
 	if d.r.version {
-		rec.source, rec.hasSource = version(rest[0])
+		rec.source, rec.hasSource = cursor.Version(rest[0])
 		rest = rest[1:]
 	}
 	if d.r.field {
-		if v, ok := d.r.scale.value(rest[0]); ok {
+		if v, ok := d.r.scale.Value(rest[0]); ok {
 			rec.field = v
 		}
 	}
@@ -247,13 +247,4 @@ func higher(a, b *int64) *int64 {
 		return b
 	}
 	return a
-}
-
-// floorOf is the value from which on a slice's remembered records may be fetched again.
-func floorOf(s scale, since *int64) int64 {
-	if since == nil {
-		return math.MinInt64
-	}
-	_, from := s.ask(*since)
-	return from
 }

@@ -10,6 +10,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/millrace-io/millrace/ingest/cursor"
 	"github.com/millrace-io/millrace/ingest/fetch"
 	"github.com/millrace-io/millrace/ingest/paginate"
 	"github.com/millrace-io/millrace/pipeline"
@@ -30,20 +31,20 @@ type slice struct {
 	metrics streamMetrics
 	queue   chan<- *page // to the owner, in order
 
-	plan    cursor   // after the last page handed to the owner
-	written *written // the owner's
+	plan    cursor.Cursor // after the last page handed to the owner
+	written *written      // the owner's
 
 	mu      sync.Mutex
 	trouble string // kind of what it waits for; empty: nothing
 }
 
-func (in *Ingest) newSlice(s *pipeline.Stream, name string, c cursor, queue chan<- *page) (*slice, error) {
+func (in *Ingest) newSlice(s *pipeline.Stream, name string, c cursor.Cursor, queue chan<- *page) (*slice, error) {
 	base, err := resource(&s.Ingest, name)
 	if err != nil {
 		return nil, err
 	}
 	sl := &slice{
-		in: in, stream: s, name: name, key: sliceKey(s.Name, name), base: base, queue: queue,
+		in: in, stream: s, name: name, key: cursor.Key(s.Name, name), base: base, queue: queue,
 		pager: paginate.New(s.Ingest.Paginate),
 		log:   in.env.Log.With("stream", s.Name), metrics: in.metrics.stream(s.Name),
 	}
@@ -68,10 +69,10 @@ func (in *Ingest) newSlice(s *pipeline.Stream, name string, c cursor, queue chan
 const worthAWord = 3
 
 // adopt is the cursor to go on from, given the one that was committed: the pipeline file may have changed since.
-func (s *slice) adopt(c cursor) cursor {
-	kind := s.reader.scale.kind()
+func (s *slice) adopt(c cursor.Cursor) cursor.Cursor {
+	kind := s.reader.scale.Kind()
 	if c.Version == 0 { // never fetched
-		return cursor{Version: stateVersion, Kind: kind, Done: true}
+		return cursor.Start(kind)
 	}
 	if c.Kind != kind {
 		s.log.Warn("incremental.format was changed: the position reached does not count any more, everything is asked for again")
@@ -85,33 +86,15 @@ func (s *slice) adopt(c cursor) cursor {
 }
 
 // begin is the start of the pass after c.
-func (s *slice) begin(c cursor, at time.Time) cursor {
-	next := cursor{
-		Version: stateVersion, Pass: c.Pass + 1, Started: at.UTC().Truncate(time.Millisecond),
-		Kind: c.Kind, Since: c.Since, Next: s.pager.First(),
-	}
+func (s *slice) begin(c cursor.Cursor, at time.Time) cursor.Cursor {
+	next := c.Begin(at, s.pager.First())
 	next.Request = s.request(next)
 	return next
 }
 
 // request changes when the positions of c's pass would mean something else.
-func (s *slice) request(c cursor) string { return requestHash(s.asks(c), s.stream.Ingest.Paginate) }
-
-// end is c after the last page of its pass. since moves to the highest value seen, but for times not past the start of
-// the pass: what changed after that may be on a page that was fetched before it changed.
-func (s *slice) end(c cursor) cursor {
-	c.Done, c.Ended, c.Part = true, time.Now().UTC().Truncate(time.Millisecond), nil
-	if c.High == nil {
-		return c
-	}
-	high := *c.High
-	if !s.reader.scale.integer {
-		high = min(high, c.Started.UnixMicro())
-	}
-	if c.Since == nil || high > *c.Since {
-		c.Since = &high
-	}
-	return c
+func (s *slice) request(c cursor.Cursor) string {
+	return requestHash(s.asks(c), s.stream.Ingest.Paginate)
 }
 
 // run fetches passes until ctx ends. Trouble with the API is waited out here: it never ends a slice.
@@ -204,9 +187,9 @@ func (s *slice) place(p *page, next paginate.Position, more bool) {
 	p.before = s.plan
 	p.after = s.plan
 	p.after.High = higher(s.plan.High, p.high)
-	p.after.Next, p.after.Part = next, nil
+	p.after.Next, p.after.Partial = next, nil
 	if !more {
-		p.after = s.end(p.after)
+		p.after = p.after.End(time.Now())
 	}
 	p.id = fmt.Sprintf("%d.%d", s.plan.Pass, p.at.Index)
 	p.committed = make(chan struct{})
@@ -226,18 +209,18 @@ func (s *slice) strip(next string) string {
 }
 
 // url is the page at a position in the pass of c.
-func (s *slice) url(c cursor, at paginate.Position) (*url.URL, error) {
+func (s *slice) url(c cursor.Cursor, at paginate.Position) (*url.URL, error) {
 	return s.pager.URL(s.asks(c), at)
 }
 
 // asks is the resource with what is asked for in the pass of c.
-func (s *slice) asks(c cursor) *url.URL {
+func (s *slice) asks(c cursor.Cursor) *url.URL {
 	i := s.stream.Ingest.Incremental
 	switch {
 	case i == nil || i.Param == "":
 		return s.base
 	case c.Since != nil:
-		value, _ := s.reader.scale.ask(*c.Since)
+		value, _ := s.reader.scale.Ask(*c.Since)
 		return withParam(s.base, i.Param, value)
 	case i.Start != "":
 		return withParam(s.base, i.Param, i.Start)
@@ -247,7 +230,7 @@ func (s *slice) asks(c cursor) *url.URL {
 }
 
 // fetch gets one page, which must be closed.
-func (s *slice) fetch(ctx context.Context, c cursor, at paginate.Position) (*page, error) {
+func (s *slice) fetch(ctx context.Context, c cursor.Cursor, at paginate.Position) (*page, error) {
 	u, err := s.url(c, at)
 	if err != nil {
 		return nil, err

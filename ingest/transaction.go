@@ -12,6 +12,7 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"github.com/millrace-io/millrace/ingest/cursor"
 	"github.com/millrace-io/millrace/internal/mutant"
 	"github.com/millrace-io/millrace/topics"
 )
@@ -22,8 +23,8 @@ import (
 type transaction struct {
 	c       *claim
 	bytes   int64
-	pages   []*page            // that end in it
-	cursors map[*slice]*cursor // to commit
+	pages   []*page                   // that end in it
+	cursors map[*slice]*cursor.Cursor // to commit
 	counts  map[*slice]*counts
 	err     atomic.Pointer[error] // the first that a record met
 }
@@ -34,7 +35,7 @@ func (c *claim) begin() (*transaction, error) {
 	if err := c.cl.BeginTransaction(); err != nil {
 		return nil, c.failed("begin", err)
 	}
-	return &transaction{c: c, cursors: map[*slice]*cursor{}, counts: map[*slice]*counts{}}, nil
+	return &transaction{c: c, cursors: map[*slice]*cursor.Cursor{}, counts: map[*slice]*counts{}}, nil
 }
 
 // failed says what an error of the brokers means.
@@ -133,7 +134,7 @@ func (t *transaction) broken(p *page, ordinal int) error {
 	}
 	b := h.Bytes()
 	c := p.before
-	c.Part = &part{Ordinal: ordinal, Hash: hex.EncodeToString(b[:])}
+	c.Partial = &cursor.Partial{Ordinal: ordinal, Hash: hex.EncodeToString(b[:])}
 	t.cursors[p.slice] = &c
 	return nil
 }
@@ -141,19 +142,19 @@ func (t *transaction) broken(p *page, ordinal int) error {
 // resume is the ordinal from which on a page is not committed yet, after a crash between its parts. If the page has
 // changed since, it begins again.
 func resume(p *page) (int, error) {
-	part := p.before.Part
-	if part == nil {
+	partial := p.before.Partial
+	if partial == nil {
 		return 0, nil
 	}
 	h, err := p.answer.Body.Hash()
 	if err != nil {
 		return 0, err
 	}
-	if b := h.Bytes(); hex.EncodeToString(b[:]) != part.Hash {
-		p.slice.log.Info("a large page has changed since its first part was committed: it begins again", "page", p.id, "records", part.Ordinal)
+	if b := h.Bytes(); hex.EncodeToString(b[:]) != partial.Hash {
+		p.slice.log.Info("a large page has changed since its first part was committed: it begins again", "page", p.id, "records", partial.Ordinal)
 		return 0, nil
 	}
-	return part.Ordinal, nil
+	return partial.Ordinal, nil
 }
 
 // commit writes the cursors and ends the transaction. When it returns nil, everything in it is durable and visible.
@@ -199,14 +200,14 @@ func (t *transaction) state() ([]*kgo.Record, error) {
 		if c.Done {
 			floor := c.Pass
 			if !s.written.full {
-				floor = floorOf(s.reader.scale, c.Since)
+				floor = s.reader.scale.Floor(c.Since)
 			}
 			s.written.setFloor(floor)
 		}
 		for _, r := range s.written.commit() {
 			add(segmentKey(s.key, r.segment), r.value)
 		}
-		value, err := c.encode()
+		value, err := c.Encode()
 		if err != nil {
 			return nil, err
 		}
