@@ -8,6 +8,7 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"github.com/millrace-io/millrace/ingest/written"
 	"github.com/millrace-io/millrace/internal/mutant"
 	"github.com/millrace-io/millrace/topics"
 )
@@ -130,7 +131,7 @@ func (c *claim) restore(ctx context.Context, owner string) (*restored, error) {
 }
 
 func (r *restored) apply(key string, value []byte) {
-	if slice, number, ok := parseSegmentKey(key); ok {
+	if slice, number, ok := written.ParseSegmentKey(key); ok {
 		if r.segments[slice] == nil {
 			r.segments[slice] = map[uint64][]byte{}
 		}

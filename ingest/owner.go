@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/millrace-io/millrace/ingest/cursor"
+	"github.com/millrace-io/millrace/ingest/written"
 )
 
 // owner fetches and commits the slices of one partition of the state topic while this process is assigned it.
@@ -126,12 +127,12 @@ func (o *owner) slices(state *restored, queue chan<- *page) ([]*slice, error) {
 			return nil, err
 		}
 		bound := min(o.in.cfg.RememberedRecords, o.in.cfg.RememberedInAll/max(o.in.ownedSlices(), 1))
-		s.written = newWritten(bound, ref.stream.Ingest.Incremental == nil, o.in.p.Kafka.MaxRecordBytes)
-		if err := s.written.restore(state.segments[key], c.Pass); err != nil {
+		s.written = written.New(bound, s.full, o.in.p.Kafka.MaxRecordBytes)
+		if err := s.written.Restore(state.segments[key], c.Pass); err != nil {
 			return nil, err
 		}
-		if c.Since != nil && !s.written.full {
-			s.written.setFloor(s.reader.scale.Floor(c.Since))
+		if c.Since != nil && !s.full {
+			s.written.SetFloor(s.reader.scale.Floor(c.Since))
 		}
 		out = append(out, s)
 	}

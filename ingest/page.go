@@ -13,6 +13,7 @@ import (
 	"github.com/millrace-io/millrace/ingest/cut"
 	"github.com/millrace-io/millrace/ingest/fetch"
 	"github.com/millrace-io/millrace/ingest/paginate"
+	"github.com/millrace-io/millrace/ingest/written"
 	"github.com/millrace-io/millrace/pipeline"
 	"github.com/millrace-io/millrace/topics"
 )
@@ -24,7 +25,7 @@ type record struct {
 	reason    string // why it has none
 	source    int64  // its version, if hasSource
 	hasSource bool
-	field     int64 // value of the incremental field; always: none
+	field     int64 // value of the incremental field; written.Always: none
 	id        xxh3.Uint128
 	content   xxh3.Uint128
 }
@@ -105,7 +106,7 @@ func (r *reader) read(a *fetch.Answer, p *page) error {
 		if err := d.decode(ordinal, value, &rec); err != nil {
 			return err
 		}
-		if rec.field != always && (p.high == nil || rec.field > *p.high) {
+		if rec.field != written.Always && (p.high == nil || rec.field > *p.high) {
 			high := rec.field
 			p.high = &high
 		}
@@ -182,7 +183,7 @@ const keyPiece = 4 << 10
 func (d *decoder) decode(ordinal int, value []byte, rec *record) error {
 	d.r.fields.Find(value, d.values[:d.r.fields.Len()])
 	n := len(d.r.keys)
-	rec.value, rec.field = value, always
+	rec.value, rec.field = value, written.Always
 	rec.content = xxh3.Hash128(value)
 	rest := d.values[n:]
 	if d.r.version {

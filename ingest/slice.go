@@ -13,6 +13,7 @@ import (
 	"github.com/millrace-io/millrace/ingest/cursor"
 	"github.com/millrace-io/millrace/ingest/fetch"
 	"github.com/millrace-io/millrace/ingest/paginate"
+	"github.com/millrace-io/millrace/ingest/written"
 	"github.com/millrace-io/millrace/pipeline"
 )
 
@@ -32,7 +33,8 @@ type slice struct {
 	queue   chan<- *page // to the owner, in order
 
 	plan    cursor.Cursor // after the last page handed to the owner
-	written *written      // the owner's
+	full    bool          // each pass fetches everything: there is no incremental field
+	written *written.Log  // only the commit loop uses it
 
 	mu      sync.Mutex
 	trouble string // kind of what it waits for; empty: nothing
@@ -44,7 +46,7 @@ func (in *Ingest) newSlice(s *pipeline.Stream, name string, c cursor.Cursor, que
 		return nil, err
 	}
 	sl := &slice{
-		in: in, stream: s, name: name, key: cursor.Key(s.Name, name), base: base, queue: queue,
+		in: in, stream: s, name: name, full: s.Ingest.Incremental == nil, key: cursor.Key(s.Name, name), base: base, queue: queue,
 		pager: paginate.New(s.Ingest.Paginate),
 		log:   in.env.Log.With("stream", s.Name), metrics: in.metrics.stream(s.Name),
 	}

@@ -13,6 +13,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/millrace-io/millrace/ingest/cursor"
+	"github.com/millrace-io/millrace/ingest/written"
 	"github.com/millrace-io/millrace/internal/mutant"
 	"github.com/millrace-io/millrace/topics"
 )
@@ -88,7 +89,7 @@ func (t *transaction) add(ctx context.Context, p *page, from int, limit int64) (
 			return errFull
 		}
 		next = ordinal + 1
-		if s.written.unchanged(rec.id, rec.content, p.after.Pass) {
+		if s.written.Unchanged(rec.id, rec.content, p.after.Pass) {
 			n.unchanged++
 			return nil
 		}
@@ -96,10 +97,10 @@ func (t *transaction) add(ctx context.Context, p *page, from int, limit int64) (
 			rec.value = bytes.Clone(rec.value)
 		}
 		field := rec.field
-		if s.written.full {
+		if s.full {
 			field = p.after.Pass
 		}
-		s.written.wrote(rec.id, rec.content, field)
+		s.written.Wrote(rec.id, rec.content, field)
 		t.bytes += int64(len(rec.value) + len(rec.key))
 		raw := w.raw(ordinal, rec)
 		if rec.key != nil {
@@ -199,13 +200,13 @@ func (t *transaction) state() ([]*kgo.Record, error) {
 	for s, c := range t.cursors {
 		if c.Done {
 			floor := c.Pass
-			if !s.written.full {
+			if !s.full {
 				floor = s.reader.scale.Floor(c.Since)
 			}
-			s.written.setFloor(floor)
+			s.written.SetFloor(floor)
 		}
-		for _, r := range s.written.commit() {
-			add(segmentKey(s.key, r.segment), r.value)
+		for _, r := range s.written.Commit() {
+			add(written.SegmentKey(s.key, r.Segment), r.Value)
 		}
 		value, err := c.Encode()
 		if err != nil {

@@ -1,4 +1,4 @@
-package ingest
+package written
 
 import (
 	"encoding/binary"
@@ -9,18 +9,19 @@ import (
 	"github.com/zeebo/xxh3"
 )
 
-// stateVersion is the version of a segment's format.
-const stateVersion = 1
+// version is the version of a segment's format.
+const version = 1
 
-func segmentKey(slice string, seq uint64) []byte {
+// SegmentKey names a segment in the state topic; slice is the key of its slice's cursor.
+func SegmentKey(slice string, number uint64) []byte {
 	b := append([]byte(slice), 0)
-	return hex.AppendEncode(b, binary.BigEndian.AppendUint64(nil, seq))
+	return hex.AppendEncode(b, binary.BigEndian.AppendUint64(nil, number))
 }
 
-// parseSegmentKey splits the key of a segment; ok is false for other keys.
-func parseSegmentKey(key string) (slice string, seq uint64, ok bool) {
-	slice, number, found := strings.Cut(key, "\x00")
-	raw, err := hex.DecodeString(number)
+// ParseSegmentKey splits what [SegmentKey] gave; ok is false for other keys.
+func ParseSegmentKey(key string) (slice string, number uint64, ok bool) {
+	slice, digits, found := strings.Cut(key, "\x00")
+	raw, err := hex.DecodeString(digits)
 	if !found || err != nil || len(raw) != 8 {
 		return "", 0, false
 	}
@@ -37,7 +38,7 @@ const itemBytes = 16 + 16 + 8
 
 func encodeSegment(items []item) []byte {
 	b := make([]byte, 0, 1+len(items)*itemBytes)
-	b = append(b, stateVersion)
+	b = append(b, version)
 	for _, i := range items {
 		k, c := i.key.Bytes(), i.content.Bytes()
 		b = append(b, k[:]...)
@@ -48,7 +49,7 @@ func encodeSegment(items []item) []byte {
 }
 
 func decodeSegment(b []byte) ([]item, error) {
-	if len(b) < 1 || b[0] != stateVersion || (len(b)-1)%itemBytes != 0 {
+	if len(b) < 1 || b[0] != version || (len(b)-1)%itemBytes != 0 {
 		return nil, fmt.Errorf("segment of %d bytes is malformed, or of a newer millrace", len(b))
 	}
 	items := make([]item, 0, len(b)/itemBytes)

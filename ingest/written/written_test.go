@@ -1,4 +1,4 @@
-package ingest
+package written
 
 import (
 	"fmt"
@@ -17,8 +17,8 @@ func TestWrittenIsNeverWrong(t *testing.T) {
 		r := rand.New(rand.NewPCG(seed, 1))
 		full := seed%2 == 0
 		bound := 20 + r.IntN(200)
-		fresh := func() *written {
-			w := newWritten(bound, full, 1<<20)
+		fresh := func() *Log {
+			w := New(bound, full, 1<<20)
 			w.keep, w.size = r.IntN(bound), 1+r.IntN(20)
 			return w
 		}
@@ -35,7 +35,7 @@ func TestWrittenIsNeverWrong(t *testing.T) {
 			if !known {
 				last, known = truth[key]
 			}
-			if w.unchanged(key, hash, pass) {
+			if w.Unchanged(key, hash, pass) {
 				hits++
 				if !known || last != content {
 					t.Fatalf("seed %d, step %d: %v is said to be %d, was written last as %d (%v)", seed, step, key, content, last, known)
@@ -45,7 +45,7 @@ func TestWrittenIsNeverWrong(t *testing.T) {
 				if full {
 					field = pass
 				}
-				w.wrote(key, hash, field)
+				w.Wrote(key, hash, field)
 				pending[key] = content
 			}
 			switch r.IntN(40) {
@@ -56,13 +56,13 @@ func TestWrittenIsNeverWrong(t *testing.T) {
 					if full {
 						floor = pass - 1
 					}
-					w.setFloor(floor)
+					w.SetFloor(floor)
 				}
-				for _, rec := range w.commit() {
-					if rec.value == nil {
-						delete(log, rec.segment)
+				for _, rec := range w.Commit() {
+					if rec.Value == nil {
+						delete(log, rec.Segment)
 					} else {
-						log[rec.segment] = rec.value
+						log[rec.Segment] = rec.Value
 					}
 				}
 				maps.Copy(truth, pending)
@@ -83,10 +83,10 @@ func TestWrittenIsNeverWrong(t *testing.T) {
 				clear(pending)
 				floor := w.floor
 				w = fresh()
-				if err := w.restore(log, pass); err != nil {
+				if err := w.Restore(log, pass); err != nil {
 					t.Fatal(err)
 				}
-				w.setFloor(floor)
+				w.SetFloor(floor)
 			}
 		}
 		if hits == 0 {
@@ -99,15 +99,15 @@ func TestWrittenIsNeverWrong(t *testing.T) {
 }
 
 func TestWrittenForgetsTheLookBack(t *testing.T) {
-	w := newWritten(1000, false, 1<<20)
+	w := New(1000, false, 1<<20)
 	w.keep = 10
 	key := func(i int) xxh3.Uint128 { return xxh3.Uint128{Lo: uint64(i), Hi: 1} }
 	var kept, dropped int
 	for i := range 500 {
-		w.wrote(key(i), key(i), int64(i))
-		w.setFloor(int64(i - 50))
-		for _, r := range w.commit() {
-			if r.value == nil {
+		w.Wrote(key(i), key(i), int64(i))
+		w.SetFloor(int64(i - 50))
+		for _, r := range w.Commit() {
+			if r.Value == nil {
 				dropped++
 			} else {
 				kept++
@@ -118,7 +118,7 @@ func TestWrittenForgetsTheLookBack(t *testing.T) {
 		t.Errorf("%d keys, %d segments left of %d; want about 50", len(w.index), kept-dropped, kept)
 	}
 	for i := 450; i < 500; i++ {
-		if !w.unchanged(key(i), key(i), 1) {
+		if !w.Unchanged(key(i), key(i), 1) {
 			t.Errorf("%d in the look-back is forgotten", i)
 		}
 	}
@@ -135,11 +135,11 @@ func TestSegmentsRoundTrip(t *testing.T) {
 			t.Errorf("%v was taken", b)
 		}
 	}
-	slice, number, ok := parseSegmentKey(string(segmentKey("items/eu/1", 77)))
+	slice, number, ok := ParseSegmentKey(string(SegmentKey("items/eu/1", 77)))
 	if slice != "items/eu/1" || number != 77 || !ok {
 		t.Errorf("key came back as %q %d %v", slice, number, ok)
 	}
-	if _, _, ok := parseSegmentKey("items/eu"); ok {
+	if _, _, ok := ParseSegmentKey("items/eu"); ok {
 		t.Error("a cursor's key was taken for a segment's")
 	}
 }
