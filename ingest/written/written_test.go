@@ -10,92 +10,141 @@ import (
 	"github.com/zeebo/xxh3"
 )
 
-// TestWrittenIsNeverWrong writes and forgets at random, with restarts and transactions that are lost: what is said to be
+// TestWrittenIsNeverWrong writes and forgets at random, with restarts and transactions that are lost: what is called
 // unchanged must be what was written last, and what is remembered must stay within its bound.
 func TestWrittenIsNeverWrong(t *testing.T) {
 	for seed := range uint64(24) {
-		r := rand.New(rand.NewPCG(seed, 1))
-		full := seed%2 == 0
-		bound := 20 + r.IntN(200)
-		fresh := func() *Log {
-			w := New(bound, full, 1<<20)
-			w.keep, w.size = r.IntN(bound), 1+r.IntN(20)
-			return w
-		}
-		w := fresh()
-		log := map[uint64][]byte{}         // the state topic
-		truth := map[xxh3.Uint128]uint64{} // content written last, as committed
-		pending := map[xxh3.Uint128]uint64{}
-		pass, hits := int64(1), 0
-		for step := range 4000 {
-			key := xxh3.HashString128(fmt.Sprint("k", r.IntN(2*bound)))
-			content := uint64(r.IntN(3))
-			hash := xxh3.Uint128{Lo: content}
-			last, known := pending[key]
-			if !known {
-				last, known = truth[key]
+		t.Run(fmt.Sprint("seed ", seed), func(t *testing.T) {
+			s := newSimulation(seed)
+			for s.step = range 4000 {
+				s.fetch(t)
+				switch s.r.IntN(40) {
+				case 0, 1:
+					s.commit(t)
+				case 2:
+					s.crash(t)
+				}
 			}
-			if w.Unchanged(key, hash, pass) {
-				hits++
-				if !known || last != content {
-					t.Fatalf("seed %d, step %d: %v is said to be %d, was written last as %d (%v)", seed, step, key, content, last, known)
-				}
-			} else {
-				field := int64(step + r.IntN(500) - 250)
-				if full {
-					field = pass
-				}
-				w.Wrote(key, hash, field)
-				pending[key] = content
+			if s.hits == 0 {
+				t.Error("nothing was ever recognised")
 			}
-			switch r.IntN(40) {
-			case 0, 1: // commit
-				if r.IntN(4) == 0 {
-					pass++
-					floor := int64(step - r.IntN(300))
-					if full {
-						floor = pass - 1
-					}
-					w.SetFloor(floor)
-				}
-				for _, rec := range w.Commit() {
-					if rec.Value == nil {
-						delete(log, rec.Segment)
-					} else {
-						log[rec.Segment] = rec.Value
-					}
-				}
-				maps.Copy(truth, pending)
-				clear(pending)
-				if len(w.index) > bound+20+40 || w.stored < len(w.index) {
-					t.Fatalf("seed %d: %d keys, %d stored, bound %d", seed, len(w.index), w.stored, bound)
-				}
-				live := 0
-				for _, e := range w.index {
-					if e.field >= w.floor {
-						live++
-					}
-				}
-				if live != w.live {
-					t.Fatalf("seed %d, step %d: %d live, counted %d", seed, step, live, w.live)
-				}
-			case 2: // crash: what was not committed is lost
-				clear(pending)
-				floor := w.floor
-				w = fresh()
-				if err := w.Restore(log, pass); err != nil {
-					t.Fatal(err)
-				}
-				w.SetFloor(floor)
+			if len(s.topic) > 20*s.bound {
+				t.Errorf("%d segments for a bound of %d", len(s.topic), s.bound)
 			}
+		})
+	}
+}
+
+// simulation is a slice whose records change at random, and what its log has to be compared with.
+type simulation struct {
+	r     *rand.Rand
+	full  bool
+	bound int
+	log   *Log
+	topic map[uint64][]byte // the state topic: segments by number
+
+	committed map[xxh3.Uint128]uint64 // content written last, by key
+	pending   map[xxh3.Uint128]uint64 // the same of the transaction in hand
+
+	pass       int64
+	step, hits int
+}
+
+func newSimulation(seed uint64) *simulation {
+	r := rand.New(rand.NewPCG(seed, 1))
+	s := &simulation{
+		r: r, full: seed%2 == 0, bound: 20 + r.IntN(200), topic: map[uint64][]byte{},
+		committed: map[xxh3.Uint128]uint64{}, pending: map[xxh3.Uint128]uint64{}, pass: 1,
+	}
+	s.log = s.newLog()
+	return s
+}
+
+func (s *simulation) newLog() *Log {
+	l := New(s.bound, s.full, 1<<20)
+	l.keep, l.size = s.r.IntN(s.bound), 1+s.r.IntN(20)
+	return l
+}
+
+// fetch gets one record and writes it unless the log calls it unchanged.
+func (s *simulation) fetch(t *testing.T) {
+	t.Helper()
+	key := xxh3.HashString128(fmt.Sprint("k", s.r.IntN(2*s.bound)))
+	content := uint64(s.r.IntN(3))
+	hash := xxh3.Uint128{Lo: content}
+	if s.log.Unchanged(key, hash, s.pass) {
+		s.hits++
+		if last, known := s.last(key); !known || last != content {
+			t.Fatalf("step %d: %v is called unchanged as %d, was written last as %d (%v)", s.step, key, content, last, known)
 		}
-		if hits == 0 {
-			t.Errorf("seed %d: nothing was ever recognised", seed)
+		return
+	}
+	field := int64(s.step + s.r.IntN(500) - 250)
+	if s.full {
+		field = s.pass
+	}
+	s.log.Wrote(key, hash, field)
+	s.pending[key] = content
+}
+
+// last is the content that was written last for a key.
+func (s *simulation) last(key xxh3.Uint128) (content uint64, known bool) {
+	if content, known = s.pending[key]; known {
+		return content, true
+	}
+	content, known = s.committed[key]
+	return content, known
+}
+
+// commit makes the transaction in hand durable; in one of four cases a pass ends with it.
+func (s *simulation) commit(t *testing.T) {
+	t.Helper()
+	if s.r.IntN(4) == 0 {
+		s.pass++
+		floor := int64(s.step - s.r.IntN(300))
+		if s.full {
+			floor = s.pass - 1
 		}
-		if items := len(log); items > 20*bound {
-			t.Errorf("seed %d: %d segments for a bound of %d", seed, items, bound)
+		s.log.SetFloor(floor)
+	}
+	for _, rec := range s.log.Commit() {
+		if rec.Value == nil {
+			delete(s.topic, rec.Segment)
+		} else {
+			s.topic[rec.Segment] = rec.Value
 		}
 	}
+	maps.Copy(s.committed, s.pending)
+	clear(s.pending)
+	s.checkCounts(t)
+}
+
+func (s *simulation) checkCounts(t *testing.T) {
+	t.Helper()
+	if n := len(s.log.index); n > s.bound+20+40 || s.log.stored < n {
+		t.Fatalf("step %d: %d keys, %d stored, bound %d", s.step, n, s.log.stored, s.bound)
+	}
+	live := 0
+	for _, e := range s.log.index {
+		if e.field >= s.log.floor {
+			live++
+		}
+	}
+	if live != s.log.live {
+		t.Fatalf("step %d: %d live, counted %d", s.step, live, s.log.live)
+	}
+}
+
+// crash loses the transaction in hand: the next owner reads the state topic.
+func (s *simulation) crash(t *testing.T) {
+	t.Helper()
+	clear(s.pending)
+	floor := s.log.floor
+	s.log = s.newLog()
+	if err := s.log.Restore(s.topic, s.pass); err != nil {
+		t.Fatal(err)
+	}
+	s.log.SetFloor(floor)
 }
 
 func TestWrittenForgetsTheLookBack(t *testing.T) {
