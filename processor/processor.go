@@ -227,7 +227,7 @@ func (p *Processor) sessionOpts(id string) []kgo.Opt {
 		kgo.RecordPartitioner(kgo.ManualPartitioner()),
 		kgo.ProducerBatchMaxBytesFn(func(topic string) int32 {
 			if larger[topic] {
-				return record + letterBytes
+				return record + topics.LetterBytes
 			}
 			return record
 		}),

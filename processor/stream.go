@@ -22,9 +22,6 @@ type stream struct {
 	counters   counters
 }
 
-// letterBytes is how much larger than a record a letter may be, as topics.Specs makes the topics.
-const letterBytes = 64 << 10
-
 func newStream(p *pipeline.Pipeline, s *pipeline.Stream, m *metrics) (*stream, error) {
 	chain, err := CompileSteps(s)
 	if err != nil {
@@ -36,7 +33,7 @@ func newStream(p *pipeline.Pipeline, s *pipeline.Stream, m *metrics) (*stream, e
 		letters:    topics.DeadLetters(p.Name, s.Name),
 		generation: s.Generation,
 		maxBytes:   int(p.Kafka.MaxRecordBytes),
-		maxLetter:  int(p.Kafka.MaxRecordBytes) + letterBytes,
+		maxLetter:  int(p.Kafka.MaxRecordBytes) + topics.LetterBytes,
 		chain:      chain,
 		counters:   m.of(s.Name),
 	}, nil

@@ -228,7 +228,7 @@ func (s *Sink) clientOpts(ctx context.Context) []kgo.Opt {
 		kgo.FetchMaxPartitionBytes(min(int32(s.cfg.MaxFetchBytes), max(1<<20, record))),
 		kgo.FetchMaxWait(500*time.Millisecond),
 		kgo.RecordPartitioner(kgo.ManualPartitioner()), // a letter keeps its origin's partition
-		kgo.ProducerBatchMaxBytes(record+64<<10),
+		kgo.ProducerBatchMaxBytes(record+topics.LetterBytes),
 	)
 }
 

@@ -23,6 +23,10 @@ func LetterID(stage, topic string, epoch uint16, partition int32, offset int64) 
 	return fmt.Sprintf("%s:%s:%d:%d:%d", stage, topic, epoch, partition, offset)
 }
 
+// LetterBytes is how many bytes a letter may be larger than its origin: reason, id and the like. Dead-letter topics, and
+// the batches of whoever writes to them, are as much larger than the largest record.
+const LetterBytes = 64 << 10
+
 // MaxReasonBytes is how much of a reason a letter keeps: an error may quote the record.
 const MaxReasonBytes = 2048
 

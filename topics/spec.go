@@ -14,9 +14,6 @@ type Spec struct {
 	Configs     map[string]string // topic settings that differ from Kafka's defaults
 }
 
-// letterBytes is what a dead letter may add to its origin: reason, id and the like.
-const letterBytes = 64 << 10
-
 // Specs lists the topics of a pipeline: those of all its streams, and its own.
 func Specs(p *pipeline.Pipeline) []Spec {
 	k := p.Kafka
@@ -41,7 +38,7 @@ func Specs(p *pipeline.Pipeline) []Spec {
 			// A letter is its origin and more, so that whatever was taken can be refused.
 			Spec{DeadLetters(p.Name, s.Name), k.Partitions, k.Replication, map[string]string{
 				"cleanup.policy": "delete", "retention.ms": "-1",
-				"max.message.bytes": size(k.MaxRecordBytes + letterBytes),
+				"max.message.bytes": size(k.MaxRecordBytes + LetterBytes),
 			}})
 	}
 	compacted := map[string]string{"cleanup.policy": "compact", "max.message.bytes": size(k.MaxRecordBytes)}
