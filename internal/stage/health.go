@@ -7,8 +7,9 @@ import (
 
 // Health is what a process tells on /readyz. It may be used concurrently.
 type Health struct {
-	mu      sync.Mutex
-	waiting map[string]string
+	mu       sync.Mutex
+	waiting  map[string]string
+	degraded map[string]string
 }
 
 // Wait notes that who (for example "sink") waits, and for what: the server and its last answer. The process is not
@@ -36,4 +37,29 @@ func (h *Health) Waiting() map[string]string {
 	out := make(map[string]string, len(h.waiting))
 	maps.Copy(out, h.waiting)
 	return out
+}
+
+// Degrade notes what a person should look at although the process is ready: who (for example "sink orders") and what. It
+// replaces what was noted before of the same who.
+func (h *Health) Degrade(who, what string) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.degraded == nil {
+		h.degraded = map[string]string{}
+	}
+	h.degraded[who] = what
+}
+
+// Restore notes that there is nothing more to look at of who.
+func (h *Health) Restore(who string) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	delete(h.degraded, who)
+}
+
+// Degraded returns a copy of what a person should look at, by who.
+func (h *Health) Degraded() map[string]string {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return maps.Clone(h.degraded)
 }

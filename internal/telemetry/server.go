@@ -72,7 +72,7 @@ func (s *Server) Close() error {
 	return nil
 }
 
-// ready answers 200 or 503 with what is being waited for, by part.
+// ready answers 200 or 503, with what is waited for and what is degraded, by who. What is degraded is ready all the same.
 func ready(w http.ResponseWriter, health *stage.Health) {
 	waiting := health.Waiting()
 	w.Header().Set("Content-Type", "application/json")
@@ -80,7 +80,8 @@ func ready(w http.ResponseWriter, health *stage.Health) {
 		w.WriteHeader(http.StatusServiceUnavailable)
 	}
 	_ = json.NewEncoder(w).Encode(struct {
-		Ready   bool              `json:"ready"`
-		Waiting map[string]string `json:"waiting,omitempty"`
-	}{len(waiting) == 0, waiting})
+		Ready    bool              `json:"ready"`
+		Waiting  map[string]string `json:"waiting,omitempty"`
+		Degraded map[string]string `json:"degraded,omitempty"`
+	}{len(waiting) == 0, waiting, health.Degraded()})
 }
