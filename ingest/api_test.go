@@ -20,6 +20,7 @@ import (
 	"github.com/millrace-io/millrace/ingest"
 	"github.com/millrace-io/millrace/internal/stage"
 	"github.com/millrace-io/millrace/internal/testkafka"
+	"github.com/millrace-io/millrace/internal/testkit"
 	"github.com/millrace-io/millrace/pipeline"
 )
 
@@ -46,7 +47,7 @@ func TestAnswersInAnyOrder(t *testing.T) {
 		now := flying.Add(1)
 		for m := most.Load(); now > m && !most.CompareAndSwap(m, now); m = most.Load() {
 		}
-		time.Sleep(time.Duration(n*7%5) * 4 * time.Millisecond)
+		testkit.Pause(t.Context(), time.Duration(n*7%5)*4*time.Millisecond)
 		flying.Add(-1)
 		return false
 	})
@@ -56,7 +57,7 @@ func TestAnswersInAnyOrder(t *testing.T) {
 	r := start(t, pl, "one", testConfig())
 	r.awaitPass(t)
 	r.stop(t)
-	for i, rec := range readTopic(t, c.ListenAddrs(), "shop.items.raw") {
+	for i, rec := range testkit.Records(t, c.ListenAddrs(), "shop.items.raw") {
 		if string(rec.Key) != strconv.Itoa(i) {
 			t.Fatalf("record %d has key %s", i, rec.Key)
 		}
@@ -77,10 +78,10 @@ func TestLoopsAreNamed(t *testing.T) {
 	c := testkafka.New(t)
 	ignored := a.stream("ignored", byOffset(pipeline.StopRule{When: "has_more", Field: []string{"meta", "more"}}))
 	r := start(t, newPipeline(c.ListenAddrs(), a.stream("items", byCursor), ignored), "one", testConfig())
-	eventually(t, "the streams say so", func() bool {
+	testkit.Eventually(t, patience, testkit.That("the streams say so", func() bool {
 		w := r.Health.Waiting()
 		return strings.Contains(w["ingest items/"], `leads back to "b"`) && strings.Contains(w["ingest ignored/"], "exactly the records of the page before")
-	})
+	}))
 }
 
 // TestExpiredCursorBeginsAgain: an API that forgets its cursors is asked from the first page on.
@@ -120,10 +121,10 @@ func TestRefusingAPIIsWaitedFor(t *testing.T) {
 	s := a.stream("items", byPage)
 	s.Ingest.HTTP.Auth.Bearer = "t0ps3cret"
 	r := start(t, newPipeline(c.ListenAddrs(), s), "one", testConfig())
-	eventually(t, "health says so", func() bool { return strings.Contains(r.Health.Waiting()["ingest items/"], "check http.auth") })
+	testkit.Eventually(t, patience, testkit.That("health says so", func() bool { return strings.Contains(r.Health.Waiting()["ingest items/"], "check http.auth") }))
 	refuse.Store(false)
 	r.awaitPass(t)
-	eventually(t, "it is ready", func() bool { return len(r.Health.Waiting()) == 0 })
+	testkit.Eventually(t, patience, testkit.That("it is ready", func() bool { return len(r.Health.Waiting()) == 0 }))
 	r.stop(t)
 	if log := r.log.String(); strings.Contains(log, "t0ps3cret") || strings.Count(log, "the stream waits") != 1 || !strings.Contains(log, "the stream goes on") {
 		t.Errorf("log:\n%s", log)
@@ -148,7 +149,7 @@ func TestNoSecretInTopics(t *testing.T) {
 	r.awaitPass(t)
 	r.stop(t)
 	for _, topic := range []string{"shop.items.raw", "shop.ingest.state"} {
-		for _, rec := range readTopic(t, c.ListenAddrs(), topic) {
+		for _, rec := range testkit.Records(t, c.ListenAddrs(), topic) {
 			if s := fmt.Sprintf("%s %s %s", rec.Key, rec.Value, rec.Headers); strings.Contains(s, "t0ps3cret") {
 				t.Fatalf("%s: %s", topic, s)
 			}
@@ -189,7 +190,7 @@ func TestDrainCommitsWhatIsThere(t *testing.T) {
 	if took := time.Since(begun); took > 4*time.Second {
 		t.Errorf("the drain took %v", took)
 	}
-	if n := len(readTopic(t, c.ListenAddrs(), "shop.items.raw")); n != 20 {
+	if n := len(testkit.Records(t, c.ListenAddrs(), "shop.items.raw")); n != 20 {
 		t.Errorf("%d records, want the 20 that were there", n)
 	}
 }
@@ -200,7 +201,7 @@ func TestKafkaIsWaitedFor(t *testing.T) {
 	a := newAPI(t, 1)
 	pl := newPipeline([]string{"127.0.0.1:1"}, a.stream("items", byPage))
 	r := start(t, pl, "one", testConfig())
-	eventually(t, "health says so", func() bool { return strings.Contains(r.Health.Waiting()["ingest"], "Kafka: ") })
+	testkit.Eventually(t, patience, testkit.That("health says so", func() bool { return strings.Contains(r.Health.Waiting()["ingest"], "Kafka: ") }))
 	r.stop(t)
 }
 

@@ -13,6 +13,7 @@ import (
 
 	"github.com/millrace-io/millrace/ingest"
 	"github.com/millrace-io/millrace/internal/testkafka"
+	"github.com/millrace-io/millrace/internal/testkit"
 	"github.com/millrace-io/millrace/pipeline"
 )
 
@@ -33,7 +34,7 @@ func BenchmarkPass(b *testing.B) {
 			}
 			bodies[pages] = "[]"
 			api := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-				time.Sleep(latency)
+				testkit.Pause(r.Context(), latency)
 				n, _ := strconv.Atoi(r.URL.Query().Get("page"))
 				w.Header().Set("Content-Type", "application/json")
 				_, _ = io.WriteString(w, bodies[min(n, pages)])

@@ -20,6 +20,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/millrace-io/millrace/internal/testkafka"
+	"github.com/millrace-io/millrace/internal/testkit"
 	"github.com/millrace-io/millrace/pipeline"
 	"github.com/millrace-io/millrace/topics"
 )
@@ -41,7 +42,7 @@ func fail(kind int, a *api, w http.ResponseWriter, r *http.Request) {
 	case 4: // cut before the header
 		panic(http.ErrAbortHandler)
 	case 5: // slow
-		time.Sleep(30 * time.Millisecond)
+		testkit.Pause(r.Context(), 30*time.Millisecond)
 		a.page(w, r)
 	default: // a proxy's page
 		_, _ = io.WriteString(w, "<html>welcome</html>")
@@ -78,7 +79,7 @@ func TestAbruptStops(t *testing.T) {
 			t.Parallel()
 			a := newAPI(t, 600)
 			a.intercept(func(int, http.ResponseWriter, *http.Request) bool {
-				time.Sleep(time.Millisecond)
+				testkit.Pause(t.Context(), time.Millisecond)
 				return false
 			})
 			c := testkafka.New(t)
@@ -89,8 +90,8 @@ func TestAbruptStops(t *testing.T) {
 				before := a.count.Load()
 				r := start(t, pl, fmt.Sprint("p", i), cfg)
 				requests := before + 1 + rand.Int64N(12)
-				eventually(t, "requests are made", func() bool { return a.count.Load() >= requests || done(r.PassesDone()) })
-				time.Sleep(rand.N(8 * time.Millisecond)) // any moment will do
+				testkit.Eventually(t, patience, testkit.That("requests are made", func() bool { return a.count.Load() >= requests || done(r.PassesDone()) }))
+				testkit.Pause(t.Context(), rand.N(8*time.Millisecond)) // the moment is random
 				r.stop(t)
 			}
 			r := start(t, pl, "last", testConfig())
@@ -225,11 +226,11 @@ func TestFrozenProcessIsFenced(t *testing.T) {
 	heir.awaitPass(t)
 	a.update(5, "changed", time.Unix(1_700_000_000, 0))
 	close(release)
-	eventually(t, "the zombie says that it was fenced", func() bool { return strings.Contains(zombie.log.String(), "fenced: ") })
-	eventually(t, "the zombie joins again", func() bool {
+	testkit.Eventually(t, patience, testkit.That("the zombie says that it was fenced", func() bool { return strings.Contains(zombie.log.String(), "fenced: ") }))
+	testkit.Eventually(t, patience, testkit.That("the zombie joins again", func() bool {
 		log := zombie.log.String()
 		return strings.Contains(log[strings.Index(log, "fenced: "):], "partitions assigned")
-	})
+	}))
 	heir.stop(t)
 	zombie.stop(t)
 	got := texts(t, c.ListenAddrs(), "shop.items.raw")
@@ -256,14 +257,14 @@ func TestProcessesShareSlices(t *testing.T) {
 		s.Ingest.Slices.Values = append(s.Ingest.Slices.Values, fmt.Sprintf("r%d", i))
 	}
 	a.intercept(func(int, http.ResponseWriter, *http.Request) bool {
-		time.Sleep(20 * time.Millisecond)
+		testkit.Pause(t.Context(), 20*time.Millisecond)
 		return false
 	})
 	pl := newPipeline(c.ListenAddrs(), s)
 	one := start(t, pl, "one", testConfig())
-	eventually(t, "one works", func() bool { return a.count.Load() > 40 })
+	testkit.Eventually(t, patience, testkit.That("one works", func() bool { return a.count.Load() > 40 }))
 	two := start(t, pl, "two", testConfig())
-	eventually(t, "two has slices", func() bool { return strings.Contains(two.log.String(), "partitions assigned") })
+	testkit.Eventually(t, patience, testkit.That("two has slices", func() bool { return strings.Contains(two.log.String(), "partitions assigned") }))
 	three := start(t, pl, "three", testConfig())
 	two.awaitPass(t)
 	one.stop(t)
@@ -276,7 +277,7 @@ func TestProcessesShareSlices(t *testing.T) {
 	last.stop(t)
 	type at struct{ key, slice string }
 	counts := map[at]int{}
-	for _, r := range readTopic(t, c.ListenAddrs(), "shop.items.raw") {
+	for _, r := range testkit.Records(t, c.ListenAddrs(), "shop.items.raw") {
 		h, err := topics.ParseRawHeaders(r)
 		if err != nil {
 			t.Fatal(err)

@@ -9,7 +9,6 @@ import (
 	"net/http/httptest"
 	"slices"
 	"strconv"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -17,12 +16,12 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/prometheus/client_golang/prometheus"
-	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/millrace-io/millrace/ingest"
 	"github.com/millrace-io/millrace/internal/stage"
 	"github.com/millrace-io/millrace/internal/testkafka"
+	"github.com/millrace-io/millrace/internal/testkit"
 	"github.com/millrace-io/millrace/pipeline"
 	"github.com/millrace-io/millrace/topics"
 )
@@ -151,7 +150,7 @@ type process struct {
 	*ingest.Ingest
 	Health  *stage.Health
 	Metrics *prometheus.Registry
-	log     *lockedLog
+	log     *testkit.Buffer
 	cancel  context.CancelFunc
 	done    chan error
 }
@@ -170,7 +169,7 @@ func start(t testing.TB, p *pipeline.Pipeline, name string, cfg ingest.Config) *
 
 func startWith(t testing.TB, p *pipeline.Pipeline, name string, cfg ingest.Config, opts ...kgo.Opt) *process {
 	t.Helper()
-	r := &process{Health: &stage.Health{}, Metrics: prometheus.NewRegistry(), log: &lockedLog{}, done: make(chan error, 1)}
+	r := &process{Health: &stage.Health{}, Metrics: prometheus.NewRegistry(), log: &testkit.Buffer{}, done: make(chan error, 1)}
 	in, err := ingest.New(p, cfg, stage.Env{
 		Instance: name, Kafka: append([]kgo.Opt{kgo.SeedBrokers(p.Kafka.Brokers...), kgo.MetadataMinAge(50 * time.Millisecond)}, opts...),
 		Log: slog.New(slog.NewTextHandler(r.log, nil)).With("process", name), Metrics: r.Metrics, Health: r.Health,
@@ -209,85 +208,14 @@ func (r *process) awaitPass(t testing.TB) {
 	}
 }
 
-type lockedLog struct {
-	mu sync.Mutex
-	b  strings.Builder
-}
-
-func (l *lockedLog) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.Write(p)
-}
-
-func (l *lockedLog) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.String()
-}
-
-// eventually polls until ok, for 30 s.
-func eventually(t testing.TB, what string, ok func() bool) {
-	t.Helper()
-	deadline := time.Now().Add(30 * time.Second)
-	for !ok() {
-		if time.Now().After(deadline) {
-			t.Fatalf("not so after 30 s: %s", what)
-		}
-		time.Sleep(5 * time.Millisecond) // between looks at a condition that nothing signals
-	}
-}
-
-// readTopic returns the committed records of a topic, by partition and offset.
-func readTopic(t testing.TB, brokers []string, topic string) []*kgo.Record {
-	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
-	defer cancel()
-	cl, err := kgo.NewClient(kgo.SeedBrokers(brokers...), kgo.ConsumeTopics(topic), kgo.FetchIsolationLevel(kgo.ReadCommitted()),
-		kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()), kgo.KeepControlRecords(), kgo.FetchMaxWait(100*time.Millisecond))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer cl.Close()
-	ends, err := kadm.NewClient(cl).ListEndOffsets(ctx, topic)
-	if err != nil {
-		t.Fatal(err)
-	}
-	left := map[int32]int64{}
-	ends.Each(func(o kadm.ListedOffset) {
-		if o.Offset > 0 {
-			left[o.Partition] = o.Offset
-		}
-	})
-	var out []*kgo.Record
-	for len(left) > 0 {
-		fetches := cl.PollFetches(ctx)
-		if err := fetches.Err(); err != nil {
-			t.Fatalf("read %s: %v; left %v", topic, err, left)
-		}
-		fetches.EachRecord(func(r *kgo.Record) {
-			if r.Offset+1 >= left[r.Partition] {
-				delete(left, r.Partition)
-			}
-			if !r.Attrs.IsControl() {
-				out = append(out, r)
-			}
-		})
-	}
-	slices.SortFunc(out, func(a, b *kgo.Record) int {
-		if a.Partition != b.Partition {
-			return int(a.Partition - b.Partition)
-		}
-		return int(a.Offset - b.Offset)
-	})
-	return out
-}
+// patience is how long a test waits for what must come.
+const patience = 30 * time.Second
 
 // texts counts the values in a topic by key.
 func texts(t testing.TB, brokers []string, topic string) map[string][]string {
 	t.Helper()
 	out := map[string][]string{}
-	for _, r := range readTopic(t, brokers, topic) {
+	for _, r := range testkit.Records(t, brokers, topic) {
 		if got, want := r.Partition, topics.Partition(r.Key, 3); got != want {
 			t.Errorf("key %s is in partition %d, want %d", r.Key, got, want)
 		}

@@ -14,6 +14,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"github.com/millrace-io/millrace/internal/testkit"
 	"github.com/millrace-io/millrace/internal/testservers"
 	"github.com/millrace-io/millrace/pipeline"
 )
@@ -25,7 +26,7 @@ func TestAbruptStopsOnKafka(t *testing.T) {
 	brokers := testservers.Kafka(t)
 	a := newAPI(t, 600)
 	a.intercept(func(int, http.ResponseWriter, *http.Request) bool {
-		time.Sleep(2 * time.Millisecond)
+		testkit.Pause(t.Context(), 2*time.Millisecond)
 		return false
 	})
 	pl := newPipeline(brokers, a.stream("items", byPage), incremental(a.stream("others", byCursor), time.Hour))
@@ -35,8 +36,8 @@ func TestAbruptStopsOnKafka(t *testing.T) {
 	for i := range 4 {
 		requests := a.count.Load() + 1 + rand.Int64N(40)
 		r := start(t, pl, fmt.Sprint("p", i), cfg)
-		eventually(t, "requests are made", func() bool { return a.count.Load() >= requests || done(r.PassesDone()) })
-		time.Sleep(rand.N(20 * time.Millisecond)) // any moment will do
+		testkit.Eventually(t, patience, testkit.That("requests are made", func() bool { return a.count.Load() >= requests || done(r.PassesDone()) }))
+		testkit.Pause(t.Context(), rand.N(20*time.Millisecond)) // the moment is random
 		r.stop(t)
 	}
 	r := start(t, pl, "last", testConfig())
@@ -55,16 +56,16 @@ func TestBrokerGoesAndComesBack(t *testing.T) {
 	server := testservers.NewKafka(t)
 	a := newAPI(t, 2000)
 	a.intercept(func(int, http.ResponseWriter, *http.Request) bool {
-		time.Sleep(10 * time.Millisecond)
+		testkit.Pause(t.Context(), 10*time.Millisecond)
 		return false
 	})
 	pl := newPipeline(server.Brokers(), a.stream("items", byCursor))
 	r := start(t, pl, "one", testConfig())
 	for range 2 {
 		committed := r.counter(t, "millrace_ingest_records_total") + 200
-		eventually(t, "records are committed", func() bool { return r.counter(t, "millrace_ingest_records_total") >= committed })
+		testkit.Eventually(t, patience, testkit.That("records are committed", func() bool { return r.counter(t, "millrace_ingest_records_total") >= committed }))
 		server.Kill(t)
-		time.Sleep(rand.N(3 * time.Second)) // any time will do
+		testkit.Pause(t.Context(), rand.N(3*time.Second)) // the moment is random
 		server.Start(t)
 	}
 	select {
@@ -72,7 +73,7 @@ func TestBrokerGoesAndComesBack(t *testing.T) {
 	case <-time.After(2 * time.Minute):
 		t.Fatalf("no pass ended; waiting for %v; log:\n%s", r.Health.Waiting(), r.log)
 	}
-	eventually(t, "it is ready", func() bool { return len(r.Health.Waiting()) == 0 })
+	testkit.Eventually(t, patience, testkit.That("it is ready", func() bool { return len(r.Health.Waiting()) == 0 }))
 	r.stop(t)
 	if d := cmp.Diff(a.wantOnce(), texts(t, server.Brokers(), "shop.items.raw")); d != "" {
 		t.Error(d)
@@ -108,12 +109,12 @@ func TestFrozenProcessIsFencedOnKafka(t *testing.T) {
 		t.Errorf("the other process took over and finished after %v, want at most 20s", took)
 	}
 	close(release)
-	eventually(t, "the zombie says that it was fenced", func() bool { return strings.Contains(zombie.log.String(), "fenced: ") })
+	testkit.Eventually(t, patience, testkit.That("the zombie says that it was fenced", func() bool { return strings.Contains(zombie.log.String(), "fenced: ") }))
 	heir.stop(t)
-	eventually(t, "the zombie joins again", func() bool {
+	testkit.Eventually(t, patience, testkit.That("the zombie joins again", func() bool {
 		log := zombie.log.String()
 		return strings.Contains(log[strings.Index(log, "fenced: "):], "slices=1")
-	})
+	}))
 	zombie.stop(t)
 	if d := cmp.Diff(a.wantOnce(), texts(t, brokers, pl.Name+".items.raw")); d != "" {
 		t.Error(d)

@@ -17,6 +17,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/millrace-io/millrace/internal/testkafka"
+	"github.com/millrace-io/millrace/internal/testkit"
 	"github.com/millrace-io/millrace/pipeline"
 	"github.com/millrace-io/millrace/topics"
 )
@@ -42,7 +43,7 @@ func (r *process) counter(t testing.TB, name string) (sum float64) {
 func (r *process) awaitPasses(t testing.TB, n float64) {
 	t.Helper()
 	until := r.counter(t, "millrace_ingest_passes_total") + n
-	eventually(t, "passes end", func() bool { return r.counter(t, "millrace_ingest_passes_total") >= until })
+	testkit.Eventually(t, patience, testkit.That("passes end", func() bool { return r.counter(t, "millrace_ingest_passes_total") >= until }))
 }
 
 func incremental(s pipeline.Stream, lookback time.Duration) pipeline.Stream {
@@ -121,7 +122,7 @@ func TestSinceAdvancesAtTheEndOfAPass(t *testing.T) {
 			t.Errorf("request %d is %s, want %s in it", i, u, want)
 		}
 	}
-	for _, rec := range readTopic(t, c.ListenAddrs(), "shop.items.raw") {
+	for _, rec := range testkit.Records(t, c.ListenAddrs(), "shop.items.raw") {
 		h, err := topics.ParseRawHeaders(rec)
 		if err != nil || !h.HasSource || h.Source < 1_700_000_000e6 || !strings.HasPrefix(h.PageID, "1.") || !strings.HasPrefix(h.URL, a.URL+"/items?") {
 			t.Errorf("headers %+v, %v", h, err)
@@ -150,7 +151,7 @@ func TestStartIsChangedWithinAPass(t *testing.T) {
 		return newPipeline(c.ListenAddrs(), s)
 	}
 	r := start(t, from(half), "one", testConfig())
-	eventually(t, "a page", func() bool { return len(readTopic(t, c.ListenAddrs(), "shop.items.raw")) > 0 })
+	testkit.Await(t, c.ListenAddrs(), 1, "shop.items.raw")
 	r.stop(t)
 	whole.Store(true)
 	r = start(t, from(0), "two", testConfig())
@@ -174,10 +175,10 @@ func TestRecordsWithoutKeyAreDeadLetters(t *testing.T) {
 	r.awaitPasses(t, 3)
 	r.stop(t)
 	var raw, dead []string
-	for _, rec := range readTopic(t, c.ListenAddrs(), "shop.items.raw") {
+	for _, rec := range testkit.Records(t, c.ListenAddrs(), "shop.items.raw") {
 		raw = append(raw, string(rec.Key))
 	}
-	for _, rec := range readTopic(t, c.ListenAddrs(), "shop.items.dlq") {
+	for _, rec := range testkit.Records(t, c.ListenAddrs(), "shop.items.dlq") {
 		reason, _ := topics.Header(rec, topics.HeaderReason)
 		id, _ := topics.Header(rec, topics.HeaderID)
 		dead = append(dead, fmt.Sprintf("%s %s %s", id, rec.Value, reason))
@@ -225,15 +226,15 @@ func TestLargeRecordStopsItsStreamOnly(t *testing.T) {
 	a := newAPI(t, 20)
 	c := testkafka.New(t)
 	r := start(t, newPipeline(c.ListenAddrs(), (&whole{api}).stream(), a.stream("others", byPage)), "one", testConfig())
-	eventually(t, "the stream waits", func() bool {
+	testkit.Eventually(t, patience, testkit.That("the stream waits", func() bool {
 		return strings.Contains(r.Health.Waiting()["ingest items/"], `key "big one", has`) &&
 			strings.Contains(r.Health.Waiting()["ingest items/"], "kafka.max_record_bytes")
-	})
-	eventually(t, "the other stream is fetched", func() bool { return r.counter(t, "millrace_ingest_records_total") == 20 })
+	}))
+	testkit.Eventually(t, patience, testkit.That("the other stream is fetched", func() bool { return r.counter(t, "millrace_ingest_records_total") == 20 }))
 	large.Store(false)
 	r.awaitPass(t)
 	r.stop(t)
-	if n := len(readTopic(t, c.ListenAddrs(), "shop.items.raw")); n != 2 {
+	if n := len(testkit.Records(t, c.ListenAddrs(), "shop.items.raw")); n != 2 {
 		t.Errorf("%d records, want 2", n)
 	}
 }
@@ -258,9 +259,9 @@ func TestLargePageCommitsInParts(t *testing.T) {
 		r := start(t, pl, fmt.Sprint("p", i), cfg)
 		if i < 6 {
 			committed := 2000 + rand.N(8000)
-			eventually(t, "some is committed", func() bool {
+			testkit.Eventually(t, patience, testkit.That("some is committed", func() bool {
 				return r.counter(t, "millrace_ingest_records_total") >= float64(committed) || done(r.PassesDone())
-			})
+			}))
 			r.stop(t)
 			continue
 		}
@@ -269,7 +270,7 @@ func TestLargePageCommitsInParts(t *testing.T) {
 		break
 	}
 	counts := map[string]int{} // in the first pass: a process may have begun another one
-	for _, rec := range readTopic(t, c.ListenAddrs(), "shop.items.raw") {
+	for _, rec := range testkit.Records(t, c.ListenAddrs(), "shop.items.raw") {
 		h, err := topics.ParseRawHeaders(rec)
 		if err != nil {
 			t.Fatal(err)
@@ -315,12 +316,12 @@ func TestHugePage(t *testing.T) {
 	runtime.ReadMemStats(&before)
 	r := start(t, newPipeline(c.ListenAddrs(), (&whole{api}).stream()), "one", cfg)
 	var peak uint64
-	eventually(t, "the page is committed", func() bool {
+	testkit.Eventually(t, patience, testkit.That("the page is committed", func() bool {
 		var m runtime.MemStats
 		runtime.ReadMemStats(&m)
 		peak = max(peak, m.HeapInuse-min(m.HeapInuse, before.HeapInuse))
 		return done(r.PassesDone())
-	})
+	}))
 	if records := r.counter(t, "millrace_ingest_records_total"); records != float64(n+1) {
 		t.Errorf("%v records, want %d", records, n+1)
 	}

@@ -52,3 +52,12 @@ func That(what string, is func() bool) func() error {
 		return no
 	}
 }
+
+// Pause lets a time go by, or less if ctx ends before: the latency of a server, the pace of a load, the moment of a fault.
+// To wait for something, use [Eventually].
+func Pause(ctx context.Context, d time.Duration) {
+	select {
+	case <-time.After(d):
+	case <-ctx.Done():
+	}
+}
