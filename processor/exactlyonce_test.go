@@ -18,6 +18,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/millrace-io/millrace/internal/testkafka"
+	"github.com/millrace-io/millrace/internal/testkit"
 	"github.com/millrace-io/millrace/pipeline"
 	"github.com/millrace-io/millrace/topics"
 )
@@ -96,8 +97,8 @@ func position(t testing.TB, r *kgo.Record) int64 {
 // partition.
 func compare(t testing.TB, c servers, p *pipeline.Pipeline, n int) {
 	t.Helper()
-	source := read(t, c, n, raw(p))
-	outcomes := read(t, c, n, processed(p), letters(p))
+	source := testkit.Await(t, c.ListenAddrs(), n, raw(p))
+	outcomes := testkit.Await(t, c.ListenAddrs(), n, processed(p), letters(p))
 	type at struct {
 		partition int32
 		offset    int64
@@ -135,27 +136,22 @@ func compare(t testing.TB, c servers, p *pipeline.Pipeline, n int) {
 func settled(t testing.TB, cl *kgo.Client, p *pipeline.Pipeline) {
 	t.Helper()
 	adm := kadm.NewClient(cl)
-	const patience = 2 * time.Minute
-	deadline := time.Now().Add(patience)
-	var missing int64
-	for time.Now().Before(deadline) {
+	testkit.Eventually(t, 2*time.Minute, func() error {
 		ends, err := adm.ListEndOffsets(t.Context(), raw(p))
 		if err != nil {
-			t.Fatal(err)
+			return err
 		}
 		committed, err := adm.FetchOffsets(kadm.RequireStable(t.Context()), topics.ProcessorGroup(p.Name))
-		missing = 0
+		var missing int64
 		ends.Each(func(o kadm.ListedOffset) {
 			at, _ := committed.Lookup(o.Topic, o.Partition)
 			missing += o.Offset - max(at.At, 0)
 		})
-		if err == nil && missing == 0 {
-			return
+		if err == nil && missing > 0 {
+			err = fmt.Errorf("%d raw records are not processed", missing)
 		}
-		tick := time.NewTimer(20 * time.Millisecond)
-		<-tick.C
-	}
-	t.Fatalf("%d raw records are not processed after %s", missing, patience)
+		return err
+	})
 }
 
 func TestExactlyOnceUnderFaults(t *testing.T) {

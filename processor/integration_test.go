@@ -11,6 +11,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"github.com/millrace-io/millrace/internal/testkit"
 	"github.com/millrace-io/millrace/internal/testservers"
 	"github.com/millrace-io/millrace/pipeline"
 	"github.com/millrace-io/millrace/topics"
@@ -40,12 +41,12 @@ func onKafka(t *testing.T, name string, partitions int32) (*pipeline.Pipeline, b
 	}
 	clean()
 	t.Cleanup(func() { clean(); cl.Close() })
-	eventually(t, time.Minute, "topics", func() bool {
+	testkit.Eventually(t, time.Minute, testkit.That("topics", func() bool {
 		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 		defer cancel()
 		err = admin.Ensure(ctx, adm, topics.Specs(p))
 		return err == nil
-	})
+	}))
 	return p, addrs, cl
 }
 

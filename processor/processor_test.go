@@ -16,6 +16,7 @@ import (
 
 	"github.com/millrace-io/millrace/internal/stage"
 	"github.com/millrace-io/millrace/internal/testkafka"
+	"github.com/millrace-io/millrace/internal/testkit"
 	"github.com/millrace-io/millrace/internal/testservers"
 	"github.com/millrace-io/millrace/pipeline"
 	"github.com/millrace-io/millrace/processor"
@@ -137,28 +138,6 @@ func produce(t testing.TB, cl *kgo.Client, p *pipeline.Pipeline, records ...*kgo
 	}
 }
 
-// read reads n records of the topics, in the order of their partitions, within a minute.
-func read(t testing.TB, c servers, n int, names ...string) []*kgo.Record {
-	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
-	defer cancel()
-	cl, err := kgo.NewClient(kgo.SeedBrokers(c.ListenAddrs()...), kgo.ConsumeTopics(names...), kgo.FetchIsolationLevel(kgo.ReadCommitted()),
-		kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()), kgo.FetchMaxWait(50*time.Millisecond))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer cl.Close()
-	var records []*kgo.Record
-	for len(records) < n {
-		fetches := cl.PollFetches(ctx)
-		if err := fetches.Err(); err != nil {
-			t.Fatalf("after %d of %d records: %v", len(records), n, err)
-		}
-		records = append(records, fetches.Records()...)
-	}
-	return records
-}
-
 func TestOutcomes(t *testing.T) {
 	p := shop(2)
 	c, cl := cluster(t, p)
@@ -170,7 +149,7 @@ func TestOutcomes(t *testing.T) {
 		&kgo.Record{Key: []byte("5"), Value: []byte(`{"id":5,`), Partition: 1},
 	)
 	stop := run(t, p, quick(), env(t, c, "a"))
-	rows, refused := read(t, c, 3, processed(p)), read(t, c, 2, letters(p))
+	rows, refused := testkit.Await(t, c.ListenAddrs(), 3, processed(p)), testkit.Await(t, c.ListenAddrs(), 2, letters(p))
 	stop()
 	for i, want := range []string{
 		`1 {"id":1,"n":5.00} []`,

@@ -18,6 +18,7 @@ import (
 
 	"github.com/millrace-io/millrace/internal/stage"
 	"github.com/millrace-io/millrace/internal/testkafka"
+	"github.com/millrace-io/millrace/internal/testkit"
 	"github.com/millrace-io/millrace/pipeline"
 	"github.com/millrace-io/millrace/processor"
 	"github.com/millrace-io/millrace/topics"
@@ -52,18 +53,6 @@ func (n *network) cut() {
 		if c != nil {
 			_ = c.Close()
 		}
-	}
-}
-
-func eventually(t testing.TB, within time.Duration, what string, is func() bool) {
-	t.Helper()
-	deadline := time.Now().Add(within)
-	for !is() {
-		if time.Now().After(deadline) {
-			t.Fatalf("%s: not within %s", what, within)
-		}
-		tick := time.NewTimer(10 * time.Millisecond)
-		<-tick.C
 	}
 }
 
@@ -136,7 +125,7 @@ func TestDrainLeavesTheGroup(t *testing.T) {
 		slices.Sort(ids)
 		return ids
 	}
-	eventually(t, 20*time.Second, "four members", func() bool { return len(members()) == 4 })
+	testkit.Eventually(t, 20*time.Second, testkit.That("four members", func() bool { return len(members()) == 4 }))
 	stop()
 	if got := members(); !slices.Equal(got, []string{"p.processor.a.0", "p.processor.a.1"}) {
 		t.Errorf("members after the drain of b: %v", got)
@@ -214,17 +203,17 @@ func TestWaitsForKafka(t *testing.T) {
 
 	e := env(t, brokers(addrs), "a")
 	stop := run(t, p, quick(), e)
-	eventually(t, 10*time.Second, "waiting", func() bool { return strings.Contains(e.Health.Waiting()["processor"], "Kafka") })
+	testkit.Eventually(t, 10*time.Second, testkit.That("waiting", func() bool { return strings.Contains(e.Health.Waiting()["processor"], "Kafka") }))
 	c := broker()
-	eventually(t, 20*time.Second, "ready", func() bool { return len(e.Health.Waiting()) == 0 })
+	testkit.Eventually(t, 20*time.Second, testkit.That("ready", func() bool { return len(e.Health.Waiting()) == 0 }))
 	cl := testkafka.Client(t, c, kgo.RecordPartitioner(kgo.ManualPartitioner()))
 	produce(t, cl, p, load(100, 2)...)
 	settled(t, cl, p)
 	c.Close()
-	eventually(t, 30*time.Second, "waiting again", func() bool { return len(e.Health.Waiting()) > 0 })
+	testkit.Eventually(t, 30*time.Second, testkit.That("waiting again", func() bool { return len(e.Health.Waiting()) > 0 }))
 	c = broker()
 	defer func() { c.Close() }()
-	eventually(t, 30*time.Second, "ready again", func() bool { return len(e.Health.Waiting()) == 0 })
+	testkit.Eventually(t, 30*time.Second, testkit.That("ready again", func() bool { return len(e.Health.Waiting()) == 0 }))
 	cl = testkafka.Client(t, c, kgo.RecordPartitioner(kgo.ManualPartitioner()))
 	produce(t, cl, p, load(100, 2)...)
 	settled(t, cl, p)
@@ -253,8 +242,8 @@ func TestLettersFit(t *testing.T) {
 		t.Fatal(err)
 	}
 	stop := run(t, p, quick(), env(t, c, "a"))
-	refused := read(t, c, 3, letters(p))
-	read(t, c, 1, processed(p))
+	refused := testkit.Await(t, c.ListenAddrs(), 3, letters(p))
+	testkit.Await(t, c.ListenAddrs(), 1, processed(p))
 	settled(t, cl, p)
 	stop()
 	for i, value := range []int{199_015, 0, 1} {
@@ -279,7 +268,7 @@ func TestLargeOutput(t *testing.T) {
 		&kgo.Record{Key: []byte("2"), Value: []byte(`{"id":2,"text":"` + strings.Repeat("x", 30_000) + `"}`)},
 	)
 	stop := run(t, p, quick(), env(t, c, "a"))
-	refused, rows := read(t, c, 1, letters(p)), read(t, c, 1, processed(p))
+	refused, rows := testkit.Await(t, c.ListenAddrs(), 1, letters(p)), testkit.Await(t, c.ListenAddrs(), 1, processed(p))
 	stop()
 	if reason, _ := topics.Header(refused[0], topics.HeaderReason); !strings.Contains(string(reason), "kafka.max_record_bytes") || string(refused[0].Key) != "1" {
 		t.Errorf("letter of %s: %s", refused[0].Key, reason)
@@ -296,7 +285,7 @@ const bytesPerSecond = 1 << 20
 
 func (s slowLink) Write(b []byte) (n int, err error) {
 	for part := range slices.Chunk(b, 16<<10) {
-		<-time.NewTimer(time.Second * time.Duration(len(part)) / bytesPerSecond).C
+		testkit.Pause(context.Background(), time.Second*time.Duration(len(part))/bytesPerSecond)
 		k, err := s.Conn.Write(part)
 		if n += k; err != nil {
 			return n, err
@@ -330,10 +319,10 @@ func TestSlowLink(t *testing.T) {
 		return slowLink{conn}, err
 	}))
 	defer run(t, p, cfg, e)()
-	eventually(t, time.Minute, "all records", func() bool {
+	testkit.Eventually(t, time.Minute, testkit.That("all records", func() bool {
 		at, err := kadm.NewClient(cl).FetchOffsets(t.Context(), topics.ProcessorGroup(p.Name))
 		got, ok := at.Lookup(raw(p), 0)
 		return err == nil && ok && got.At >= n
-	})
-	read(t, c, n, processed(p))
+	}))
+	testkit.Await(t, c.ListenAddrs(), n, processed(p))
 }

@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/millrace-io/millrace/internal/testkit"
 	"github.com/millrace-io/millrace/internal/testservers"
 	"github.com/millrace-io/millrace/pipeline"
 )
@@ -215,7 +216,7 @@ func TestDeadlock(t *testing.T) {
 // waiting returns once a connection waits for a lock.
 func waiting(t *testing.T, db *sql.DB, connection uint64) {
 	t.Helper()
-	eventually(t, 10*time.Second, func() error {
+	testkit.Eventually(t, 10*time.Second, func() error {
 		var n int // not from innodb_trx, which is a copy that is kept for as long as one keeps asking
 		err := db.QueryRow(`SELECT COUNT(*) FROM performance_schema.data_lock_waits w
 			JOIN performance_schema.threads t ON t.thread_id = w.requesting_thread_id WHERE t.processlist_id = ?`, connection).Scan(&n)

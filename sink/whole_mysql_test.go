@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/millrace-io/millrace/internal/testkit"
 	"github.com/millrace-io/millrace/internal/testservers"
 	"github.com/millrace-io/millrace/pipeline"
 )
@@ -33,7 +34,7 @@ func TestCommitsCutUnderLoad(t *testing.T) {
 			for range 20 {
 				w.produce(200)
 				cut.Store(true)
-				eventually(t, 20*time.Second, func() error {
+				testkit.Eventually(t, 20*time.Second, func() error {
 					if cut.Load() {
 						return errors.New("no COMMIT was cut")
 					}
@@ -61,7 +62,7 @@ func TestMySQLRestarts(t *testing.T) {
 		w.produce(2000)
 		server.Kill(t)
 		w.produce(2000)
-		eventually(t, 30*time.Second, func() error {
+		testkit.Eventually(t, 30*time.Second, func() error {
 			if one.health.Waiting()["sink"] == "" {
 				return errors.New("the sink does not say that it waits for MySQL")
 			}

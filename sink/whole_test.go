@@ -21,6 +21,7 @@ import (
 
 	"github.com/millrace-io/millrace/internal/stage"
 	"github.com/millrace-io/millrace/internal/testkafka"
+	"github.com/millrace-io/millrace/internal/testkit"
 	"github.com/millrace-io/millrace/pipeline"
 	"github.com/millrace-io/millrace/topics"
 	"github.com/millrace-io/millrace/topics/admin"
@@ -200,7 +201,7 @@ func (w *world) caughtUp(db *sql.DB, within time.Duration) {
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	eventually(w.t, within, func() error {
+	testkit.Eventually(w.t, within, func() error {
 		for part := range w.pipeline.Kafka.Partitions {
 			end, _ := ends.Lookup(topic, part)
 			var next int64
@@ -249,29 +250,10 @@ func firstDifference(got, want map[string]string) string {
 // letters counts the dead letters by their ids.
 func (w *world) letters() map[string]int {
 	w.t.Helper()
-	topic := topics.DeadLetters("p", "s")
-	ends, err := w.adm.ListEndOffsets(w.t.Context(), topic)
-	if err != nil {
-		w.t.Fatal(err)
-	}
-	total := int64(0)
-	ends.Each(func(o kadm.ListedOffset) { total += o.Offset })
-	client, err := kgo.NewClient(kgo.SeedBrokers(w.seeds...), kgo.ConsumeTopics(topic), kgo.ConsumeStartOffset(kgo.NewOffset().AtStart()))
-	if err != nil {
-		w.t.Fatal(err)
-	}
-	defer client.Close()
 	out := map[string]int{}
-	for n := int64(0); n < total; {
-		fetches := client.PollFetches(w.t.Context())
-		if err := fetches.Err(); err != nil {
-			w.t.Fatal(err)
-		}
-		fetches.EachRecord(func(r *kgo.Record) {
-			id, _ := topics.Header(r, topics.HeaderID)
-			out[string(id)]++
-			n++
-		})
+	for _, r := range testkit.Records(w.t, w.seeds, topics.DeadLetters("p", "s")) {
+		id, _ := topics.Header(r, topics.HeaderID)
+		out[string(id)]++
 	}
 	return out
 }
@@ -316,7 +298,7 @@ func TestRefusedTogether(t *testing.T) {
 	}
 	w.send(batch...)
 	w.send(w.record("later", 1))
-	eventually(t, 30*time.Second, func() error {
+	testkit.Eventually(t, 30*time.Second, func() error {
 		var six, one int
 		if err := db.QueryRow("SELECT COUNT(*) FILTER (WHERE n = 6), COUNT(*) FILTER (WHERE n = 1) FROM things").Scan(&six, &one); err != nil {
 			return err
@@ -429,7 +411,7 @@ func TestDrainWithoutDatabase(t *testing.T) {
 	p := &pipeline.Pipeline{Database: pipeline.Database{MySQL: "app:secret@tcp(127.0.0.1:1)/nowhere"}}
 	w := newWorld(t, p)
 	r := w.start("one", nil)
-	eventually(t, 20*time.Second, func() error {
+	testkit.Eventually(t, 20*time.Second, func() error {
 		if r.health.Waiting()["sink"] == "" {
 			return errors.New("the sink does not say that it waits")
 		}
