@@ -29,8 +29,9 @@ func (s *slice) pages(ctx context.Context) *pages {
 
 // start fetches ahead, if the API allows it. A pass begins with one page alone: often it is the only one.
 func (p *pages) start(ctx context.Context) {
-	if n := p.s.stream.Ingest.Concurrency; p.run == nil && n > 1 && p.s.pager.Addressable() {
-		p.run = newAhead(ctx, p.s, p.cursor, p.at, n, p.last)
+	pager, ok := p.s.pager.(paginate.Addressable)
+	if n := p.s.stream.Ingest.Concurrency; ok && p.run == nil && n > 1 {
+		p.run = newAhead(ctx, p.s, pager, p.cursor, p.at, n, p.last)
 	}
 }
 
@@ -49,11 +50,13 @@ func (p *pages) next(ctx context.Context) (*page, error) {
 // advance says which page follows got.
 func (p *pages) advance(ctx context.Context, got *page, at paginate.Position) {
 	p.at = at
-	if p.run != nil && p.s.pager.Guess(got.at).At != at.At { // the API gave fewer records than asked for: other pages are wanted
-		p.stop()
-	}
-	if last, ok := p.s.pager.Last(got.said); ok {
-		p.last = last
+	if pager, ok := p.s.pager.(paginate.Addressable); ok {
+		if p.run != nil && pager.Guess(got.at).At != at.At { // the API gave fewer records than asked for: other pages are wanted
+			p.stop()
+		}
+		if n, ok := pager.Pages(&got.said); ok {
+			p.last = n
+		}
 	}
 	p.start(ctx)
 }
@@ -85,13 +88,15 @@ type future struct {
 const window = 4
 
 // newAhead fetches from a position on, and not past the number of pages last, if that is known.
-func newAhead(ctx context.Context, s *slice, c cursor.Cursor, from paginate.Position, concurrency int, last int64) *ahead {
+func newAhead(
+	ctx context.Context, s *slice, pager paginate.Addressable, c cursor.Cursor, from paginate.Position, concurrency int, last int64,
+) *ahead {
 	ctx, cancel := context.WithCancel(ctx)
 	a := &ahead{futures: make(chan *future, window*concurrency), cancel: cancel, seen: from.Seen}
 	a.wg.Go(func() {
 		defer close(a.futures)
 		free := make(chan struct{}, concurrency) // a token for each request in flight
-		for at := from; last == 0 || at.Index < last; at = s.pager.Guess(at) {
+		for at := from; last == 0 || at.Index < last; at = pager.Guess(at) {
 			select {
 			case free <- struct{}{}:
 			case <-ctx.Done():

@@ -32,24 +32,22 @@ type record struct {
 
 // reader takes the pages of a stream apart. It is read-only and may be used concurrently.
 type reader struct {
-	keys     [][]string
-	fields   *cut.Fields // keys, then version, then the incremental field
-	version  bool
-	field    bool
-	scale    cursor.Scale
-	envelope cut.Envelope
-	stream   string
-	max      int64
+	keys       [][]string
+	fields     *cut.Fields // keys, then version, then the incremental field
+	version    bool
+	field      bool
+	lastRecord bool // is wanted for pagination
+	scale      cursor.Scale
+	envelope   cut.Envelope
+	stream     string
+	max        int64
 }
 
-func newReader(s *pipeline.Stream, follows []string, maxRecordBytes int32) *reader {
+func newReader(s *pipeline.Stream, wants paginate.Wants, maxRecordBytes int32) *reader {
 	in := &s.Ingest
-	r := &reader{stream: s.Name, max: int64(maxRecordBytes), scale: cursor.NewScale(in.Incremental)}
+	r := &reader{stream: s.Name, max: int64(maxRecordBytes), lastRecord: wants.LastRecord, scale: cursor.NewScale(in.Incremental)}
 	// A record that is too large by less than this can still be named by its key.
-	r.envelope = cut.Envelope{Records: in.Records, MaxRecordBytes: 4 * int64(maxRecordBytes)}
-	if follows != nil {
-		r.envelope.Fields = [][]string{follows}
-	}
+	r.envelope = cut.Envelope{Records: in.Records, Fields: wants.Fields, MaxRecordBytes: 4 * int64(maxRecordBytes)}
 	for _, k := range in.Key {
 		r.keys = append(r.keys, strings.Split(k, "."))
 	}
@@ -101,7 +99,11 @@ func (r *reader) read(a *fetch.Answer, p *page) error {
 	p.high = nil
 	p.records = p.records[:0]
 	d := decoder{r: r, values: make([]jsontext.Value, len(r.keys)+2), extra: headerBytes + len(p.url) + len(p.slice.name)}
+	var last []byte
 	each := func(ordinal int, value []byte) error {
+		if r.lastRecord {
+			last = append(last[:0], value...)
+		}
 		var rec record
 		if err := d.decode(ordinal, value, &rec); err != nil {
 			return err
@@ -123,9 +125,8 @@ func (r *reader) read(a *fetch.Answer, p *page) error {
 	if len(p.records) < got.Records || !a.Body.Hold(int64(cap(p.records))*recordBytes) {
 		p.records = nil
 	}
-	p.said = paginate.Page{Records: got.Records, URL: a.URL, Link: a.Link}
-	if len(got.Fields) > 0 {
-		p.said.Field = got.Fields[0]
+	p.said = paginate.Page{
+		Records: got.Records, Fields: got.Fields, LastRecord: last, URL: a.URL, Header: a.Header, Strip: p.slice.client.Strip,
 	}
 	return nil
 }

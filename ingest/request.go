@@ -9,6 +9,7 @@ import (
 
 	"github.com/zeebo/xxh3"
 
+	"github.com/millrace-io/millrace/ingest/paginate"
 	"github.com/millrace-io/millrace/pipeline"
 )
 
@@ -56,21 +57,11 @@ func withParam(u *url.URL, name, value string) *url.URL {
 }
 
 // requestHash names what is asked for, and how its pages are.
-func requestHash(u *url.URL, p pipeline.Paginate) string {
+func requestHash(u *url.URL, pager paginate.Pager) string {
 	c := *u
 	c.User = nil
-	parts := []string{c.String()}
-	switch {
-	case p.Page != nil:
-		parts = append(parts, "page", p.Page.Param, p.Page.SizeParam, fmt.Sprint(p.Page.Size))
-	case p.Offset != nil:
-		parts = append(parts, "offset", p.Offset.Param)
-	case p.Cursor != nil:
-		parts = append(parts, "cursor", p.Cursor.Param)
-	case p.Link != nil:
-		parts = append(parts, "link")
-	}
-	return fmt.Sprintf("%016x", xxh3.HashString(strings.Join(parts, "\n")))
+	asked := append([]string{c.String()}, pager.Identity()...)
+	return fmt.Sprintf("%016x", xxh3.HashString(strings.Join(asked, "\n")))
 }
 
 // sliceValues are the slices of a stream; one, named "", if it is not cut.

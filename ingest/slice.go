@@ -25,7 +25,7 @@ type slice struct {
 	name    string
 	key     string   // in the state topic
 	base    *url.URL // of its pages, without what pass and page add
-	pager   *paginate.Pager
+	pager   paginate.Pager
 	reader  *reader
 	client  *fetch.Client
 	log     *slog.Logger
@@ -53,7 +53,7 @@ func (in *Ingest) newSlice(s *pipeline.Stream, name string, c cursor.Cursor, que
 	if name != "" {
 		sl.log = sl.log.With("slice", name)
 	}
-	sl.reader = newReader(s, sl.pager.Fields(), in.p.Kafka.MaxRecordBytes)
+	sl.reader = newReader(s, sl.pager.Wants(), in.p.Kafka.MaxRecordBytes)
 	sl.client = fetch.NewClient(s.Ingest.HTTP, in.transport, in.budgets.For(s.Ingest.HTTP), in.memory)
 	sl.client.Observe = in.metrics.observer(s.Name)
 	count := sl.client.Observe.Retry
@@ -96,7 +96,7 @@ func (s *slice) begin(c cursor.Cursor, at time.Time) cursor.Cursor {
 
 // request changes when the positions of c's pass would mean something else.
 func (s *slice) request(c cursor.Cursor) string {
-	return requestHash(s.asks(c), s.stream.Ingest.Paginate)
+	return requestHash(s.asks(c), s.pager)
 }
 
 // run fetches passes until ctx ends. Trouble with the API is waited out here: it never ends a slice.
@@ -152,10 +152,7 @@ func (s *slice) pass(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		next, more, err := s.pager.Next(p.at, p.said)
-		if err == nil && next.Cursor != "" {
-			next.Cursor = s.strip(next.Cursor)
-		}
+		next, ended, err := s.pager.Next(p.at, &p.said)
 		if err == nil {
 			err = loop.Check(p.at, next, p.hash)
 		}
@@ -163,7 +160,7 @@ func (s *slice) pass(ctx context.Context) error {
 			p.close()
 			return &pageError{url: p.url, err: err}
 		}
-		s.place(p, next, more)
+		s.place(p, next, ended)
 		select {
 		case s.queue <- p:
 		case <-ctx.Done():
@@ -171,7 +168,7 @@ func (s *slice) pass(ctx context.Context) error {
 			return ctx.Err()
 		}
 		s.recovered()
-		if !more {
+		if ended != paginate.GoesOn {
 			pages.stop()
 			select {
 			case <-p.committed:
@@ -185,29 +182,17 @@ func (s *slice) pass(ctx context.Context) error {
 }
 
 // place sets what a page's place in the pass decides, and moves the plan past it.
-func (s *slice) place(p *page, next paginate.Position, more bool) {
+func (s *slice) place(p *page, next paginate.Position, ended paginate.Reason) {
 	p.before = s.plan
 	p.after = s.plan
 	p.after.High = higher(s.plan.High, p.high)
 	p.after.Next, p.after.Partial = next, nil
-	if !more {
+	if ended != paginate.GoesOn {
 		p.after = p.after.End(time.Now())
 	}
 	p.id = fmt.Sprintf("%d.%d", s.plan.Pass, p.at.Index)
 	p.committed = make(chan struct{})
 	s.plan = p.after
-}
-
-// strip removes credentials from a next page's URL; other cursors stay as they are.
-func (s *slice) strip(next string) string {
-	if c := s.stream.Ingest.Paginate.Cursor; c != nil && c.Param != "" {
-		return next
-	}
-	u, err := url.Parse(next)
-	if err != nil {
-		return next
-	}
-	return s.client.Strip(u).String()
 }
 
 // url is the page at a position in the pass of c.

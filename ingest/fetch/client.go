@@ -66,10 +66,10 @@ func (c *Client) Strip(u *url.URL) *url.URL {
 
 // Answer is a page as it came. Its body must be closed.
 type Answer struct {
-	Body *Body
-	URL  *url.URL // of the answer, after redirects, without credentials
-	Link string   // Link headers
-	Time time.Time
+	Body   *Body
+	URL    *url.URL // of the answer, after redirects, without credentials
+	Header http.Header
+	Time   time.Time // when it was received
 }
 
 // Get fetches u and has check look at the answer, again and again until an attempt succeeds, ctx ends (its error), or it
@@ -149,7 +149,7 @@ func (c *Client) attempt(ctx context.Context, u *url.URL, check func(*Answer) er
 	body, err := c.memory.Receive(resp.Body, resp.ContentLength)
 	c.Observe.Request(resp.StatusCode, time.Since(start))
 	if err == nil {
-		a = &Answer{Body: body, URL: c.Strip(resp.Request.URL), Link: strings.Join(resp.Header.Values("Link"), ", "), Time: time.Now()}
+		a = &Answer{Body: body, URL: c.Strip(resp.Request.URL), Header: resp.Header, Time: time.Now()}
 		if err = check(a); err == nil {
 			return a, -1, nil
 		}

@@ -1,78 +1,45 @@
 package paginate
 
-import "strings"
+import (
+	"net/url"
+	"strings"
 
-// findLink returns the target of the first link with the relation rel in a Link header (RFC 8288, section 3), which may be
-// several headers joined by commas; empty if there is none. Links that are malformed are passed over.
-//
-// The library that was tried for this splits the header at every comma, and so changes URLs that hold one.
-func findLink(header, rel string) string {
-	for header != "" {
-		_, rest, ok := strings.Cut(header, "<")
-		if !ok {
-			return ""
-		}
-		target, rest, ok := strings.Cut(rest, ">")
-		if !ok {
-			return ""
-		}
-		var rels string
-		rels, header = linkRelations(rest)
-		for r := range strings.FieldsSeq(rels) {
-			if strings.EqualFold(r, rel) {
-				return strings.TrimSpace(target)
-			}
-		}
+	"github.com/millrace-io/millrace/pipeline"
+)
+
+// link follows a link in the Link header (RFC 8288).
+type link struct{ rel string }
+
+func newLink(p pipeline.Paginate) Pager {
+	if p.Link == nil {
+		return nil
 	}
-	return ""
+	if p.Link.Rel == "" {
+		return link{"next"}
+	}
+	return link{p.Link.Rel}
 }
 
-// linkRelations reads the parameters of a link, up to the comma that ends it, and returns the first rel among them.
-func linkRelations(s string) (rels, rest string) {
-	found := false
-	for {
-		s = strings.TrimLeft(s, " \t;")
-		if s == "" || s[0] == ',' {
-			return rels, s
-		}
-		n := strings.IndexAny(s, "=;,")
-		if n < 0 {
-			return rels, ""
-		}
-		name := strings.TrimSpace(s[:n])
-		if s[n] != '=' {
-			s = s[n:]
-			continue
-		}
-		var value string
-		value, s = linkValue(strings.TrimLeft(s[n+1:], " \t"))
-		if !found && strings.EqualFold(name, "rel") {
-			rels, found = value, true
-		}
+func (g link) Identity() []string { return []string{"link"} }
+
+func (g link) Wants() Wants { return Wants{} }
+
+func (g link) First() Position { return Position{} }
+
+func (g link) URL(base *url.URL, p Position) (*url.URL, error) {
+	if p.Cursor == "" {
+		return base, nil
 	}
+	return parseKept(p.Cursor)
 }
 
-// linkValue reads a token or a quoted string.
-func linkValue(s string) (value, rest string) {
-	if s == "" || s[0] != '"' {
-		n := strings.IndexAny(s, ";,")
-		if n < 0 {
-			n = len(s)
-		}
-		return strings.TrimSpace(s[:n]), s[n:]
+func (g link) Next(p Position, page *Page) (Position, Reason, error) {
+	next := p.after(page)
+	target := findLink(strings.Join(page.Header.Values("Link"), ", "), g.rel)
+	if target == "" {
+		return next, NoLink, nil
 	}
-	var b strings.Builder
-	for i := 1; i < len(s); i++ {
-		switch s[i] {
-		case '"':
-			return b.String(), s[i+1:]
-		case '\\':
-			if i++; i < len(s) {
-				b.WriteByte(s[i])
-			}
-		default:
-			b.WriteByte(s[i])
-		}
-	}
-	return b.String(), ""
+	var err error
+	next.Cursor, err = resolve(page, target)
+	return next, GoesOn, err
 }

@@ -1,0 +1,45 @@
+package paginate
+
+import (
+	"net/url"
+	"strconv"
+
+	"github.com/millrace-io/millrace/pipeline"
+)
+
+// offset addresses pages by the number of records before them: ?offset=200&limit=100.
+type offset struct {
+	stop
+	p *pipeline.OffsetLimit
+}
+
+func newOffset(p pipeline.Paginate) Pager {
+	if p.Offset == nil {
+		return nil
+	}
+	return offset{newStop(p.Offset.Stop, p.Offset.Limit), p.Offset}
+}
+
+func (g offset) Identity() []string { return []string{"offset", g.p.Param} }
+
+func (g offset) First() Position { return Position{At: g.p.Start} }
+
+func (g offset) URL(base *url.URL, p Position) (*url.URL, error) {
+	return withParams(base, g.p.LimitParam, strconv.Itoa(g.p.Limit), g.p.Param, strconv.FormatInt(p.At, 10)), nil
+}
+
+// Next moves on by what the page gave: an API may give fewer records than asked for, and those between would be lost.
+// Records that come twice this way are not written twice.
+func (g offset) Next(p Position, page *Page) (Position, Reason, error) {
+	next := p.after(page)
+	next.At = p.At + g.size
+	if n := int64(page.Records); n > 0 && (n < g.size || g.size == 0) {
+		next.At = p.At + n
+	}
+	ended, err := g.ended(next.Seen, page)
+	return next, ended, err
+}
+
+func (g offset) Guess(p Position) Position {
+	return Position{Index: p.Index + 1, At: p.At + g.size, Seen: p.Seen + g.size}
+}
