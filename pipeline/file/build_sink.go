@@ -4,6 +4,7 @@ import (
 	"strings"
 	"unicode/utf8"
 
+	"github.com/millrace-io/millrace/internal/columntype"
 	"github.com/millrace-io/millrace/pipeline"
 )
 
@@ -97,9 +98,10 @@ const (
 func (d *decoder) limits(columns []pipeline.ColumnType, at place) {
 	key, row, keys := 0, ownBytes, 0
 	for _, c := range columns {
-		row += rowBytes(c.Type)
+		typ := columntype.Of(c.Type)
+		row += typ.RowBytes()
 		if c.Key {
-			key += keyBytes(c.Type)
+			key += typ.KeyBytes()
 			keys++
 		}
 	}
