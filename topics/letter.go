@@ -1,6 +1,7 @@
 package topics
 
 import (
+	"errors"
 	"fmt"
 	"strconv"
 	"strings"
@@ -51,4 +52,47 @@ func (l Letter) Record(topic, id string, origin *kgo.Record) *kgo.Record {
 		text(HeaderReason, reason),
 		text(HeaderAttempt, strconv.Itoa(max(l.Attempt, 1))))
 	return &kgo.Record{Topic: topic, Partition: origin.Partition, Key: origin.Key, Value: origin.Value, Headers: headers}
+}
+
+// Origin is where the record of a letter was. An ingest letter has no position: its record never was in a topic.
+type Origin struct {
+	ID        string // equal for two letters that are the same
+	Topic     string // raw or processed; empty for ingest
+	Epoch     uint16
+	Partition int32
+	Offset    int64
+}
+
+// ParseLetter reads a record of a dead-letter topic: the inverse of [Letter.Record] and [LetterID]. It returns an error where
+// a header is missing or is none of ours.
+func ParseLetter(r *kgo.Record) (Letter, Origin, error) {
+	header := func(name string) string {
+		value, _ := Header(r, name)
+		return string(value)
+	}
+	origin := Origin{ID: header(HeaderID)}
+	generation, err1 := strconv.ParseUint(header(HeaderGeneration), 10, 16)
+	attempt, err2 := strconv.Atoi(header(HeaderAttempt))
+	stage, rest, _ := strings.Cut(origin.ID, ":")
+	err3 := origin.parse(stage, rest)
+	if err := errors.Join(err1, err2, err3); err != nil {
+		return Letter{}, Origin{}, fmt.Errorf("headers of the letter with id %q: %w", origin.ID, err)
+	}
+	return Letter{stage, uint16(generation), header(HeaderStep), header(HeaderReason), attempt}, origin, nil
+}
+
+// parse reads topic:epoch:partition:offset.
+func (o *Origin) parse(stage, position string) error {
+	if stage == "ingest" {
+		return nil
+	}
+	fields := strings.Split(position, ":")
+	if len(fields) != 4 {
+		return errors.New("not stage:topic:epoch:partition:offset")
+	}
+	epoch, err1 := strconv.ParseUint(fields[1], 10, 16)
+	partition, err2 := strconv.ParseInt(fields[2], 10, 32)
+	offset, err3 := strconv.ParseInt(fields[3], 10, 64)
+	o.Topic, o.Epoch, o.Partition, o.Offset = fields[0], uint16(epoch), int32(partition), offset
+	return errors.Join(err1, err2, err3)
 }

@@ -35,6 +35,7 @@ into processed topics, sink writes those to MySQL. Run all three in one process,
 		newValidateCommand(),
 		newSchemaCommand(),
 		newTopicsCommand(),
+		newDLQCommand(),
 		newHealthcheckCommand(),
 		cli.VersionCommand(),
 	)

@@ -89,11 +89,11 @@ func TestReasonKind(t *testing.T) {
 		{"value 17 is above 10", "value 18000 is above 10"},
 		{"Data too long for column 'a' at row 7", "Data too long for column 'b' at row 8"},
 	} {
-		if a, b := reasonKind(pair[0]), reasonKind(pair[1]); a != b {
+		if a, b := ReasonKind(pair[0]), ReasonKind(pair[1]); a != b {
 			t.Errorf("%q and %q differ: %q, %q", pair[0], pair[1], a, b)
 		}
 	}
-	if reasonKind("too long") == reasonKind("not a number") {
+	if ReasonKind("too long") == ReasonKind("not a number") {
 		t.Error("two reasons are taken for one")
 	}
 }

@@ -48,7 +48,7 @@ func (b *Batch) Add(stream, step, reason, key string) {
 	if b.refused == nil {
 		b.refused = map[refusalKind]*Refused{}
 	}
-	k := refusalKind{stream, step, reasonKind(reason)}
+	k := refusalKind{stream, step, ReasonKind(reason)}
 	if r := b.refused[k]; r != nil {
 		r.Count++
 		return
@@ -102,8 +102,8 @@ func (n *Notices) count(stream, text string) {
 	n.tell(stream)
 }
 
-// reasonKind is reason without what differs from record to record: what is quoted, and numbers.
-func reasonKind(reason string) string {
+// ReasonKind is a reason of refusal without what differs from record to record: what is quoted, and numbers.
+func ReasonKind(reason string) string {
 	var out strings.Builder
 	quote := rune(0)
 	for _, c := range reason {

@@ -1,0 +1,137 @@
+package main
+
+import (
+	"cmp"
+	"encoding/json"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"text/tabwriter"
+	"time"
+	"unicode/utf8"
+
+	"github.com/millrace-io/millrace/internal/cli"
+	"github.com/millrace-io/millrace/internal/stage"
+)
+
+// letterGroup is letters of one stream that were refused at one step for one kind of reason.
+type letterGroup struct {
+	Stream string    `json:"stream"`
+	Stage  string    `json:"stage"`
+	Step   string    `json:"step"`
+	Reason string    `json:"reason"` // of the last
+	Count  int       `json:"count"`
+	First  time.Time `json:"first"`
+	Last   time.Time `json:"last"`
+	Key    string    `json:"key"` // of the last
+}
+
+// letterGroups groups letters. The zero value is ready.
+type letterGroups struct {
+	groups map[[4]string]*letterGroup
+}
+
+func (g *letterGroups) add(l letter) error {
+	if g.groups == nil {
+		g.groups = map[[4]string]*letterGroup{}
+	}
+	id := [4]string{l.stream, l.Stage, l.Step, stage.ReasonKind(l.Reason)}
+	of := g.groups[id]
+	at := l.record.Timestamp.UTC()
+	if of == nil {
+		of = &letterGroup{Stream: l.stream, Stage: l.Stage, Step: l.Step, First: at}
+		g.groups[id] = of
+	}
+	of.Count++
+	if at.Before(of.First) {
+		of.First = at
+	}
+	if !at.Before(of.Last) {
+		of.Last, of.Reason, of.Key = at, l.Reason, string(l.record.Key)
+	}
+	return nil
+}
+
+// sorted are the groups, of each stream the largest first.
+func (g *letterGroups) sorted() []*letterGroup {
+	out := make([]*letterGroup, 0, len(g.groups))
+	for _, of := range g.groups {
+		out = append(out, of)
+	}
+	slices.SortFunc(out, func(a, b *letterGroup) int {
+		return cmp.Or(cmp.Compare(a.Stream, b.Stream), cmp.Compare(b.Count, a.Count), cmp.Compare(a.Step, b.Step), cmp.Compare(a.Reason, b.Reason))
+	})
+	return out
+}
+
+// groupWriter returns what writes groups in the format of that name.
+func groupWriter(output string) (func(io.Writer, []*letterGroup) error, error) {
+	switch output {
+	case "table":
+		return writeGroups, nil
+	case "json":
+		return func(out io.Writer, groups []*letterGroup) error {
+			e := json.NewEncoder(out)
+			e.SetIndent("", "  ")
+			e.SetEscapeHTML(false)
+			return e.Encode(groups)
+		}, nil
+	}
+	return nil, &cli.UsageError{Err: fmt.Errorf("--output: %q; want table or json", output)}
+}
+
+func writeGroups(out io.Writer, groups []*letterGroup) error {
+	if len(groups) == 0 {
+		_, err := fmt.Fprintln(out, "no records were refused")
+		return err
+	}
+	w := tabwriter.NewWriter(out, 0, 8, 2, ' ', 0)
+	lines := []string{"STREAM\tSTAGE\tSTEP\tCOUNT\tFIRST\tLAST\tLAST KEY\tLAST REASON"}
+	for _, g := range groups {
+		lines = append(lines, strings.Join([]string{
+			g.Stream, g.Stage, g.Step, fmt.Sprint(g.Count), g.First.Format(time.RFC3339), g.Last.Format(time.RFC3339), oneLine(g.Key, 40), oneLine(g.Reason, 200),
+		}, "\t"))
+	}
+	if _, err := fmt.Fprintln(w, strings.Join(lines, "\n")); err != nil {
+		return err
+	}
+	return w.Flush()
+}
+
+// oneLine is text on one line of at most so many characters.
+func oneLine(text string, most int) string {
+	text = strings.Join(strings.Fields(text), " ")
+	if utf8.RuneCountInString(text) <= most {
+		return text
+	}
+	return string([]rune(text)[:most-1]) + "…"
+}
+
+// writeLetter writes one line of JSON.
+func writeLetter(out io.Writer, l letter) error {
+	var value any = string(l.record.Value)
+	switch {
+	case l.record.Value == nil:
+		value = nil
+	case json.Valid(l.record.Value):
+		value = json.RawMessage(l.record.Value)
+	}
+	e := json.NewEncoder(out)
+	e.SetEscapeHTML(false)
+	return e.Encode(struct {
+		Time       time.Time `json:"time"`
+		Stream     string    `json:"stream"`
+		Stage      string    `json:"stage"`
+		Step       string    `json:"step"`
+		Reason     string    `json:"reason"`
+		Attempt    int       `json:"attempt"`
+		Generation uint16    `json:"generation"`
+		ID         string    `json:"id"` // stage:topic:epoch:partition:offset of the origin
+		Key        string    `json:"key"`
+		Value      any       `json:"value"`
+	}{
+		l.record.Timestamp.UTC(), l.stream, l.Stage, l.Step, l.Reason, l.Attempt, l.Generation,
+		l.origin.ID, string(l.record.Key), value,
+	})
+}
