@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/millrace-io/millrace/ingest/fetch/auth"
 	"github.com/millrace-io/millrace/pipeline"
 )
 
@@ -19,6 +20,7 @@ type Client struct {
 
 	h      pipeline.HTTP
 	host   string // that may see the credentials
+	auth   auth.All
 	http   http.Client
 	budget *Budget
 	memory *Memory
@@ -34,8 +36,9 @@ type Observer struct {
 
 // NewClient returns a client. transport is shared by all clients of a process, so that they share connections.
 func NewClient(h pipeline.HTTP, transport http.RoundTripper, budget *Budget, memory *Memory) *Client {
+	credentials := auth.For(h)
 	c := &Client{
-		h: h, budget: budget, memory: memory, redact: NewRedactor(h),
+		h: h, auth: credentials, budget: budget, memory: memory, redact: NewRedactor(credentials),
 		Observe: Observer{Request: func(int, time.Duration) {}, Retry: func(*Error) {}, Waited: func(time.Duration) {}},
 	}
 	if u, err := url.Parse(h.BaseURL); err == nil {
@@ -49,20 +52,7 @@ func NewClient(h pipeline.HTTP, transport http.RoundTripper, budget *Budget, mem
 func (c *Client) Redactor() *Redactor { return c.redact }
 
 // Strip removes from a URL that the API gave what [Client.Get] puts into each request, so that it can be kept.
-func (c *Client) Strip(u *url.URL) *url.URL {
-	k := c.h.Auth.APIKey
-	if k == nil || k.Param == "" || u.RawQuery == "" {
-		return u
-	}
-	q := u.Query()
-	if !q.Has(k.Param) {
-		return u
-	}
-	s := *u
-	q.Del(k.Param)
-	s.RawQuery = q.Encode()
-	return &s
-}
+func (c *Client) Strip(u *url.URL) *url.URL { return c.auth.StripURL(u) }
 
 // Answer is a page as it came. Its body must be closed.
 type Answer struct {
@@ -171,49 +161,25 @@ func (c *Client) timeout() time.Duration {
 }
 
 func (c *Client) request(ctx context.Context, u *url.URL) (*http.Request, error) {
-	v := *u
-	own := v.Host == c.host
-	if k := c.h.Auth.APIKey; own && k != nil && k.Param != "" {
-		pair := url.QueryEscape(k.Param) + "=" + url.QueryEscape(k.Value.Reveal())
-		if v.RawQuery != "" {
-			pair = v.RawQuery + "&" + pair
-		}
-		v.RawQuery = pair
-	}
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, v.String(), nil)
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, u.String(), nil)
 	if err != nil {
 		return nil, errors.New("malformed URL") // the error itself would quote it
 	}
 	req.Header.Set("Accept", "application/json")
 	req.Header.Set("User-Agent", "millrace")
-	if !own {
-		return req, nil // a next page elsewhere does not get the credentials
-	}
-	for name, value := range c.h.Headers {
-		req.Header.Set(name, value.Reveal())
-	}
-	if c.h.Auth.Bearer != "" {
-		req.Header.Set("Authorization", "Bearer "+c.h.Auth.Bearer.Reveal())
-	}
-	if k := c.h.Auth.APIKey; k != nil && k.Header != "" {
-		req.Header.Set(k.Header, k.Value.Reveal())
+	if u.Host == c.host { // a next page elsewhere does not get the credentials
+		c.auth.Apply(req)
 	}
 	return req, nil
 }
 
-// redirect keeps the credentials from other hosts: net/http knows only of some headers that they are secret.
+// redirect keeps the credentials from other hosts.
 func (c *Client) redirect(req *http.Request, via []*http.Request) error {
 	if len(via) >= 10 {
 		return errors.New("10 redirects")
 	}
 	if req.URL.Host != c.host {
-		for name := range c.h.Headers {
-			req.Header.Del(name)
-		}
-		req.Header.Del("Authorization")
-		if k := c.h.Auth.APIKey; k != nil && k.Header != "" {
-			req.Header.Del(k.Header)
-		}
+		c.auth.Strip(req.Header)
 	}
 	req.Header.Del("Referer") // it would hold the parameters of the first request
 	return nil

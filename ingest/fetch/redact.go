@@ -5,7 +5,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/millrace-io/millrace/pipeline"
+	"github.com/millrace-io/millrace/ingest/fetch/auth"
 )
 
 const hidden = "[secret]"
@@ -22,25 +22,14 @@ var secretParams = []string{
 	"x-amz-credential", "x-amz-security-token", "x-amz-signature",
 }
 
-// NewRedactor knows the secrets in h.
-func NewRedactor(h pipeline.HTTP) *Redactor {
+// NewRedactor knows the secrets among the credentials.
+func NewRedactor(credentials auth.All) *Redactor {
 	r := &Redactor{params: slices.Clone(secretParams)}
-	secrets := []string{h.Auth.Bearer.Reveal()}
-	if k := h.Auth.APIKey; k != nil {
-		secrets = append(secrets, k.Value.Reveal())
-		if k.Param != "" {
-			r.params = append(r.params, strings.ToLower(k.Param))
-		}
-	}
-	for _, v := range h.Headers {
-		secrets = append(secrets, v.Reveal())
-	}
-	if u, err := url.Parse(h.BaseURL); err == nil && u.User != nil {
-		password, _ := u.User.Password()
-		secrets = append(secrets, password)
+	for _, param := range credentials.Params() {
+		r.params = append(r.params, strings.ToLower(param))
 	}
 	var pairs []string
-	for _, s := range secrets {
+	for _, s := range credentials.Secrets() {
 		if len(s) < minSecret {
 			continue
 		}
