@@ -75,7 +75,7 @@ func (l *lane) process(p *Processor, part kgo.FetchTopicPartition, produce func(
 		l.workers[part.Topic] = w
 	}
 	for _, r := range part.Records {
-		if out := w.outcome(r); out != nil {
+		for _, out := range w.outcome(r) {
 			produce(out)
 		}
 	}

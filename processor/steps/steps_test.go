@@ -1,9 +1,10 @@
-package processor_test
+package steps_test
 
 import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -12,7 +13,7 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"github.com/millrace-io/millrace/pipeline"
-	"github.com/millrace-io/millrace/processor"
+	"github.com/millrace-io/millrace/processor/steps"
 )
 
 // stepsFile is a case's steps.yaml: the parts of a stream that matter here, in the pipeline file's words.
@@ -61,27 +62,28 @@ type result struct {
 	Reason  string          `json:"reason,omitempty"`
 }
 
-func outcome(r *processor.Runner, line []byte) (out result, err error) {
+func outcome(r *steps.Runner, line []byte) (out result, err error) {
 	var key string
 	if line[0] == '"' {
 		if err = json.Unmarshal(line, &key); err == nil {
 			out.PK, err = r.AppendTombstonePK(nil, []byte(key))
 		}
 	} else {
-		var kind processor.Outcome
-		var value []byte
-		value, kind, err = r.Apply(nil, line)
+		var made steps.Outcome
+		made, err = r.Apply(nil, line)
 		switch {
 		case err != nil:
-		case kind == processor.Row:
-			out.Value = value
-		case kind == processor.NoRow:
+		case len(made.Rows) == 1:
+			out.Value = made.Rows[0]
+		case made.Never:
+			out.Nothing = true
+		case len(made.Rows) == 0:
 			out.PK, err = r.AppendPK(nil)
 		default:
-			out.Nothing = true
+			err = fmt.Errorf("%d rows", len(made.Rows))
 		}
 	}
-	if refused, ok := errors.AsType[*processor.StepError](err); ok {
+	if refused, ok := errors.AsType[*steps.RefusedError](err); ok {
 		return result{Step: refused.Step, Reason: refused.Err.Error()}, nil
 	}
 	return out, err
@@ -104,7 +106,7 @@ func TestSteps(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			chain, err := processor.CompileSteps(file.stream())
+			chain, err := steps.Compile(file.stream())
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -157,7 +159,7 @@ func TestStepsThatDoNotCompile(t *testing.T) {
 		"no map step makes the key column id": {
 			Process: []stepFile{{Map: []map[string]string{{"a": "x"}}}}, Columns: []map[string]string{{"id": "int key"}}},
 	} {
-		if _, err := processor.CompileSteps(file.stream()); err == nil || !strings.Contains(err.Error(), want) {
+		if _, err := steps.Compile(file.stream()); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%v, want %s", err, want)
 		}
 	}

@@ -1,0 +1,71 @@
+package steps
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/millrace-io/millrace/pipeline"
+	"github.com/millrace-io/millrace/processor/plan"
+)
+
+// Chain is the compiled steps of a stream. It is read-only and may be used concurrently; the work is done by
+// its runners, one for each goroutine.
+type Chain struct {
+	steps  []step
+	levels []level // by steps that make columns; the columns of the last one are the table's
+	key    key
+}
+
+// key is the primary key of the table.
+type key struct {
+	columns []int      // of the last level, in the order of the table
+	names   []string   // of these
+	raw     [][]string // paths of the fields that the raw key is made of
+	numeric bool       // all columns hold numbers
+}
+
+// Compile compiles the steps of a stream. The error joins everything that is wrong, an *[plan.Error] each.
+func Compile(s *pipeline.Stream) (*Chain, error) {
+	b, p, problems := build(s)
+	if len(problems) > 0 {
+		return nil, joined(problems)
+	}
+	b.connect(p)
+	k, err := findKey(s, p.Last())
+	if err != nil {
+		return nil, err
+	}
+	for i, needed := range p.Needed(k.columns)[1:] {
+		b.levels[i].needed = needed // level i makes the columns of the plan's level i+1
+	}
+	return &Chain{b.steps, b.levels, k}, nil
+}
+
+func findKey(s *pipeline.Stream, last *plan.Level) (key, error) {
+	k := key{numeric: true}
+	for _, path := range s.Ingest.Key {
+		k.raw = append(k.raw, strings.Split(path, "."))
+	}
+	for _, c := range s.Sink.KeyColumns() {
+		i := last.Column(c.Name)
+		if i < 0 {
+			return k, fmt.Errorf("process: no map step makes the key column %s", c.Name)
+		}
+		k.columns, k.names = append(k.columns, i), append(k.names, c.Name)
+		k.numeric = k.numeric && numeric(c.Type)
+	}
+	return k, nil
+}
+
+// numeric reports whether a column of that type holds numbers.
+func numeric(columnType string) bool {
+	word, _, _ := strings.Cut(columnType, "(")
+	word, _, _ = strings.Cut(word, " ")
+	return slices.Contains(numericTypes, word)
+}
+
+var numericTypes = []string{
+	"tinyint", "smallint", "mediumint", "int", "integer", "bigint", "decimal", "numeric", "dec", "fixed", "float", "double", "real",
+	"bit", "bool", "boolean", "year",
+}
