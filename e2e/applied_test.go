@@ -9,6 +9,7 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"github.com/millrace-io/millrace/internal/testkit"
 	"github.com/millrace-io/millrace/topics"
 )
 
@@ -20,7 +21,7 @@ func (w *world) watchRows(ctx context.Context) error {
 		return err
 	}
 	for _, stream := range streamNames {
-		err := until(ctx, time.Minute, func() error {
+		err := testkit.Until(ctx, time.Minute, func() error {
 			_, err := w.db.ExecContext(ctx, fmt.Sprintf(`CREATE TRIGGER apply_%s BEFORE INSERT ON %[1]s FOR EACH ROW
 				INSERT INTO applied VALUES ('%[1]s', NEW.id, NEW._mr_version)`, stream))
 			return err
@@ -39,7 +40,7 @@ type application struct{ stream, id, version string }
 func (w *world) applied(ctx context.Context, c *comparison) error {
 	records := map[application]int{}
 	for _, stream := range streamNames {
-		err := read(ctx, w.brokers, topics.Processed(w.pipeline, stream), func(r *kgo.Record) {
+		err := testkit.Read(ctx, w.brokers, topics.Processed(w.pipeline, stream), func(r *kgo.Record) {
 			if version, ok := topics.Header(r, topics.HeaderVersion); ok && r.Value != nil {
 				records[application{stream, string(r.Key), string(version)}]++
 			}

@@ -9,12 +9,11 @@ import (
 	"encoding/json"
 	"fmt"
 	"strings"
-	"time"
 
 	_ "github.com/go-sql-driver/mysql" // the driver
-	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"github.com/millrace-io/millrace/internal/testkit"
 	"github.com/millrace-io/millrace/topics"
 )
 
@@ -77,55 +76,12 @@ func compare(ctx context.Context, s *source, pipeline string, brokers []string, 
 	return c, nil
 }
 
-// read calls f for every record of a topic that a read_committed reader gets, in the order of each partition.
-func read(ctx context.Context, brokers []string, topic string, f func(*kgo.Record)) error {
-	client, err := kgo.NewClient(kgo.SeedBrokers(brokers...))
-	if err != nil {
-		return err
-	}
-	defer client.Close()
-	// The last offsets may be those of markers that end transactions, which the reader therefore keeps.
-	ends, err := kadm.NewClient(client).ListCommittedOffsets(ctx, topic)
-	if err != nil {
-		return err
-	}
-	at := map[string]map[int32]kgo.Offset{topic: {}}
-	left := map[int32]int64{}
-	ends.Each(func(o kadm.ListedOffset) {
-		if o.Offset > 0 {
-			at[topic][o.Partition] = kgo.NewOffset().AtStart()
-			left[o.Partition] = o.Offset
-		}
-	})
-	reader, err := kgo.NewClient(kgo.SeedBrokers(brokers...), kgo.ConsumePartitions(at), kgo.FetchIsolationLevel(kgo.ReadCommitted()),
-		kgo.KeepControlRecords(), kgo.FetchMaxWait(200*time.Millisecond))
-	if err != nil {
-		return err
-	}
-	defer reader.Close()
-	for len(left) > 0 {
-		fetches := reader.PollFetches(ctx)
-		if err := fetches.Err(); err != nil {
-			return fmt.Errorf("read %s: %w", topic, err)
-		}
-		fetches.EachRecord(func(r *kgo.Record) {
-			if r.Offset >= left[r.Partition]-1 {
-				delete(left, r.Partition)
-			}
-			if !r.Attrs.IsControl() {
-				f(r)
-			}
-		})
-	}
-	return nil
-}
-
 // readRaw checks P1: everything in raw was served, nothing is doubled, and the newest of each key is there.
 func (c *comparison) readRaw(ctx context.Context, brokers []string, stream string) error {
 	byKey := map[string][]rawRecord{}
 	c.raw[stream] = byKey
 	pages := map[string]bool{} // slice, page and ordinal
-	err := read(ctx, brokers, topics.Raw(c.pipeline, stream), func(r *kgo.Record) {
+	err := testkit.Read(ctx, brokers, topics.Raw(c.pipeline, stream), func(r *kgo.Record) {
 		c.counts["raw"]++
 		var served struct {
 			ID  string
@@ -204,7 +160,7 @@ func (c *comparison) readOutcomes(ctx context.Context, brokers []string, stream 
 	processedAt := map[string]place{} // mr-id of a letter that the sink would send → raw place
 	bytesOf := map[string][]byte{}    // and the value that it would have
 	topic := topics.Processed(c.pipeline, stream)
-	err := read(ctx, brokers, topic, func(r *kgo.Record) {
+	err := testkit.Read(ctx, brokers, topic, func(r *kgo.Record) {
 		version, _ := topics.Header(r, topics.HeaderVersion)
 		v, err := topics.ParseVersion(version)
 		p := place{stream, r.Partition, v.Offset()}
@@ -233,7 +189,7 @@ func (c *comparison) readOutcomes(ctx context.Context, brokers []string, stream 
 		return nil, err
 	}
 	refused := map[place]bool{}
-	err = read(ctx, brokers, topics.DeadLetters(c.pipeline, stream), func(r *kgo.Record) {
+	err = testkit.Read(ctx, brokers, topics.DeadLetters(c.pipeline, stream), func(r *kgo.Record) {
 		id, _ := topics.Header(r, topics.HeaderID)
 		if strings.HasPrefix(string(id), "sink:") {
 			c.counts["sink letters"]++

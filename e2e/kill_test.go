@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/millrace-io/millrace/internal/testkit"
 	"github.com/millrace-io/millrace/internal/testservers"
 )
 
@@ -23,8 +24,8 @@ func TestKill(t *testing.T) {
 		k.others = []func() string{
 			func() string { kafka.Kill(t); kafka.Start(t); return "broker" },
 			func() string { mysql.Kill(t); mysql.Start(t); return "mysqld" },
-			func() string { kafka.Pause(t); frozenFor(k.dice); kafka.Resume(t); return "broker-frozen" },
-			func() string { mysql.Pause(t); frozenFor(k.dice); mysql.Resume(t); return "mysqld-frozen" },
+			func() string { kafka.Pause(t); frozenFor(t, k.dice); kafka.Resume(t); return "broker-frozen" },
+			func() string { mysql.Pause(t); frozenFor(t, k.dice); mysql.Resume(t); return "mysqld-frozen" },
 		}
 	} else {
 		w = newWorld(t, s, testservers.Kafka(t), testservers.MySQL(t), nil)
@@ -48,7 +49,9 @@ func TestKill(t *testing.T) {
 }
 
 // frozenFor is how long a server is frozen: shorter or longer than sessions, transactions and locks last.
-func frozenFor(dice *rand.Rand) { time.Sleep(time.Duration(1+dice.IntN(20)) * time.Second) }
+func frozenFor(t *testing.T, dice *rand.Rand) {
+	testkit.Pause(t.Context(), time.Duration(1+dice.IntN(20))*time.Second)
+}
 
 // survive runs two processes of each stage while the source changes, old records are sent again and k kills some of names; then it waits for rest
 // and compares.

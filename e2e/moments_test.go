@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/millrace-io/millrace/e2e/proxy"
+	"github.com/millrace-io/millrace/internal/testkit"
 	"github.com/millrace-io/millrace/internal/testservers"
 )
 
@@ -75,7 +76,7 @@ func (w *world) killAt(dice *rand.Rand, kills int, moment func(*rand.Rand) func(
 		w.changes(busy, 300*3600, time.Hour) // until the last kill
 	}()
 	go func() { again <- w.sendAgain(busy) }()
-	if err := until(ctx, time.Minute, func() error { return w.rows(ctx) }); err != nil {
+	if err := testkit.Until(ctx, time.Minute, func() error { return w.rows(ctx) }); err != nil {
 		return nil, err
 	}
 	var late sync.WaitGroup // what is still on its way
@@ -121,10 +122,7 @@ func (w *world) killOne(dice *rand.Rand, processes []*watched, moment func(proxy
 			if delay == 0 {
 				return proxy.Cut
 			}
-			select {
-			case <-time.After(delay):
-			case <-ctx.Done():
-			}
+			testkit.Pause(ctx, delay)
 			return proxy.Pass
 		}
 		p.kafka.Judge(judge)
@@ -132,10 +130,7 @@ func (w *world) killOne(dice *rand.Rand, processes []*watched, moment func(proxy
 	}
 	select {
 	case p := <-killed:
-		select {
-		case <-time.After(time.Duration(dice.IntN(1000)) * time.Millisecond):
-		case <-ctx.Done():
-		}
+		testkit.Pause(ctx, time.Duration(dice.IntN(1000))*time.Millisecond)
 		p.start()
 		return nil
 	case <-time.After(45 * time.Second):

@@ -3,7 +3,6 @@
 package e2e
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -18,6 +17,7 @@ import (
 	"time"
 
 	"github.com/millrace-io/millrace/e2e/mutants"
+	"github.com/millrace-io/millrace/internal/testkit"
 )
 
 // binaries are the three stages, built once as they are and once for each mutant.
@@ -78,25 +78,8 @@ type fleet struct {
 type process struct {
 	name string
 	cmd  *exec.Cmd
-	log  *lockedBuffer
+	log  *testkit.Buffer
 	done chan struct{}
-}
-
-type lockedBuffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (l *lockedBuffer) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.Write(p)
-}
-
-func (l *lockedBuffer) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.String()
 }
 
 func newFleet(t testing.TB, dir, file string) *fleet {
@@ -120,7 +103,7 @@ func newFleet(t testing.TB, dir, file string) *fleet {
 func (f *fleet) start(name string) *process {
 	f.t.Helper()
 	stage, _, _ := strings.Cut(name, "-")
-	p := &process{name: name, log: &lockedBuffer{}, done: make(chan struct{})}
+	p := &process{name: name, log: &testkit.Buffer{}, done: make(chan struct{})}
 	p.cmd = exec.Command(filepath.Join(f.dir, stage), f.file, "--listen", "127.0.0.1:0", "--instance", name)
 	p.cmd.Stdout, p.cmd.Stderr = p.log, p.log
 	if err := p.cmd.Start(); err != nil {
@@ -222,14 +205,14 @@ type killer struct {
 
 // once kills something, and starts it again a little later.
 func (k *killer) once(names []string) {
-	time.Sleep(time.Duration(float64(k.pause) * (0.2 + 1.6*k.dice.Float64()))) // the moment is the point; nothing is waited for
+	testkit.Pause(k.fleet.t.Context(), time.Duration(float64(k.pause)*(0.2+1.6*k.dice.Float64()))) // the moment is random
 	if len(k.others) > 0 && k.dice.IntN(8) == 0 {
 		k.log = append(k.log, k.others[k.dice.IntN(len(k.others))]())
 		return
 	}
 	name := names[k.dice.IntN(len(names))]
 	k.fleet.kill(name)
-	time.Sleep(time.Duration(k.dice.IntN(1500)) * time.Millisecond)
+	testkit.Pause(k.fleet.t.Context(), time.Duration(k.dice.IntN(1500))*time.Millisecond)
 	k.fleet.start(name)
 	k.log = append(k.log, name)
 }

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/millrace-io/millrace/internal/testkit"
 	"github.com/millrace-io/millrace/internal/testservers"
 )
 
@@ -31,13 +32,13 @@ func TestRebalance(t *testing.T) {
 		for _, stage := range []string{"processor", "sink", "ingest"} {
 			w.fleet.start(fmt.Sprintf("%s-%d", stage, round+2))
 		}
-		time.Sleep(3 * time.Second) // under load with one more of each
+		testkit.Pause(t.Context(), 3*time.Second) // under load with one more of each
 		for _, stage := range []string{"sink", "processor", "ingest"} {
 			if round%2 == 0 {
 				w.fleet.stop(fmt.Sprintf("%s-%d", stage, round+1))
 			}
 		}
-		time.Sleep(2 * time.Second) // under load with one less, or not
+		testkit.Pause(t.Context(), 2*time.Second) // under load with one less, or not
 	}
 	<-changed
 	c, err := w.verdict(t.Context(), 3*time.Minute)

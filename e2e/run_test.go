@@ -17,6 +17,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/millrace-io/millrace/e2e/mutants"
+	"github.com/millrace-io/millrace/internal/testkit"
 	"github.com/millrace-io/millrace/internal/testservers"
 	"github.com/millrace-io/millrace/topics"
 	"github.com/millrace-io/millrace/topics/admin"
@@ -92,7 +93,7 @@ func (w *world) changes(ctx context.Context, n int, over time.Duration) {
 			w.source.change(of[i%len(of)])
 			i++
 		}
-		time.Sleep(step) // the pace of the source
+		testkit.Pause(ctx, step) // the pace of the source
 	}
 }
 
@@ -103,10 +104,7 @@ func (w *world) sendAgain(ctx context.Context) (sent int) {
 		stream := streamNames[dice.IntN(len(streamNames))]
 		topic, part := topics.Processed(w.pipeline, stream), int32(dice.IntN(6))
 		sent += w.copyRecords(ctx, dice, topic, part)
-		select {
-		case <-ctx.Done():
-		case <-time.After(100 * time.Millisecond):
-		}
+		testkit.Pause(ctx, 100*time.Millisecond)
 	}
 	return sent
 }
@@ -232,23 +230,18 @@ func (w *world) stored(ctx context.Context, topic string) (map[int32]int64, erro
 // watchOffsets has MySQL note each move of a next offset that goes backwards, or does not begin where the one before ended: rows
 // do not show it, since their versions make a batch that comes twice harmless. It waits for the sink's tables.
 func (w *world) watchOffsets(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, time.Minute)
-	defer cancel()
 	if _, err := w.db.ExecContext(ctx, "CREATE TABLE backwards (topic VARCHAR(249), part INT, was BIGINT, became BIGINT)"); err != nil {
 		return err
 	}
-	for {
+	err := testkit.Until(ctx, time.Minute, func() error {
 		_, err := w.db.ExecContext(ctx, `CREATE TRIGGER forward BEFORE UPDATE ON millrace_offsets FOR EACH ROW
 			INSERT INTO backwards SELECT NEW.topic, NEW.part, OLD.next_offset, NEW.next_offset WHERE NEW.next_offset < OLD.next_offset`)
-		if err == nil {
-			return w.watchRows(ctx)
-		}
-		select {
-		case <-ctx.Done():
-			return fmt.Errorf("no millrace_offsets: %w", err)
-		case <-time.After(100 * time.Millisecond):
-		}
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("no millrace_offsets: %w", err)
 	}
+	return w.watchRows(ctx)
 }
 
 // verdict lets everything settle and compares.

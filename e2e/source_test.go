@@ -16,6 +16,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/millrace-io/millrace/internal/testkit"
 )
 
 // source is an API with three streams that change while they are read, and that fails at random.
@@ -130,7 +132,7 @@ func (s *source) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case 3: // whole by its length, but not JSON
 		body = body[:len(body)*2/3]
 	case 4:
-		time.Sleep(300 * time.Millisecond)
+		testkit.Pause(r.Context(), 300*time.Millisecond)
 	}
 	w.Header().Set("Content-Type", "application/json")
 	_, _ = w.Write(body)

@@ -13,6 +13,7 @@ import (
 	"github.com/go-sql-driver/mysql"
 
 	"github.com/millrace-io/millrace/e2e/proxy"
+	"github.com/millrace-io/millrace/internal/testkit"
 )
 
 // watched is a process that reaches Kafka and MySQL through proxies of its own.
@@ -91,7 +92,7 @@ var taken = regexp.MustCompile(`another (sink|process) (has taken|takes|may take
 
 // saysTaken waits until a process has logged that, after what it had logged before.
 func (p *process) saysTaken(ctx context.Context, before int) error {
-	return until(ctx, 30*time.Second, func() error {
+	return testkit.Until(ctx, 30*time.Second, func() error {
 		if taken.MatchString(p.since(before)) {
 			return nil
 		}
@@ -101,24 +102,3 @@ func (p *process) saysTaken(ctx context.Context, before int) error {
 
 // since is what it has logged after its first bytes.
 func (p *process) since(bytes int) string { return p.log.String()[bytes:] }
-
-// until calls condition until it returns nil, and returns its last error if that is not within the time.
-func until(ctx context.Context, within time.Duration, condition func() error) error {
-	deadline := time.Now().Add(within)
-	tick := time.NewTicker(100 * time.Millisecond)
-	defer tick.Stop()
-	for {
-		err := condition()
-		if err == nil {
-			return nil
-		}
-		if time.Now().After(deadline) {
-			return fmt.Errorf("within %v: %w", within, err)
-		}
-		select {
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-tick.C:
-		}
-	}
-}

@@ -12,6 +12,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/millrace-io/millrace/e2e/proxy"
+	"github.com/millrace-io/millrace/internal/testkit"
 	"github.com/millrace-io/millrace/internal/testservers"
 	"github.com/millrace-io/millrace/topics"
 )
@@ -82,7 +83,7 @@ func (w *world) frozen(v victim, moment func(proxy.Passage) bool) error {
 	if err := w.watchOffsets(ctx); err != nil {
 		return err
 	}
-	if err := until(ctx, time.Minute, func() error { return v.owns(w, ctx, name) }); err != nil {
+	if err := testkit.Until(ctx, time.Minute, func() error { return v.owns(w, ctx, name) }); err != nil {
 		return err
 	}
 	busy, rest := context.WithCancel(ctx)
@@ -92,7 +93,7 @@ func (w *world) frozen(v victim, moment func(proxy.Passage) bool) error {
 		defer close(changed)
 		w.changes(busy, 1_000_000, 2000*time.Second)
 	}()
-	if err := until(ctx, time.Minute, func() error { return w.rows(ctx) }); err != nil {
+	if err := testkit.Until(ctx, time.Minute, func() error { return w.rows(ctx) }); err != nil {
 		return err
 	}
 	z := one.freeze(v.link(one), moment)
@@ -101,7 +102,7 @@ func (w *world) frozen(v victim, moment func(proxy.Passage) bool) error {
 	}
 	since := time.Now()
 	said := len(z.process.log.String())
-	err := until(ctx, takeOver, func() error {
+	err := testkit.Until(ctx, takeOver, func() error {
 		if v.owns(w, ctx, name) == nil {
 			return fmt.Errorf("%s is frozen, and still an owner", name)
 		}
@@ -125,7 +126,7 @@ func (w *world) frozen(v victim, moment func(proxy.Passage) bool) error {
 		return err
 	}
 	w.t.Logf("%s says:\n%s", name, z.process.since(said))
-	if err := until(ctx, time.Minute, func() error { return v.owns(w, ctx, name) }); err != nil {
+	if err := testkit.Until(ctx, time.Minute, func() error { return v.owns(w, ctx, name) }); err != nil {
 		return fmt.Errorf("it does not rejoin: %w\n%s", err, z.process.tail(20))
 	}
 	after, err := v.written(w, ctx)
@@ -208,7 +209,7 @@ func (w *world) database(ctx context.Context) (any, error) {
 func (w *world) claims(ctx context.Context, ingest string) error {
 	owner := map[int32]string{}
 	slice := map[int32]bool{}
-	err := read(ctx, w.brokers, topics.IngestState(w.pipeline), func(r *kgo.Record) {
+	err := testkit.Read(ctx, w.brokers, topics.IngestState(w.pipeline), func(r *kgo.Record) {
 		if string(r.Key) == "claim" {
 			owner[r.Partition] = string(r.Value)
 		} else {
@@ -230,7 +231,7 @@ func (w *world) claims(ctx context.Context, ingest string) error {
 func (w *world) rawRecords(ctx context.Context) (any, error) {
 	n := 0
 	for _, stream := range streamNames {
-		if err := read(ctx, w.brokers, topics.Raw(w.pipeline, stream), func(*kgo.Record) { n++ }); err != nil {
+		if err := testkit.Read(ctx, w.brokers, topics.Raw(w.pipeline, stream), func(*kgo.Record) { n++ }); err != nil {
 			return nil, err
 		}
 	}

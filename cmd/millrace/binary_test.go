@@ -11,7 +11,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -19,6 +18,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/millrace-io/millrace/internal/cli"
+	"github.com/millrace-io/millrace/internal/testkit"
 )
 
 // asBinary makes the test binary one of ours: "millrace", the name of a stage, or "stubborn", which does not drain.
@@ -46,27 +46,12 @@ func TestMain(m *testing.M) {
 type child struct {
 	*exec.Cmd
 	stdout bytes.Buffer
-	stderr lockedBuffer
+	stderr testkit.Buffer
 	ended  chan struct{} // closed when it has
 }
 
-// lockedBuffer is written by one goroutine and read by another.
-type lockedBuffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (l *lockedBuffer) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.Write(p)
-}
-
-func (l *lockedBuffer) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.String()
-}
+// patience is how long a test waits for what must come.
+const patience = 40 * time.Second
 
 // launch starts a binary. It is killed when the test ends.
 func launch(t *testing.T, binary string, args ...string) *child {
@@ -113,7 +98,7 @@ func (p *child) exit(t *testing.T) *os.ProcessState {
 	t.Helper()
 	select {
 	case <-p.ended:
-	case <-time.After(40 * time.Second):
+	case <-time.After(patience):
 		t.Fatal("it does not end")
 	}
 	return p.ProcessState
@@ -122,7 +107,7 @@ func (p *child) exit(t *testing.T) *os.ProcessState {
 // address waits until the log says where health and metrics are.
 func (p *child) address(t *testing.T) (url string) {
 	t.Helper()
-	await(t, "where it listens", func() bool {
+	testkit.Eventually(t, patience, testkit.That("where it listens", func() bool {
 		for line := range strings.Lines(p.stderr.String()) {
 			var l struct{ Msg, Listen string }
 			if json.Unmarshal([]byte(line), &l) == nil && l.Msg == "running" {
@@ -130,23 +115,8 @@ func (p *child) address(t *testing.T) (url string) {
 			}
 		}
 		return url != ""
-	})
+	}))
 	return url
-}
-
-// await polls until done.
-func await(t *testing.T, what string, done func() bool) {
-	t.Helper()
-	tick := time.NewTicker(10 * time.Millisecond)
-	defer tick.Stop()
-	deadline := time.After(40 * time.Second)
-	for !done() {
-		select {
-		case <-tick.C:
-		case <-deadline:
-			t.Fatalf("waited in vain for %s", what)
-		}
-	}
 }
 
 // get returns code 0 if nobody answers.

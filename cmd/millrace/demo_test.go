@@ -10,11 +10,11 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
 	"github.com/millrace-io/millrace/internal/cli"
+	"github.com/millrace-io/millrace/internal/testkit"
 )
 
 // TestDemo runs the demonstration as a pipe sees it, and a second time in the same directory.
@@ -97,26 +97,18 @@ func TestDemoFollows(t *testing.T) {
 
 // tail is an output that calls then once its text is as until wants it.
 type tail struct {
-	mu    sync.Mutex
-	b     bytes.Buffer
+	testkit.Buffer
+
 	until func(string) bool
 	then  func()
 }
 
 func (o *tail) Write(p []byte) (int, error) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	n, err := o.b.Write(p)
-	if o.until(o.b.String()) {
+	n, err := o.Buffer.Write(p)
+	if o.until(o.String()) {
 		o.then()
 	}
 	return n, err
-}
-
-func (o *tail) String() string {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.b.String()
 }
 
 func TestDemoRefusesAMalformedDSN(t *testing.T) {

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/millrace-io/millrace/internal/cli"
+	"github.com/millrace-io/millrace/internal/testkit"
 )
 
 // TestDLQ reads the letters of a pipeline beside its running process, and after it has ended.
@@ -27,10 +28,10 @@ func TestDLQ(t *testing.T) {
 	}
 	p := launch(t, "millrace", "run", path, "--listen", "127.0.0.1:0")
 	address := p.address(t)
-	await(t, "a letter", func() bool {
+	testkit.Eventually(t, patience, testkit.That("a letter", func() bool {
 		_, metrics := get(t, address+"/metrics")
 		return strings.Contains(metrics, `millrace_processor_dead_letters_total{stream="orders"} 1`)
-	})
+	}))
 	check := func(when string) {
 		code, stdout, stderr := invoke(t, "millrace", "dlq", "list", path)
 		if code != 0 || !strings.Contains(stdout, "orders  processor  process[0].map.total  1 ") {

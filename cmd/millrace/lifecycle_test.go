@@ -11,6 +11,7 @@ import (
 
 	"github.com/millrace-io/millrace/internal/cli"
 	"github.com/millrace-io/millrace/internal/testkafka"
+	"github.com/millrace-io/millrace/internal/testkit"
 )
 
 // orders is an API with a few orders.
@@ -34,14 +35,14 @@ func TestRunServesHealthAndDrainsOnASignal(t *testing.T) {
 			if code, body := get(t, address+"/healthz"); code != http.StatusOK {
 				t.Errorf("healthz: %d %s", code, body)
 			}
-			await(t, "rows", func() bool {
+			testkit.Eventually(t, patience, testkit.That("rows", func() bool {
 				_, metrics := get(t, address+"/metrics")
 				return strings.Contains(metrics, `millrace_sink_rows_total{stream="orders"} 3`)
-			})
-			await(t, "readiness", func() bool {
+			}))
+			testkit.Eventually(t, patience, testkit.That("readiness", func() bool {
 				code, _ := get(t, address+"/readyz")
 				return code == http.StatusOK
-			})
+			}))
 			if code, stdout, stderr := invoke(t, "millrace", "healthcheck", "--url", address+"/readyz"); code != 0 {
 				t.Errorf("healthcheck: %d %s%s", code, stdout, stderr)
 			}
@@ -59,12 +60,12 @@ func TestRunServesHealthAndDrainsOnASignal(t *testing.T) {
 
 func TestASecondSignalKills(t *testing.T) {
 	p := launch(t, "stubborn")
-	await(t, "its start", func() bool { return strings.Contains(p.stderr.String(), "started") })
+	testkit.Eventually(t, patience, testkit.That("its start", func() bool { return strings.Contains(p.stderr.String(), "started") }))
 	p.send(t, syscall.SIGTERM)
-	await(t, "the drain", func() bool { return strings.Contains(p.stderr.String(), "draining") })
+	testkit.Eventually(t, patience, testkit.That("the drain", func() bool { return strings.Contains(p.stderr.String(), "draining") }))
 	p.send(t, syscall.SIGINT) // any of the two
 	// The handler of the first signal is taken away beside the drain; until then a signal is swallowed.
-	await(t, "its end", func() bool {
+	testkit.Eventually(t, patience, testkit.That("its end", func() bool {
 		_ = p.Process.Signal(syscall.SIGINT)
 		select {
 		case <-p.ended:
@@ -72,7 +73,7 @@ func TestASecondSignalKills(t *testing.T) {
 		default:
 			return false
 		}
-	})
+	}))
 	if by := killedBy(t, p.exit(t)); by != syscall.SIGINT {
 		t.Errorf("killed by %v, want SIGINT", by)
 	}
@@ -98,10 +99,10 @@ func TestServersAreWaitedFor(t *testing.T) {
 		t.Run(stage, func(t *testing.T) {
 			p := launch(t, stage, pipelineFile(t, url, nowhere, mysql), "--listen", "127.0.0.1:0", "--instance", "test")
 			address := p.address(t)
-			await(t, what, func() bool {
+			testkit.Eventually(t, patience, testkit.That(what, func() bool {
 				code, body := get(t, address+"/readyz")
 				return code == http.StatusServiceUnavailable && strings.Contains(body, `"`+stage+`":"`+what)
-			})
+			}))
 			if code, _ := get(t, address+"/healthz"); code != http.StatusOK {
 				t.Errorf("healthz: %d", code)
 			}

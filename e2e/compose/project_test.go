@@ -13,6 +13,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/millrace-io/millrace/internal/testkit"
 )
 
 // project is docker-compose.yml running under a name and on ports of this test's own.
@@ -135,19 +137,7 @@ func (p *project) wait(limit time.Duration, f func(context.Context) error) {
 	p.t.Helper()
 	ctx, cancel := context.WithTimeout(p.t.Context(), limit)
 	defer cancel()
-	tick := time.NewTicker(200 * time.Millisecond)
-	defer tick.Stop()
-	for {
-		err := f(ctx)
-		if err == nil {
-			return
-		}
-		select {
-		case <-ctx.Done():
-			p.t.Fatalf("after %v: %v", limit, err)
-		case <-tick.C:
-		}
-	}
+	testkit.Eventually(p.t, limit, func() error { return f(ctx) })
 }
 
 func freePort(t *testing.T) string {

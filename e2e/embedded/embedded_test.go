@@ -20,6 +20,7 @@ import (
 	"time"
 
 	"github.com/millrace-io/millrace/internal/process"
+	"github.com/millrace-io/millrace/internal/testkit"
 	"github.com/millrace-io/millrace/pipeline"
 	"github.com/millrace-io/millrace/pipeline/file"
 	"github.com/millrace-io/millrace/topics"
@@ -93,7 +94,7 @@ func TestKills(t *testing.T) {
 		stopChanging := changing(a)
 		kill(t, path, func() {
 			awaitRequests(t, a, 20)
-			wait(t, time.Duration(random.IntN(1200))*time.Millisecond)
+			testkit.Pause(t.Context(), time.Duration(random.IntN(1200))*time.Millisecond) // the moment of a kill is random
 		})
 		stopChanging()
 	}
@@ -145,30 +146,6 @@ func changing(a *api) (stop func()) {
 	}
 }
 
-// wait is part of what is tested: the moment of a kill.
-func wait(t *testing.T, d time.Duration) {
-	t.Helper()
-	select {
-	case <-time.After(d):
-	case <-t.Context().Done():
-	}
-}
-
-func await(t *testing.T, what func() (missing string)) {
-	t.Helper()
-	deadline := time.Now().Add(time.Minute)
-	for {
-		missing := what()
-		if missing == "" {
-			return
-		}
-		if time.Now().After(deadline) {
-			t.Fatal(missing)
-		}
-		wait(t, 20*time.Millisecond)
-	}
-}
-
 // awaitRequests waits until the API has answered so many more requests.
 func awaitRequests(t *testing.T, a *api, more int) {
 	t.Helper()
@@ -178,11 +155,11 @@ func awaitRequests(t *testing.T, a *api, more int) {
 		return a.fetched
 	}
 	from := answered()
-	await(t, func() string {
+	testkit.Eventually(t, time.Minute, func() error {
 		if n := answered() - from; n < more {
-			return fmt.Sprintf("%d requests, want %d", n, more)
+			return fmt.Errorf("%d requests, want %d", n, more)
 		}
-		return ""
+		return nil
 	})
 }
 
@@ -190,18 +167,18 @@ func awaitRequests(t *testing.T, a *api, more int) {
 func awaitTruth(t *testing.T, p *pipeline.Pipeline, a *api) {
 	t.Helper()
 	for _, s := range streams {
-		await(t, func() string {
+		testkit.Eventually(t, time.Minute, func() error {
 			got, err := table(t.Context(), p, s.name)
 			if err != nil {
-				return err.Error()
+				return err
 			}
 			return difference(s.name, got, a.rows())
 		})
 	}
 }
 
-// difference is empty if got is want.
-func difference(stream string, got, want map[int64]row) string {
+// difference is nil if got is want.
+func difference(stream string, got, want map[int64]row) error {
 	var out []string
 	for id, w := range want {
 		if g, ok := got[id]; !ok {
@@ -216,10 +193,10 @@ func difference(stream string, got, want map[int64]row) string {
 		}
 	}
 	if len(out) == 0 {
-		return ""
+		return nil
 	}
 	slices.Sort(out)
-	return fmt.Sprintf("%s: %d differences: %s", stream, len(out), strings.Join(out[:min(5, len(out))], "; "))
+	return fmt.Errorf("%s: %d differences: %s", stream, len(out), strings.Join(out[:min(5, len(out))], "; "))
 }
 
 // check looks at the topics: a revision is in the raw topic once at most, in order for its key, and each raw record has
@@ -230,19 +207,17 @@ func check(t *testing.T, p *pipeline.Pipeline) {
 		raw := map[position]bool{}
 		times := map[string]int{}
 		newest := map[string]int64{}
-		for partition, all := range read(t, p, topics.Raw(p.Name, s.name)) {
-			for _, r := range all {
-				raw[position{partition, r.Offset}] = true
-				var got record
-				if err := json.Unmarshal(r.Value, &got); err != nil {
-					t.Fatal(err)
-				}
-				times[fmt.Sprintf("%d revision %d", got.ID, got.Rev)]++
-				if got.Rev < newest[string(r.Key)] {
-					t.Errorf("%s: revision %d of %s came after %d", s.name, got.Rev, r.Key, newest[string(r.Key)])
-				}
-				newest[string(r.Key)] = got.Rev
+		for _, r := range testkit.Records(t, p.Kafka.Brokers, topics.Raw(p.Name, s.name)) {
+			raw[position{r.Partition, r.Offset}] = true
+			var got record
+			if err := json.Unmarshal(r.Value, &got); err != nil {
+				t.Fatal(err)
 			}
+			times[fmt.Sprintf("%d revision %d", got.ID, got.Rev)]++
+			if got.Rev < newest[string(r.Key)] {
+				t.Errorf("%s: revision %d of %s came after %d", s.name, got.Rev, r.Key, newest[string(r.Key)])
+			}
+			newest[string(r.Key)] = got.Rev
 		}
 		for _, which := range slices.Sorted(maps.Keys(times)) {
 			if times[which] > 1 {
@@ -253,14 +228,14 @@ func check(t *testing.T, p *pipeline.Pipeline) {
 			t.Errorf("%s: raw has %d records only", s.name, len(raw))
 		}
 		// The stages are still at work: what was read later may know more.
-		await(t, func() string {
+		testkit.Eventually(t, time.Minute, func() error {
 			become := outcomes(t, p, s.name)
 			for at := range raw {
 				if become[at] != 1 {
-					return fmt.Sprintf("%s: raw %d@%d has %d outcomes", s.name, at.partition, at.offset, become[at])
+					return fmt.Errorf("%s: raw %d@%d has %d outcomes", s.name, at.partition, at.offset, become[at])
 				}
 			}
-			return ""
+			return nil
 		})
 	}
 }

@@ -11,11 +11,11 @@ import (
 	"testing"
 	"time"
 
-	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
 	_ "modernc.org/sqlite"
 
 	"github.com/millrace-io/millrace/internal/process"
+	"github.com/millrace-io/millrace/internal/testkit"
 	"github.com/millrace-io/millrace/pipeline"
 	"github.com/millrace-io/millrace/pipeline/file"
 	"github.com/millrace-io/millrace/topics"
@@ -113,45 +113,6 @@ func table(ctx context.Context, p *pipeline.Pipeline, stream string) (map[int64]
 	return rows, found.Err()
 }
 
-// read returns the committed records of a topic, by partition.
-func read(t *testing.T, p *pipeline.Pipeline, topic string) map[int32][]*kgo.Record {
-	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
-	defer cancel()
-	cl, err := kgo.NewClient(kgo.SeedBrokers(p.Kafka.Brokers...), kgo.ConsumeTopics(topic), kgo.KeepControlRecords(),
-		kgo.FetchIsolationLevel(kgo.ReadCommitted()), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer cl.Close()
-	ends, err := kadm.NewClient(cl).ListCommittedOffsets(ctx, topic)
-	if err != nil {
-		t.Fatal(err)
-	}
-	left := map[int32]int64{}
-	ends.Each(func(o kadm.ListedOffset) {
-		if o.Offset > 0 {
-			left[o.Partition] = o.Offset
-		}
-	})
-	out := map[int32][]*kgo.Record{}
-	for len(left) > 0 {
-		fetches := cl.PollFetches(ctx)
-		if err := fetches.Err(); err != nil {
-			t.Fatalf("%s: %v; still to come: %v", topic, err, left)
-		}
-		fetches.EachRecord(func(r *kgo.Record) {
-			if end, ok := left[r.Partition]; ok && r.Offset >= end-1 {
-				delete(left, r.Partition)
-			}
-			if !r.Attrs.IsControl() {
-				out[r.Partition] = append(out[r.Partition], r)
-			}
-		})
-	}
-	return out
-}
-
 func header(r *kgo.Record, key string) string {
 	for _, h := range r.Headers {
 		if h.Key == key {
@@ -171,27 +132,23 @@ type position struct {
 func outcomes(t *testing.T, p *pipeline.Pipeline, stream string) map[position]int {
 	t.Helper()
 	out := map[position]int{}
-	for partition, records := range read(t, p, topics.Processed(p.Name, stream)) {
-		for _, r := range records {
-			v, err := topics.ParseVersion([]byte(header(r, topics.HeaderVersion)))
-			if err != nil {
-				t.Fatal(err)
-			}
-			out[position{partition, v.Offset()}]++
+	for _, r := range testkit.Records(t, p.Kafka.Brokers, topics.Processed(p.Name, stream)) {
+		v, err := topics.ParseVersion([]byte(header(r, topics.HeaderVersion)))
+		if err != nil {
+			t.Fatal(err)
 		}
+		out[position{r.Partition, v.Offset()}]++
 	}
-	for partition, records := range read(t, p, topics.DeadLetters(p.Name, stream)) {
-		for _, r := range records {
-			id := header(r, topics.HeaderID)
-			var offset int64
-			if _, err := fmt.Sscanf(id[strings.LastIndex(id, ":")+1:], "%d", &offset); err != nil || !strings.HasPrefix(id, "processor:") {
-				t.Fatalf("letter %q: %v", id, err)
-			}
-			if string(r.Key) != fmt.Sprint(poison) {
-				t.Errorf("%s: letter for %s: %s", stream, r.Key, header(r, topics.HeaderReason))
-			}
-			out[position{partition, offset}]++
+	for _, r := range testkit.Records(t, p.Kafka.Brokers, topics.DeadLetters(p.Name, stream)) {
+		id := header(r, topics.HeaderID)
+		var offset int64
+		if _, err := fmt.Sscanf(id[strings.LastIndex(id, ":")+1:], "%d", &offset); err != nil || !strings.HasPrefix(id, "processor:") {
+			t.Fatalf("letter %q: %v", id, err)
 		}
+		if string(r.Key) != fmt.Sprint(poison) {
+			t.Errorf("%s: letter for %s: %s", stream, r.Key, header(r, topics.HeaderReason))
+		}
+		out[position{r.Partition, offset}]++
 	}
 	return out
 }

@@ -12,6 +12,7 @@ import (
 
 	"github.com/millrace-io/millrace/e2e/proxy"
 	"github.com/millrace-io/millrace/internal/testkafka"
+	"github.com/millrace-io/millrace/internal/testkit"
 )
 
 const topic = "orders"
@@ -105,7 +106,11 @@ func TestKafkaCut(t *testing.T) {
 			if answer {
 				want = []string{"a", "b"}
 			}
-			if got := committed(t, addr, len(want)); !slices.Equal(got, want) {
+			var got []string
+			for _, r := range testkit.Records(t, []string{addr}, topic) {
+				got = append(got, string(r.Value))
+			}
+			if !slices.Equal(got, want) {
 				t.Errorf("committed records: %q, want %q", got, want)
 			}
 		})
@@ -120,19 +125,4 @@ func transact(ctx context.Context, cl *kgo.Client, value string) error {
 		return err
 	}
 	return cl.EndTransaction(ctx, kgo.TryCommit)
-}
-
-func committed(t *testing.T, addr string, n int) (values []string) {
-	t.Helper()
-	cl, err := kgo.NewClient(kgo.SeedBrokers(addr), kgo.ConsumeTopics(topic), kgo.FetchIsolationLevel(kgo.ReadCommitted()))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer cl.Close()
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
-	defer cancel()
-	for len(values) < n && ctx.Err() == nil {
-		cl.PollFetches(ctx).EachRecord(func(r *kgo.Record) { values = append(values, string(r.Value)) })
-	}
-	return values
 }

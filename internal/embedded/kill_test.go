@@ -16,6 +16,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/millrace-io/millrace/internal/embedded"
+	"github.com/millrace-io/millrace/internal/testkit"
 	"github.com/millrace-io/millrace/topics"
 	"github.com/millrace-io/millrace/topics/admin"
 )
@@ -156,38 +157,18 @@ func read(t *testing.T, dir string) (numbers []int, offset int64) {
 		}
 	}()
 	ctx := soon(t)
-	cl, err := kgo.NewClient(kgo.SeedBrokers(p.Kafka.Brokers...), kgo.ConsumeTopics(topic),
-		kgo.FetchIsolationLevel(kgo.ReadCommitted()), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()),
-		kgo.RecordPartitioner(kgo.ManualPartitioner()))
+	for _, r := range testkit.Records(t, p.Kafka.Brokers, topic) {
+		n, err := strconv.Atoi(string(r.Value))
+		if err != nil {
+			t.Error(err)
+		}
+		numbers = append(numbers, n)
+	}
+	cl, err := kgo.NewClient(kgo.SeedBrokers(p.Kafka.Brokers...))
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer cl.Close()
-	// The last record of a partition may be of an aborted transaction, and never come: so a record after it.
-	ends := make([]*kgo.Record, p.Kafka.Partitions)
-	for i := range ends {
-		ends[i] = &kgo.Record{Topic: topic, Partition: int32(i)}
-	}
-	if err := cl.ProduceSync(ctx, ends...).FirstErr(); err != nil {
-		t.Fatal(err)
-	}
-	for left := len(ends); left > 0; {
-		fetches := cl.PollFetches(ctx)
-		if err := fetches.Err(); err != nil {
-			t.Fatal(err)
-		}
-		fetches.EachRecord(func(r *kgo.Record) {
-			switch n, err := strconv.Atoi(string(r.Value)); {
-			case r.Offset == ends[r.Partition].Offset:
-				left--
-			case len(r.Value) == 0: // of an earlier reading
-			case err != nil:
-				t.Error(err)
-			default:
-				numbers = append(numbers, n)
-			}
-		})
-	}
 	adm := kadm.NewClient(cl)
 	o, _ := adm.FetchManyOffsets(ctx, group)[group].Fetched.Lookup(topic, 0) // 0 if there is no such group
 	return numbers, o.At
