@@ -87,7 +87,7 @@ func writeGroups(out io.Writer, groups []*letterGroup) error {
 		return err
 	}
 	w := tabwriter.NewWriter(out, 0, 8, 2, ' ', 0)
-	lines := []string{"STREAM\tSTAGE\tSTEP\tCOUNT\tFIRST\tLAST\tLAST KEY\tLAST REASON"}
+	lines := []string{"STREAM\tSTAGE\tSTEP\tCOUNT\tFIRST\tLAST\tLATEST KEY\tLATEST REASON"}
 	for _, g := range groups {
 		lines = append(lines, strings.Join([]string{
 			g.Stream, g.Stage, g.Step, fmt.Sprint(g.Count), g.First.Format(time.RFC3339), g.Last.Format(time.RFC3339), oneLine(g.Key, 40), oneLine(g.Reason, 200),

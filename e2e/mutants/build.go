@@ -43,7 +43,9 @@ func (m Mutant) overlay(root, dir string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	var overlay struct{ Replace map[string]string }
+	var overlay struct {
+		Replace map[string]string `json:"Replace"`
+	}
 	overlay.Replace = map[string]string{}
 	for name, text := range files {
 		copied := filepath.Join(dir, strconv.Itoa(len(overlay.Replace))+".go")
