@@ -8,8 +8,6 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
-
-	"github.com/millrace-io/millrace/internal/mutant"
 )
 
 // session is a group member with a transactional producer. Whatever it polls, it processes in the transaction
@@ -152,7 +150,7 @@ func (s *session) end(hard context.Context) error {
 		return fmt.Errorf("flush: %w", err)
 	}
 	failure := s.pool.failure()
-	committed, err := s.commit(ctx, failure == nil)
+	committed, err := s.kafka.End(ctx, kgo.TransactionEndTry(failure == nil))
 	s.p.metrics.duration.Observe(time.Since(start).Seconds())
 	if committed {
 		s.p.metrics.commits.Inc()
@@ -168,18 +166,6 @@ func (s *session) end(hard context.Context) error {
 	}
 	s.pool.aborted()
 	return s.verify(ctx)
-}
-
-func (s *session) commit(ctx context.Context, wanted bool) (committed bool, err error) {
-	if wanted && mutant.Off(mutant.OffsetsInTransaction) {
-		cl := s.kafka.Client()
-		if err := cl.EndTransaction(ctx, kgo.TryCommit); err != nil {
-			return false, err
-		}
-		err := cl.CommitUncommittedOffsets(ctx)
-		return err == nil, err
-	}
-	return s.kafka.End(ctx, kgo.TransactionEndTry(wanted))
 }
 
 var errCommitHappened = errors.New("a commit whose outcome was not known did happen")
