@@ -2,9 +2,9 @@ package steps
 
 import (
 	"fmt"
-	"slices"
 	"strings"
 
+	"github.com/millrace-io/millrace/internal/columntype"
 	"github.com/millrace-io/millrace/pipeline"
 	"github.com/millrace-io/millrace/processor/plan"
 )
@@ -53,19 +53,7 @@ func findKey(s *pipeline.Stream, last *plan.Level) (key, error) {
 			return k, fmt.Errorf("process: no map step makes the key column %s", c.Name)
 		}
 		k.columns, k.names = append(k.columns, i), append(k.names, c.Name)
-		k.numeric = k.numeric && numeric(c.Type)
+		k.numeric = k.numeric && columntype.Of(c.Type).Kind().Numeric()
 	}
 	return k, nil
-}
-
-// numeric reports whether a column of that type holds numbers.
-func numeric(columnType string) bool {
-	word, _, _ := strings.Cut(columnType, "(")
-	word, _, _ = strings.Cut(word, " ")
-	return slices.Contains(numericTypes, word)
-}
-
-var numericTypes = []string{
-	"tinyint", "smallint", "mediumint", "int", "integer", "bigint", "decimal", "numeric", "dec", "fixed", "float", "double", "real",
-	"bit", "bool", "boolean", "year",
 }
