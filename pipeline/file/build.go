@@ -29,13 +29,13 @@ func (d *decoder) build(f *pipelineFile) *pipeline.Pipeline {
 func (d *decoder) kafka(c *choice[kafkaFile]) pipeline.Kafka {
 	f := &c.v
 	k := pipeline.Kafka{
-		Embedded:       !c.set || c.isWord(),
+		Embedded:       c.isWord(),
 		Brokers:        f.Brokers.strings(),
-		Partitions:     int32(f.Partitions.or(6)),
-		Replication:    int16(f.Replication.or(-1)),
-		RawRetention:   f.RawRetention.or(0),
-		Retention:      f.Retention.or(defaultRetention),
-		MaxRecordBytes: int32(f.MaxRecordBytes.or(1 << 20)),
+		Partitions:     int32(f.Partitions.n),
+		Replication:    int16(f.Replication.n),
+		RawRetention:   f.RawRetention.d,
+		Retention:      f.Retention.d,
+		MaxRecordBytes: int32(f.MaxRecordBytes.n),
 	}
 	for i := range f.Brokers.list {
 		b := &f.Brokers.list[i]
@@ -64,7 +64,7 @@ func goodPort(s string) bool {
 }
 
 func (d *decoder) database(c *choice[databaseFile]) pipeline.Database {
-	db := pipeline.Database{Embedded: !c.set || c.isWord(), MySQL: c.v.MySQL.v}
+	db := pipeline.Database{Embedded: c.isWord(), MySQL: c.v.MySQL.v}
 	m := &c.v.MySQL
 	if !m.ok {
 		return db

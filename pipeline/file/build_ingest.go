@@ -15,8 +15,8 @@ func (d *decoder) ingest(f *ingestFile, at place) pipeline.Ingest {
 		HTTP:        d.http(&f.httpFile, at),
 		Path:        f.Path.s,
 		Records:     f.Records.fields,
-		Every:       f.Every.or(0),
-		Concurrency: int(f.Concurrency.or(defaultConcurrency)),
+		Every:       f.Every.d,
+		Concurrency: int(f.Concurrency.n),
 		Paginate:    d.paginate(&f.Paginate),
 		Incremental: d.incremental(&f.Incremental),
 	}
@@ -74,10 +74,10 @@ func (d *decoder) paginate(c *choice[paginateFile]) pipeline.Paginate {
 	case !c.set:
 		return pipeline.Paginate{}
 	case c.isWord():
-		return pipeline.Paginate{Link: &pipeline.LinkHeader{Rel: "next"}}
+		return pipeline.Paginate{Link: &pipeline.LinkHeader{Rel: f.Link.v.Rel.s}}
 	case f.Page.ok:
 		p := &f.Page.v
-		n := &pipeline.PageNumber{Param: p.Param.s, Start: p.Start.or(1), SizeParam: p.SizeParam.s, Size: int(p.Size.n), Stop: stopRule(&p.Stop, "empty")}
+		n := &pipeline.PageNumber{Param: p.Param.s, Start: p.Start.n, SizeParam: p.SizeParam.s, Size: int(p.Size.n), Stop: stopRule(&p.Stop)}
 		if p.SizeParam.set && !p.Size.set {
 			d.reportf(p.SizeParam.place, "", "size_param needs size, the number to send")
 		}
@@ -88,24 +88,18 @@ func (d *decoder) paginate(c *choice[paginateFile]) pipeline.Paginate {
 	case f.Offset.ok:
 		o := &f.Offset.v
 		return pipeline.Paginate{Offset: &pipeline.OffsetLimit{
-			Param: o.Param.s, LimitParam: o.LimitParam.s, Limit: int(o.Limit.n), Start: o.Start.or(0), Stop: stopRule(&o.Stop, "short"),
+			Param: o.Param.s, LimitParam: o.LimitParam.s, Limit: int(o.Limit.n), Start: o.Start.n, Stop: stopRule(&o.Stop),
 		}}
 	case f.Cursor.ok:
 		return pipeline.Paginate{Cursor: &pipeline.BodyCursor{Next: f.Cursor.v.Next.fields, Param: f.Cursor.v.Param.s}}
 	case f.Link.ok:
-		rel := f.Link.v.Rel.s
-		if !f.Link.v.Rel.set {
-			rel = "next"
-		}
-		return pipeline.Paginate{Link: &pipeline.LinkHeader{Rel: rel}}
+		return pipeline.Paginate{Link: &pipeline.LinkHeader{Rel: f.Link.v.Rel.s}}
 	}
 	return pipeline.Paginate{}
 }
 
-func stopRule(c *choice[stopFile], absent string) pipeline.StopRule {
+func stopRule(c *choice[stopFile]) pipeline.StopRule {
 	switch {
-	case !c.set:
-		return pipeline.StopRule{When: absent}
 	case c.isWord():
 		return pipeline.StopRule{When: c.word.s}
 	case c.v.Total.set:
@@ -119,10 +113,7 @@ func (d *decoder) incremental(o *object[incrementalFile]) *pipeline.Incremental 
 		return nil
 	}
 	f := &o.v
-	in := &pipeline.Incremental{Field: f.Field.s, Param: f.Param.s, Start: f.Start.s, Lookback: f.Lookback.or(0), Format: f.Format.s}
-	if !f.Format.set {
-		in.Format = "rfc3339"
-	}
+	in := &pipeline.Incremental{Field: f.Field.s, Param: f.Param.s, Start: f.Start.s, Lookback: f.Lookback.d, Format: f.Format.s}
 	if f.Start.ok && (f.Format.ok || !f.Format.set) {
 		var err error
 		want := "a whole number"

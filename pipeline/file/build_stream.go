@@ -5,19 +5,8 @@ import (
 	"net/url"
 	"regexp"
 	"strings"
-	"time"
 
 	"github.com/millrace-io/millrace/pipeline"
-)
-
-// What the loader takes where a key is absent; the tags in keys.go say the same to editors, and a test compares them.
-const (
-	defaultRetention   = 168 * time.Hour
-	defaultTimeout     = 30 * time.Second
-	defaultInitial     = 500 * time.Millisecond
-	defaultMax         = time.Minute
-	defaultAttempts    = 10
-	defaultConcurrency = 8
 )
 
 // stream builds a stream. tables has the tables so far, by name in lower case, and their streams.
@@ -38,9 +27,9 @@ func (d *decoder) stream(f *pipelineFile, e *entry[streamFile], tables map[strin
 func (d *decoder) http(f *httpFile, ingest place) pipeline.HTTP {
 	h := pipeline.HTTP{
 		BaseURL: strings.TrimSuffix(f.BaseURL.s, "/"),
-		Timeout: f.Timeout.or(defaultTimeout),
+		Timeout: f.Timeout.d,
 		Retry: pipeline.Retry{
-			Initial: f.Retry.v.Initial.or(defaultInitial), Max: f.Retry.v.Max.or(defaultMax), Attempts: int(f.Retry.v.Attempts.or(defaultAttempts)),
+			Initial: f.Retry.v.Initial.d, Max: f.Retry.v.Max.d, Attempts: int(f.Retry.v.Attempts.n),
 		},
 	}
 	d.baseURL(&f.BaseURL, ingest)
@@ -52,7 +41,7 @@ func (d *decoder) http(f *httpFile, ingest place) pipeline.HTTP {
 		d.reportf(at, "", "initial (%s) is above max (%s)", readable(h.Retry.Initial), readable(h.Retry.Max))
 	}
 	if r := &f.RateLimit.v; f.RateLimit.ok {
-		h.RateLimit = &pipeline.RateLimit{Requests: int(r.Requests.n), Per: r.Per.or(time.Second), Burst: int(r.Burst.or(1))}
+		h.RateLimit = &pipeline.RateLimit{Requests: int(r.Requests.n), Per: r.Per.d, Burst: int(r.Burst.n)}
 	}
 	auth := &f.Auth.v
 	h.Auth.Bearer = auth.Bearer.v

@@ -1,78 +1,100 @@
 package file
 
 import (
-	"fmt"
-	"os"
 	"reflect"
-	"strconv"
+	"strings"
 	"testing"
 	"time"
 )
 
-// What editors say is the default is what the loader takes.
-func TestDefaultsAreWhatTheTagsSay(t *testing.T) {
-	data, err := os.ReadFile("testdata/good/least.yaml")
+// What is absent takes the default of its tag, which is what editors say it is.
+func TestAbsentKeysTakeTheirDefaults(t *testing.T) {
+	p, err := Parse("p.yaml", []byte(`
+pipeline: p
+http: {base_url: "http://h", rate_limit: {requests: 5}}
+streams:
+  page:   {ingest: {path: /a, key: id, paginate: {page: {param: p}}}, sink: {columns: {id: bigint key}}}
+  offset: {ingest: {path: /b, key: id, paginate: {offset: {param: o, limit: 9}}}, sink: {columns: {id: bigint key}}}
+  link:   {ingest: {path: /c, key: id, paginate: {link: {}}, incremental: {field: at, param: since}}, sink: {columns: {id: bigint key}}}
+  word:   {ingest: {path: /d, key: id, paginate: link, timeout: 5s}, process: [filter: {if: a}], sink: {columns: {id: bigint key}}}
+`), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	p, err := Parse("least.yaml", data, os.LookupEnv)
-	if err != nil {
-		t.Fatal(err)
-	}
-	in := p.Streams[0].Ingest
-	page := (&decoder{}).paginate(pagination(paginateFile{Page: object[pageFile]{leaf: leaf{set: true, ok: true}}})).Page
-	offset := (&decoder{}).paginate(pagination(paginateFile{Offset: object[offsetFile]{leaf: leaf{set: true, ok: true}}})).Offset
-	link := (&decoder{}).paginate(pagination(paginateFile{Link: object[linkFile]{leaf: leaf{set: true, ok: true}}})).Link
-	incremental := (&decoder{}).incremental(&object[incrementalFile]{leaf: leaf{set: true, ok: true}})
-	limit := (&decoder{}).http(&httpFile{RateLimit: object[rateLimitFile]{leaf: leaf{set: true, ok: true}}}, place{}).RateLimit
-	check := func(of any, key string, value any) {
-		t.Helper()
-		typ := reflect.TypeOf(of)
-		want := fieldsOf(typ).byName[key].tag.Get("default")
-		got := fmt.Sprint(value)
-		switch v := value.(type) {
-		case time.Duration:
-			d, err := parseDuration(want)
-			if err != nil || d != v {
-				t.Errorf("%T.%s: tag %q, loaded %s", of, key, want, got)
-			}
-			return
-		case byteSize:
-			n, err := parseSize(want)
-			got, want = strconv.FormatInt(int64(v), 10), fmt.Sprint(n, err)
-			got += " <nil>"
+	page, offset, link, word := p.Streams[0].Ingest, p.Streams[1].Ingest, p.Streams[2].Ingest, p.Streams[3]
+	for _, c := range []struct{ got, want any }{
+		{p.DataDir, ".millrace/p"},
+		{p.Kafka.Embedded, true},
+		{p.Database.Embedded, true},
+		{p.Kafka.Partitions, int32(6)},
+		{p.Kafka.Replication, int16(-1)},
+		{p.Kafka.RawRetention, time.Duration(0)},
+		{p.Kafka.Retention, 168 * time.Hour},
+		{p.Kafka.MaxRecordBytes, int32(1 << 20)},
+		{page.HTTP.Timeout, 30 * time.Second},
+		{page.HTTP.Retry.Initial, 500 * time.Millisecond},
+		{page.HTTP.Retry.Max, time.Minute},
+		{page.HTTP.Retry.Attempts, 10},
+		{page.HTTP.RateLimit.Per, time.Second},
+		{page.HTTP.RateLimit.Burst, 1},
+		{page.Every, time.Duration(0)},
+		{page.Concurrency, 8},
+		{page.Paginate.Page.Start, int64(1)},
+		{page.Paginate.Page.Stop.When, "empty"},
+		{offset.Paginate.Offset.Start, int64(0)},
+		{offset.Paginate.Offset.Stop.When, "short"},
+		{link.Paginate.Link.Rel, "next"},
+		{link.Incremental.Lookback, time.Duration(0)},
+		{link.Incremental.Format, "rfc3339"},
+		{word.Ingest.Paginate.Link.Rel, "next"},
+		{word.Ingest.HTTP.Timeout, 5 * time.Second},
+		{word.Process[0].Filter.Once, false},
+		{word.Sink.Table, "word"},
+	} {
+		if !reflect.DeepEqual(c.got, c.want) {
+			t.Errorf("default %v, want %v", c.got, c.want)
 		}
-		if got != want {
-			t.Errorf("%T.%s: tag %q, loaded %q", of, key, want, got)
-		}
-	}
-	check(kafkaFile{}, "partitions", p.Kafka.Partitions)
-	check(kafkaFile{}, "replication", p.Kafka.Replication)
-	check(kafkaFile{}, "raw_retention", p.Kafka.RawRetention)
-	check(kafkaFile{}, "retention", p.Kafka.Retention)
-	check(kafkaFile{}, "max_record_bytes", byteSize(p.Kafka.MaxRecordBytes))
-	check(httpFile{}, "timeout", in.HTTP.Timeout)
-	check(retryFile{}, "initial", in.HTTP.Retry.Initial)
-	check(retryFile{}, "max", in.HTTP.Retry.Max)
-	check(retryFile{}, "attempts", in.HTTP.Retry.Attempts)
-	check(rateLimitFile{}, "per", limit.Per)
-	check(rateLimitFile{}, "burst", limit.Burst)
-	check(ingestSharedFile{}, "every", in.Every)
-	check(ingestSharedFile{}, "concurrency", in.Concurrency)
-	check(pageFile{}, "start", page.Start)
-	check(pageFile{}, "stop", page.Stop.When)
-	check(offsetFile{}, "start", offset.Start)
-	check(offsetFile{}, "stop", offset.Stop.When)
-	check(linkFile{}, "rel", link.Rel)
-	check(incrementalFile{}, "lookback", incremental.Lookback)
-	check(incrementalFile{}, "format", incremental.Format)
-	if !p.Kafka.Embedded || !p.Database.Embedded || p.DataDir != ".millrace/least" || p.Streams[0].Sink.Table != "things" {
-		t.Errorf("pipeline %+v", p)
 	}
 }
 
-type byteSize int64
-
-func pagination(f paginateFile) *choice[paginateFile] {
-	return &choice[paginateFile]{leaf: leaf{set: true, ok: true}, v: f}
+// A default that a tag names is one that its kind of value can be, and within the bounds beside it.
+func TestDefaultsOfTagsAreValues(t *testing.T) {
+	seen := map[reflect.Type]bool{}
+	found := 0
+	var walk func(reflect.Type)
+	walk = func(typ reflect.Type) {
+		if seen[typ] {
+			return
+		}
+		seen[typ] = true
+		for name, known := range fieldsOf(typ).byName {
+			at := reflect.New(known.typ)
+			value := known.tag.Get("default")
+			switch a, ok := reflect.TypeAssert[assumer](at); {
+			case value == "" || strings.Contains(value, "<"):
+			case !ok:
+				t.Errorf("%s.%s: %s has no defaults", typ.Name(), name, known.typ)
+			default:
+				found++
+				if err := a.assume(value); err != nil {
+					t.Errorf("%s.%s: default %q: %v", typ.Name(), name, value, err)
+				}
+				words := known.tag.Get("words")
+				if words != "" && !strings.Contains(" "+words+" ", " "+value+" ") {
+					t.Errorf("%s.%s: default %q is not one of %s", typ.Name(), name, value, words)
+				}
+			}
+			if n, ok := reflect.TypeAssert[nester](at); ok {
+				for _, inner := range n.nested() {
+					walk(inner.Type())
+				}
+			}
+		}
+	}
+	for _, typ := range []reflect.Type{reflect.TypeFor[pipelineFile](), reflect.TypeFor[streamFile](), reflect.TypeFor[stepFile]()} {
+		walk(typ)
+	}
+	if found < 20 {
+		t.Errorf("only %d defaults found", found)
+	}
 }

@@ -4,7 +4,7 @@ package file
 // The types of this file are the pipeline file itself: which keys there are, of what kind and within which
 // bounds, and what an editor says of them. The loader's known keys and the JSON Schema both come from them, so
 // they cannot differ. Tags: key is the name of the key and ",required"; doc its description; min, max and words
-// bound its values; default is what the loader takes where the key is absent; "one" lists keys of which exactly
+// bound its values; default is what stands in for the key where it is absent; "one" lists keys of which exactly
 // one must be there.
 
 type pipelineFile struct {

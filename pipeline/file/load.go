@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"reflect"
 	"regexp"
 	"strconv"
 	"strings"
@@ -53,6 +54,7 @@ func Parse(name string, data []byte, env func(string) (string, bool)) (*pipeline
 	}
 	var file pipelineFile
 	d.value(&file, place{node: root})
+	fill(reflect.ValueOf(&file).Elem())
 	p := d.build(&file)
 	if len(d.problems) > 0 {
 		secrets := findMasks(root, d.lines)

@@ -130,14 +130,6 @@ func tagInteger(p place, name string) int64 {
 	return n
 }
 
-// or is the number, or what stands in for it where it is absent.
-func (i *integer) or(absent int64) int64 {
-	if i.set {
-		return i.n
-	}
-	return absent
-}
-
 // flag is true or false.
 type flag struct {
 	leaf
@@ -182,13 +174,6 @@ func (v *duration) decode(d *decoder, p place) {
 	default:
 		v.d, v.ok = t, true
 	}
-}
-
-func (v *duration) or(absent time.Duration) time.Duration {
-	if v.set {
-		return v.d
-	}
-	return absent
 }
 
 func tagDuration(p place, name string) time.Duration {
@@ -259,13 +244,6 @@ func (v *size) decode(d *decoder, p place) {
 	default:
 		v.n, v.ok = n, true
 	}
-}
-
-func (v *size) or(absent int64) int64 {
-	if v.set {
-		return v.n
-	}
-	return absent
 }
 
 var sizes = regexp.MustCompile(`^(\d{1,12}) ?(|B|[KMG]i?B)$`)
