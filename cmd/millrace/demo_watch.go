@@ -229,7 +229,7 @@ func (w *demoWatch) remaining(
 }
 
 // awaitFirstRow notes when the first row that this run wrote was in the table, as another connection sees it. The
-// database is left alone until then: it may be about to be made.
+// database is not opened until then: it may be about to be made.
 func (w *demoWatch) awaitFirstRow(ctx context.Context) {
 	tick := time.NewTicker(10 * time.Millisecond)
 	defer tick.Stop()

@@ -117,7 +117,7 @@ func TestServersAreWaitedFor(t *testing.T) {
 	}
 }
 
-// What a person must mend ends the process with 1 and says what.
+// What needs an operator ends the process with 1 and says what.
 func TestATopicThatDiffersEndsTheProcess(t *testing.T) {
 	url, _ := orders(t)
 	cluster := testkafka.New(t)

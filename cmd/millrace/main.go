@@ -16,7 +16,7 @@ func newRootCommand() *cobra.Command {
 	root := &cobra.Command{
 		Use:   "millrace",
 		Short: "Keep data from HTTP APIs flowing, transformed, into MySQL",
-		Long: `Keep data from HTTP APIs flowing, transformed, into MySQL: continuously, exactly once, replayable.
+		Long: `Keep data from HTTP APIs flowing, transformed, into MySQL: continuously and exactly once.
 
 A pipeline is one YAML file. ingest fetches from HTTP APIs into raw topics, processor runs the file's steps over them
 into processed topics, sink writes those to MySQL. Run all three in one process, or any number of each.`,

@@ -26,7 +26,7 @@ deployments that run one of them.
 | exit code | means |
 |---|---|
 | 0 | done, or drained after SIGTERM or SIGINT |
-| 1 | something that a person must mend; the last line on stderr says what |
+| 1 | something that needs an operator; the last line on stderr says what |
 | 2 | the command line or the pipeline file is wrong, or asks for what cannot be; nothing was started |
 | killed by SIGINT or SIGTERM (a shell says 130 or 143) | a second signal; nothing that was committed is lost |
 

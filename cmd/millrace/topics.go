@@ -33,7 +33,7 @@ func newTopicsCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "topics FILE",
 		Short: "List the topics of a pipeline as they should be and as they are, and create them",
-		Long: `List the topics of a pipeline as they should be and as they are: ok, missing, or what differs and how to mend it.
+		Long: `List the topics of a pipeline as they should be and as they are: ok, missing, or what differs and what to do about it.
 
 Every stage creates the topics that are missing when it starts, and refuses topics with other settings. With --create
 this command creates them, for whoever makes topics ahead of the deployment. It exits with 1 if a topic is missing or

@@ -20,7 +20,7 @@ import (
 // Exit codes of all binaries. A second signal kills the process at once: a shell then says 130 (SIGINT) or 143 (SIGTERM).
 const (
 	ExitOK    = 0 // done, or drained after a signal
-	ExitError = 1 // what a person must mend; the last line says what
+	ExitError = 1 // what needs an operator; the last line says what
 	ExitUsage = 2 // the command line or the pipeline file is wrong; nothing was started
 )
 

@@ -37,7 +37,7 @@ func (f *RunFlags) Add(cmd *cobra.Command) {
 func (f *RunFlags) Logger(w io.Writer) (*slog.Logger, error) {
 	var level slog.Level
 	if err := level.UnmarshalText([]byte(f.LogLevel)); err != nil {
-		return nil, &UsageError{fmt.Errorf("--log-level: %q; want debug, info, warn or error", f.LogLevel)}
+		return nil, &UsageError{fmt.Errorf("--log-level: %q; it must be debug, info, warn or error", f.LogLevel)}
 	}
 	o := &slog.HandlerOptions{Level: level}
 	file, isFile := w.(*os.File)
@@ -52,7 +52,7 @@ func (f *RunFlags) Logger(w io.Writer) (*slog.Logger, error) {
 		}
 		return slog.New(slog.NewJSONHandler(w, o)), nil
 	default:
-		return nil, &UsageError{fmt.Errorf("--log-format: %q; want text, json or auto", f.LogFormat)}
+		return nil, &UsageError{fmt.Errorf("--log-format: %q; it must be text, json or auto", f.LogFormat)}
 	}
 }
 
@@ -69,7 +69,7 @@ It runs until SIGTERM or SIGINT, then finishes what is in hand, within --drain-t
 groups; a second signal kills, which loses nothing that was committed. Servers that are not up yet, or go away, are
 waited for; /readyz says which. Any number of processes may run the same file: they share the work.
 
-Exit codes: 0 drained; 1 something that a person must mend, which the last line says; 2 wrong command line or pipeline
+Exit codes: 0 drained; 1 something that needs an operator, as the last line says; 2 wrong command line or pipeline
 file, and nothing was started. A process that a second signal killed shows in a shell as 130 (SIGINT) or 143 (SIGTERM).`,
 		Example: strings.ReplaceAll(`  PROGRAM shop.yaml
   PROGRAM shop.yaml --streams orders,customers --listen localhost:9465

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/millrace-io/millrace/internal/stage"
 	"github.com/millrace-io/millrace/pipeline"
 )
 
@@ -28,13 +29,12 @@ func check(p *pipeline.Pipeline, o Options) error {
 			errs = append(errs, fmt.Errorf("--streams: the pipeline %s has no stream %q; it has %q", p.Name, name, known))
 		}
 	}
-	if o.Drain < 0 {
-		errs = append(errs, fmt.Errorf("--drain-timeout: %v; want 0s or more", o.Drain))
-	}
+	var ranges stage.Ranges
+	stage.AtLeast(&ranges, "--drain-timeout", o.Drain, 0)
 	if o.Instance != "" && odd.MatchString(o.Instance) {
-		errs = append(errs, fmt.Errorf("--instance: %q: only letters, digits, dots, - and _ are allowed", o.Instance))
+		errs = append(errs, fmt.Errorf("--instance: %q; it must be letters, digits, dots, - and _", o.Instance))
 	}
-	return errors.Join(append(errs, checkAlone(p, o.Stages))...)
+	return errors.Join(append(errs, ranges.Err(), checkAlone(p, o.Stages))...)
 }
 
 // checkAlone refuses a stage on servers that no other process can reach.

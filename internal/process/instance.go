@@ -34,7 +34,7 @@ func takeInstance(pipeline, stage, given string) (*instance, error) {
 	}
 	if given != "" {
 		if odd.MatchString(given) {
-			return nil, &RefusedError{fmt.Errorf("MILLRACE_INSTANCE: %q: only letters, digits, dots, - and _ are allowed", given)}
+			return nil, &RefusedError{fmt.Errorf("MILLRACE_INSTANCE: %q; it must be letters, digits, dots, - and _", given)}
 		}
 		return &instance{name: given}, nil
 	}

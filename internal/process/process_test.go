@@ -42,11 +42,11 @@ func TestWhatCannotWorkIsRefused(t *testing.T) {
 		options process.Options
 		words   []string
 	}{
-		"ingest on embedded Kafka":    {"", options(process.Ingest), []string{"ingest alone", "kafka.brokers", "`millrace run`"}},
-		"sink on SQLite":              {kafka, options(process.Sink), []string{"sink alone", "database.mysql", "`millrace run`"}},
-		"unknown stream":              {kafka, func() process.Options { o := options(process.Ingest); o.Streams = []string{"order"}; return o }(), []string{"--streams", `"order"`, `"orders"`}},
-		"name of odd letters":         {kafka, func() process.Options { o := options(process.Ingest); o.Instance = "a b"; return o }(), []string{"--instance", "a b"}},
-		"a drain of less than naught": {kafka, func() process.Options { o := options(process.Ingest); o.Drain = -1; return o }(), []string{"--drain-timeout"}},
+		"ingest on embedded Kafka": {"", options(process.Ingest), []string{"ingest alone", "kafka.brokers", "`millrace run`"}},
+		"sink on SQLite":           {kafka, options(process.Sink), []string{"sink alone", "database.mysql", "`millrace run`"}},
+		"unknown stream":           {kafka, func() process.Options { o := options(process.Ingest); o.Streams = []string{"order"}; return o }(), []string{"--streams", `"order"`, `"orders"`}},
+		"name of odd letters":      {kafka, func() process.Options { o := options(process.Ingest); o.Instance = "a b"; return o }(), []string{"--instance", "a b"}},
+		"a negative drain":         {kafka, func() process.Options { o := options(process.Ingest); o.Drain = -1; return o }(), []string{"--drain-timeout"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			p := shop(t, c.servers)

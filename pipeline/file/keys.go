@@ -23,7 +23,7 @@ type kafkaFile struct {
 	SASL           object[saslFile] `key:"sasl" doc:"How to log in."`
 	Partitions     integer          `key:"partitions" doc:"Partitions of the raw, processed and dead-letter topics: how many processes can share a stream. It cannot be changed later." min:"1" max:"10000" default:"6"`
 	Replication    integer          `key:"replication" doc:"Replication factor of the topics; -1 is the brokers' default." min:"-1" max:"100" default:"-1"`
-	RawRetention   duration         `key:"raw_retention" doc:"How long raw topics keep their records; 0s is for ever. What is gone can no longer be replayed." max:"876000h" default:"0s"`
+	RawRetention   duration         `key:"raw_retention" doc:"How long raw topics keep their records; 0s is for ever. What is gone cannot be processed again." max:"876000h" default:"0s"`
 	Retention      duration         `key:"retention" doc:"How long processed topics keep their records; 0s is for ever." max:"876000h" default:"168h"`
 	MaxRecordBytes size             `key:"max_record_bytes" doc:"The largest record that is taken." min:"16KiB" max:"256MiB" default:"1MiB"`
 }
@@ -42,7 +42,7 @@ type saslFile struct {
 }
 
 type databaseFile struct {
-	MySQL secret `key:"mysql,required" doc:"MySQL or MariaDB: user:password@tcp(host:port)/schema."`
+	MySQL secret `key:"mysql,required" doc:"MySQL: user:password@tcp(host:port)/schema."`
 }
 
 type defaultsFile struct {
@@ -104,7 +104,7 @@ type ingestSharedFile struct {
 	Version     text                    `key:"version" doc:"Field that grows with each revision of a record; absent: incremental.field; none: there is no such field." examples:"none"`
 	Paginate    choice[paginateFile]    `key:"paginate" doc:"How the next page is asked for; absent: everything comes at once." words:"link"`
 	Incremental object[incrementalFile] `key:"incremental" doc:"Ask only for what has changed; absent: every pass fetches everything."`
-	Slices      mapping[texts]          `key:"slices" doc:"Cuts the stream into parts that are fetched side by side: {name} in path and query takes each value." maxItems:"1" minItems:"1"`
+	Slices      mapping[texts]          `key:"slices" doc:"Cuts the stream into slices that are fetched in parallel: {name} in path and query takes each value." maxItems:"1" minItems:"1"`
 	Every       duration                `key:"every" doc:"From the start of a pass to the start of the next; 0s: one pass, then done." max:"8760h" default:"0s"`
 	Concurrency integer                 `key:"concurrency" doc:"Pages in flight at most, in one slice, where pages can be addressed." min:"1" max:"256" default:"8"`
 }

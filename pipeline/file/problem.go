@@ -16,7 +16,7 @@ type Problem struct { //nolint:errname // a problem is what a reader calls it; t
 	Path    string // of the key, for example streams.orders.process[0].map.total; empty: none
 	Text    string // the line of the file, with secrets blotted out
 	Message string
-	Hint    string // how to mend it; may be empty
+	Hint    string // what to do about it; may be empty
 }
 
 // Error is the problem with its place, then the line of the file with a caret below the place.

@@ -129,3 +129,14 @@ func TestSchemaDescribesEveryKey(t *testing.T) {
 		t.Errorf("only %d keys were looked at", keys)
 	}
 }
+
+// The sink refuses MariaDB when it connects, so no editor may offer it.
+func TestSchemaOffersNoMariaDB(t *testing.T) {
+	text, err := file.Schema()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if strings.Contains(strings.ToLower(string(text)), "mariadb") {
+		t.Error("the schema offers MariaDB")
+	}
+}
