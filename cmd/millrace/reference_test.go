@@ -30,7 +30,7 @@ deployments that run one of them.
 | 2 | the command line or the pipeline file is wrong, or asks for what cannot be; nothing was started |
 | killed by SIGINT or SIGTERM (a shell says 130 or 143) | a second signal; nothing that was committed is lost |
 
-Environment: ` + "`MILLRACE_INSTANCE`" + ` stands in for ` + "`--instance`" + `; ` + "`${NAME}`" + ` in a pipeline file takes NAME.
+Environment: ` + "`MILLRACE_INSTANCE`" + ` is the default of ` + "`--instance`" + `; ` + "`${NAME}`" + ` in a pipeline file takes NAME.
 `
 
 // docs/reference/cli.md is what the commands say of themselves.
