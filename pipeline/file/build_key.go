@@ -4,12 +4,14 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"github.com/millrace-io/millrace/processor/plan"
 )
 
 // checkKey makes sure that key columns are computed from the fields of the raw key, and from nothing else: a revision
 // that changed another field would move the row to another key, and the old row would stay. And from all of them:
 // two raw keys that differ in a field that no column has would share a row.
-func (d *decoder) checkKey(f *sinkFile, key *dottedPaths, last scope) {
+func (d *decoder) checkKey(f *sinkFile, key *dottedPaths, p *plan.Plan, w *flow) {
 	var raw []string
 	for i := range key.list {
 		raw = append(raw, key.list[i].node.Value) // as it is written
@@ -23,24 +25,20 @@ func (d *decoder) checkKey(f *sinkFile, key *dottedPaths, last scope) {
 			continue
 		}
 		keys++
-		from := source{{path: []string{c.name}}}
-		if last.columns != nil {
-			made, ok := last.columns[c.name]
-			if !ok {
-				sound = false
-				continue
-			}
-			from = made
+		column := p.Last().Column(c.name)
+		if column < 0 {
+			sound = false
+			continue
 		}
-		for _, o := range from {
-			field, ok := keyField(o.path, key)
+		for _, o := range p.Last().Sources[column] {
+			field, ok := keyField(o.Path, key)
 			used[field] = true
 			if ok {
 				continue
 			}
 			sound = false
-			d.reportf(c.v.place, keyHint(c.name, raw, last), "the key column %s is computed from %s, which is not in the raw key (%s): "+
-				"a revision that changes it would move the row to another key", quote(c.name), o, strings.Join(raw, ", "))
+			d.reportf(c.v.place, keyHint(c.name, raw, w), "the key column %s is computed from %s, which is not in the raw key (%s): "+
+				"a revision that changes it would move the row to another key", quote(c.name), w.shown(o), strings.Join(raw, ", "))
 			break
 		}
 	}
@@ -65,20 +63,20 @@ func keyField(path []string, key *dottedPaths) (field string, ok bool) {
 	return "", false
 }
 
-func keyHint(column string, raw []string, last scope) string {
-	if last.columns == nil && strings.Contains(strings.Join(raw, ""), ".") {
+func keyHint(column string, raw []string, w *flow) string {
+	if w.made == nil && strings.Contains(strings.Join(raw, ""), ".") {
 		return fmt.Sprintf("without a map, columns are fields of the record by name: add a map, with %s: %s", column, raw[0])
 	}
 	return "compute it from fields of ingest.key alone, or put the field into ingest.key"
 }
 
-// String names the field in a message.
-func (o origin) String() string {
-	switch {
-	case o.hidden:
+// shown names a field in a message, but not where a reference may have brought it into the expression.
+func (w *flow) shown(o plan.Origin) string {
+	switch t := w.text(o.At); {
+	case t != nil && t.refs:
 		return "a field"
-	case len(o.path) == 0:
+	case len(o.Path) == 0:
 		return "the whole record"
 	}
-	return quote(strings.Join(o.path, "."))
+	return quote(strings.Join(o.Path, "."))
 }

@@ -9,115 +9,86 @@ import (
 
 	"github.com/millrace-io/millrace/internal/expression"
 	"github.com/millrace-io/millrace/pipeline"
+	"github.com/millrace-io/millrace/processor/plan"
+	"github.com/millrace-io/millrace/processor/steps"
 )
 
-func (d *decoder) steps(f *streamFile) []pipeline.Step {
-	var steps []pipeline.Step
+// flow is the steps of a stream beside where they stand in the file.
+type flow struct {
+	steps []pipeline.Step
+	texts [][]*text // by step, the expressions, as in plan.Place
+	made  *place    // the last map; nil: there is none, so the columns are fields of the record
+}
+
+func flowOf(f *streamFile) flow {
+	var w flow
 	for i := range f.Process.items {
 		switch s := &f.Process.items[i].v; {
 		case s.Filter.set && s.Filter.isWord():
-			steps = append(steps, pipeline.Step{Filter: &pipeline.Filter{If: s.Filter.word.s}})
+			w.add(pipeline.Step{Filter: &pipeline.Filter{If: s.Filter.word.s}}, &s.Filter.word)
 		case s.Filter.set:
-			steps = append(steps, pipeline.Step{Filter: &pipeline.Filter{If: s.Filter.v.If.s, Once: s.Filter.v.Once.on}})
+			w.add(pipeline.Step{Filter: &pipeline.Filter{If: s.Filter.v.If.s, Once: s.Filter.v.Once.on}}, &s.Filter.v.If)
 		case s.Map.set:
-			var columns []pipeline.Column
-			for _, c := range s.Map.entries {
-				columns = append(columns, pipeline.Column{Name: c.name, Expr: c.v.s})
-			}
-			steps = append(steps, pipeline.Step{Map: columns})
-		}
-	}
-	return steps
-}
-
-// source is what a value is computed from: fields of the record as the API sent it.
-type source []origin
-
-type origin struct {
-	path   []string // split at the dots; empty: the whole record
-	hidden bool     // the expression has a reference, so messages do not show the path
-}
-
-// scope is what expressions may name at a point between two steps.
-type scope struct {
-	columns map[string]source // what an earlier map made; nil: the record's own fields
-	names   []string          // of columns, in order
-	at      place             // of that map
-}
-
-// checkFlow compiles the expressions of a stream and follows what they name from the record to the table: every
-// column must be made, everything that is made must have a column, and key columns must come from the raw key.
-func (d *decoder) checkFlow(f *streamFile) {
-	var now scope
-	sound := true // so far everything that has a name is known
-	for i := range f.Process.items {
-		switch s := &f.Process.items[i].v; {
-		case s.Filter.set && s.Filter.isWord():
-			d.sourceOf(&s.Filter.word, now)
-		case s.Filter.set:
-			d.sourceOf(&s.Filter.v.If, now)
-		case s.Map.set:
-			next := scope{columns: map[string]source{}, at: s.Map.place}
+			columns := make([]pipeline.Column, len(s.Map.entries))
+			texts := make([]*text, len(columns))
 			for i := range s.Map.entries {
 				e := &s.Map.entries[i]
-				next.names = append(next.names, e.name)
-				from, ok := d.sourceOf(&e.v, now)
-				if !ok {
-					from = nil
-					sound = false
-				}
-				next.columns[e.name] = from
+				columns[i], texts[i] = pipeline.Column{Name: e.name, Expr: e.v.s}, &e.v
 			}
-			now = next
+			w.add(pipeline.Step{Map: columns}, texts...)
+			w.made = &s.Map.place
+		}
+	}
+	return w
+}
+
+func (w *flow) add(s pipeline.Step, texts ...*text) {
+	w.steps, w.texts = append(w.steps, s), append(w.texts, texts)
+}
+
+// text is the expression at a place; nil: it is none of the file's.
+func (w *flow) text(at plan.Place) *text {
+	if at.Step >= len(w.texts) {
+		return nil
+	}
+	return w.texts[at.Step][at.Use]
+}
+
+// checkFlow has the steps of a stream compiled and checks the way of names from the record to the table: every
+// column must be made, everything that is made must have a column, and key columns must come from the raw key.
+func (d *decoder) checkFlow(f *streamFile, s *pipeline.Stream, w flow) {
+	p, problems := steps.Plan(s)
+	unsound := map[int]bool{} // steps of which not all names are known
+	for _, problem := range problems {
+		unsound[problem.At.Step] = true
+		if t := w.text(problem.At); t != nil && t.ok { // else it is reported already, as the text that it is not
+			d.expressionProblem(t, problem.Err)
+		}
+	}
+	sound := true // the sources of all columns are known
+	for i, step := range w.steps {
+		if step.Map != nil && (unsound[i] || slices.ContainsFunc(w.texts[i], func(t *text) bool { return !t.ok })) {
+			sound = false
 		}
 	}
 	if f.Sink.v.Columns.ok {
-		d.checkColumns(&f.Sink.v, now)
+		d.checkColumns(&f.Sink.v, p.Last().Names, w.made)
 		if sound && f.Ingest.v.Key.ok {
-			d.checkKey(&f.Sink.v, &f.Ingest.v.Key, now)
+			d.checkKey(&f.Sink.v, &f.Ingest.v.Key, p, &w)
 		}
 	}
-}
-
-// sourceOf compiles an expression and returns which fields of the record its value comes from.
-func (d *decoder) sourceOf(t *text, now scope) (from source, ok bool) {
-	if !t.ok {
-		return nil, false
-	}
-	program, err := expression.Compile(t.s)
-	if err != nil {
-		d.expressionProblem(t, err)
-		return nil, false
-	}
-	ok = true
-	for _, path := range program.Fields() {
-		if now.columns == nil {
-			from = append(from, origin{path, t.refs})
-			continue
-		}
-		if len(path) == 0 { // all that the earlier map made
-			for _, name := range now.names {
-				from = append(from, now.columns[name]...)
-			}
-			continue
-		}
-		made, known := now.columns[path[0]]
-		if !known {
-			name, hint := quote(path[0]), didYouMean(path[0], now.names, "it makes")
-			if t.refs {
-				name, hint = "a name in it", ""
-			}
-			d.reportf(t.place, hint, "%s is not there any more: the map before it makes only what it names", name)
-			ok = false
-			continue
-		}
-		from = append(from, made...)
-	}
-	return from, ok
 }
 
 // expressionProblem reports what is wrong with an expression, at its place in the file as nearly as it is known.
 func (d *decoder) expressionProblem(t *text, err error) {
+	if unknown, ok := errors.AsType[*plan.UnknownError](err); ok {
+		name, hint := quote(unknown.Name), didYouMean(unknown.Name, unknown.Known, "it makes")
+		if t.refs {
+			name, hint = "a name in it", ""
+		}
+		d.reportf(t.place, hint, "%s is not there any more: the map before it makes only what it names", name)
+		return
+	}
 	if t.refs { // the text of the error may quote what the reference stands for
 		d.reportf(t.place, "", "with its references resolved, this is not an expression")
 		return
@@ -164,25 +135,24 @@ func (d *decoder) offset(n *yaml.Node, line, column int) (lines, columns int, ok
 	return lines, skip + column - 1, true
 }
 
-// checkColumns compares what the last map makes with what the table takes.
-func (d *decoder) checkColumns(f *sinkFile, last scope) {
-	if last.columns == nil {
+// checkColumns compares what the last map, at made, makes with what the table takes.
+func (d *decoder) checkColumns(f *sinkFile, makes []string, made *place) {
+	if made == nil {
 		return // which fields records have is not known
 	}
 	columns := f.Columns.names()
 	for i := range f.Columns.entries {
-		if c := &f.Columns.entries[i]; !slices.Contains(last.names, c.name) {
-			d.reportAt(c.key, 0, 0, c.path, didYouMean(c.name, last.names, "the map makes"), "no step makes the column "+quote(c.name))
+		if c := &f.Columns.entries[i]; !slices.Contains(makes, c.name) {
+			d.reportAt(c.key, 0, 0, c.path, didYouMean(c.name, makes, "the map makes"), "no step makes the column "+quote(c.name))
 		}
 	}
-	for i, name := range last.names {
+	for i, name := range makes {
 		if !slices.Contains(columns, name) {
 			key := f.Columns.at() // of the map's own entry, if it can be told
-			path := last.at.path + "." + name
-			if n := last.at.node; n.Kind == yaml.MappingNode && 2*i < len(n.Content) && n.Content[2*i].Value == name {
+			if n := made.node; n.Kind == yaml.MappingNode && 2*i < len(n.Content) && n.Content[2*i].Value == name {
 				key = n.Content[2*i]
 			}
-			d.reportAt(key, 0, 0, path, didYouMean(name, columns, "columns"), "the table has no column "+quote(name)+": it would be dropped")
+			d.reportAt(key, 0, 0, made.path+"."+name, didYouMean(name, columns, "columns"), "the table has no column "+quote(name)+": it would be dropped")
 		}
 	}
 }

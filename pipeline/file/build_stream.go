@@ -18,9 +18,10 @@ func (d *decoder) stream(f *pipelineFile, e *entry[streamFile], tables map[strin
 	if e.v.Ingest.ok {
 		s.Ingest = d.ingest(in, e.v.Ingest.place)
 	}
-	s.Process = d.steps(&e.v)
+	w := flowOf(&e.v)
+	s.Process = w.steps
 	s.Sink = d.sink(e, tables)
-	d.checkFlow(&e.v)
+	d.checkFlow(&e.v, &s, w)
 	return s
 }
 
