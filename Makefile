@@ -18,7 +18,7 @@ help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .PHONY: check
-check: fmt-check tidy-check vet lint race vuln ## all that must pass before a commit: format, vet, lint, unit tests with the race detector, known vulnerabilities
+check: fmt-check tidy-check vet lint race vuln ## all that must pass before a commit: format, go.mod, vet, lint, tests without Docker with the race detector, known vulnerabilities
 
 .PHONY: test
 test: ## all tests: unit, embedded servers and, where there is Docker, real Kafka and MySQL (P=2 packages at once)
@@ -51,7 +51,7 @@ tidy-check:
 	go mod tidy -diff
 
 .PHONY: vuln
-vuln: ## known vulnerabilities of what is linked, where their database can be reached
+vuln: ## known vulnerabilities of what is linked, if their database can be reached
 	@if curl -fsS -m 10 -o /dev/null $(VULNDB)/index/db.json 2>/dev/null; then \
 		$(GOVULNCHECK) ./...; \
 	else \
@@ -59,7 +59,7 @@ vuln: ## known vulnerabilities of what is linked, where their database can be re
 	fi
 
 .PHONY: demo
-demo: ## the demonstration, on embedded servers
+demo: ## run the demonstration, on embedded servers
 	go run ./cmd/millrace demo
 
 .PHONY: build
@@ -76,7 +76,7 @@ chaos: ## the kill test with KILLS=60 kills, the broker and mysqld among them; S
 	go test -tags integration -timeout 12h -count=1 -v -run '^TestKill$$' ./e2e -kill-servers -kills $(KILLS) -seed $(SEED)
 
 .PHONY: mutants
-mutants: ## kills and zombies with one mechanism after the other switched off: each must be noticed
+mutants: ## kill and zombie tests with one mechanism after the other edited out (go build -overlay): each must turn red
 	go test -tags integration,mutants -timeout 60m -count=1 -v -run '^(TestMutants|TestFencingMutant)$$' ./e2e -seed $(SEED)
 
 .PHONY: fuzz
@@ -88,9 +88,9 @@ fuzz: ## every fuzz test for FUZZTIME=30s
 	done
 
 .PHONY: image
-image: ## one container image with the four binaries
+image: ## a container image with the four binaries
 	docker build -t $(IMAGE) .
 
 .PHONY: compose-test
-compose-test: ## docker compose up for real: rows counted, one of each stage killed, then scaled
+compose-test: ## docker compose up: compare the table with the API, kill one process of each stage, scale, compare again
 	go test -tags compose -timeout 30m -count=1 -v ./e2e/compose

@@ -23,7 +23,7 @@ func TestReferenceListsTheColumnTypes(t *testing.T) {
 	}
 	var listed []string
 	quoted := regexp.MustCompile("`([^`]+)`")
-	for _, line := range strings.Split(string(page), "\n") {
+	for line := range strings.SplitSeq(string(page), "\n") {
 		cells := strings.Split(line, "|")
 		if len(cells) < 4 {
 			continue
