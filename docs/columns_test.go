@@ -14,8 +14,8 @@ import (
 // arguments are what stands for n, p and s in the reference.
 var arguments = strings.NewReplacer("(n)", "(5)", "(p,s)", "(12,2)")
 
-// TestReferenceListsTheColumnTypes: each type of reference/columns.md is one that the loader takes, and each type that the
-// loader takes is in the reference.
+// TestReferenceListsTheColumnTypes: each type of reference/columns.md is one that the loader takes, and each type that
+// the loader takes is in the reference.
 func TestReferenceListsTheColumnTypes(t *testing.T) {
 	page, err := os.ReadFile("reference/columns.md")
 	if err != nil {

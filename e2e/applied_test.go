@@ -13,8 +13,8 @@ import (
 	"github.com/millrace-io/millrace/topics"
 )
 
-// watchRows has MySQL note each row that a committed transaction wrote, or tried to write over a newer one: the tables do not
-// show what was applied twice, since versions make it harmless. It waits for the sink's tables.
+// watchRows has MySQL note each row that a committed transaction wrote, or tried to write over a newer one: the tables
+// do not show what was applied twice, since versions make it harmless. It waits for the sink's tables.
 func (w *world) watchRows(ctx context.Context) error {
 	_, err := w.db.ExecContext(ctx, "CREATE TABLE applied (stream VARCHAR(40), id VARCHAR(40) COLLATE utf8mb4_0900_bin, version VARBINARY(32))")
 	if err != nil {

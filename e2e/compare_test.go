@@ -52,7 +52,7 @@ func (c *comparison) wrongf(format string, args ...any) {
 	}
 }
 
-// compare reads all topics and tables of a pipeline at rest.
+// compare reads all topics and tables of a settled pipeline.
 func compare(ctx context.Context, s *source, pipeline string, brokers []string, dsn string) (*comparison, error) {
 	c := &comparison{pipeline: pipeline, source: s, raw: map[string]map[string][]rawRecord{}, at: map[place]rawRecord{}, counts: map[string]int{}}
 	db, err := sql.Open("mysql", dsn)
@@ -152,8 +152,8 @@ func history(all []rawRecord) string {
 	return b.String()
 }
 
-// readOutcomes checks P2 and P4: every raw record has one outcome, the right one, in raw order. It returns the ids of the letters
-// of the sink, by raw place.
+// readOutcomes checks P2 and P4: every raw record has one outcome, the right one, in raw order. It returns the ids of
+// the letters of the sink, by raw place.
 func (c *comparison) readOutcomes(ctx context.Context, brokers []string, stream string) (map[place]bool, error) {
 	outcomes := map[place]int{}
 	last := map[int32]int64{}

@@ -18,8 +18,9 @@ func TestFencingMutant(t *testing.T) {
 			noticed(t, m, w.frozen(frozenSink, moment))
 		})
 	}
-	// Frozen with its commit on its way, an ingest without fencing is stopped by the brokers' transaction timeout, which is over
-	// before the state's readers get past its open transaction: another mechanism, and nothing for this test to notice.
+	// Frozen with its commit on its way, an ingest without fencing is stopped by the brokers' transaction timeout,
+	// which is over before the state's readers get past its open transaction: another mechanism, and nothing for this
+	// test to notice.
 	const unopened = "before its records"
 	t.Run("ingest frozen "+unopened, func(t *testing.T) {
 		m := mutants.Named(mutants.Ingest, mutants.Fencing)

@@ -12,8 +12,8 @@ import (
 	"github.com/millrace-io/millrace/internal/testservers"
 )
 
-// TestKill kills two processes of each stage, at random moments, while the source changes and fails; with -kill-servers the
-// broker and mysqld too, which are also frozen for a while.
+// TestKill kills two processes of each stage, at random moments, while the source changes and fails; with -kill-servers
+// the broker and mysqld too, which are also frozen for a while.
 func TestKill(t *testing.T) {
 	s := seed(t)
 	var w *world
@@ -53,8 +53,8 @@ func frozenFor(t *testing.T, dice *rand.Rand) {
 	testkit.Pause(t.Context(), time.Duration(1+dice.IntN(20))*time.Second)
 }
 
-// survive runs two processes of each stage while the source changes, old records are sent again and k kills some of names; then it waits for rest
-// and compares.
+// survive runs two processes of each stage while the source changes and old records are sent again, and has k kill some
+// of the named ones; then it lets everything settle and compares.
 func (w *world) survive(k *killer, names []string, records, kills int, settle time.Duration) (*comparison, error) {
 	ctx := w.t.Context()
 	w.fleet.startAll("sink-1", "sink-2")

@@ -17,8 +17,8 @@ import (
 	"github.com/millrace-io/millrace/internal/testservers"
 )
 
-// TestKillAtMoments kills processes with a request or an answer on its way: every other time a commit, which has been sent and has
-// not arrived, or was done and is not answered; else whatever comes, that of a claim or a rebalance too.
+// TestKillAtMoments kills processes with a request or an answer on its way: every other time a commit, which has been
+// sent and has not arrived, or was done and is not answered; else whatever comes, that of a claim or a rebalance too.
 func TestKillAtMoments(t *testing.T) {
 	s := seed(t)
 	w := newWorld(t, s, testservers.Kafka(t), testservers.MySQL(t), nil)
@@ -55,7 +55,7 @@ func anyMoment(dice *rand.Rand) func(proxy.Passage) bool {
 }
 
 // killAt runs two processes of each stage while the source changes and old records are sent again, kills
-// them, a stage after the other, at moments, and starts them again; then it waits for rest and compares.
+// them, a stage after the other, at moments, and starts them again; then it lets everything settle and compares.
 func (w *world) killAt(dice *rand.Rand, kills int, moment func(*rand.Rand) func(proxy.Passage) bool) (*comparison, error) {
 	ctx := w.t.Context()
 	stages := map[string][]*watched{}
@@ -100,8 +100,8 @@ func (w *world) killAt(dice *rand.Rand, kills int, moment func(*rand.Rand) func(
 	return w.verdict(ctx, 3*time.Minute)
 }
 
-// killOne kills whichever of a stage's processes has its moment first, and starts it again a little later. What it was sending is
-// cut, or reaches the server late: after the process is back, or after others have what it had.
+// killOne kills whichever of a stage's processes has its moment first, and starts it again a little later. What it was
+// sending is cut, or reaches the server late: after the process is back, or after others have what it had.
 func (w *world) killOne(dice *rand.Rand, processes []*watched, moment func(proxy.Passage) bool, late *sync.WaitGroup) error {
 	ctx := w.t.Context()
 	delay := time.Duration(0) // cut

@@ -11,8 +11,8 @@ import (
 	"github.com/millrace-io/millrace/internal/testservers"
 )
 
-// TestMutants switches one mechanism off at a time, and expects the comparison to notice when processes are killed at their
-// commits, each stage six times, and old records are sent again. Fencing has a test of its own.
+// TestMutants switches one mechanism off at a time, and expects the comparison to notice when processes are killed at
+// their commits, each stage six times, and old records are sent again. Fencing has a test of its own.
 func TestMutants(t *testing.T) {
 	for _, m := range slices.Concat(mutants.Ingest, mutants.Processor, mutants.Sink) {
 		if m.Name == mutants.Fencing {

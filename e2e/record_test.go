@@ -9,8 +9,8 @@ import (
 	"strings"
 )
 
-// revision is one revision of one record of the source. All that it holds follows from its stream, its key and its rev, so
-// that whoever meets one knows what it must be.
+// revision is one revision of one record of the source. All that it holds follows from its stream, its key and its rev,
+// so that a reader of one knows what it must be.
 type revision struct {
 	stream string
 	key    string
@@ -31,7 +31,7 @@ func (r revision) refusedByTable() bool {
 	return !r.filtered() && !r.refusedByStep() && r.dice("table") < 4
 }
 
-// good says whether the revision counts for the table: a filtered one does, it has no rows.
+// good reports whether the revision counts for the table: a filtered one does, it has no rows.
 func (r revision) good() bool { return !r.refusedByStep() && !r.refusedByTable() }
 
 // json is the record as the API sends it.

@@ -227,8 +227,9 @@ func (w *world) stored(ctx context.Context, topic string) (map[int32]int64, erro
 	return out, rows.Err()
 }
 
-// watchOffsets has MySQL note each move of a next offset that goes backwards, or does not begin where the one before ended: rows
-// do not show it, since their versions make a batch that comes twice harmless. It waits for the sink's tables.
+// watchOffsets has MySQL note each move of a next offset that goes backwards, or does not begin where the one before
+// ended: rows do not show it, since their versions make a batch that comes twice harmless. It waits for the sink's
+// tables.
 func (w *world) watchOffsets(ctx context.Context) error {
 	if _, err := w.db.ExecContext(ctx, "CREATE TABLE backwards (topic VARCHAR(249), part INT, was BIGINT, became BIGINT)"); err != nil {
 		return err

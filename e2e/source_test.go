@@ -129,7 +129,7 @@ func (s *source) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Length", strconv.Itoa(len(body)))
 		_, _ = w.Write(body[:len(body)/2])
 		panic(http.ErrAbortHandler)
-	case 3: // whole by its length, but not JSON
+	case 3: // complete by its length, but not JSON
 		body = body[:len(body)*2/3]
 	case 4:
 		testkit.Pause(r.Context(), 300*time.Millisecond)

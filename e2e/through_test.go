@@ -87,11 +87,11 @@ func (z *frozen) await(ctx context.Context, within time.Duration) error {
 	}
 }
 
-// taken is how a process says that it was fenced, or found itself without what it had.
+// taken is what a process logs when it was fenced, or finds that it has lost its claim.
 var taken = regexp.MustCompile(`another (sink|process) (has taken|takes|may take) over`)
 
-// saysTaken waits until a process has logged that, after what it had logged before.
-func (p *process) saysTaken(ctx context.Context, before int) error {
+// logsTaken waits until a process has logged that, after what it had logged before.
+func (p *process) logsTaken(ctx context.Context, before int) error {
 	return testkit.Until(ctx, 30*time.Second, func() error {
 		if taken.MatchString(p.since(before)) {
 			return nil

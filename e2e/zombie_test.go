@@ -17,7 +17,7 @@ import (
 	"github.com/millrace-io/millrace/topics"
 )
 
-// takeOver is how long the work of a frozen process may rest.
+// takeOver is how long it may take until the work of a frozen process goes on.
 const takeOver = 20 * time.Second
 
 // victim is a stage of which a process is frozen.
@@ -101,7 +101,7 @@ func (w *world) frozen(v victim, moment func(proxy.Passage) bool) error {
 		return err
 	}
 	since := time.Now()
-	said := len(z.process.log.String())
+	logged := len(z.process.log.String())
 	err := testkit.Until(ctx, takeOver, func() error {
 		if v.owns(w, ctx, name) == nil {
 			return fmt.Errorf("%s is frozen, and still an owner", name)
@@ -122,10 +122,10 @@ func (w *world) frozen(v victim, moment func(proxy.Passage) bool) error {
 		return err
 	}
 	z.thaw()
-	if err := z.process.saysTaken(ctx, said); err != nil {
+	if err := z.process.logsTaken(ctx, logged); err != nil {
 		return err
 	}
-	w.t.Logf("%s says:\n%s", name, z.process.since(said))
+	w.t.Logf("%s says:\n%s", name, z.process.since(logged))
 	if err := testkit.Until(ctx, time.Minute, func() error { return v.owns(w, ctx, name) }); err != nil {
 		return fmt.Errorf("it does not rejoin: %w\n%s", err, z.process.tail(20))
 	}
@@ -141,7 +141,7 @@ func (w *world) frozen(v victim, moment func(proxy.Passage) bool) error {
 	return w.agrees(ctx)
 }
 
-// agrees compares everything at rest.
+// agrees lets everything settle and compares.
 func (w *world) agrees(ctx context.Context) error {
 	c, err := w.verdict(ctx, 2*time.Minute)
 	if err != nil {

@@ -1,5 +1,5 @@
-// Package embedded_test runs whole pipelines on the embedded servers: every kind of pagination, an API that fails, restarts
-// and kills, and compares topics and tables with the truth.
+// Package embedded_test runs whole pipelines on the embedded servers: every kind of pagination, an API that fails,
+// restarts and kills, and compares topics and tables with the truth.
 package embedded_test
 
 import (

@@ -10,9 +10,9 @@ import (
 	"strconv"
 )
 
-// Build builds packages of the module at root with m into the directory out, by `go build -overlay`. Without packages it
-// compiles those that are edited, and keeps nothing. A mutant without edits is millrace as it is. An error says what the
-// compiler says.
+// Build builds packages of the module at root with m into the directory out, by `go build -overlay`. Without packages
+// it compiles those that are edited, and keeps nothing. A mutant without edits is millrace as it is. An error says what
+// the compiler says.
 func (m Mutant) Build(ctx context.Context, root, out string, packages ...string) error {
 	dir, err := os.MkdirTemp("", "millrace-mutant-")
 	if err != nil {

@@ -60,8 +60,8 @@ func producer(t *testing.T, addr string) *kgo.Client {
 	return cl
 }
 
-// TestKafkaStaysWithTheProxy: a client that begins at a proxy is never told the broker's own address, so all of its requests
-// are seen.
+// TestKafkaStaysWithTheProxy: a client that begins at a proxy is never told the broker's own address, so all of its
+// requests are seen.
 func TestKafkaStaysWithTheProxy(t *testing.T) {
 	p := proxy.Kafka(t, broker(t))
 	var seen passages
@@ -98,7 +98,8 @@ func TestKafkaCut(t *testing.T) {
 			if err := transact(ctx, producer(t, p.Addr()), "a"); err == nil {
 				t.Error("the commit was answered")
 			}
-			// A transaction that is still open holds up those that read committed records; a new owner of the id ends it.
+			// A transaction that is still open holds up those that read committed records; a new owner of the id ends
+			// it.
 			if err := transact(t.Context(), producer(t, addr), "b"); err != nil {
 				t.Fatal(err)
 			}

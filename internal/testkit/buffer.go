@@ -5,7 +5,8 @@ import (
 	"sync"
 )
 
-// Buffer is an [io.Writer] for logs and output: written and read by several goroutines at once. The zero value is empty.
+// Buffer is an [io.Writer] for logs and output: written and read by several goroutines at once. The zero value is
+// empty.
 type Buffer struct {
 	mu sync.Mutex
 	b  bytes.Buffer

@@ -11,8 +11,8 @@ import (
 // interval is the time between two looks at a condition that nothing signals.
 const interval = 10 * time.Millisecond
 
-// Eventually calls condition until it returns nil, and ends the test with its last error if that is not within the time.
-// Call it from the test's goroutine.
+// Eventually calls condition until it returns nil, and ends the test with its last error if that is not within the
+// time. Call it from the test's goroutine.
 func Eventually(t testing.TB, within time.Duration, condition func() error) {
 	t.Helper()
 	if err := Until(context.WithoutCancel(t.Context()), within, condition); err != nil {
@@ -53,8 +53,8 @@ func That(what string, is func() bool) func() error {
 	}
 }
 
-// Pause lets a time go by, or less if ctx ends before: the latency of a server, the pace of a load, the moment of a fault.
-// To wait for something, use [Eventually].
+// Pause lets a time go by, or less if ctx ends before: the latency of a server, the pace of a load, the moment of a
+// fault. To wait for something, use [Eventually].
 func Pause(ctx context.Context, d time.Duration) {
 	select {
 	case <-time.After(d):
