@@ -39,23 +39,9 @@ func (e *RecordTooLargeError) Error() string {
 // Is says that asking the API again does not help.
 func (e *RecordTooLargeError) Is(target error) bool { return target == fetch.ErrFinal }
 
-// FencedError says that another process has taken over a partition of the state topic, or that this one is no longer a
-// member of the group that shares them.
-type FencedError struct {
-	Partition int32
-	Err       error
-}
-
-func (e *FencedError) Error() string {
-	return fmt.Sprintf("another process has taken over state partition %d: %v", e.Partition, e.Err)
-}
-
-func (e *FencedError) Unwrap() error { return e.Err }
-
-// fencing reports whether an answer of the brokers says that this producer, or this member, is not the valid one any more.
-func fencing(err error) bool {
+// expelled reports whether an answer of the brokers says that this process is no member of the group any more.
+func expelled(err error) bool {
 	for _, k := range []*kerr.Error{
-		kerr.ProducerFenced, kerr.InvalidProducerEpoch, kerr.InvalidTxnState, kerr.TransactionCoordinatorFenced,
 		kerr.UnknownMemberID, kerr.IllegalGeneration, kerr.FencedInstanceID, kerr.StaleMemberEpoch, kerr.FencedMemberEpoch,
 	} {
 		if errors.Is(err, k) {

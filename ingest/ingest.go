@@ -16,6 +16,7 @@ import (
 
 	"github.com/millrace-io/millrace/ingest/cursor"
 	"github.com/millrace-io/millrace/ingest/fetch"
+	"github.com/millrace-io/millrace/internal/changelog"
 	"github.com/millrace-io/millrace/internal/stage"
 	"github.com/millrace-io/millrace/pipeline"
 	"github.com/millrace-io/millrace/topics"
@@ -116,7 +117,7 @@ func (in *Ingest) Run(ctx context.Context) error {
 		if err == nil {
 			return nil
 		}
-		if _, ok := errors.AsType[*FencedError](err); !ok {
+		if _, ok := errors.AsType[*changelog.FencedError](err); !ok {
 			return err
 		}
 		in.metrics.fenced.Inc()

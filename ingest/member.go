@@ -12,6 +12,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
+	"github.com/millrace-io/millrace/internal/changelog"
 	"github.com/millrace-io/millrace/topics"
 )
 
@@ -157,8 +158,8 @@ func (m *member) confirm(ctx context.Context, cl *kgo.Client, partition int32) e
 			return ctx.Err()
 		case answer == nil:
 			return nil
-		case fencing(answer):
-			return &FencedError{Partition: partition, Err: answer}
+		case expelled(answer):
+			return &changelog.FencedError{Topic: m.topic, Partition: partition, Err: answer}
 		case !errors.Is(answer, kerr.RebalanceInProgress):
 			return fmt.Errorf("ask the group for state partition %d: %w", partition, answer)
 		}

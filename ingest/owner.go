@@ -11,6 +11,7 @@ import (
 
 	"github.com/millrace-io/millrace/ingest/cursor"
 	"github.com/millrace-io/millrace/ingest/written"
+	"github.com/millrace-io/millrace/internal/changelog"
 )
 
 // owner fetches and commits the slices of one partition of the state topic while this process is assigned it.
@@ -31,14 +32,14 @@ type owner struct {
 const queuedPages = 16
 
 // run owns the partition until fetch ends; what was fetched by then is committed. work is for the requests to the
-// brokers: when it ends, everything is dropped at once. It returns a *[FencedError] if the partition is another
+// brokers: when it ends, everything is dropped at once. It returns a *[changelog.FencedError] if the partition is another
 // process's, and nil otherwise; all else is waited out.
 func (o *owner) run(fetch, work context.Context) error {
 	part := "ingest partition " + strconv.Itoa(int(o.partition))
 	defer o.in.env.Health.Ready(part)
 	for delay := 250 * time.Millisecond; ; delay = min(2*delay, 5*time.Second) {
 		claimed, err := o.once(fetch, work)
-		var fenced *FencedError
+		var fenced *changelog.FencedError
 		if err == nil || errors.As(err, &fenced) {
 			return err
 		}
@@ -75,14 +76,11 @@ func (o *owner) once(fetch, work context.Context) (claimed bool, err error) {
 	if err := o.confirm(both); err != nil {
 		return false, err
 	}
-	c, state, err := o.in.newClaim(both, o.partition)
+	log, state, err := o.in.claim(both, o.partition)
 	if err != nil {
-		if fencing(err) {
-			err = &FencedError{Partition: o.partition, Err: err}
-		}
 		return false, err
 	}
-	defer c.close()
+	defer log.Close()
 	if o.waiting != "" {
 		o.log.Info("the state topic's partition is claimed again")
 		o.waiting = ""
@@ -101,8 +99,11 @@ func (o *owner) once(fetch, work context.Context) (claimed bool, err error) {
 		running.Wait()
 		close(queue)
 	}()
-	l := committer{c: c, queue: queue, interval: o.in.cfg.CommitInterval, limit: o.in.cfg.TransactionBytes}
-	err = l.run(work)
+	c := committer{
+		log: log, queue: queue, interval: o.in.cfg.CommitInterval, limit: o.in.cfg.TransactionBytes,
+		timeout: 2 * o.in.cfg.TransactionTimeout,
+	}
+	err = c.run(work)
 	cancel()
 	for p := range queue { // fetched, not committed: whoever is next fetches it again
 		p.close()
@@ -137,94 +138,4 @@ func (o *owner) slices(state *restored, queue chan<- *page) ([]*slice, error) {
 		out = append(out, s)
 	}
 	return out, nil
-}
-
-// committer writes pages in transactions.
-type committer struct {
-	c        *claim
-	queue    <-chan *page
-	interval time.Duration
-	limit    int64
-}
-
-// run commits until the queue is closed, or something fails; then the claim is not to be used any more.
-func (l *committer) run(ctx context.Context) error {
-	for {
-		select {
-		case p, ok := <-l.queue:
-			if !ok {
-				return nil
-			}
-			if err := l.transact(ctx, p); err != nil {
-				return err
-			}
-		case <-ctx.Done():
-			return ctx.Err()
-		}
-	}
-}
-
-// transact commits p and what follows it within the interval.
-func (l *committer) transact(ctx context.Context, p *page) (err error) {
-	var t *transaction
-	defer func() {
-		if err != nil { // the client may still be reading them
-			p.abandon()
-			if t != nil {
-				for _, p := range t.pages {
-					p.abandon()
-				}
-			}
-		}
-	}()
-	if t, err = l.c.begin(); err != nil {
-		return err
-	}
-	timer := time.NewTimer(l.interval)
-	defer timer.Stop()
-	for {
-		if t, err = l.add(ctx, t, p); err != nil {
-			return err
-		}
-		if t.bytes >= l.limit || p.after.Done && len(l.queue) == 0 {
-			return t.commit(ctx)
-		}
-		select {
-		case next, ok := <-l.queue:
-			if !ok {
-				return t.commit(ctx)
-			}
-			p = next
-		case <-timer.C:
-			return t.commit(ctx)
-		case <-ctx.Done():
-			return ctx.Err()
-		}
-	}
-}
-
-// add adds a page to t and returns the transaction in which it ends: a page that is too large for one commits in parts.
-func (l *committer) add(ctx context.Context, t *transaction, p *page) (*transaction, error) {
-	from, err := resume(p)
-	if err != nil {
-		return t, err
-	}
-	for {
-		if from, err = t.add(ctx, p, from, 2*l.limit); err != nil {
-			return t, err
-		}
-		if from >= p.said.Records {
-			t.ended(p)
-			return t, nil
-		}
-		if err = t.broken(p, from); err == nil {
-			err = t.commit(ctx)
-		}
-		if err != nil {
-			return t, err
-		}
-		if t, err = l.c.begin(); err != nil {
-			return nil, err
-		}
-	}
 }

@@ -1,0 +1,274 @@
+package ingest
+
+import (
+	"bytes"
+	"context"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/millrace-io/millrace/ingest/cursor"
+	"github.com/millrace-io/millrace/ingest/written"
+	"github.com/millrace-io/millrace/internal/changelog"
+	"github.com/millrace-io/millrace/topics"
+)
+
+// committer commits the pages of a queue in transactions. After any error the claim is given up, with all that is
+// remembered: what was committed is read back from the state topic, so that it does not matter what became of a
+// commit that had no answer.
+type committer struct {
+	log      *changelog.Changelog
+	queue    <-chan *page
+	interval time.Duration // a transaction takes pages for so long
+	limit    int64         // bytes of records in a transaction
+	timeout  time.Duration // of a commit
+}
+
+// run commits until the queue is closed, or something fails.
+func (c *committer) run(ctx context.Context) error {
+	for {
+		select {
+		case p, ok := <-c.queue:
+			if !ok {
+				return nil
+			}
+			if err := c.transact(ctx, p); err != nil {
+				return err
+			}
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+// transact commits p and what follows it within the interval. The transaction begins when a page is there, so that a
+// slow API never holds one open.
+func (c *committer) transact(ctx context.Context, p *page) (err error) {
+	var t *transaction
+	defer func() {
+		if err != nil { // the client may still be reading them
+			p.abandon()
+			if t != nil {
+				for _, p := range t.pages {
+					p.abandon()
+				}
+			}
+		}
+	}()
+	if t, err = c.begin(); err != nil {
+		return err
+	}
+	timer := time.NewTimer(c.interval)
+	defer timer.Stop()
+	for {
+		if t, err = c.write(ctx, t, p); err != nil {
+			return err
+		}
+		if t.bytes >= c.limit || p.after.Done && len(c.queue) == 0 {
+			return t.commit(ctx)
+		}
+		select {
+		case next, ok := <-c.queue:
+			if !ok {
+				return t.commit(ctx)
+			}
+			p = next
+		case <-timer.C:
+			return t.commit(ctx)
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+// write writes a page to t and returns the transaction in which it ends: a page that is too large for one commits in
+// pieces.
+func (c *committer) write(ctx context.Context, t *transaction, p *page) (*transaction, error) {
+	from, err := resume(p)
+	if err != nil {
+		return t, err
+	}
+	for {
+		if from, err = t.produce(ctx, p, from, 2*c.limit); err != nil {
+			return t, err
+		}
+		if from >= p.said.Records {
+			t.ended(p)
+			return t, nil
+		}
+		if err = t.broken(p, from); err == nil {
+			err = t.commit(ctx)
+		}
+		if err != nil {
+			return t, err
+		}
+		if t, err = c.begin(); err != nil {
+			return nil, err
+		}
+	}
+}
+
+func (c *committer) begin() (*transaction, error) {
+	tx, err := c.log.Begin()
+	if err != nil {
+		return nil, err
+	}
+	return &transaction{tx: tx, c: c, cursors: map[*slice]*cursor.Cursor{}, counts: map[*slice]*counts{}}, nil
+}
+
+// transaction is whole pages, or a piece of one large page, and one cursor for each of their slices.
+type transaction struct {
+	tx      *changelog.Transaction
+	c       *committer
+	bytes   int64
+	pages   []*page                   // that end in it
+	cursors map[*slice]*cursor.Cursor // to commit
+	counts  map[*slice]*counts
+}
+
+type counts struct{ records, unchanged, letters int }
+
+// errFull ends the walk over a page's records where the transaction is full.
+var errFull = errors.New("transaction is full")
+
+// produce writes the records of a page from an ordinal on that have changed, until limit bytes are in the transaction.
+// It returns the ordinal of the next record, which is the number of records if the page is complete.
+func (t *transaction) produce(ctx context.Context, p *page, from int, limit int64) (int, error) {
+	s := p.slice
+	raw := newRawRecords(p)
+	n := t.counts[s]
+	if n == nil {
+		n = &counts{}
+		t.counts[s] = n
+	}
+	next := from
+	err := s.reader.each(p, from, func(ordinal int, rec *record, keep bool) error {
+		if t.bytes >= limit {
+			return errFull
+		}
+		next = ordinal + 1
+		if s.written.Unchanged(rec.id, rec.content, p.after.Pass) {
+			n.unchanged++
+			return nil
+		}
+		if !keep {
+			rec.value = bytes.Clone(rec.value)
+		}
+		field := rec.field
+		if s.full {
+			field = p.after.Pass
+		}
+		s.written.Wrote(rec.id, rec.content, field)
+		t.bytes += int64(len(rec.value) + len(rec.key))
+		out := raw.record(ordinal, rec)
+		if rec.key != nil {
+			n.records++
+			t.tx.Produce(ctx, out)
+			return nil
+		}
+		n.letters++
+		letter := topics.Letter{Stage: "ingest", Generation: topics.FirstGeneration, Step: "ingest.key", Reason: rec.reason}
+		id := fmt.Sprintf("ingest:%s:%s:%d", s.key, p.id, ordinal)
+		t.tx.Produce(ctx, letter.Record(topics.DeadLetters(s.in.p.Name, s.stream.Name), id, out))
+		return nil
+	})
+	if err != nil && !errors.Is(err, errFull) {
+		return next, fmt.Errorf("read page %s of %s again: %w", p.id, s.key, err)
+	}
+	return next, t.tx.Err()
+}
+
+// ended notes that a page ends in this transaction.
+func (t *transaction) ended(p *page) {
+	after := p.after
+	t.cursors[p.slice] = &after
+	t.pages = append(t.pages, p)
+}
+
+// broken notes that this transaction ends inside a page.
+func (t *transaction) broken(p *page, ordinal int) error {
+	h, err := p.answer.Body.Hash()
+	if err != nil {
+		return err
+	}
+	b := h.Bytes()
+	c := p.before
+	c.Partial = &cursor.Partial{Ordinal: ordinal, Hash: hex.EncodeToString(b[:])}
+	t.cursors[p.slice] = &c
+	return nil
+}
+
+// resume is the ordinal from which on a page is not committed yet, after a crash between its pieces. If the page has
+// changed since, it begins again.
+func resume(p *page) (int, error) {
+	partial := p.before.Partial
+	if partial == nil {
+		return 0, nil
+	}
+	h, err := p.answer.Body.Hash()
+	if err != nil {
+		return 0, err
+	}
+	if b := h.Bytes(); hex.EncodeToString(b[:]) != partial.Hash {
+		p.slice.log.Info("a large page has changed since its first records were committed: it begins again",
+			"page", p.id, "records", partial.Ordinal)
+		return 0, nil
+	}
+	return partial.Ordinal, nil
+}
+
+// commit writes the cursors and ends the transaction. When it returns nil, everything in it is durable and visible.
+func (t *transaction) commit(ctx context.Context) error {
+	start := time.Now()
+	ctx, cancel := context.WithTimeout(ctx, t.c.timeout)
+	defer cancel()
+	if err := t.appendState(ctx); err != nil {
+		return err
+	}
+	if err := t.tx.Commit(ctx); err != nil {
+		return err
+	}
+	t.committed(time.Since(start))
+	return nil
+}
+
+// appendState writes to the state topic: segments of what is remembered, and cursors.
+func (t *transaction) appendState(ctx context.Context) error {
+	for s, c := range t.cursors {
+		if c.Done {
+			floor := c.Pass
+			if !s.full {
+				floor = s.reader.scale.Floor(c.Since)
+			}
+			s.written.SetFloor(floor)
+		}
+		for _, r := range s.written.Commit() {
+			t.tx.Append(ctx, written.SegmentKey(s.key, r.Segment), r.Value)
+		}
+		value, err := c.Encode()
+		if err != nil {
+			return err
+		}
+		t.tx.Append(ctx, []byte(s.key), value)
+	}
+	return nil
+}
+
+func (t *transaction) committed(took time.Duration) {
+	for s, n := range t.counts {
+		s.metrics.records.Add(float64(n.records))
+		s.metrics.unchanged.Add(float64(n.unchanged))
+		s.metrics.deadLetters.Add(float64(n.letters))
+		s.in.metrics.commits.Observe(took.Seconds())
+	}
+	for _, p := range t.pages {
+		p.slice.metrics.pages.Inc()
+		if p.after.Done {
+			p.slice.metrics.passes.Inc()
+			p.slice.in.passEnded(p.slice.key)
+		}
+		p.close()
+		close(p.committed)
+	}
+}
