@@ -36,7 +36,7 @@ type assumer interface{ assume(value string) error }
 // nester is a field that holds structs of keys.go.
 type nester interface{ nested() []reflect.Value }
 
-func (t *text) assume(value string) error {
+func (t *text) assume(value string) error { //nolint:unparam // as assumer says
 	t.s = value
 	return nil
 }
