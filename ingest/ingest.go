@@ -29,6 +29,7 @@ type Ingest struct {
 	cfg         Config
 	env         stage.Env
 	metrics     *metrics
+	waits       *stage.Waits
 	budgets     fetch.Budgets
 	memory      *fetch.Memory
 	transport   *http.Transport
@@ -55,7 +56,7 @@ func New(p *pipeline.Pipeline, cfg Config, env stage.Env) (*Ingest, error) {
 		return nil, err
 	}
 	in := &Ingest{
-		p: p, cfg: cfg, env: env, memory: fetch.NewMemory(cfg.MemoryBytes, cfg.PageMemoryBytes, cfg.TempDir),
+		p: p, cfg: cfg, env: env, waits: stage.NewWaits("ingest", env), memory: fetch.NewMemory(cfg.MemoryBytes, cfg.PageMemoryBytes, cfg.TempDir),
 		byPartition: map[int32][]sliceRef{}, all: map[*fetch.Budget]int{}, ended: map[string]bool{}, passesDone: make(chan struct{}),
 	}
 	var errs []error
@@ -122,7 +123,7 @@ func (in *Ingest) Run(ctx context.Context) error {
 		}
 		in.metrics.fenced.Inc()
 		in.env.Log.Warn("fenced: another process has taken over; this one forgets what it knew and joins again", "err", err)
-		_ = sleep(ctx, 200*time.Millisecond+rand.N(time.Second))
+		_ = stage.Sleep(ctx, 200*time.Millisecond+rand.N(time.Second))
 	}
 	return nil
 }
@@ -134,30 +135,22 @@ func (in *Ingest) ensureTopics(ctx context.Context) error {
 		return fmt.Errorf("ingest: %w", err)
 	}
 	defer cl.Close()
-	said := ""
-	for {
-		attempt, cancel := context.WithTimeout(ctx, 30*time.Second)
-		err := admin.Ensure(attempt, kadm.NewClient(cl), topics.Specs(in.p))
-		cancel()
-		var mismatch *admin.MismatchError
-		switch {
-		case err == nil:
-			in.env.Health.Ready("ingest")
-			return nil
-		case ctx.Err() != nil:
-			return nil
-		case errors.As(err, &mismatch):
-			return fmt.Errorf("ingest: %w", err)
-		}
-		in.env.Health.Wait("ingest", "Kafka: "+err.Error())
-		if kind := root(err); kind != said {
-			in.env.Log.Warn("Kafka is waited for", "err", err)
-			said = kind
-		}
-		if sleep(ctx, 500*time.Millisecond) != nil {
-			return nil
-		}
+	err = in.waits.Persist(ctx, stage.Attempts{Server: kafka, Timeout: 30 * time.Second, Permanent: mismatch},
+		func(ctx context.Context) error {
+			return admin.Ensure(ctx, kadm.NewClient(cl), topics.Specs(in.p))
+		})
+	if err != nil {
+		return fmt.Errorf("ingest: %w", err)
 	}
+	return nil
+}
+
+// kafka is the server that all of ingest waits for, as [stage.Waits] names it.
+const kafka = "Kafka"
+
+func mismatch(err error) bool {
+	_, ok := errors.AsType[*admin.MismatchError](err)
+	return ok
 }
 
 // PassesDone is closed when every slice that this process has been assigned has ended a pass since Run began.

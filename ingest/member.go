@@ -13,6 +13,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/millrace-io/millrace/internal/changelog"
+	"github.com/millrace-io/millrace/internal/stage"
 	"github.com/millrace-io/millrace/topics"
 )
 
@@ -75,21 +76,20 @@ func (in *Ingest) session(ctx context.Context) error {
 
 const leaveTimeout = 3 * time.Second
 
+// groupMember is who waits when the group cannot be joined, or asked.
+const groupMember = "group"
+
 // poll looks at what the group has to say until ctx ends. Heartbeats go on by themselves, whatever the owners do.
 func (m *member) poll(ctx context.Context, cl *kgo.Client) {
-	said := ""
+	defer m.in.waits.Drop(groupMember)
 	for ctx.Err() == nil {
 		fetches := cl.PollFetches(ctx)
 		if ctx.Err() != nil {
 			return
 		}
 		if err := fetches.Err(); err != nil {
-			m.in.env.Health.Wait("ingest group", err.Error())
-			if kind := root(err); kind != said {
-				m.log.Warn("the group that shares the slices is waited for", "group", topics.IngestGroup(m.in.p.Name), "err", err)
-				said = kind
-			}
-			_ = sleep(ctx, 200*time.Millisecond)
+			m.in.waits.On(kafka, groupMember, err)
+			_ = stage.Sleep(ctx, 200*time.Millisecond)
 		}
 	}
 }
@@ -109,7 +109,7 @@ func (m *member) assigned(_ context.Context, cl *kgo.Client, parts map[string][]
 	owned := m.owned()
 	m.mu.Unlock()
 	m.in.setOwned(owned)
-	m.in.env.Health.Ready("ingest group")
+	m.in.waits.Done(kafka, groupMember)
 	m.log.Info("partitions assigned", "group", topics.IngestGroup(m.in.p.Name), "partitions", len(parts[m.topic]), "slices", len(owned))
 }
 
@@ -127,7 +127,7 @@ func (m *member) start(cl *kgo.Client, partition int32) *running {
 	work, kill := context.WithCancel(m.work)
 	r := &running{stop: stop, kill: kill, done: make(chan struct{})}
 	o := &owner{
-		in: m.in, partition: partition, log: m.log.With("topic", m.topic, "partition", partition),
+		in: m.in, partition: partition,
 		confirm: func(ctx context.Context) error { return m.confirm(ctx, cl, partition) },
 	}
 	go func() {
@@ -163,7 +163,7 @@ func (m *member) confirm(ctx context.Context, cl *kgo.Client, partition int32) e
 		case !errors.Is(answer, kerr.RebalanceInProgress):
 			return fmt.Errorf("ask the group for state partition %d: %w", partition, answer)
 		}
-		if err := sleep(ctx, 100*time.Millisecond); err != nil {
+		if err := stage.Sleep(ctx, 100*time.Millisecond); err != nil {
 			return err
 		}
 	}

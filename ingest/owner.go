@@ -3,15 +3,13 @@ package ingest
 import (
 	"context"
 	"errors"
-	"log/slog"
-	"math/rand/v2"
 	"strconv"
 	"sync"
-	"time"
 
 	"github.com/millrace-io/millrace/ingest/cursor"
 	"github.com/millrace-io/millrace/ingest/written"
 	"github.com/millrace-io/millrace/internal/changelog"
+	"github.com/millrace-io/millrace/internal/stage"
 )
 
 // owner fetches and commits the slices of one partition of the state topic while this process is assigned it.
@@ -24,72 +22,50 @@ type owner struct {
 	in        *Ingest
 	partition int32
 	confirm   func(context.Context) error // whether we are still a member of the group that has the partition
-	log       *slog.Logger
-	waiting   string // what was last said to be waited for
 }
 
 // queuedPages is how many pages may wait for the commit loop: as many as come in while a commit takes its time.
 const queuedPages = 16
 
 // run owns the partition until fetch ends; what was fetched by then is committed. work is for the requests to the
-// brokers: when it ends, everything is dropped at once. It returns a *[changelog.FencedError] if the partition is another
-// process's, and nil otherwise; all else is waited out.
+// brokers: when it ends, everything is dropped at once. It returns a *[changelog.FencedError] if the partition is
+// another process's, and nil otherwise; all else is waited out, and the partition claimed anew.
 func (o *owner) run(fetch, work context.Context) error {
-	part := "ingest partition " + strconv.Itoa(int(o.partition))
-	defer o.in.env.Health.Ready(part)
-	for delay := 250 * time.Millisecond; ; delay = min(2*delay, 5*time.Second) {
-		claimed, err := o.once(fetch, work)
-		var fenced *changelog.FencedError
-		if err == nil || errors.As(err, &fenced) {
+	var fenced *changelog.FencedError
+	_ = o.in.waits.Persist(fetch, stage.Attempts{Server: kafka, Who: o.name(), Permanent: func(error) bool { return fenced != nil }},
+		func(context.Context) error {
+			err := o.once(fetch, work)
+			_ = errors.As(err, &fenced)
 			return err
-		}
-		if work.Err() != nil || fetch.Err() != nil {
-			return nil // what was not committed is fetched again by whoever is next
-		}
-		if claimed {
-			delay = 250 * time.Millisecond
-		}
-		if kind := root(err); kind != o.waiting {
-			o.log.Warn("the state topic's partition is claimed anew: what is not known to be committed is read back", "err", err)
-			o.waiting = kind
-		}
-		o.in.env.Health.Wait(part, err.Error())
-		_ = sleep(fetch, delay/2+rand.N(delay))
+		})
+	if fenced != nil { // also while fetch ended: nothing that is known of any partition can be trusted
+		o.in.waits.Drop(o.name())
+		return fenced
 	}
+	return nil // what was not committed is fetched again by whoever is next
 }
 
-func root(err error) string {
-	for {
-		next := errors.Unwrap(err)
-		if next == nil {
-			return err.Error()
-		}
-		err = next
-	}
-}
+// name is who waits while the partition is not claimed.
+func (o *owner) name() string { return "partition " + strconv.Itoa(int(o.partition)) }
 
 // once claims the partition and works on it until fetch ends or something fails.
-func (o *owner) once(fetch, work context.Context) (claimed bool, err error) {
+func (o *owner) once(fetch, work context.Context) error {
 	both, cancel := context.WithCancel(fetch) // claiming ends with fetch: there is nothing to lose yet
 	defer cancel()
 	defer context.AfterFunc(work, cancel)()
 	if err := o.confirm(both); err != nil {
-		return false, err
+		return err
 	}
 	log, state, err := o.in.claim(both, o.partition)
 	if err != nil {
-		return false, err
+		return err
 	}
 	defer log.Close()
-	if o.waiting != "" {
-		o.log.Info("the state topic's partition is claimed again")
-		o.waiting = ""
-	}
-	o.in.env.Health.Ready("ingest partition " + strconv.Itoa(int(o.partition)))
+	o.in.waits.Done(kafka, o.name())
 	queue := make(chan *page, queuedPages)
 	slices, err := o.slices(state, queue)
 	if err != nil {
-		return true, err
+		return err
 	}
 	var running sync.WaitGroup
 	for _, s := range slices {
@@ -108,7 +84,7 @@ func (o *owner) once(fetch, work context.Context) (claimed bool, err error) {
 	for p := range queue { // fetched, not committed: whoever is next fetches it again
 		p.close()
 	}
-	return true, err
+	return err
 }
 
 // slices restores the slices of the partition.

@@ -227,8 +227,8 @@ func TestLargeRecordStopsItsStreamOnly(t *testing.T) {
 	c := testkafka.New(t)
 	r := start(t, newPipeline(c.ListenAddrs(), (&whole{api}).stream(), a.stream("others", byPage)), "one", testConfig())
 	testkit.Eventually(t, patience, testkit.That("the stream waits", func() bool {
-		return strings.Contains(r.Health.Waiting()["ingest items/"], `key "big one", has`) &&
-			strings.Contains(r.Health.Waiting()["ingest items/"], "kafka.max_record_bytes")
+		return strings.Contains(r.Health.Waiting()["ingest"], `key "big one", has`) &&
+			strings.Contains(r.Health.Waiting()["ingest"], "kafka.max_record_bytes")
 	}))
 	testkit.Eventually(t, patience, testkit.That("the other stream is fetched", func() bool { return r.counter(t, "millrace_ingest_records_total") == 20 }))
 	large.Store(false)

@@ -7,13 +7,13 @@ import (
 	"log/slog"
 	"net/http"
 	"net/url"
-	"sync"
 	"time"
 
 	"github.com/millrace-io/millrace/ingest/cursor"
 	"github.com/millrace-io/millrace/ingest/fetch"
 	"github.com/millrace-io/millrace/ingest/paginate"
 	"github.com/millrace-io/millrace/ingest/written"
+	"github.com/millrace-io/millrace/internal/stage"
 	"github.com/millrace-io/millrace/pipeline"
 )
 
@@ -24,6 +24,7 @@ type slice struct {
 	stream  *pipeline.Stream
 	name    string
 	key     string   // in the state topic
+	who     string   // as it is named where it waits
 	base    *url.URL // of its pages, without what pass and page add
 	pager   paginate.Pager
 	reader  *reader
@@ -35,9 +36,6 @@ type slice struct {
 	plan    cursor.Cursor // after the last page handed to the owner
 	full    bool          // each pass fetches everything: there is no incremental field
 	written *written.Log  // only the commit loop uses it
-
-	mu      sync.Mutex
-	trouble string // kind of what it waits for; empty: nothing
 }
 
 func (in *Ingest) newSlice(s *pipeline.Stream, name string, c cursor.Cursor, queue chan<- *page) (*slice, error) {
@@ -50,7 +48,9 @@ func (in *Ingest) newSlice(s *pipeline.Stream, name string, c cursor.Cursor, que
 		pager: paginate.New(s.Ingest.Paginate),
 		log:   in.env.Log.With("stream", s.Name), metrics: in.metrics.stream(s.Name),
 	}
+	sl.who = s.Name
 	if name != "" {
+		sl.who = sl.key
 		sl.log = sl.log.With("slice", name)
 	}
 	sl.reader = newReader(s, sl.pager.Wants(), in.p.Kafka.MaxRecordBytes)
@@ -59,16 +59,16 @@ func (in *Ingest) newSlice(s *pipeline.Stream, name string, c cursor.Cursor, que
 	count := sl.client.Observe.Retry
 	sl.client.Observe.Retry = func(e *fetch.Error) {
 		count(e)
-		if e.Tried >= worthAWord {
-			sl.troubled(e)
+		if e.Tried >= warnAfter {
+			sl.waiting(e)
 		}
 	}
 	sl.plan = sl.adopt(c)
 	return sl, nil
 }
 
-// worthAWord is how many attempts at a page may fail before somebody is told.
-const worthAWord = 3
+// warnAfter is how many attempts at a page may fail before somebody is told.
+const warnAfter = 3
 
 // adopt is the cursor to go on from, given the one that was committed: the pipeline file may have changed since.
 func (s *slice) adopt(c cursor.Cursor) cursor.Cursor {
@@ -101,7 +101,7 @@ func (s *slice) request(c cursor.Cursor) string {
 
 // run fetches passes until ctx ends. Trouble with the API is waited out here: it never ends a slice.
 func (s *slice) run(ctx context.Context) {
-	defer s.recovered()
+	defer s.in.waits.Drop(s.who)
 	for ctx.Err() == nil {
 		err := s.awaitPass(ctx)
 		if err == nil {
@@ -110,13 +110,13 @@ func (s *slice) run(ctx context.Context) {
 		if err == nil || ctx.Err() != nil {
 			continue
 		}
-		s.troubled(err)
+		s.waiting(err)
 		s.beginAgain(err)
-		_ = sleep(ctx, max(s.stream.Ingest.HTTP.Retry.Max, minPause))
+		_ = stage.Sleep(ctx, max(s.stream.Ingest.HTTP.Retry.Max, minPause))
 	}
 }
 
-// minPause is how long an API is left alone at least after its pages could not be had for all attempts, or are refused.
+// minPause is how long a slice pauses at least after its pages could not be had for all attempts, or are refused.
 const minPause = 10 * time.Millisecond
 
 // awaitPass returns when a pass is under way or due.
@@ -133,7 +133,7 @@ func (s *slice) awaitPass(ctx context.Context) error {
 	}
 	if s.plan.Pass > 0 && s.stream.Ingest.Every > 0 {
 		wait := min(time.Until(s.plan.Started.Add(s.stream.Ingest.Every)), s.stream.Ingest.Every) // a clock may have been set back
-		if err := sleep(ctx, wait); err != nil {
+		if err := stage.Sleep(ctx, wait); err != nil {
 			return err
 		}
 	}
@@ -167,7 +167,7 @@ func (s *slice) pass(ctx context.Context) error {
 			p.close()
 			return ctx.Err()
 		}
-		s.recovered()
+		s.in.waits.Done(s.base.Host, s.who)
 		if ended != paginate.GoesOn {
 			pages.stop()
 			select {
@@ -257,39 +257,23 @@ func (s *slice) beginAgain(err error) {
 	}
 }
 
-// troubled says once what the slice waits for. It may be called concurrently.
-func (s *slice) troubled(err error) {
-	what := s.client.Redactor().Text(err.Error())
-	kind := what
-	if e, ok := errors.AsType[*fetch.Error](err); ok {
-		kind = fmt.Sprintf("%d %s", e.Status, e.Hint)
+// waiting notes that the slice waits for its API. What is transient is logged once for all slices of an API; what may
+// need an operator, once for each. It may be called concurrently.
+func (s *slice) waiting(err error) {
+	r := s.client.Redactor()
+	cause := r.Text(stage.Cause(err))
+	if e, ok := errors.AsType[*fetch.Error](err); !ok || !e.Transient() {
+		cause = s.who + ": " + cause
 	}
-	s.in.env.Health.Wait("ingest "+s.key, what)
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.trouble != kind {
-		s.log.Warn("the stream waits for the API and tries again", "err", what)
-		s.trouble = kind
-	}
+	s.in.waits.On(s.base.Host, s.who, &redacted{text: r.Text(err.Error()), cause: errors.New(cause)})
 }
 
-func (s *slice) recovered() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.trouble != "" {
-		s.log.Info("the stream goes on")
-		s.trouble = ""
-	}
-	s.in.env.Health.Ready("ingest " + s.key)
+// redacted is an error without secrets.
+type redacted struct {
+	text  string
+	cause error // what stays equal from one attempt to the next
 }
 
-func sleep(ctx context.Context, d time.Duration) error {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-t.C:
-		return nil
-	}
-}
+func (e *redacted) Error() string { return e.text }
+
+func (e *redacted) Unwrap() error { return e.cause }

@@ -8,6 +8,7 @@ import (
 
 	"golang.org/x/time/rate"
 
+	"github.com/millrace-io/millrace/internal/stage"
 	"github.com/millrace-io/millrace/pipeline"
 )
 
@@ -82,7 +83,7 @@ func (b *Budget) Wait(ctx context.Context) error {
 		if pause <= 0 {
 			return nil
 		}
-		if err := sleep(ctx, pause); err != nil {
+		if err := stage.Sleep(ctx, pause); err != nil {
 			return err
 		}
 	}
@@ -94,16 +95,5 @@ func (b *Budget) Pause(d time.Duration) {
 	defer b.mu.Unlock()
 	if until := time.Now().Add(d); until.After(b.paused) {
 		b.paused = until
-	}
-}
-
-func sleep(ctx context.Context, d time.Duration) error {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-t.C:
-		return nil
 	}
 }

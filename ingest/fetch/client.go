@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/millrace-io/millrace/ingest/fetch/auth"
+	"github.com/millrace-io/millrace/internal/stage"
 	"github.com/millrace-io/millrace/pipeline"
 )
 
@@ -79,7 +80,7 @@ func (c *Client) Get(ctx context.Context, u *url.URL, check func(*Answer) error)
 			return nil, err
 		}
 		e.Tried = attempt
-		if !e.retriable() || attempt >= max(c.h.Retry.Attempts, 1) {
+		if !e.Transient() || attempt >= max(c.h.Retry.Attempts, 1) {
 			if after > 0 {
 				c.budget.Pause(after)
 			}
@@ -92,7 +93,7 @@ func (c *Client) Get(ctx context.Context, u *url.URL, check func(*Answer) error)
 		if e.Status == http.StatusTooManyRequests {
 			c.budget.Pause(after)
 		}
-		if err := sleep(ctx, after); err != nil {
+		if err := stage.Sleep(ctx, after); err != nil {
 			return nil, err
 		}
 	}

@@ -27,8 +27,21 @@ func (e *Error) Error() string {
 	return s
 }
 
-// retriable reports whether the same request may succeed soon.
-func (e *Error) retriable() bool {
+// Unwrap is what stays equal when the same request fails again in the same way.
+func (e *Error) Unwrap() error { return statusError(e.Status) }
+
+// statusError is an HTTP status; 0: there was no answer.
+type statusError int
+
+func (e statusError) Error() string {
+	if e == 0 {
+		return "no answer"
+	}
+	return fmt.Sprintf("HTTP status %d", int(e))
+}
+
+// Transient reports whether the same request may succeed soon.
+func (e *Error) Transient() bool {
 	switch {
 	case e.Status == http.StatusTooManyRequests, e.Status == http.StatusRequestTimeout, e.Status == http.StatusTooEarly:
 		return true
