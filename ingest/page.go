@@ -3,7 +3,6 @@ package ingest
 import (
 	"errors"
 	"fmt"
-	"strings"
 	"unsafe"
 
 	"github.com/go-json-experiment/json/jsontext"
@@ -49,14 +48,14 @@ func newReader(s *pipeline.Stream, wants paginate.Wants, maxRecordBytes int32) *
 	// A record that is too large by less than this can still be named by its key.
 	r.envelope = cut.Envelope{Records: in.Records, Fields: wants.Fields, MaxRecordBytes: 4 * int64(maxRecordBytes)}
 	for _, k := range in.Key {
-		r.keys = append(r.keys, strings.Split(k, "."))
+		r.keys = append(r.keys, pipeline.PathNames(k))
 	}
 	paths := append([][]string(nil), r.keys...)
 	if r.version = in.Version != ""; r.version {
-		paths = append(paths, strings.Split(in.Version, "."))
+		paths = append(paths, pipeline.PathNames(in.Version))
 	}
 	if r.field = in.Incremental != nil; r.field {
-		paths = append(paths, strings.Split(in.Incremental.Field, "."))
+		paths = append(paths, pipeline.PathNames(in.Incremental.Field))
 	}
 	r.fields = cut.NewFields(paths...)
 	return r
@@ -222,7 +221,7 @@ func (d *decoder) decode(ordinal int, value []byte, rec *record) error {
 // unfit says what is wrong with the values of the key; empty: nothing.
 func (d *decoder) unfit(values []jsontext.Value) string {
 	for i, v := range values {
-		name := strings.Join(d.r.keys[i], ".")
+		name := pipeline.FormatPath(d.r.keys[i])
 		if v == nil {
 			return fmt.Sprintf("the key field %q is missing", name)
 		}

@@ -73,8 +73,8 @@ type Ingest struct {
 	Path        string            // appended to HTTP.BaseURL; may hold {slice name}
 	Query       map[string]string // constant parameters; values may hold {slice name}
 	Records     []string          // path of object keys to the array of records; empty: the body itself is the array
-	Key         []string          // fields (dotted paths) whose values make the raw key, in this order; at least one
-	Version     string            // dotted path of a field that grows with each revision; default: Incremental.Field; empty: none
+	Key         []string          // fields (paths, see ParsePath) whose values make the raw key, in this order; at least one
+	Version     string            // path (see ParsePath) of a field that grows with each revision; default: Incremental.Field; empty: none
 	Paginate    Paginate
 	Incremental *Incremental  // nil: every pass fetches everything
 	Slices      *Slices       // nil: the stream is one slice, named ""
@@ -169,7 +169,7 @@ type LinkHeader struct {
 // Incremental asks the API only for what has changed. since is frozen during a pass and advances at its end
 // to the highest value of Field seen; the next pass asks from since minus Lookback.
 type Incremental struct {
-	Field    string        // dotted path of the field in a record
+	Field    string        // path (see ParsePath) of the field in a record
 	Param    string        // query parameter that takes since
 	Start    string        // since of the first pass, in Format; empty: the parameter is left out
 	Lookback time.Duration // of a time; records in it are fetched again, and written only if changed

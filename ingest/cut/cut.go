@@ -6,12 +6,14 @@ import (
 	"fmt"
 	"io"
 	"slices"
-	"strings"
+	"strconv"
 
 	"github.com/go-json-experiment/json/jsontext"
+
+	"github.com/millrace-io/millrace/pipeline"
 )
 
-// Envelope says where things are in an answer, as paths of object keys.
+// Envelope says where things are in an answer, as paths of object keys, which are matched as [pipeline.PathTakes] says.
 type Envelope struct {
 	Records []string   // to the array of records; empty: the answer itself is the array
 	Fields  [][]string // other values that are wanted, in the order in which [Answer] has them; none lies under Records
@@ -110,11 +112,11 @@ type cutter struct {
 
 func (c *cutter) run() (Answer, error) {
 	c.answer.Fields = make([]jsontext.Value, len(c.e.Fields))
-	wanted := make([]int, len(c.e.Fields))
-	for i := range wanted {
-		wanted[i] = i
+	wants := []want{{recordsField, c.e.Records}}
+	for i, path := range c.e.Fields {
+		wants = append(wants, want{i, path})
 	}
-	if err := c.walk(0, wanted, true); err != nil {
+	if err := c.walk(wants); err != nil {
 		return c.answer, c.explain(err)
 	}
 	if _, err := c.dec.ReadToken(); !errors.Is(err, io.EOF) {
@@ -133,15 +135,28 @@ func at(path []string) string {
 	if len(path) == 0 {
 		return "the top"
 	}
-	return fmt.Sprintf("%q", strings.Join(path, "."))
+	return strconv.Quote(pipeline.FormatPath(path))
 }
 
-// walk reads the value that lies depth names deep on the way to wanted fields and, if records, to the records.
-func (c *cutter) walk(depth int, wanted []int, records bool) error {
-	if records && depth == len(c.e.Records) {
-		return c.array()
+// want is a value that is looked for below the object in hand: the records, or a field.
+type want struct {
+	field int      // index in Envelope.Fields; recordsField: the records
+	path  []string // that is left
+}
+
+const recordsField = -1
+
+// walk reads a value in which wants are looked for. One without a path is the value itself.
+func (c *cutter) walk(wants []want) error {
+	for _, w := range wants {
+		if len(w.path) == 0 && w.field == recordsField {
+			return c.array()
+		}
+		if len(w.path) == 0 {
+			return c.value(wants)
+		}
 	}
-	if c.dec.PeekKind() != '{' {
+	if len(wants) == 0 || c.dec.PeekKind() != '{' {
 		return c.dec.SkipValue() // nothing of what is wanted is here; run says so if it must
 	}
 	if _, err := c.dec.ReadToken(); err != nil {
@@ -152,7 +167,14 @@ func (c *cutter) walk(depth int, wanted []int, records bool) error {
 		if err != nil {
 			return err
 		}
-		if err := c.member(token.String(), depth, wanted, records); err != nil {
+		name := token.String()
+		var below []want
+		for _, w := range wants {
+			if n := pipeline.PathTakes(w.path, name); n > 0 {
+				below = append(below, want{w.field, w.path[n:]})
+			}
+		}
+		if err := c.walk(below); err != nil {
 			return err
 		}
 	}
@@ -160,32 +182,24 @@ func (c *cutter) walk(depth int, wanted []int, records bool) error {
 	return err
 }
 
-func (c *cutter) member(name string, depth int, wanted []int, records bool) error {
-	var below []int
-	for _, i := range wanted {
-		path := c.e.Fields[i]
-		if path[depth] != name {
+// value takes a value that is a field, and what is wanted of it besides.
+func (c *cutter) value(wants []want) error {
+	v, err := c.dec.ReadValue()
+	if err != nil {
+		return err
+	}
+	whole := v.Clone()
+	for _, w := range wants {
+		if len(w.path) == 0 {
+			c.answer.Fields[w.field] = whole
 			continue
 		}
-		if depth+1 == len(path) {
-			v, err := c.dec.ReadValue()
-			if err == nil {
-				c.answer.Fields[i] = v.Clone()
-			}
-			for _, j := range wanted { // the same path may be wanted twice
-				if err == nil && len(c.e.Fields[j]) == len(path) && c.e.Fields[j][depth] == name {
-					c.answer.Fields[j] = c.answer.Fields[i]
-				}
-			}
-			return err
+		var found [1]jsontext.Value
+		if NewFields(w.path).Find(whole, found[:]); found[0] != nil {
+			c.answer.Fields[w.field] = found[0]
 		}
-		below = append(below, i)
 	}
-	records = records && c.e.Records[depth] == name
-	if records || len(below) > 0 {
-		return c.walk(depth+1, below, records)
-	}
-	return c.dec.SkipValue()
+	return nil
 }
 
 // array reads the records. null in the place of the array is an array without records.

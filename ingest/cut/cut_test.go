@@ -78,6 +78,8 @@ func TestCut(t *testing.T) {
 		"duplicate names":    {`{"data":[{"a":1,"a":2}]}`, data, result{[]string{`{"a":1,"a":2}`}, []string{"-", "-"}}},
 		"invalid UTF-8":      {"{\"data\":[{\"a\":\"\xff\"}]}", data, result{[]string{"{\"a\":\"\xff\"}"}, []string{"-", "-"}}},
 		"bytes are kept":     {`{"data":[{"n":1.50e+3,"s":"\u0041\/"}]}`, data, result{[]string{`{"n":1.50e+3,"s":"\u0041\/"}`}, []string{"-", "-"}}},
+		"names with dots":    {`{"@odata.next":"n","x":{"odata.value":[1],"a.b":{"c.d":2}}}`, cut.Envelope{Records: []string{"x", "odata", "value"}, Fields: [][]string{{"@odata", "next"}, {"x", "a", "b", "c", "d"}, {"@odata.next"}}}, result{[]string{"1"}, []string{`"n"`, "2", `"n"`}}},
+		"field in a field":   {`{"data":[],"a":{"b":{"c":1}}}`, cut.Envelope{Records: []string{"data"}, Fields: [][]string{{"a"}, {"a", "b"}, {"a", "b", "c"}}}, result{nil, []string{`{"b":{"c":1}}`, `{"c":1}`, "1"}}},
 		"field wanted twice": {`{"data":[],"n":1}`, cut.Envelope{Records: []string{"data"}, Fields: [][]string{{"n"}, {"n"}}}, result{nil, []string{"1", "1"}}},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -269,4 +271,23 @@ func BenchmarkCut(b *testing.B) {
 		}
 	}
 	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N*n), "ns/record")
+}
+
+// TestFieldsWithDotsInTheirNames: sys.id is id in sys, or one name.
+func TestFieldsWithDotsInTheirNames(t *testing.T) {
+	f := cut.NewFields([]string{"sys", "id"}, []string{"a", "b", "c"}, []string{"x"})
+	for record, want := range map[string][]string{
+		`{"sys":{"id":1},"a":{"b":{"c":2}},"x":3}`: {"1", "2", "3"},
+		`{"sys.id":1,"a.b.c":2,"x":3}`:             {"1", "2", "3"},
+		`{"a":{"b.c":2},"sys":{}}`:                 {"", "2", ""},
+		`{"a.b":{"c":2},"sys":7,"sys.id":8}`:       {"8", "2", ""},
+		`{"sys.idx":1,"a.b":2}`:                    {"", "", ""},
+	} {
+		values := make([]jsontext.Value, 3)
+		f.Find([]byte(record), values)
+		got := []string{string(values[0]), string(values[1]), string(values[2])}
+		if d := cmp.Diff(want, got); d != "" {
+			t.Errorf("%s: %s", record, d)
+		}
+	}
 }

@@ -2,6 +2,7 @@ package cut
 
 import (
 	"bytes"
+	"strings"
 
 	"github.com/go-json-experiment/json/jsontext"
 )
@@ -18,17 +19,27 @@ type node struct {
 	children []*node
 }
 
-// NewFields prepares the search for paths of object keys. The same path may occur more than once.
+// NewFields prepares the search for paths of object keys. The same path may occur more than once. Names that follow one another in
+// a path are found as one name with dots in it, too: see [pipeline.PathTakes].
 func NewFields(paths ...[]string) *Fields {
 	f := &Fields{n: len(paths)}
 	for i, path := range paths {
-		n := &f.root
-		for _, name := range path {
-			n = n.child(name)
-		}
-		n.leaf = append(n.leaf, i)
+		f.root.add(path, i)
 	}
 	return f
+}
+
+// maxJoined bounds the names of a path that are read as one: the ways to read a path double with each.
+const maxJoined = 4
+
+func (n *node) add(path []string, leaf int) {
+	if len(path) == 0 {
+		n.leaf = append(n.leaf, leaf)
+		return
+	}
+	for joined := 1; joined <= min(len(path), maxJoined); joined++ {
+		n.child(strings.Join(path[:joined], ".")).add(path[joined:], leaf)
+	}
 }
 
 func (n *node) child(name string) *node {

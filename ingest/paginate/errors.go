@@ -2,9 +2,10 @@ package paginate
 
 import (
 	"fmt"
-	"strings"
 
 	"github.com/go-json-experiment/json/jsontext"
+
+	"github.com/millrace-io/millrace/pipeline"
 )
 
 // FieldError says that a page lacks what tells whether another one follows.
@@ -26,5 +27,5 @@ func newFieldError(path []string, v jsontext.Value, want string) error {
 	case v != nil:
 		is = string(v)
 	}
-	return &FieldError{Path: strings.Join(path, "."), Is: is, Want: want}
+	return &FieldError{Path: pipeline.FormatPath(path), Is: is, Want: want}
 }

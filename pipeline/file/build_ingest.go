@@ -35,6 +35,7 @@ func (d *decoder) ingest(f *ingestFile, at place) pipeline.Ingest {
 		in.Query[e.name] = e.v.s
 	}
 	d.parameters(f)
+	d.besideRecords(f)
 	in.Slices = d.slices(f)
 	return in
 }
@@ -61,10 +62,26 @@ func (d *decoder) version(f *ingestFile) string {
 	case v.s == "none":
 		return ""
 	default:
-		if v.ok && slices.Contains(strings.Split(v.s, "."), "") {
-			d.reportf(v.place, "", "%s is not a dotted path: a name is empty", shown(v.place))
+		if v.ok {
+			d.path(&v.leaf, v.s)
 		}
 		return v.s
+	}
+}
+
+// besideRecords reports fields of the body that cannot be found, because they lie in the array of records.
+func (d *decoder) besideRecords(f *ingestFile) {
+	if !f.Records.ok {
+		return
+	}
+	p := &f.Paginate.v
+	for _, field := range []*dottedPath{
+		&p.Cursor.v.Next, &p.Page.v.Stop.v.Total, &p.Page.v.Stop.v.HasMore, &p.Offset.v.Stop.v.Total, &p.Offset.v.Stop.v.HasMore,
+	} {
+		if field.ok && strings.HasPrefix(strings.Join(field.fields, ".")+".", strings.Join(f.Records.fields, ".")+".") {
+			d.reportf(field.place, "name a field of the body that lies beside the records", "%s lies in the array of records, %s",
+				shown(field.place), shown(f.Records.place))
+		}
 	}
 }
 

@@ -56,8 +56,11 @@ func (d *decoder) checkKey(f *sinkFile, key *dottedPaths, p *plan.Plan, w *flow)
 // keyField returns the field of the raw key that a path names, or lies in.
 func keyField(path []string, key *dottedPaths) (field string, ok bool) {
 	for i := range key.list {
-		if f := key.list[i].fields; len(f) <= len(path) && slices.Equal(f, path[:len(f)]) {
-			return key.list[i].s, true
+		f := strings.Join(key.list[i].fields, ".") // a name with dots in it needs no quotes: see pipeline.PathTakes
+		for n := range path {
+			if strings.Join(path[:n+1], ".") == f {
+				return key.list[i].s, true
+			}
 		}
 	}
 	return "", false

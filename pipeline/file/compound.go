@@ -1,6 +1,7 @@
 package file
 
 import (
+	"errors"
 	"fmt"
 	"reflect"
 	"slices"
@@ -8,6 +9,8 @@ import (
 	"strings"
 
 	"go.yaml.in/yaml/v3"
+
+	"github.com/millrace-io/millrace/pipeline"
 )
 
 // object is a mapping with known keys; T is a struct of keys.go.
@@ -165,10 +168,16 @@ func (v *dottedPath) decode(d *decoder, p place) {
 	if !v.ok {
 		return
 	}
-	v.fields = strings.Split(v.s, ".")
-	if slices.Contains(v.fields, "") {
-		v.failf(d, "write it as in meta.next_cursor", "%s is not a dotted path: a name is empty", shown(p))
+	v.fields = d.path(&v.leaf, v.s)
+}
+
+// path reads a path, or reports what is wrong with it.
+func (d *decoder) path(at *leaf, text string) []string {
+	names, err := pipeline.ParsePath(text)
+	if e, ok := errors.AsType[*pipeline.PathError](err); ok {
+		at.failf(d, e.Hint, "%s %s", shown(at.place), e.Problem)
 	}
+	return names
 }
 
 // dottedPaths is a dotted path, or a list of one or more.

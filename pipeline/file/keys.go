@@ -92,7 +92,7 @@ type streamFile struct {
 // ingestFile is a stream's ingest.
 type ingestFile struct {
 	Path    text       `key:"path,required" doc:"Appended to base_url; may hold {slice name}."`
-	Records dottedPath `key:"records" doc:"Where in the body the array of records is, as a dotted path; absent: the body is the array."`
+	Records dottedPath `key:"records" doc:"Where in the body the array of records is, as a path: names with dots between them, a name with other signs in double quotes; absent: the body is the array."`
 	ingestSharedFile
 }
 

@@ -2,7 +2,6 @@ package steps
 
 import (
 	"fmt"
-	"strings"
 
 	"github.com/millrace-io/millrace/internal/columntype"
 	"github.com/millrace-io/millrace/pipeline"
@@ -45,7 +44,7 @@ func Compile(s *pipeline.Stream) (*Chain, error) {
 func findKey(s *pipeline.Stream, last *plan.Level) (key, error) {
 	k := key{numeric: true}
 	for _, path := range s.Ingest.Key {
-		k.raw = append(k.raw, strings.Split(path, "."))
+		k.raw = append(k.raw, pipeline.PathNames(path))
 	}
 	for _, c := range s.Sink.KeyColumns() {
 		i := last.Column(c.Name)

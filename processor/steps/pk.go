@@ -3,6 +3,7 @@ package steps
 import (
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/go-json-experiment/json/jsontext"
 
@@ -105,6 +106,12 @@ func record(fields [][]string, values []jsontext.Value) []byte {
 			}
 		}
 		dst = append(dst, record(inner, innerValues)...)
+	}
+	for i, field := range fields { // a path may stand for one name with dots in it: see pipeline.PathTakes
+		if len(field) > 1 {
+			dst = append(expression.AppendQuoted(append(dst, ','), strings.Join(field, ".")), ':')
+			dst = append(dst, values[i]...) //nolint:gosec // there are as many as fields
+		}
 	}
 	return append(dst, '}')
 }
