@@ -1,10 +1,10 @@
 package processor
 
 import (
-	"errors"
-	"fmt"
 	"runtime"
 	"time"
+
+	"github.com/millrace-io/millrace/internal/stage"
 )
 
 // Config is how a processor works. What it does is in the pipeline.
@@ -44,25 +44,14 @@ func DefaultConfig() Config {
 
 // Validate joins every problem.
 func (c Config) Validate() error {
-	var errs []error
-	between := func(name string, value, low, high any, ok bool) {
-		if !ok {
-			errs = append(errs, fmt.Errorf("%s is %v; it must be %v to %v", name, value, low, high))
-		}
-	}
-	integer := func(name string, value, low, high int) {
-		between(name, value, low, high, value >= low && value <= high)
-	}
-	duration := func(name string, value, low, high time.Duration) {
-		between(name, value, low, high, value >= low && value <= high)
-	}
-	integer("Sessions", c.Sessions, 1, 64)
-	duration("TransactionTimeout", c.TransactionTimeout, time.Second, 15*time.Minute)
-	duration("Interval", c.Interval, time.Millisecond, c.TransactionTimeout/2)
-	integer("MaxRecords", c.MaxRecords, 1, 1_000_000)
-	integer("MaxBytes", c.MaxBytes, 64<<10, 1<<30)
-	integer("FetchBytes", c.FetchBytes, 64<<10, 1<<30)
-	duration("SessionTimeout", c.SessionTimeout, 6*time.Second, 30*time.Minute)
-	duration("Drain", c.Drain, 0, time.Hour)
-	return errors.Join(errs...)
+	var r stage.Ranges
+	stage.Between(&r, "Sessions", c.Sessions, 1, 64)
+	stage.Between(&r, "TransactionTimeout", c.TransactionTimeout, time.Second, 15*time.Minute)
+	stage.Between(&r, "Interval", c.Interval, time.Millisecond, c.TransactionTimeout/2)
+	stage.Between(&r, "MaxRecords", c.MaxRecords, 1, 1_000_000)
+	stage.Between(&r, "MaxBytes", c.MaxBytes, 64<<10, 1<<30)
+	stage.Between(&r, "FetchBytes", c.FetchBytes, 64<<10, 1<<30)
+	stage.Between(&r, "SessionTimeout", c.SessionTimeout, 6*time.Second, 30*time.Minute)
+	stage.Between(&r, "Drain", c.Drain, 0, time.Hour)
+	return r.Err()
 }

@@ -1,6 +1,7 @@
 package processor
 
 import (
+	"context"
 	"errors"
 	"fmt"
 
@@ -29,11 +30,22 @@ func (e *PositionError) Error() string {
 
 func (e *PositionError) Unwrap() error { return e.Err }
 
-// mustStop reports whether a person has to mend what err says. Anything else is tried again with a new session.
-func mustStop(err error) bool {
+// needsOperator reports whether err is one that a person has to act on. After any other there is a new session.
+func needsOperator(err error) bool {
 	var position *PositionError
 	var mismatch *admin.MismatchError
 	return errors.As(err, &position) || errors.As(err, &mismatch)
+}
+
+// pollError is the first error of a poll that the client does not retry by itself.
+func pollError(group string, fetches kgo.Fetches) (err error) {
+	fetches.EachError(func(topic string, partition int32, e error) {
+		if err != nil || errors.Is(e, context.Canceled) || errors.Is(e, context.DeadlineExceeded) {
+			return
+		}
+		err = fetchError(group, kgo.FetchError{Topic: topic, Partition: partition, Err: e})
+	})
+	return err
 }
 
 // fetchError chooses the fate of a poll's error: nil goes on, the client having the matter in hand.

@@ -5,10 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"sync/atomic"
 	"time"
 
-	"github.com/cenkalti/backoff/v5"
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"golang.org/x/sync/errgroup"
@@ -29,8 +27,8 @@ type Processor struct {
 	group    string
 	streams  map[string]*stream // by raw topic
 	metrics  *metrics
-	waits    *waits
-	limit    atomic.Int64 // records of a transaction at present, up to MaxRecords
+	waits    *stage.Waits
+	limit    *limit
 }
 
 // New compiles the steps of the streams that env names. It does no I/O.
@@ -43,9 +41,9 @@ func New(p *pipeline.Pipeline, cfg Config, env stage.Env) (*Processor, error) {
 		group:   topics.ProcessorGroup(p.Name),
 		streams: map[string]*stream{},
 		metrics: newMetrics(env.Metrics),
-		waits:   newWaits(env),
+		waits:   stage.NewWaits(stageName, env),
+		limit:   newLimit(cfg.MaxRecords),
 	}
-	out.limit.Store(int64(cfg.MaxRecords))
 	for _, name := range env.Streams {
 		if p.Stream(name) == nil {
 			return nil, fmt.Errorf("processor: the pipeline has no stream %s", name)
@@ -68,18 +66,14 @@ func New(p *pipeline.Pipeline, cfg Config, env stage.Env) (*Processor, error) {
 }
 
 // Run processes until ctx is cancelled, and waits for Kafka where it is not there. It returns nil after a
-// clean drain, which takes at most Config.Drain, else an error that a person must mend.
+// clean drain, which takes at most Config.Drain, else an error that needs an operator.
 func (p *Processor) Run(ctx context.Context) error {
 	if len(p.streams) == 0 {
 		<-ctx.Done()
 		return nil
 	}
-	hard, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	hard, cancel := stage.Drain(ctx, p.cfg.Drain)
 	defer cancel()
-	defer context.AfterFunc(ctx, func() {
-		t := time.AfterFunc(p.cfg.Drain, cancel)
-		context.AfterFunc(hard, func() { t.Stop() })
-	})()
 
 	cl, err := kgo.NewClient(p.env.Kafka...)
 	if err != nil {
@@ -87,30 +81,37 @@ func (p *Processor) Run(ctx context.Context) error {
 	}
 	defer cl.Close()
 	adm := kadm.NewClient(cl)
-	if err := p.prepare(ctx, adm); err != nil {
-		return ignoreCancelled(ctx, err)
+	if err := p.prepare(ctx, adm); err != nil || ctx.Err() != nil {
+		return err
 	}
-	p.env.Log.Info("processing", "group", p.group, "streams", len(p.streams), "sessions", p.sessions())
+	p.env.Log.Info("processing", "group", p.group, "streams", len(p.streams), "sessions", p.sessionCount())
 	return p.work(ctx, hard, adm)
 }
 
-// sessions is their number: more than there are partitions would be idle.
-func (p *Processor) sessions() int {
+// sessionCount is the number of sessions: more than there are partitions would be idle.
+func (p *Processor) sessionCount() int {
 	return min(p.cfg.Sessions, int(p.pipeline.Kafka.Partitions)*len(p.streams))
 }
 
 // prepare makes the topics, waiting for Kafka as long as it takes.
 func (p *Processor) prepare(ctx context.Context, adm *kadm.Client) error {
-	return p.persist(ctx, "topics", func() error {
-		attempt, cancel := context.WithTimeout(ctx, time.Minute)
-		defer cancel()
-		if err := admin.Ensure(attempt, adm, p.specs()); err != nil {
+	how := p.attempts("topics")
+	how.Timeout = time.Minute
+	return p.waits.Persist(ctx, how, func(ctx context.Context) error {
+		if err := admin.Ensure(ctx, adm, p.specs()); err != nil {
 			return fmt.Errorf("processor: topics: %w", err)
 		}
-		p.waits.done("topics")
 		p.env.Health.Ready(stageName) // from "starting"
 		return nil
 	})
+}
+
+// server is what the processor waits for.
+const server = "Kafka"
+
+// attempts says how who is tried again.
+func (p *Processor) attempts(who string) stage.Attempts {
+	return stage.Attempts{Server: server, Who: who, Permanent: needsOperator}
 }
 
 // specs are those of the streams that run here.
@@ -128,10 +129,10 @@ func (p *Processor) specs() []topics.Spec {
 // work runs the sessions until ctx is cancelled or one of them cannot go on.
 func (p *Processor) work(ctx, hard context.Context, adm *kadm.Client) error {
 	g, ctx := errgroup.WithContext(ctx)
-	for i := range p.sessions() {
+	for i := range p.sessionCount() {
 		id := topics.ProcessorTransactionalID(p.pipeline.Name, p.env.Instance, i)
 		g.Go(func() error {
-			return p.persist(ctx, id, func() error { return p.session(ctx, hard, adm, id) })
+			return p.waits.Persist(ctx, p.attempts(id), func(ctx context.Context) error { return p.runSession(ctx, hard, adm, id) })
 		})
 	}
 	g.Go(func() error { return p.watch(ctx, adm) })
@@ -140,31 +141,6 @@ func (p *Processor) work(ctx, hard context.Context, adm *kadm.Client) error {
 		return fmt.Errorf("processor: not drained within %s: what was not committed will be processed again", p.cfg.Drain)
 	}
 	return err
-}
-
-// persist calls do until it returns nil, ctx is cancelled, or its error is one that a person must mend.
-func (p *Processor) persist(ctx context.Context, who string, do func() error) error {
-	b := backoff.NewExponentialBackOff()
-	b.InitialInterval, b.MaxInterval = 50*time.Millisecond, 5*time.Second
-	for {
-		start := time.Now()
-		err := do()
-		if err == nil || ctx.Err() != nil {
-			p.waits.done(who)
-			return ignoreCancelled(ctx, err)
-		}
-		if mustStop(err) {
-			return err
-		}
-		if time.Since(start) > 30*time.Second {
-			b.Reset()
-		}
-		p.waits.on(who, err)
-		select {
-		case <-ctx.Done():
-		case <-time.After(b.NextBackOff()):
-		}
-	}
 }
 
 // watch notices a Kafka that is gone while nothing is processed.
@@ -181,55 +157,9 @@ func (p *Processor) watch(ctx context.Context, adm *kadm.Client) error {
 		_, err := adm.BrokerMetadata(attempt)
 		cancel()
 		if err != nil && ctx.Err() == nil {
-			p.waits.on("brokers", err)
+			p.waits.On(server, "brokers", err)
 		} else {
-			p.waits.done("brokers")
+			p.waits.Done(server, "brokers")
 		}
 	}
-}
-
-// pollError is the first error of a poll that is not the client's to mend.
-func (p *Processor) pollError(fetches kgo.Fetches) (err error) {
-	fetches.EachError(func(topic string, partition int32, e error) {
-		if err != nil || errors.Is(e, context.Canceled) || errors.Is(e, context.DeadlineExceeded) {
-			return
-		}
-		err = fetchError(p.group, kgo.FetchError{Topic: topic, Partition: partition, Err: e})
-	})
-	return err
-}
-
-// sessionOpts are the client options of one session.
-func (p *Processor) sessionOpts(id string) []kgo.Opt {
-	raw := make([]string, 0, len(p.streams))
-	larger := map[string]bool{}
-	for topic, s := range p.streams {
-		raw = append(raw, topic)
-		larger[s.letters] = true
-	}
-	record := p.pipeline.Kafka.MaxRecordBytes
-	return append(slices.Clone(p.env.Kafka),
-		kgo.ConsumerGroup(p.group),
-		kgo.ConsumeTopics(raw...),
-		kgo.InstanceID(id),
-		kgo.TransactionalID(id),
-		kgo.TransactionTimeout(p.cfg.TransactionTimeout),
-		kgo.FetchIsolationLevel(kgo.ReadCommitted()),
-		// A new group starts at the log's start; an offset that is not there is never replaced by another.
-		kgo.ConsumeStartOffset(kgo.NewOffset().AtStart()),
-		kgo.ConsumeResetOffset(kgo.NoResetOffset()),
-		kgo.DisableAutoCommit(),
-		kgo.SessionTimeout(p.cfg.SessionTimeout),
-		kgo.HeartbeatInterval(p.cfg.SessionTimeout/4),
-		kgo.RebalanceTimeout(p.cfg.TransactionTimeout+5*time.Second),
-		kgo.FetchMaxBytes(int32(p.cfg.FetchBytes)),
-		kgo.FetchMaxPartitionBytes(min(int32(p.cfg.FetchBytes), max(1<<20, record))),
-		kgo.RecordPartitioner(kgo.ManualPartitioner()),
-		kgo.ProducerBatchMaxBytesFn(func(topic string) int32 {
-			if larger[topic] {
-				return record + topics.LetterBytes
-			}
-			return record
-		}),
-	)
 }

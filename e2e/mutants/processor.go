@@ -5,7 +5,7 @@ var Processor = []Mutant{
 	{
 		Name: OffsetsInTransaction,
 		Edits: []Edit{{
-			File: "processor/session.go",
+			File: "processor/transaction.go",
 			Old:  `committed, err := s.kafka.End(ctx, kgo.TransactionEndTry(failure == nil))`,
 			New: `committed, err := false, error(nil)
 	if failure == nil {

@@ -1,0 +1,107 @@
+package processor
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kgo"
+)
+
+// transact makes one transaction of what was polled and of what comes within the interval.
+func (s *session) transact(ctx, hard context.Context, fetches kgo.Fetches) error {
+	if err := s.kafka.Begin(); err != nil {
+		return fmt.Errorf("begin: %w", err)
+	}
+	until, limit := time.Now().Add(s.p.cfg.Interval), s.p.limit.get()
+	records, bytes := 0, 0
+	var pollErr error
+	for {
+		n, size := s.pool.process(fetches, s.produce(hard))
+		records, bytes = records+n, bytes+size
+		left := time.Until(until)
+		if left <= 0 || records >= limit || bytes >= s.p.cfg.MaxBytes || ctx.Err() != nil || s.pool.failed() || pollErr != nil {
+			break
+		}
+		pollCtx, cancel := context.WithTimeout(ctx, left)
+		fetches = s.kafka.PollRecords(pollCtx, min(pollRecords, limit-records))
+		cancel()
+		pollErr = pollError(s.p.group, fetches) // what came with it is processed still: it has been polled
+	}
+	if err := s.end(hard); err != nil {
+		s.p.limit.lower(min(limit, records))
+		return err
+	}
+	if time.Since(until) < s.p.cfg.TransactionTimeout/4 {
+		s.p.limit.raise(limit)
+	}
+	return pollErr
+}
+
+func (s *session) produce(ctx context.Context) func(*kgo.Record) {
+	return func(r *kgo.Record) { s.kafka.Produce(ctx, r, s.pool.produced) }
+}
+
+// end commits. A nil error says that the session may go on: its transaction was committed, or was aborted and
+// its records will be polled again.
+func (s *session) end(hard context.Context) error {
+	ctx, cancel := context.WithTimeout(hard, s.p.cfg.TransactionTimeout)
+	defer cancel()
+	start := time.Now()
+	err := s.kafka.Client().Flush(ctx)
+	if err != nil {
+		return fmt.Errorf("flush: %w", err)
+	}
+	failure := s.pool.failure()
+	committed, err := s.kafka.End(ctx, kgo.TransactionEndTry(failure == nil))
+	s.p.metrics.duration.Observe(time.Since(start).Seconds())
+	if committed {
+		s.p.metrics.commits.Inc()
+		s.pool.committed()
+		return nil
+	}
+	s.p.metrics.aborts.Inc()
+	switch {
+	case failure != nil:
+		return fmt.Errorf("produce: %w", failure)
+	case err != nil:
+		return fmt.Errorf("end transaction: %w", err)
+	}
+	s.pool.aborted()
+	return s.verify(ctx)
+}
+
+var errCommitHappened = errors.New("a commit whose outcome was not known did happen")
+
+// verify compares where the client goes on after an end without a commit with the group's committed offsets. They
+// differ where the end was answered with an error after it had happened; then the client would process
+// again what is committed, and a new session must start from what the group says.
+func (s *session) verify(ctx context.Context) error {
+	mine := s.kafka.Client().CommittedOffsets()
+	committed, err := kadm.NewClient(s.kafka.Client()).FetchOffsets(kadm.RequireStable(ctx), s.p.group)
+	if err != nil {
+		return fmt.Errorf("compare committed offsets: %w", err)
+	}
+	for topic, partitions := range mine {
+		for partition, at := range partitions {
+			theirs, ok := committed.Lookup(topic, partition)
+			if ok && theirs.Err != nil {
+				return fmt.Errorf("compare committed offset of %s[%d]: %w", topic, partition, theirs.Err)
+			}
+			if before, now := max(at.Offset, -1), offsetOr(theirs, ok); before != now {
+				return fmt.Errorf("%w: %s[%d] is at %d, not %d", errCommitHappened, topic, partition, now, before)
+			}
+		}
+	}
+	return nil
+}
+
+// offsetOr is -1 where the group has no offset.
+func offsetOr(o kadm.OffsetResponse, ok bool) int64 {
+	if !ok {
+		return -1
+	}
+	return max(o.At, -1)
+}
