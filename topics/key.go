@@ -6,13 +6,14 @@ import (
 )
 
 // AppendKey appends the raw key made of the key fields' JSON values: the text of one field, without quotes
-// if it is a string; a compact JSON array of several.
+// if it is a string; a compact JSON array of several. Numbers are written by their value, see [AppendNumber], and texts
+// as they are, however they were escaped.
 func AppendKey(dst []byte, values ...jsontext.Value) ([]byte, error) {
 	if len(values) == 1 {
 		if values[0].Kind() == '"' {
 			return jsontext.AppendUnquote(dst, values[0])
 		}
-		return append(dst, values[0]...), nil
+		return appendPlain(dst, values[0]), nil
 	}
 	dst = append(dst, '[')
 	for i, v := range values {
@@ -20,7 +21,7 @@ func AppendKey(dst []byte, values ...jsontext.Value) ([]byte, error) {
 			dst = append(dst, ',')
 		}
 		if v.Kind() != '"' {
-			dst = append(dst, v...)
+			dst = appendPlain(dst, v)
 			continue
 		}
 		text, err := jsontext.AppendUnquote(nil, v) // the same string may be escaped in several ways
@@ -32,6 +33,14 @@ func AppendKey(dst []byte, values ...jsontext.Value) ([]byte, error) {
 		}
 	}
 	return append(dst, ']'), nil
+}
+
+// appendPlain appends what is not a text.
+func appendPlain(dst []byte, v jsontext.Value) []byte {
+	if v.Kind() == '0' {
+		return AppendNumber(dst, v)
+	}
+	return append(dst, v...)
 }
 
 var partitioner = kgo.StickyKeyPartitioner(nil).ForTopic("")

@@ -1,0 +1,58 @@
+package topics_test
+
+import (
+	"math/big"
+	"strings"
+	"testing"
+
+	"github.com/go-json-experiment/json/jsontext"
+
+	"github.com/millrace-io/millrace/topics"
+)
+
+func TestNumbersOfOneValueHaveOneSpelling(t *testing.T) {
+	long := strings.Repeat("7", 70)
+	for want, spellings := range map[string][]string{
+		"7000":                  {"7000", "7E+3", "7e3", "7000.0", "7000.000", "0.7e4", "70000e-1", "7.0E+003"},
+		"0":                     {"0", "-0", "0.0", "-0.00", "0e9", "-0E-9"},
+		"-1.5":                  {"-1.5", "-1.50", "-15e-1", "-0.15E1"},
+		"0.0000001":             {"1e-7", "0.0000001", "0.10e-6"},
+		"18446744073709551615":  {"18446744073709551615", "18446744073709551615.0"},
+		"1e300":                 {"1e300", "10E299", "1.0e+300", "0.1e301"},
+		"-1.5e-300":             {"-1.5e-300", "-15e-301"},
+		"7." + long[1:] + "e69": {long, long + ".0", long + "e0"},
+	} {
+		for _, n := range spellings {
+			if got := topics.AppendNumber([]byte("x"), []byte(n)); string(got) != "x"+want {
+				t.Errorf("%s is written as %s, want %s", n, got[1:], want)
+			}
+		}
+	}
+	for _, n := range []string{"1e99999999999999999999", "-1e-99999999999999999999", "1e9223372036854775807"} {
+		if got := topics.AppendNumber(nil, []byte(n)); !jsontext.Value(got).IsValid() {
+			t.Errorf("%s is written as %s", n, got)
+		}
+	}
+}
+
+func FuzzNumber(f *testing.F) {
+	f.Add("7E+3")
+	f.Add("-0.00120e5")
+	f.Fuzz(func(t *testing.T, number string) {
+		v := jsontext.Value(number)
+		if !v.IsValid() || v.Kind() != '0' || len(number) > 200 || strings.TrimSpace(number) != number {
+			return
+		}
+		got := topics.AppendNumber(nil, v)
+		if again := topics.AppendNumber(nil, got); string(again) != string(got) {
+			t.Errorf("%s becomes %s, and that %s", number, got, again)
+		}
+		if i := strings.IndexAny(number, "eE"); i >= 0 && len(number)-i > 5 {
+			return // too much to calculate
+		}
+		want, _ := new(big.Rat).SetString(number)
+		if have, ok := new(big.Rat).SetString(string(got)); !ok || have.Cmp(want) != 0 {
+			t.Errorf("%s becomes %s, which is another number", number, got)
+		}
+	})
+}
