@@ -46,8 +46,8 @@ func (c *chunks[T]) free() []T {
 	return at[len(at):]
 }
 
-// take marks what was appended to free as used.
-func (c *chunks[T]) take(appended []T) []T {
+// keep marks what was appended to free as used.
+func (c *chunks[T]) keep(appended []T) []T {
 	at := c.used[c.next]
 	if n := len(at) + len(appended); len(appended) > 0 && n <= cap(at) && &at[:n][len(at)] == &appended[0] {
 		c.used[c.next] = at[:n]
@@ -66,12 +66,15 @@ func (c *chunks[T]) reset() {
 	c.next = 0
 }
 
+// free and headers return free memory; keep and keepHeaders mark as used what was appended to it.
 func (a *arena) free() []byte                                        { return a.bytes.free() }
-func (a *arena) take(b []byte) []byte                                { return a.bytes.take(b) }
+func (a *arena) keep(b []byte) []byte                                { return a.bytes.keep(b) }
 func (a *arena) headers() []kgo.RecordHeader                         { return a.heads.free() }
-func (a *arena) takeHeaders(h []kgo.RecordHeader) []kgo.RecordHeader { return a.heads.take(h) }
+func (a *arena) keepHeaders(h []kgo.RecordHeader) []kgo.RecordHeader { return a.heads.keep(h) }
+
+// record returns a record of the arena's memory.
 func (a *arena) record() *kgo.Record {
-	r := a.records.take(append(a.records.free(), kgo.Record{}))
+	r := a.records.keep(append(a.records.free(), kgo.Record{}))
 	return &r[0]
 }
 

@@ -9,14 +9,20 @@ import (
 
 // Config is how a processor works. What it does is in the pipeline.
 type Config struct {
-	Sessions int // group members, each with a transactional producer; 1–64. About the number of cores: one waits for its commit while another computes
+	// Sessions is the number of group members, each with a transactional producer; 1–64. About the number of cores is right:
+	// one computes while another waits for its commit.
+	Sessions int
 
 	// Interval is how long a transaction collects records. It is most of the delay that a record has in the
 	// processor; a transaction costs a few requests, however many records it has. 1 ms up to half of
 	// TransactionTimeout.
-	Interval   time.Duration
-	MaxRecords int // raw records of a transaction, about; fewer while the brokers do not get them in time; 1–1,000,000
-	MaxBytes   int // of raw records in a transaction, about; 64 KiB–1 GiB. With FetchBytes the bound of a session's memory
+	Interval time.Duration
+	// MaxRecords is how many raw records a transaction has, about; fewer while the brokers do not get them in time.
+	// 1–1,000,000.
+	MaxRecords int
+	// MaxBytes is how many bytes of raw records a transaction has, about; 64 KiB–1 GiB. With FetchBytes, it bounds the
+	// memory of a session.
+	MaxBytes   int
 	FetchBytes int // of raw records fetched ahead by a session, compressed; 64 KiB–1 GiB
 
 	// TransactionTimeout is when the broker aborts a transaction whose session is gone. Until then readers of

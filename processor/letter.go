@@ -10,8 +10,8 @@ import (
 	"github.com/millrace-io/millrace/topics"
 )
 
-// letter is the dead letter of a raw record. It always fits: of an origin that the topic could not hold, what
-// is largest is left out; it stays in the raw topic, where the letter's id finds it.
+// letter is the dead letter of a raw record. It always fits: of an origin that the topic could not hold, the largest of
+// value, headers and key is left out. The letter's id says where in the raw topic it is.
 func (s *stream) letter(raw *kgo.Record, version topics.Version, err error) *kgo.Record {
 	step := "process"
 	if at, ok := errors.AsType[*steps.RefusedError](err); ok {

@@ -2,9 +2,9 @@ package processor
 
 import "sync/atomic"
 
-// limit is how many raw records a transaction may have. Where the brokers cannot take what Config.MaxRecords allows before
-// they abort the transaction, over a slow link or under a quota, each that fails halves it, and each that ends in good time
-// doubles it. The sessions share it.
+// limit is how many raw records a transaction may have. The brokers may be unable to take Config.MaxRecords before they
+// abort the transaction: over a slow link, or under a quota. So each transaction that fails halves the limit, and each
+// that ends in good time doubles it. The sessions share it.
 type limit struct {
 	most int
 	now  atomic.Int64

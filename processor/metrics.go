@@ -51,7 +51,7 @@ func (m *metrics) of(stream string) counters {
 	}
 }
 
-func (c counters) add(n counts) {
+func (c counters) count(n counts) {
 	c.records.Add(float64(n.records))
 	c.rows.Add(float64(n.rows))
 	c.filtered.Add(float64(n.filtered))

@@ -8,7 +8,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 )
 
-// pool is the workers of a session: as many goroutines as there are cores process the partitions of a poll, each
+// pool is the workers of a session. As many goroutines as there are cores process the partitions of a poll, each
 // partition on one of them, so that its order is kept.
 type pool struct {
 	p     *Processor
@@ -22,8 +22,8 @@ type lane struct {
 	workers map[string]*worker // by raw topic
 }
 
-// alone is the number of records below which starting goroutines is not worth it.
-const alone = 256
+// minParallel is the number of records from which starting goroutines is worth it.
+const minParallel = 256
 
 func newPool(p *Processor) pool {
 	lanes := make([]*lane, runtime.GOMAXPROCS(0))
@@ -35,53 +35,53 @@ func newPool(p *Processor) pool {
 
 // process produces the outcome of every record, and returns how many raw records that was, with how many bytes.
 func (p *pool) process(fetches kgo.Fetches, produce func(*kgo.Record)) (records, bytes int) {
-	var parts []kgo.FetchTopicPartition
-	fetches.EachPartition(func(part kgo.FetchTopicPartition) {
-		if len(part.Records) > 0 {
-			parts = append(parts, part)
-			records += len(part.Records)
-			for _, r := range part.Records {
+	var fetched []kgo.FetchTopicPartition
+	fetches.EachPartition(func(partition kgo.FetchTopicPartition) {
+		if len(partition.Records) > 0 {
+			fetched = append(fetched, partition)
+			records += len(partition.Records)
+			for _, r := range partition.Records {
 				bytes += len(r.Key) + len(r.Value)
 			}
 		}
 	})
-	if n := min(len(p.lanes), len(parts)); n > 1 && records > alone {
-		p.fanOut(n, parts, produce)
+	if n := min(len(p.lanes), len(fetched)); n > 1 && records >= minParallel {
+		p.fanOut(n, fetched, produce)
 		return records, bytes
 	}
-	for _, part := range parts {
-		p.lanes[0].process(p.p, part, produce)
+	for _, partition := range fetched {
+		p.lanes[0].process(p.p, partition, produce)
 	}
 	return records, bytes
 }
 
-func (p *pool) fanOut(n int, parts []kgo.FetchTopicPartition, produce func(*kgo.Record)) {
+func (p *pool) fanOut(n int, fetched []kgo.FetchTopicPartition, produce func(*kgo.Record)) {
 	var next atomic.Int32
 	var wg sync.WaitGroup
 	for _, l := range p.lanes[:n] {
 		wg.Go(func() {
-			for i := next.Add(1) - 1; int(i) < len(parts); i = next.Add(1) - 1 {
-				l.process(p.p, parts[i], produce)
+			for i := next.Add(1) - 1; int(i) < len(fetched); i = next.Add(1) - 1 {
+				l.process(p.p, fetched[i], produce)
 			}
 		})
 	}
 	wg.Wait()
 }
 
-func (l *lane) process(p *Processor, part kgo.FetchTopicPartition, produce func(*kgo.Record)) {
-	w := l.workers[part.Topic]
+func (l *lane) process(p *Processor, partition kgo.FetchTopicPartition, produce func(*kgo.Record)) {
+	w := l.workers[partition.Topic]
 	if w == nil {
-		w = newWorker(p.streams[part.Topic], l.arena)
-		l.workers[part.Topic] = w
+		w = newWorker(p.streams[partition.Topic], l.arena)
+		l.workers[partition.Topic] = w
 	}
-	for _, r := range part.Records {
+	for _, r := range partition.Records {
 		for _, out := range w.outcome(r) {
 			produce(out)
 		}
 	}
 }
 
-// produced is the promise of every record.
+// produced is called when a record was produced, or was not.
 func (p *pool) produced(_ *kgo.Record, err error) {
 	if err != nil {
 		p.err.CompareAndSwap(nil, &err)
@@ -98,18 +98,18 @@ func (p *pool) failure() error {
 	return nil
 }
 
-// committed counts, and makes the memory free for the next transaction: all records are flushed.
+// committed counts what a transaction did and reuses its memory: all records are flushed.
 func (p *pool) committed() {
 	for _, l := range p.lanes {
 		for _, w := range l.workers {
-			w.stream.counters.add(w.counts)
+			w.stream.counters.count(w.counts)
 			w.counts = counts{}
 		}
 		l.arena.reset()
 	}
 }
 
-// aborted forgets what was counted. The memory may still be the client's.
+// aborted forgets what was counted. The memory is not reused: the client may still hold on to it.
 func (p *pool) aborted() {
 	for _, l := range p.lanes {
 		for _, w := range l.workers {

@@ -294,7 +294,8 @@ func (s slowLink) Write(b []byte) (n int, err error) {
 	return n, nil
 }
 
-// TestSlowLink: a transaction may have more records than can be sent before the brokers abort it. Smaller ones get through.
+// TestSlowLink: a transaction may have more records than can be sent before the brokers abort it; smaller ones get
+// through.
 func TestSlowLink(t *testing.T) {
 	p := shop(1)
 	text := pipeline.Column{Name: "text", Expr: "text"}

@@ -12,9 +12,8 @@ import (
 	"github.com/millrace-io/millrace/internal/stage"
 )
 
-// session is a group member with a transactional producer. Whatever it polls, it processes in the transaction
-// that is open or begun next; and whatever is polled when that ends has been produced: the end commits
-// the offsets of everything polled.
+// session is a group member with a transactional producer. What it polls, it processes in the transaction that is open
+// or begun next. An end commits the offsets of everything polled, so everything polled must have been produced before.
 type session struct {
 	p     *Processor
 	id    string // transactional id and group instance id
@@ -63,10 +62,10 @@ func (p *Processor) runSession(ctx, hard context.Context, adm *kadm.Client, id s
 // closeGrace is how long a client may take to close by itself.
 const closeGrace = 2 * time.Second
 
-// close closes the client. A session that does not come back leaves the group: a member with an instance id
-// that merely goes is waited for until its session timeout. The client does not do this by itself, and while
-// it is joining it cannot even close before the others have joined too; so the coordinator is told by other
-// means, before (to end such a join) and after (one may have begun meanwhile).
+// close closes the client. A session that does not come back has to leave the group: a member with an instance id is
+// waited for until its session timeout. The client does not leave by itself, and while it joins it cannot close before
+// the other members have joined too. So adm tells the coordinator: during the close, to end such a join, and after it,
+// because another may have begun.
 func (s *session) close(hard context.Context, adm *kadm.Client, kill context.CancelFunc, leaving bool) {
 	defer kill()
 	var left sync.WaitGroup
@@ -80,7 +79,7 @@ func (s *session) close(hard context.Context, adm *kadm.Client, kill context.Can
 	}
 }
 
-// leave removes a member from the group. Where that fails the group notices after the session timeout.
+// leave removes a member from the group. If that fails, the group notices after the session timeout.
 func (p *Processor) leave(ctx context.Context, adm *kadm.Client, id string) {
 	ctx, cancel := context.WithTimeout(ctx, closeGrace)
 	defer cancel()

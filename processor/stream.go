@@ -11,8 +11,8 @@ import (
 // stream is what is known of a stream beforehand. It is read-only.
 type stream struct {
 	name       string
-	processed  string // topics
-	letters    string
+	processed  string // topic
+	letters    string // topic
 	generation uint16
 	maxBytes   int // of a processed record
 	maxLetter  int // of a dead letter

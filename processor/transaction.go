@@ -75,9 +75,9 @@ func (s *session) end(hard context.Context) error {
 
 var errCommitHappened = errors.New("a commit whose outcome was not known did happen")
 
-// verify compares where the client goes on after an end without a commit with the group's committed offsets. They
-// differ where the end was answered with an error after it had happened; then the client would process
-// again what is committed, and a new session must start from what the group says.
+// verify compares the group's committed offsets with those from which the client goes on after an end without a commit.
+// They differ if the end was answered with an error and did happen. Then the client would process again what is
+// committed; a new session has to start from what the group says.
 func (s *session) verify(ctx context.Context) error {
 	mine := s.kafka.Client().CommittedOffsets()
 	committed, err := kadm.NewClient(s.kafka.Client()).FetchOffsets(kadm.RequireStable(ctx), s.p.group)

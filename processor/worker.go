@@ -52,7 +52,7 @@ func (w *worker) process(raw *kgo.Record, version topics.Version) error {
 	case err != nil:
 		return err
 	case len(made.Rows) > 0:
-		if err := w.add(raw, version, w.value(made.Rows), nil); err != nil {
+		if err := w.emit(raw, version, w.value(made.Rows), nil); err != nil {
 			return err
 		}
 		w.counts.rows++
@@ -62,7 +62,7 @@ func (w *worker) process(raw *kgo.Record, version topics.Version) error {
 		if err != nil {
 			return err
 		}
-		if err := w.add(raw, version, nil, w.arena.take(pk)); err != nil {
+		if err := w.emit(raw, version, nil, w.arena.keep(pk)); err != nil {
 			return err
 		}
 	}
@@ -73,7 +73,7 @@ func (w *worker) process(raw *kgo.Record, version topics.Version) error {
 // value is the value of a processed record: its row, or an array of its rows.
 func (w *worker) value(rows [][]byte) []byte {
 	if len(rows) == 1 {
-		return w.arena.take(rows[0])
+		return w.arena.keep(rows[0])
 	}
 	array := append([]byte{'['}, bytes.Join(rows, []byte{','})...)
 	return append(array, ']')
@@ -90,12 +90,12 @@ func (w *worker) tombstone(raw *kgo.Record, version topics.Version) error {
 	if err != nil {
 		return err
 	}
-	return w.add(raw, version, nil, w.arena.take(pk))
+	return w.emit(raw, version, nil, w.arena.keep(pk))
 }
 
-// add adds a processed record with raw's key and partition. Without a value it has pk. It refuses one that the topic
+// emit adds a processed record with raw's key and partition. Without a value it has pk. It refuses one that the topic
 // cannot hold.
-func (w *worker) add(raw *kgo.Record, version topics.Version, value, pk []byte) error {
+func (w *worker) emit(raw *kgo.Record, version topics.Version, value, pk []byte) error {
 	out := w.record(raw, version, value, pk)
 	if n := recordBytes(out); n > w.stream.maxBytes {
 		return &steps.RefusedError{Step: "process", Err: fmt.Errorf(
@@ -113,7 +113,7 @@ func (w *worker) record(raw *kgo.Record, version topics.Version, value, pk []byt
 	out := w.arena.record()
 	*out = kgo.Record{Topic: w.stream.processed, Partition: raw.Partition, Key: raw.Key, Value: value}
 	headers := append(w.arena.headers(), kgo.RecordHeader{
-		Key: topics.HeaderVersion, Value: w.arena.take(append(w.arena.free(), version[:]...)),
+		Key: topics.HeaderVersion, Value: w.arena.keep(append(w.arena.free(), version[:]...)),
 	})
 	if value == nil {
 		headers = append(headers, kgo.RecordHeader{Key: topics.HeaderPK, Value: pk})
@@ -124,6 +124,6 @@ func (w *worker) record(raw *kgo.Record, version topics.Version, value, pk []byt
 			break
 		}
 	}
-	out.Headers = w.arena.takeHeaders(headers)
+	out.Headers = w.arena.keepHeaders(headers)
 	return out
 }
