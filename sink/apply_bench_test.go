@@ -21,6 +21,7 @@ import (
 
 	"github.com/millrace-io/millrace/internal/testservers"
 	"github.com/millrace-io/millrace/pipeline"
+	"github.com/millrace-io/millrace/sink/rows"
 )
 
 // BenchmarkApply measures what the writers do, from records to committed rows, beside LOAD DATA of the same rows on as many connections.
@@ -34,7 +35,7 @@ func BenchmarkApply(b *testing.B) {
 	}
 	n, writers, batch := number("ROWS", 100_000), number("WRITERS", 2), number("BATCH", 20_000)
 	p := &pipeline.Pipeline{Name: "p", Database: pipeline.Database{MySQL: pipeline.Secret(testservers.MySQL(b))}}
-	t := newTable(p, &pipeline.Stream{Name: "s", Sink: flightsTable})
+	t := rows.NewTable(&pipeline.Stream{Name: "s", Sink: flightsTable})
 	d, err := newDialect(p)
 	if err != nil {
 		b.Fatal(err)
@@ -53,12 +54,12 @@ func BenchmarkApply(b *testing.B) {
 				b.Fatal(err)
 			}
 		}
-		if err := s.prepare(b.Context(), []*table{t}); err != nil {
+		if err := s.prepare(b.Context(), []*rows.Table{t}); err != nil {
 			b.Fatal(err)
 		}
 		var claims []*claim
 		for part := range int32(benchPartitions) {
-			c := &claim{topic: topic, part: part, table: t}
+			c := &claim{topic: topic, partition: part, table: t}
 			if err := s.claim(b.Context(), c, noLog, 0); err != nil {
 				b.Fatal(err)
 			}
@@ -87,14 +88,14 @@ func BenchmarkApply(b *testing.B) {
 
 // applyAll applies the records of every writers-th partition in batches.
 func applyAll(b *testing.B, s *store, claims []*claim, records [benchPartitions][]*kgo.Record, first, writers, batch int) {
-	w, d := &writer{store: s}, newDecoder(s.dialect)
+	w, d := &writer{store: s}, rows.NewDecoder()
 	defer w.disconnect()
 	for {
 		j := &job{}
 		for part := first; part < benchPartitions; part += writers {
 			if c := claims[part]; len(records[part]) > 0 {
 				n := min(len(records[part]), batch/(benchPartitions/writers))
-				j.parts = append(j.parts, claimed{c, c.next, records[part][:n]})
+				j.polled = append(j.polled, polled{c, c.next, records[part][:n]})
 				j.records += n
 				records[part] = records[part][n:]
 			}
@@ -102,7 +103,7 @@ func applyAll(b *testing.B, s *store, claims []*claim, records [benchPartitions]
 		if j.records == 0 {
 			return
 		}
-		x := d.decode(j)
+		x := newBatch(d, j)
 		if _, err := w.apply(b.Context(), x); err != nil {
 			b.Error(err)
 			return
@@ -115,7 +116,7 @@ func applyAll(b *testing.B, s *store, claims []*claim, records [benchPartitions]
 
 // loadAll measures LOAD DATA … REPLACE of the rows that are in the table, in key order, into the emptied table and again.
 func loadAll(b *testing.B, db *sql.DB, connections int) map[string]float64 {
-	rows, err := db.Query("SELECT * FROM flights")
+	found, err := db.Query("SELECT * FROM flights")
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -125,8 +126,8 @@ func loadAll(b *testing.B, db *sql.DB, connections int) map[string]float64 {
 	for i := range values {
 		targets[i] = &values[i]
 	}
-	for rows.Next() {
-		if err := rows.Scan(targets...); err != nil {
+	for found.Next() {
+		if err := found.Scan(targets...); err != nil {
 			b.Fatal(err)
 		}
 		var l []string
@@ -135,7 +136,7 @@ func loadAll(b *testing.B, db *sql.DB, connections int) map[string]float64 {
 		}
 		lines = append(lines, strings.Join(append(l, hex.EncodeToString([]byte(values[len(values)-1].String))), "\t")+"\n")
 	}
-	_ = rows.Close()
+	_ = found.Close()
 	if _, err := db.Exec("TRUNCATE flights"); err != nil {
 		b.Fatal(err)
 	}

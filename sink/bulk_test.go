@@ -3,6 +3,7 @@
 package sink
 
 import (
+	"crypto/sha256"
 	"database/sql"
 	"errors"
 	"fmt"
@@ -10,12 +11,13 @@ import (
 	"math/rand/v2"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/millrace-io/millrace/internal/testservers"
 	"github.com/millrace-io/millrace/pipeline"
+	"github.com/millrace-io/millrace/sink/dialect"
+	"github.com/millrace-io/millrace/sink/rows"
 )
 
 // onMySQLWithLoads gives a pipeline on a server that takes LOAD DATA.
@@ -44,10 +46,17 @@ func allowLoads(t *testing.T, dsn string, yes bool) {
 func (f *fixture) loads() (n int) {
 	f.t.Helper()
 	var name string
-	if err := f.writer.conn.QueryRowContext(f.t.Context(), "SHOW SESSION STATUS LIKE 'Com_load'").Scan(&name, &n); err != nil {
+	if err := f.writer.session.QueryRowContext(f.t.Context(), "SHOW SESSION STATUS LIKE 'Com_load'").Scan(&name, &n); err != nil {
 		f.t.Fatal(err)
 	}
 	return n
+}
+
+// insertOnly is f's upsert without LOAD DATA.
+func insertOnly(f *fixture) dialect.Upsert {
+	u := f.store.upserts[f.table]
+	u.Bulk = nil
+	return u
 }
 
 func TestMySQLByLoadData(t *testing.T) { suite(t, onMySQLWithLoads) }
@@ -74,22 +83,22 @@ func TestLoadDataReadsAsInsert(t *testing.T) {
 			"on_sale": pick(nil, true, false, 1, 0),
 		}})
 	}
-	rows := map[bool]map[string]string{}
+	got := map[bool]map[string]string{}
 	for _, fast := range []bool{true, false} {
 		f := newFixture(t, onMySQLWithLoads(t), false)
 		if !fast {
-			f.table.bulk.close(time.Minute)
+			f.store.upserts[f.table] = insertOnly(f)
 		}
 		if refused := f.apply(events...); len(refused) > 0 {
 			t.Errorf("refused: %q", refused)
 		}
-		if n, refused := f.loads(), f.table.bulk.closed.Load() > 0; (n > 0) != fast || refused == fast {
-			t.Errorf("%d times LOAD DATA, refused: %t, want it: %t", n, refused, fast)
+		if n := f.loads(); (n > 0) != fast {
+			t.Errorf("%d times LOAD DATA, want it: %t", n, fast)
 		}
-		rows[fast] = f.rows("CONCAT_WS('|', HEX(id), n, price, HEX(note), at, HEX(extra), on_sale, ISNULL(n), ISNULL(price), ISNULL(note), ISNULL(at), ISNULL(extra), ISNULL(on_sale), HEX(_mr_version))")
+		got[fast] = f.column("CONCAT_WS('|', HEX(id), n, price, HEX(note), at, HEX(extra), on_sale, ISNULL(n), ISNULL(price), ISNULL(note), ISNULL(at), ISNULL(extra), ISNULL(on_sale), HEX(_mr_version))")
 	}
-	if d := cmp.Diff(rows[false], rows[true]); d != "" || len(rows[true]) != len(events) {
-		t.Errorf("%d rows; by INSERT and by LOAD DATA (-insert +load):\n%s", len(rows[true]), d)
+	if d := cmp.Diff(got[false], got[true]); d != "" || len(got[true]) != len(events) {
+		t.Errorf("%d rows; by INSERT and by LOAD DATA (-insert +load):\n%s", len(got[true]), d)
 	}
 }
 
@@ -119,7 +128,7 @@ func TestLoadDataRefuses(t *testing.T) {
 		t.Errorf("refused %v, want %v", refused, bad)
 	}
 	f.want(want)
-	if f.loads() == 0 || f.table.bulk.closed.Load() > 0 {
+	if f.loads() == 0 || f.store.upserts[f.table].Bulk.Rows(1) == 0 {
 		t.Error("not by LOAD DATA")
 	}
 }
@@ -132,9 +141,9 @@ func TestLoadDataOnce(t *testing.T) {
 	for i := range 100 {
 		events = append(events, event{int64(i), 0, fmt.Sprint(i), row(i)})
 	}
-	_, err := f.writer.apply(t.Context(), newDecoder(f.store.dialect).decode(f.job(events...)))
-	if _, ok := errors.AsType[*rejectedError](err); !ok {
-		t.Errorf("%v, want a *rejectedError", err)
+	_, err := f.writer.apply(t.Context(), newBatch(rows.NewDecoder(), f.job(events...)))
+	if _, ok := errors.AsType[*dialect.RefusedError](err); !ok {
+		t.Errorf("%v, want a *dialect.RefusedError", err)
 	}
 	if n := f.loads(); n != 1 {
 		t.Errorf("%d times LOAD DATA, want 1", n)
@@ -144,9 +153,12 @@ func TestLoadDataOnce(t *testing.T) {
 // TestLoadDataRefused: a server that stops taking LOAD DATA, or its temporary table, is sent INSERTs.
 func TestLoadDataRefused(t *testing.T) {
 	for name, spoil := range map[string]func(*testing.T, *fixture){
-		"not allowed any more": func(t *testing.T, f *fixture) { allowLoads(t, f.dsn(), false) },
+		"not allowed any more": func(t *testing.T, f *fixture) { allowLoads(t, f.pipeline.Database.MySQL.Reveal(), false) },
 		"full":                 func(t *testing.T, f *fixture) { f.exec(t, "SET max_heap_table_size = 16384, tmp_table_size = 16384") },
-		"no temporary tables":  func(_ *testing.T, f *fixture) { f.table.bulk.create = "CREATE TEMPORARY TABLE things.nowhere (a int)" },
+		"no temporary table": func(t *testing.T, f *fixture) {
+			name := sha256.Sum256([]byte(f.table.Name))
+			f.exec(t, fmt.Sprintf("CREATE TEMPORARY TABLE millrace_bulk_%x (a int)", name[:16]))
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			f := newFixture(t, onMySQLWithLoads(t), false)
@@ -155,28 +167,26 @@ func TestLoadDataRefused(t *testing.T) {
 			for i := range 500 {
 				events = append(events, event{int64(i), 0, fmt.Sprint(i), row(i)})
 			}
-			b := newDecoder(f.store.dialect).decode(f.job(events...))
-			if _, err := f.writer.apply(t.Context(), b); !errors.Is(err, errBulk) {
-				t.Fatalf("%v, want errBulk", err)
+			b := newBatch(rows.NewDecoder(), f.job(events...))
+			if _, err := f.writer.apply(t.Context(), b); !errors.Is(err, dialect.ErrBulk) {
+				t.Fatalf("%v, want dialect.ErrBulk", err)
 			}
-			if n := len(f.rows("n")); n != 0 {
+			if n := len(f.column("n")); n != 0 {
 				t.Errorf("%d rows of a transaction that is to begin again", n)
 			}
 			if _, err := f.writer.apply(t.Context(), b); err != nil {
 				t.Fatal(err)
 			}
-			if n := len(f.rows("n")); n != len(events) {
+			if n := len(f.column("n")); n != len(events) {
 				t.Errorf("%d rows, want %d", n, len(events))
 			}
 		})
 	}
 }
 
-func (f *fixture) dsn() string { return f.store.dialect.(*mySQL).cfg.FormatDSN() }
-
 func (f *fixture) exec(t *testing.T, statement string) {
 	t.Helper()
-	if _, err := f.writer.conn.ExecContext(t.Context(), statement); err != nil {
+	if _, err := f.writer.session.ExecContext(t.Context(), statement); err != nil {
 		t.Fatal(err)
 	}
 }

@@ -9,6 +9,9 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/millrace-io/millrace/pipeline"
+	"github.com/millrace-io/millrace/sink/dialect"
+	"github.com/millrace-io/millrace/sink/dialect/mysql"
+	"github.com/millrace-io/millrace/sink/rows"
 	"github.com/millrace-io/millrace/topics"
 )
 
@@ -30,34 +33,37 @@ func flights(n, round int) (byPartition [benchPartitions][]*kgo.Record) {
 		key := fmt.Sprintf("%s|%s|%d", hour, []string{"UA", "AA", "B6", "DL"}[i%4], 100+(i*7919)%40*50+i%4)
 		h := fnv.New32a()
 		_, _ = h.Write([]byte(key))
-		part := int(h.Sum32() % benchPartitions)
-		rows := byPartition[part]
-		at := int64(round-1)*int64(n) + int64(len(rows))
+		partition := int(h.Sum32() % benchPartitions)
+		before := byPartition[partition]
+		at := int64(round-1)*int64(n) + int64(len(before))
 		v := topics.NewVersion(0, 0, at, topics.FirstGeneration)
 		value := fmt.Sprintf(`{"flight_key":"%s","carrier":"%s","flight":%d,"origin":"EWR","dest":"IAH","dep_delay":%d,"arr_delay":%d,"distance":1400,"speed_kmh":%g,"time_hour":"%s"}`,
 			key, []string{"UA", "AA", "B6", "DL"}[i%4], 100+i%2000, i%60+round, i%90, 591.2345+float64(i%100), hour)
-		byPartition[part] = append(rows, &kgo.Record{
-			Topic: topic, Partition: int32(part), Offset: at, Key: []byte(key), Value: []byte(value),
+		byPartition[partition] = append(before, &kgo.Record{
+			Topic: topic, Partition: int32(partition), Offset: at, Key: []byte(key), Value: []byte(value),
 			Headers: []kgo.RecordHeader{{Key: topics.HeaderVersion, Value: v[:]}},
 		})
 	}
 	return byPartition
 }
 
-// BenchmarkDecode measures what the sink itself does for a record of the standard workload: from the record to its row's literals, and
-// the reduction to the newest of each key, in key order.
+// BenchmarkDecode measures what the sink itself does for a record of the standard workload: from the record to its row, the reduction to
+// the newest of each key, in key order, and the rows' literals.
 func BenchmarkDecode(b *testing.B) {
 	const n = 20_000
-	t := newTable(&pipeline.Pipeline{Name: "p"}, &pipeline.Stream{Name: "s", Sink: flightsTable})
+	t := rows.NewTable(&pipeline.Stream{Name: "s", Sink: flightsTable})
 	j := &job{}
-	for part, records := range flights(n, 1) {
-		c := &claim{topic: topic, part: int32(part), table: t}
-		j.take(&claimed{c, 0, records}, n, DefaultConfig())
+	for partition, records := range flights(n, 1) {
+		c := &claim{topic: topic, partition: int32(partition), table: t}
+		j.fill(&polled{c, 0, records}, n, DefaultConfig())
 	}
-	d := newDecoder(&mySQL{})
+	d, text := rows.NewDecoder(), []byte(nil)
 	b.ReportAllocs()
 	for b.Loop() {
-		parts(d.decode(j).changes)
+		text = text[:0]
+		for _, x := range rows.Newest(newBatch(d, j).changes()...)[0].Upserts {
+			text = dialect.AppendRow(text, &mysql.Dialect{}, x)
+		}
 	}
 	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/n, "ns/record")
 }

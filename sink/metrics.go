@@ -1,6 +1,8 @@
 package sink
 
 import (
+	"time"
+
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promauto"
 )
@@ -34,5 +36,22 @@ func newMetrics(r prometheus.Registerer) *metrics {
 		deletes: vec("stream", "deletes_total", "Rows removed."),
 		stale:   vec("stream", "stale_total", "Records not sent, because the batch had a newer one of the same key or a mark said so."),
 		letters: vec("stream", "dead_letters_total", "Records sent to the dead-letter topic."),
+	}
+}
+
+// count counts what the committed batch of j was.
+func (m *metrics) count(j *job, r result) {
+	m.batches.Inc()
+	m.duration.Observe(time.Since(j.began).Seconds())
+	for _, move := range j.batch.moves {
+		m.records.WithLabelValues(move.claim.table.Stream).Add(float64(len(move.changes)))
+	}
+	for stream, n := range r.upserts {
+		m.rows.WithLabelValues(stream).Add(float64(n))
+		m.deletes.WithLabelValues(stream).Add(float64(r.removed[stream]))
+		m.stale.WithLabelValues(stream).Add(float64(r.stale[stream]))
+	}
+	for stream, n := range j.sent {
+		m.letters.WithLabelValues(stream).Add(float64(n))
 	}
 }

@@ -35,11 +35,11 @@ func (m *model) rows() map[string]string {
 	return out
 }
 
-// next invents a record: a new one that is good, refused or a removal, a copy of an old one, or a refused one that was mended.
+// next invents a record: a new one that is good, refused or a removal, a copy of an old one, or a refused one that was corrected.
 func (m *model) next(r *rand.Rand, versioned bool) event {
 	if len(m.sent) > 0 && r.IntN(3) == 0 {
 		e := m.sent[r.IntN(len(m.sent))]
-		if !m.good[e.raw] && r.IntN(2) == 0 { // a letter is mended and sent through again
+		if !m.good[e.raw] && r.IntN(2) == 0 { // a letter is corrected and sent through again
 			e.row = maps.Clone(e.row)
 			delete(e.row, "price")
 			e.row["n"], e.row["note"] = 1, e.row["note"].(string)[:4]
@@ -83,7 +83,7 @@ func testModel(t *testing.T, open func(*testing.T) *pipeline.Pipeline, versioned
 			f.claim = f.newClaim()
 		}
 		f.apply(batch...)
-		got, want := f.rows("note"), m.rows()
+		got, want := f.column("note"), m.rows()
 		if !maps.Equal(got, want) {
 			t.Fatalf("seed %d: after %v\nrows %v\nwant %v", seed, batch, got, want)
 		}

@@ -17,6 +17,8 @@ import (
 	"github.com/millrace-io/millrace/internal/testkit"
 	"github.com/millrace-io/millrace/internal/testservers"
 	"github.com/millrace-io/millrace/pipeline"
+	"github.com/millrace-io/millrace/sink/dialect"
+	"github.com/millrace-io/millrace/sink/rows"
 )
 
 func TestMain(m *testing.M) { testservers.Main(m) }
@@ -27,18 +29,6 @@ func onMySQL(t *testing.T) *pipeline.Pipeline {
 }
 
 func TestMySQL(t *testing.T) { suite(t, onMySQL) }
-
-// TestMySQLWithoutRowAlias upserts as servers before 8.0.19 need it.
-func TestMySQLWithoutRowAlias(t *testing.T) {
-	f := newFixture(t, onMySQL(t), false)
-	f.store.dialect.(*mySQL).values = true
-	f.apply(event{5, 0, "a", row(5)}, event{6, 0, "b", row(6)})
-	f.apply(event{4, 0, "a", row(4)}, event{7, 0, "b", row(7)})
-	f.want(map[string]string{"a": "5", "b": "7"})
-	f.apply(event{8, 0, "b", nil})
-	f.apply(event{7, 0, "b", row(7)})
-	f.want(map[string]string{"a": "5"})
-}
 
 // TestMySQLRefuses: what a column cannot hold is found and told, never changed without a word, and everything else goes in.
 func TestMySQLRefuses(t *testing.T) {
@@ -66,8 +56,8 @@ func TestMySQLRefuses(t *testing.T) {
 	if want := slices.Sorted(maps.Keys(bad)); !slices.Equal(keys, want) {
 		t.Errorf("refused %q, want %q", keys, want)
 	}
-	if rows := f.rows("n"); len(rows) != len(bad) {
-		t.Errorf("rows %v, want the %d good ones", rows, len(bad))
+	if got := f.column("n"); len(got) != len(bad) {
+		t.Errorf("rows %v, want the %d good ones", got, len(bad))
 	}
 }
 
@@ -81,7 +71,7 @@ func TestMySQLReadsOurStrings(t *testing.T) {
 			text = append(text, alphabet[rand.IntN(len(alphabet))])
 		}
 		var got string
-		literal := f.store.dialect.text(nil, []byte(string(text)))
+		literal := f.store.dialect.AppendLiteral(nil, rows.Value{Form: rows.Text, Bytes: []byte(string(text))})
 		if err := f.store.writers.QueryRow("SELECT " + string(literal)).Scan(&got); err != nil || got != string(text) {
 			t.Fatalf("%d: %q came back as %q, %v", i, string(text), got, err)
 		}
@@ -91,12 +81,12 @@ func TestMySQLReadsOurStrings(t *testing.T) {
 // TestDisconnectEndsTheSession: a session that was given up, with whatever transaction it holds, is not used again.
 func TestDisconnectEndsTheSession(t *testing.T) {
 	f := newFixture(t, onMySQL(t), false)
-	before := f.writer.id
+	before := f.writer.session.ID
 	f.writer.disconnect()
 	if err := f.writer.connect(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	if f.writer.id == before {
+	if f.writer.session.ID == before {
 		t.Errorf("connection %d again", before)
 	}
 }
@@ -113,7 +103,7 @@ func TestFrozenOwnerIsEvicted(t *testing.T) {
 			frozen.apply(event{0, 0, "a", row(0)})
 			prepare(frozen)
 			ctx := t.Context()
-			b := newDecoder(frozen.store.dialect).decode(frozen.job(event{1, 0, "a", row(1)}))
+			b := newBatch(rows.NewDecoder(), frozen.job(event{1, 0, "a", row(1)}))
 			if err := errors.Join(frozen.writer.connect(ctx), frozen.writer.publish(ctx, b.moves)); err != nil {
 				t.Fatal(err)
 			}
@@ -133,7 +123,7 @@ func TestFrozenOwnerIsEvicted(t *testing.T) {
 			other.apply(event{1, 0, "a", row(7)})
 
 			// The frozen one goes on: its COMMIT fails, and so does every other attempt.
-			if _, err := frozen.writer.conn.ExecContext(ctx, "COMMIT"); err == nil {
+			if _, err := frozen.writer.session.ExecContext(ctx, "COMMIT"); err == nil {
 				t.Error("the frozen owner's COMMIT was answered with success")
 			}
 			frozen.writer.disconnect()
@@ -186,29 +176,29 @@ func TestDeadlock(t *testing.T) {
 	if _, err := tx.Exec("UPDATE things SET note = 'x' WHERE id > 'k100'"); err != nil {
 		t.Fatal(err)
 	}
-	b := newDecoder(f.store.dialect).decode(f.job(event{200, 0, "k000", row(1)}, event{201, 0, "k150", row(1)}))
+	b := newBatch(rows.NewDecoder(), f.job(event{200, 0, "k000", row(1)}, event{201, 0, "k150", row(1)}))
 	failed := make(chan error, 1)
 	go func() {
 		_, err := f.writer.apply(ctx, b)
 		failed <- err
 	}()
-	waiting(t, f.store.db, f.writer.id)
+	waiting(t, f.store.db, f.writer.session.ID)
 	if _, err := tx.Exec("UPDATE things SET note = 'x' WHERE id = 'k000'"); err != nil {
 		t.Fatal(err)
 	}
-	if err := <-failed; mysqlNumber(err) != 1213 {
+	if err := <-failed; f.store.dialect.Reason(err) != dialect.Deadlock {
 		t.Fatalf("%v, want a deadlock", err)
 	}
 	if err := tx.Commit(); err != nil {
 		t.Fatal(err)
 	}
-	if got := f.rows("n")["k000"]; got != "0" {
+	if got := f.column("n")["k000"]; got != "0" {
 		t.Errorf("k000 is %s after the deadlock, want 0", got)
 	}
 	if _, err := f.writer.apply(ctx, b); err != nil {
 		t.Fatal(err)
 	}
-	if got := f.rows("n"); got["k000"] != "1" || got["k150"] != "1" {
+	if got := f.column("n"); got["k000"] != "1" || got["k150"] != "1" {
 		t.Errorf("k000 is %s and k150 %s, want 1", got["k000"], got["k150"])
 	}
 }
@@ -235,7 +225,7 @@ func TestUnansweredCommit(t *testing.T) {
 			cut := cutCommits(t, &p.Database, reaches)
 			f := newFixture(t, p, false)
 			f.apply(event{0, 0, "a", row(0)})
-			b := newDecoder(f.store.dialect).decode(f.job(event{1, 0, "a", row(1)}, event{2, 0, "b", row(2)}))
+			b := newBatch(rows.NewDecoder(), f.job(event{1, 0, "a", row(1)}, event{2, 0, "b", row(2)}))
 			cut.Store(true)
 			_, err := f.writer.apply(t.Context(), b)
 			if !errors.Is(err, errUnknown) {
@@ -267,7 +257,7 @@ func TestMySQLTableThatDoesNotFit(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	err := f.store.prepare(t.Context(), []*table{f.table})
+	err := f.store.prepare(t.Context(), []*rows.Table{f.table})
 	if _, ok := errors.AsType[*TableError](err); !ok {
 		t.Fatalf("%v, want a TableError", err)
 	}

@@ -14,22 +14,25 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/millrace-io/millrace/pipeline"
+	"github.com/millrace-io/millrace/sink/dialect"
+	"github.com/millrace-io/millrace/sink/rows"
 	"github.com/millrace-io/millrace/topics"
 )
 
 // fixture is a database with one table, a claim on one partition, and a writer.
 type fixture struct {
-	t      *testing.T
-	store  *store
-	table  *table
-	claim  *claim
-	writer *writer
-	offset int64 // of the next processed record
+	t        *testing.T
+	pipeline *pipeline.Pipeline
+	store    *store
+	table    *rows.Table
+	claim    *claim
+	writer   *writer
+	offset   int64 // of the next processed record
 }
 
 const topic = "p.s.processed"
 
-var noLog = partition{topicID: [16]byte{1}, start: 0, end: 1 << 40}
+var noLog = bounds{topicID: [16]byte{1}, start: 0, end: 1 << 40}
 
 // things is the table, with one column's type open.
 func things(extra string) pipeline.Sink {
@@ -47,7 +50,7 @@ func things(extra string) pipeline.Sink {
 func newFixture(t *testing.T, p *pipeline.Pipeline, versioned bool) *fixture {
 	t.Helper()
 	p.Name = "p"
-	s := pipeline.Stream{Name: "s", Sink: things("json")}
+	s := pipeline.Stream{Name: "s", Generation: pipeline.FirstGeneration, Sink: things("json")}
 	if len(p.Streams) > 0 {
 		s = p.Streams[0]
 	}
@@ -58,12 +61,12 @@ func newFixture(t *testing.T, p *pipeline.Pipeline, versioned bool) *fixture {
 	if err != nil {
 		t.Fatal(err)
 	}
-	f := &fixture{t: t, table: newTable(p, &s), store: &store{dialect: d, cfg: DefaultConfig(), owner: "test"}}
+	f := &fixture{t: t, pipeline: p, table: rows.NewTable(&s), store: &store{dialect: d, cfg: DefaultConfig(), owner: "test"}}
 	if err := f.store.open(); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(f.store.close)
-	if err := f.store.prepare(t.Context(), []*table{f.table}); err != nil {
+	if err := f.store.prepare(t.Context(), []*rows.Table{f.table}); err != nil {
 		t.Fatal(err)
 	}
 	f.store.cfg.LoadRows = 1
@@ -80,7 +83,7 @@ func (f *fixture) newClaim() *claim {
 		f.t.Fatal(err)
 	}
 	c := &claim{topic: topic, table: f.table}
-	if err := f.store.claim(f.t.Context(), c, noLog, f.writer.id); err != nil {
+	if err := f.store.claim(f.t.Context(), c, noLog, f.writer.session.ID); err != nil {
 		f.t.Fatal(err)
 	}
 	return c
@@ -116,17 +119,17 @@ func (f *fixture) job(events ...event) *job {
 		}
 		records = append(records, r)
 	}
-	j.parts, j.records = []claimed{{f.claim, f.claim.next, records}}, len(records)
+	j.polled, j.records = []polled{{f.claim, f.claim.next, records}}, len(records)
 	return j
 }
 
 // apply applies one batch, as the sink does, and returns what the letters would be.
 func (f *fixture) apply(events ...event) (refused []string) {
 	f.t.Helper()
-	b := newDecoder(f.store.dialect).decode(f.job(events...))
+	b := newBatch(rows.NewDecoder(), f.job(events...))
 	for range 100 {
 		_, err := f.writer.apply(f.t.Context(), b)
-		if _, ok := errors.AsType[*rejectedError](err); ok {
+		if _, ok := errors.AsType[*dialect.RefusedError](err); ok {
 			if _, err := f.writer.isolate(f.t.Context(), b); err != nil {
 				f.t.Fatal(err)
 			}
@@ -136,10 +139,8 @@ func (f *fixture) apply(events ...event) (refused []string) {
 			f.t.Fatal(err)
 		}
 		f.claim.next, f.claim.high = b.moves[0].next, b.moves[0].high
-		for _, x := range b.changes {
-			if x.reason != nil {
-				refused = append(refused, string(x.record.Key)+": "+x.reason.Error())
-			}
+		for x := range b.refused() {
+			refused = append(refused, string(x.Record.Key)+": "+x.Reason.Error())
 		}
 		return refused
 	}
@@ -148,17 +149,17 @@ func (f *fixture) apply(events ...event) (refused []string) {
 }
 
 // rows reads one column of the table by key.
-func (f *fixture) rows(column string) map[string]string {
+func (f *fixture) column(column string) map[string]string {
 	f.t.Helper()
-	rows, err := f.store.db.QueryContext(f.t.Context(), "SELECT id, COALESCE("+column+", 'null') FROM things")
+	found, err := f.store.db.QueryContext(f.t.Context(), "SELECT id, COALESCE("+column+", 'null') FROM things")
 	if err != nil {
 		f.t.Fatal(err)
 	}
-	defer func() { _ = rows.Close() }()
+	defer func() { _ = found.Close() }()
 	out := map[string]string{}
-	for rows.Next() {
+	for found.Next() {
 		var id, value string
-		if err := rows.Scan(&id, &value); err != nil {
+		if err := found.Scan(&id, &value); err != nil {
 			f.t.Fatal(err)
 		}
 		out[id] = value
@@ -168,7 +169,7 @@ func (f *fixture) rows(column string) map[string]string {
 
 func (f *fixture) want(want map[string]string) {
 	f.t.Helper()
-	if d := cmp.Diff(want, f.rows("n")); d != "" {
+	if d := cmp.Diff(want, f.column("n")); d != "" {
 		f.t.Errorf("rows (-want +got):\n%s", d)
 	}
 }
@@ -245,7 +246,7 @@ func suite(t *testing.T, open func(t *testing.T) *pipeline.Pipeline) {
 	t.Run("RefusedRowsAreFoundAndTheRestGoesIn", func(t *testing.T) {
 		f := plain(t)
 		long := map[string]any{"n": 1, "note": strings.Repeat("x", 11), "price": 1}
-		if f.store.dialect.name() == "SQLite" { // which holds any length; it refuses what our conversion refuses
+		if f.store.dialect.Name() == "SQLite" { // which holds any length; it refuses what our conversion refuses
 			long["price"] = "dear"
 		}
 		var events []event
@@ -264,7 +265,7 @@ func suite(t *testing.T, open func(t *testing.T) *pipeline.Pipeline) {
 		if !slices.Equal(keys, []string{"3", "31", "7"}) {
 			t.Errorf("refused %q", refused)
 		}
-		got := f.rows("n")
+		got := f.column("n")
 		if len(got) != 48 || got["3"] != "3" || got["7"] != "" {
 			t.Errorf("%d rows; 3 is %q, 7 is %q", len(got), got["3"], got["7"])
 		}
@@ -276,11 +277,11 @@ func suite(t *testing.T, open func(t *testing.T) *pipeline.Pipeline) {
 			t.Fatalf("refused %q", refused)
 		}
 		f.apply(event{1, 0, "a", nil})
-		bad.row = row(1) // mended
+		bad.row = row(1) // corrected
 		f.apply(bad)
 		f.want(map[string]string{})
 		f.apply(event{2, 0, "b", map[string]any{"n": "many"}})
-		f.apply(event{2, 0, "b", row(2)}) // a mended letter whose key was left alone goes in
+		f.apply(event{2, 0, "b", row(2)}) // a corrected letter whose key was keeps no mark goes in
 		f.want(map[string]string{"b": "2"})
 	})
 	t.Run("AnotherOwnerFences", func(t *testing.T) {
@@ -291,7 +292,7 @@ func suite(t *testing.T, open func(t *testing.T) *pipeline.Pipeline) {
 		if f.claim.next != 1 {
 			t.Errorf("the new owner goes on at %d, want 1", f.claim.next)
 		}
-		b := newDecoder(f.store.dialect).decode((&old).job(event{1, 0, "a", row(666)}))
+		b := newBatch(rows.NewDecoder(), (&old).job(event{1, 0, "a", row(666)}))
 		_, err := f.writer.apply(t.Context(), b)
 		if _, ok := errors.AsType[*FencedError](err); !ok {
 			t.Fatalf("%v, want a FencedError", err)
@@ -304,7 +305,7 @@ func suite(t *testing.T, open func(t *testing.T) *pipeline.Pipeline) {
 		f := plain(t)
 		f.apply(event{0, 0, "a", row(0)})
 		f.claim.next = 0 // where this batch is thought to begin
-		b := newDecoder(f.store.dialect).decode(f.job(event{9, 0, "a", row(9)}))
+		b := newBatch(rows.NewDecoder(), f.job(event{9, 0, "a", row(9)}))
 		var fenced *FencedError
 		if _, err := f.writer.apply(t.Context(), b); !errors.As(err, &fenced) {
 			t.Fatalf("%v, want a FencedError", err)
@@ -313,7 +314,7 @@ func suite(t *testing.T, open func(t *testing.T) *pipeline.Pipeline) {
 	})
 	t.Run("CommittedTellsWhatHappened", func(t *testing.T) {
 		f := plain(t)
-		b := newDecoder(f.store.dialect).decode(f.job(event{0, 0, "a", row(0)}))
+		b := newBatch(rows.NewDecoder(), f.job(event{0, 0, "a", row(0)}))
 		if happened, err := f.writer.committed(t.Context(), b); err != nil || happened {
 			t.Errorf("before: %v, %v", happened, err)
 		}
@@ -327,12 +328,12 @@ func suite(t *testing.T, open func(t *testing.T) *pipeline.Pipeline) {
 	t.Run("PositionMustBeInTheLog", func(t *testing.T) {
 		f := plain(t)
 		f.apply(event{0, 0, "a", row(0)}, event{1, 0, "a", row(1)})
-		for name, p := range map[string]partition{
+		for name, p := range map[string]bounds{
 			"retention took it": {topicID: noLog.topicID, start: 3, end: 9},
 			"the log is cut":    {topicID: noLog.topicID, start: 0, end: 1},
 			"made again":        {topicID: [16]byte{2}, start: 0, end: 9},
 		} {
-			err := f.store.claim(t.Context(), &claim{topic: topic, table: f.table}, p, f.writer.id)
+			err := f.store.claim(t.Context(), &claim{topic: topic, table: f.table}, p, f.writer.session.ID)
 			if _, ok := errors.AsType[*PositionError](err); !ok {
 				t.Errorf("%s: %v, want a PositionError", name, err)
 			}
@@ -368,8 +369,8 @@ func suite(t *testing.T, open func(t *testing.T) *pipeline.Pipeline) {
 		for column, want := range map[string]string{
 			"n": "12", "note": odd, "on_sale": "1", "price": "1234567890123456.7891", "at": "2024-02-29 22:59:59.500",
 		} {
-			got := f.rows(column)["k'\\\"é"]
-			if column == "price" && f.store.dialect.name() == "SQLite" { // a double, as the documentation says
+			got := f.column(column)["k'\\\"é"]
+			if column == "price" && f.store.dialect.Name() == "SQLite" { // a double, as the documentation says
 				want = got
 			}
 			if got != want && (column != "at" || !strings.HasPrefix(strings.Replace(got, "T", " ", 1), "2024-02-29 22:59:59.5")) {
@@ -393,7 +394,7 @@ func TestTableThatDoesNotFit(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	err := f.store.prepare(context.Background(), []*table{f.table})
+	err := f.store.prepare(context.Background(), []*rows.Table{f.table})
 	if _, ok := errors.AsType[*TableError](err); !ok {
 		t.Fatalf("%v, want a TableError", err)
 	}

@@ -26,8 +26,8 @@ func (w *waits) on(server string, err error) {
 	if w.why == nil {
 		w.why = map[string]string{}
 	}
-	if _, said := w.why[server]; !said {
-		w.env.Log.Warn("waiting for "+server, "error", err)
+	if _, logged := w.why[server]; !logged {
+		w.env.Log.Warn("waiting for "+server, "err", err)
 	}
 	w.why[server] = err.Error()
 	w.tell()

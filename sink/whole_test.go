@@ -23,6 +23,7 @@ import (
 	"github.com/millrace-io/millrace/internal/testkafka"
 	"github.com/millrace-io/millrace/internal/testkit"
 	"github.com/millrace-io/millrace/pipeline"
+	"github.com/millrace-io/millrace/sink/rows"
 	"github.com/millrace-io/millrace/topics"
 	"github.com/millrace-io/millrace/topics/admin"
 )
@@ -62,11 +63,11 @@ func newWorld(t *testing.T, p *pipeline.Pipeline) *world {
 
 // record is a processed record: the value n of a key, none, or one that no table takes.
 func (w *world) record(key string, n any) *kgo.Record {
-	part := topics.Partition([]byte(key), w.pipeline.Kafka.Partitions)
-	v := topics.NewVersion(0, 0, w.raw[part], topics.FirstGeneration)
-	w.raw[part]++
+	partition := topics.Partition([]byte(key), w.pipeline.Kafka.Partitions)
+	v := topics.NewVersion(0, 0, w.raw[partition], topics.FirstGeneration)
+	w.raw[partition]++
 	r := &kgo.Record{
-		Topic: topics.Processed("p", "s"), Partition: part, Key: []byte(key),
+		Topic: topics.Processed("p", "s"), Partition: partition, Key: []byte(key),
 		Headers: []kgo.RecordHeader{{Key: topics.HeaderVersion, Value: v[:]}},
 	}
 	switch n := n.(type) {
@@ -185,7 +186,7 @@ func (w *world) db() *sql.DB {
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	db, err := d.open(5 * time.Second)
+	db, err := d.Open(5 * time.Second)
 	if err != nil {
 		w.t.Fatal(err)
 	}
@@ -202,15 +203,15 @@ func (w *world) caughtUp(db *sql.DB, within time.Duration) {
 		w.t.Fatal(err)
 	}
 	testkit.Eventually(w.t, within, func() error {
-		for part := range w.pipeline.Kafka.Partitions {
-			end, _ := ends.Lookup(topic, part)
+		for partition := range w.pipeline.Kafka.Partitions {
+			end, _ := ends.Lookup(topic, partition)
 			var next int64
-			err := db.QueryRow("SELECT next_offset FROM millrace_offsets WHERE topic = ? AND part = ?", topic, part).Scan(&next)
+			err := db.QueryRow("SELECT next_offset FROM millrace_offsets WHERE topic = ? AND part = ?", topic, partition).Scan(&next)
 			if err != nil {
 				return err
 			}
 			if next != end.Offset {
-				return fmt.Errorf("partition %d is at %d of %d", part, next, end.Offset)
+				return fmt.Errorf("partition %d is at %d of %d", partition, next, end.Offset)
 			}
 		}
 		return nil
@@ -376,7 +377,7 @@ func TestEndMovesBeforeTheClaim(t *testing.T) {
 	defer s.mu.Unlock()
 	for tp, info := range infos {
 		info.end = info.start
-		if _, err := s.take(t.Context(), tp, info); err != nil {
+		if _, err := s.claimPartition(t.Context(), tp, info); err != nil {
 			t.Error(err)
 		}
 	}
@@ -439,12 +440,12 @@ func TestSilentDatabaseIsWaitedFor(t *testing.T) {
 	}
 	defer s.store.close()
 	c := &claim{}
-	j := newJob(nil)
-	j.take(&claimed{c, 0, []*kgo.Record{{Offset: 0}, {Offset: 1}}}, 2, s.cfg)
+	j := newJob(nil, "p")
+	j.fill(&polled{c, 0, []*kgo.Record{{Offset: 0}, {Offset: 1}}}, 2, s.cfg)
 	j.batch = &batch{moves: []move{{claim: c, next: 2}}}
 	ctx, cancel := context.WithTimeout(t.Context(), 500*time.Millisecond)
 	defer cancel()
-	if rest, _ := s.write(ctx, &writer{store: s.store}, newDecoder(s.store.dialect), j); len(rest) != 2 {
+	if rest, _ := s.write(ctx, &writer{store: s.store}, rows.NewDecoder(), j); len(rest) != 2 {
 		t.Errorf("%d jobs are left, want 2", len(rest))
 	}
 	if why := health.Waiting()["sink"]; !strings.HasPrefix(why, "MySQL") {

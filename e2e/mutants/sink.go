@@ -1,4 +1,61 @@
 package mutants
 
-// Sink is the mutants of the sink.
-var Sink = []Mutant{}
+// Sink is the mutants of the sink, on MySQL.
+var Sink = []Mutant{
+	{Name: RowVersions, Edits: []Edit{
+		{
+			File: "sink/rows/newest.go",
+			Old:  "if bytes.Compare(x.Version[:], old.Version[:]) <= 0 {",
+			New:  "if bytes.Compare(x.Version[:], old.Version[:]) < -1 {", // never
+		},
+		{
+			File: "sink/remove.go",
+			Old:  `") AND "+rows.VersionColumn+" < "...)`,
+			New:  `") AND "+rows.VersionColumn+" <> "...)`, // of another record
+		},
+		{
+			File: "sink/dialect/mysql/upsert.go",
+			Old:  `"%s = IF(%s > %s.%s, %s, %s.%s)"`,
+			New:  `"%s = IF(%s > %s.%s OR 1, %s, %s.%s)"`,
+		},
+	}},
+	{Name: Marks, Edits: []Edit{
+		{
+			File: "sink/marks.go",
+			Old:  "for group := range slices.Chunk(removed, marksAtOnce) {",
+			New:  "for group := range slices.Chunk(removed[:0], marksAtOnce) {",
+		},
+		{
+			File: "sink/marks.go",
+			Old:  "if x.Late || s.Table.Versioned {",
+			New:  "if x.Late && false {",
+		},
+	}},
+	{Name: ExpectedOffset, Edits: []Edit{
+		{
+			File: "sink/dialect/mysql/statements.go",
+			Old:  "WHERE topic = ? AND part = ? AND owner = ? AND next_offset = ?`",
+			New:  "WHERE topic = ? AND part = ? AND owner = ? AND (next_offset = ? OR 1)`",
+		},
+		{
+			// The sink goes on where the consumer group is, not where the rows are.
+			File: "sink/claims.go",
+			Old:  "out[topic][partition] = kgo.NewOffset().At(c.next)",
+			New: "c.next = max(list[partition].EpochOffset().Offset, infos[tp].start)\n" +
+				"c.polled = c.next\n" +
+				"out[topic][partition] = kgo.NewOffset().At(c.next)",
+		},
+	}},
+	{Name: Fencing, Edits: []Edit{
+		{
+			File: "sink/dialect/mysql/statements.go",
+			Old:  "WHERE topic = ? AND part = ? AND owner = ? AND next_offset = ?`",
+			New:  "WHERE topic = ? AND part = ? AND (owner = ? OR 1) AND (next_offset = ? OR 1)`",
+		},
+		{
+			File: "sink/claim.go",
+			Old:  "killed, failed := s.dialect.Evict(ctx, s.db, holder)",
+			New:  "killed, failed := len(holder)+1, error(nil)",
+		},
+	}},
+}

@@ -1,0 +1,91 @@
+// Package dialect is the seam between the sink and a kind of database. Whatever differs from one database to the next is behind it:
+// statements, literals, errors, locks, the way of many rows, and the definitions of tables. The sink knows the order in which things
+// happen, and asks no dialect for its name but to show it.
+//
+// The implementations are mysql and sqlite. One suite of the sink's tests runs over all.
+package dialect
+
+import (
+	"context"
+	"database/sql"
+	"time"
+
+	"github.com/millrace-io/millrace/sink/rows"
+)
+
+// Dialect is one kind of database. Its methods may be called concurrently, Inspect before all but Open, Name and Writers.
+type Dialect interface {
+	Literals
+	// Name is how people call it.
+	Name() string
+	// Open returns a pool whose sessions wait so long for a lock; it makes no connection.
+	Open(lockWait time.Duration) (*sql.DB, error)
+	// Writers is how many connections may write at the same time.
+	Writers() int
+	// Inspect looks which server it is, and returns how long a statement may be, in bytes. The error is a *[ServerError] if the sink
+	// cannot work with this one.
+	Inspect(ctx context.Context, db *sql.DB) (statementBytes int, err error)
+	// Statements are those on millrace's own tables that differ.
+	Statements() Statements
+	// CreateOwn returns the statements that make what is missing of millrace's own tables, and CreateTable the one that makes t.
+	CreateOwn() []string
+	CreateTable(t *rows.Table) string
+	// Check says what in the existing table does not fit t, each with its remedy.
+	Check(ctx context.Context, db *sql.DB, t *rows.Table) ([]string, error)
+	// Upsert is how rows get into t.
+	Upsert(t *rows.Table) Upsert
+	// ConnectionID returns the server's id of a connection, 0 if it has none.
+	ConnectionID(ctx context.Context, c *sql.Conn) (uint64, error)
+	// Evict ends the connections, if they are still there, of owners that hold locks; it returns how many it ended.
+	Evict(ctx context.Context, db *sql.DB, connections []uint64) (int, error)
+	// Classify wraps err in a *[RefusedError] or a *[DefectError] if it is one; any other is tried again.
+	Classify(err error) error
+	// Reason says in a word why an attempt failed that will be tried again: one of the reasons below.
+	Reason(err error) string
+}
+
+// SessionWait is after how long a session that is silent is ended by the server, and its transaction with it, where there is a server.
+const SessionWait = 15 * time.Second
+
+// The reasons to try again.
+const (
+	Deadlock    = "deadlock"
+	LockTimeout = "lock_timeout" // of a row that another transaction holds
+	Refused     = "refused"      // the server answered with any other error
+	Connection  = "connection"   // no answer
+)
+
+// Statements are statements on millrace's own tables, with their arguments in this order.
+type Statements struct {
+	Begin      string // a writing transaction
+	NewOffset  string // the row of a partition, unless it is there: topic, part, topic_id, next_offset, high
+	Claim      string // owner, owner_name, connection_id, topic, part
+	MoveOffset string // the guard, which matches one row or none: next_offset, high, topic, part, owner, the expected next_offset
+	LockOffset string // reads next_offset and owner, and waits for whoever holds the row: topic, part
+	PruneMarks string // a few thousand of those marked before a time: that time
+	Now        string // not a statement: the expression of the current time, in UTC
+	MergeMarks string // the end of an INSERT into millrace_marks: a mark takes the higher version
+}
+
+// Upsert is how rows get into one table: a row takes the new values if their version is higher.
+type Upsert struct {
+	Insert string // comes before the rows' literals (AppendRow)
+	Merge  string // comes after them
+	Bulk   Bulk   // the way of many rows; nil: none
+}
+
+// Bulk is a way of many rows into one table that is faster than INSERT. It may be used by several sessions concurrently.
+type Bulk interface {
+	// Rows says how many of n rows go this way at once; 0: none, for a while.
+	Rows(n int) int
+	// Upsert upserts at most so many rows. It reports false, and has written nothing, if one of them does not fit: INSERT then finds it. The
+	// error is an [ErrBulk] if the server refuses the way as such: the transaction is to begin again, and Rows says 0.
+	Upsert(ctx context.Context, s *Session, changes []*rows.Change) (done bool, err error)
+}
+
+// Session is one connection to the database, and what its dialect has made in it. It is for one goroutine.
+type Session struct {
+	*sql.Conn
+	ID        uint64 // at the server, see ConnectionID
+	Temporary map[string]bool
+}

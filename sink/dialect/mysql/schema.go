@@ -1,0 +1,108 @@
+package mysql
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"strings"
+
+	"github.com/millrace-io/millrace/sink/dialect"
+	"github.com/millrace-io/millrace/sink/rows"
+)
+
+// CreateOwn makes millrace's own tables.
+func (*Dialect) CreateOwn() []string {
+	return []string{
+		`CREATE TABLE IF NOT EXISTS millrace_offsets (
+  topic VARCHAR(249) CHARACTER SET ascii COLLATE ascii_bin, part INT UNSIGNED,
+  topic_id BINARY(16) NOT NULL, next_offset BIGINT UNSIGNED NOT NULL,
+  high BINARY(8) NOT NULL,
+  owner BINARY(16) NULL,
+  owner_name VARCHAR(255), connection_id BIGINT UNSIGNED, updated_at TIMESTAMP(6) NOT NULL,
+  PRIMARY KEY (topic, part)) ENGINE = InnoDB`,
+		`CREATE TABLE IF NOT EXISTS millrace_marks (
+  stream VARCHAR(200) CHARACTER SET ascii COLLATE ascii_bin, generation SMALLINT UNSIGNED,
+  raw_key BINARY(16), version VARBINARY(32) NOT NULL, marked_at TIMESTAMP(6) NOT NULL,
+  PRIMARY KEY (stream, generation, raw_key), KEY (marked_at)) ENGINE = InnoDB`,
+	}
+}
+
+// CreateTable compares key columns by their bytes: by default 'aB' and 'Ab' would be one row.
+func (*Dialect) CreateTable(t *rows.Table) string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "CREATE TABLE IF NOT EXISTS %s (\n", dialect.Quote(t.Name))
+	for _, c := range t.Columns {
+		fmt.Fprintf(&b, "  %s,\n", definition(c))
+	}
+	fmt.Fprintf(&b, "  %s VARBINARY(32) NOT NULL,\n  PRIMARY KEY (%s)\n) ENGINE = InnoDB DEFAULT CHARACTER SET utf8mb4", rows.VersionColumn, dialect.KeyNames(t))
+	return b.String()
+}
+
+// definition is the column as it is created.
+func definition(c rows.Column) string {
+	d := dialect.Quote(c.Name) + " " + c.Type
+	if c.Key && c.IsCharacter() {
+		d += " CHARACTER SET utf8mb4 COLLATE utf8mb4_0900_bin"
+	}
+	if c.NotNull || c.Key {
+		return d + " NOT NULL"
+	}
+	return d + " NULL" // TIMESTAMP is not null otherwise, on some servers
+}
+
+// Check asks information_schema. Types are the user's affair: a column may be widened.
+func (*Dialect) Check(ctx context.Context, db *sql.DB, t *rows.Table) ([]string, error) {
+	is, err := columnsOf(ctx, db, t.Name)
+	if err != nil {
+		return nil, err
+	}
+	problems := dialect.Fit(t, is, definition)
+	var engine, index sql.NullString
+	if err := db.QueryRowContext(ctx, `SELECT engine FROM information_schema.tables
+		WHERE table_schema = DATABASE() AND table_name = ?`, t.Name).Scan(&engine); err != nil {
+		return nil, err
+	}
+	if !strings.EqualFold(engine.String, "InnoDB") {
+		problems = append(problems, fmt.Sprintf("its engine is %q, which has no transactions: ALTER TABLE %s ENGINE = InnoDB", engine.String, dialect.Quote(t.Name)))
+	}
+	err = db.QueryRowContext(ctx, `SELECT GROUP_CONCAT(DISTINCT index_name) FROM information_schema.statistics
+		WHERE table_schema = DATABASE() AND table_name = ? AND non_unique = 0 AND index_name <> 'PRIMARY'`, t.Name).Scan(&index)
+	if err == nil && index.Valid {
+		problems = append(problems, fmt.Sprintf("unique index %s: an upsert would change whichever row it hits; "+
+			"ALTER TABLE %s DROP INDEX …, or make it not unique", index.String, dialect.Quote(t.Name)))
+	}
+	return problems, err
+}
+
+// columnsOf reads a table's columns, by their names in lower case.
+func columnsOf(ctx context.Context, db *sql.DB, table string) (map[string]dialect.Existing, error) {
+	found, err := db.QueryContext(ctx, `SELECT c.column_name, c.data_type, COALESCE(c.character_maximum_length, 0), COALESCE(c.collation_name, ''),
+		  c.extra LIKE '%GENERATED%' AND c.extra NOT LIKE '%DEFAULT_GENERATED%',
+		  c.is_nullable = 'NO' AND c.column_default IS NULL AND c.extra = '',
+		  COALESCE(s.seq_in_index, 0), s.sub_part IS NOT NULL
+		FROM information_schema.columns c LEFT JOIN information_schema.statistics s
+		  ON s.table_schema = c.table_schema AND s.table_name = c.table_name AND s.column_name = c.column_name AND s.index_name = 'PRIMARY'
+		WHERE c.table_schema = DATABASE() AND c.table_name = ?`, table)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = found.Close() }()
+	is := map[string]dialect.Existing{}
+	for found.Next() {
+		var name string
+		var e dialect.Existing
+		if err := found.Scan(&name, &e.Kind, &e.Length, &e.Collation, &e.Generated, &e.Needed, &e.Key, &e.Prefix); err != nil {
+			return nil, err
+		}
+		if bytewise(e.Collation) {
+			e.Collation = ""
+		}
+		is[strings.ToLower(name)] = e
+	}
+	return is, found.Err()
+}
+
+// bytewise reports whether a collation tells apart all strings, those included that differ in trailing spaces only.
+func bytewise(collation string) bool {
+	return collation == "binary" || strings.HasSuffix(collation, "0900_bin") || strings.HasSuffix(collation, "nopad_bin")
+}

@@ -1,0 +1,64 @@
+package sqlite
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"strings"
+
+	"github.com/millrace-io/millrace/sink/dialect"
+	"github.com/millrace-io/millrace/sink/rows"
+)
+
+// CreateOwn makes millrace's own tables.
+func (*Dialect) CreateOwn() []string {
+	return []string{
+		`CREATE TABLE IF NOT EXISTS millrace_offsets (
+  topic TEXT, part INTEGER, topic_id BLOB NOT NULL, next_offset INTEGER NOT NULL, high BLOB NOT NULL,
+  owner BLOB, owner_name TEXT, connection_id INTEGER, updated_at TEXT NOT NULL,
+  PRIMARY KEY (topic, part)) WITHOUT ROWID`,
+		`CREATE TABLE IF NOT EXISTS millrace_marks (
+  stream TEXT, generation INTEGER, raw_key BLOB, version BLOB NOT NULL, marked_at TEXT NOT NULL,
+  PRIMARY KEY (stream, generation, raw_key)) WITHOUT ROWID`,
+		`CREATE INDEX IF NOT EXISTS millrace_marks_marked_at ON millrace_marks (marked_at)`,
+	}
+}
+
+// CreateTable makes t with the types of the pipeline file, of which SQLite takes what it can.
+func (*Dialect) CreateTable(t *rows.Table) string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "CREATE TABLE IF NOT EXISTS %s (\n", dialect.Quote(t.Name))
+	for _, c := range t.Columns {
+		b.WriteString("  " + definition(c) + ",\n")
+	}
+	fmt.Fprintf(&b, "  %s BLOB NOT NULL,\n  PRIMARY KEY (%s)) WITHOUT ROWID", rows.VersionColumn, dialect.KeyNames(t))
+	return b.String()
+}
+
+// definition is the column as it is created.
+func definition(c rows.Column) string {
+	d := dialect.Quote(c.Name) + " " + c.Type
+	if c.NotNull || c.Key {
+		d += " NOT NULL"
+	}
+	return d
+}
+
+// Check compares names and the primary key.
+func (*Dialect) Check(ctx context.Context, db *sql.DB, t *rows.Table) ([]string, error) {
+	found, err := db.QueryContext(ctx, "SELECT name, pk FROM pragma_table_info(?)", t.Name)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = found.Close() }()
+	is := map[string]dialect.Existing{}
+	for found.Next() {
+		var name string
+		var pk int
+		if err := found.Scan(&name, &pk); err != nil {
+			return nil, err
+		}
+		is[strings.ToLower(name)] = dialect.Existing{Key: pk}
+	}
+	return dialect.Fit(t, is, definition), found.Err()
+}

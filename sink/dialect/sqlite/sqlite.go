@@ -1,0 +1,123 @@
+// Package sqlite is the sink's dialect of SQLite: a file in the data directory, for trying out. It is for one process, and its types only
+// resemble MySQL's.
+package sqlite
+
+import (
+	"bytes"
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"modernc.org/sqlite"
+	sqlite3 "modernc.org/sqlite/lib"
+
+	"github.com/millrace-io/millrace/sink/dialect"
+	"github.com/millrace-io/millrace/sink/rows"
+)
+
+// Dialect is a SQLite file.
+type Dialect struct{ file string }
+
+// New returns the dialect of the file in the directory dir. It makes no file.
+func New(dir string) *Dialect { return &Dialect{filepath.Join(dir, "millrace.db")} }
+
+// Name is how people call it.
+func (*Dialect) Name() string { return "SQLite" }
+
+// Writers is one: a file has one writer at a time.
+func (*Dialect) Writers() int { return 1 }
+
+// Open returns a pool on the file.
+func (s *Dialect) Open(lockWait time.Duration) (*sql.DB, error) {
+	return sql.Open("sqlite", fmt.Sprintf("file:%s?_pragma=journal_mode(WAL)&_pragma=synchronous(NORMAL)&_pragma=busy_timeout(%d)",
+		filepath.ToSlash(s.file), lockWait.Milliseconds()))
+}
+
+// Inspect says half of SQLITE_MAX_SQL_LENGTH, which is 1,000,000 by default.
+func (*Dialect) Inspect(context.Context, *sql.DB) (int, error) { return 500_000, nil }
+
+// ConnectionID is 0: connections have none.
+func (*Dialect) ConnectionID(context.Context, *sql.Conn) (uint64, error) { return 0, nil }
+
+// Evict ends nothing: there is no other process.
+func (*Dialect) Evict(context.Context, *sql.DB, []uint64) (int, error) { return 0, nil }
+
+const now = "strftime('%Y-%m-%d %H:%M:%f', 'now')"
+
+// Statements are those on millrace's own tables that differ from other databases'.
+func (*Dialect) Statements() dialect.Statements {
+	return dialect.Statements{
+		Begin: "BEGIN IMMEDIATE",
+		NewOffset: `INSERT INTO millrace_offsets (topic, part, topic_id, next_offset, high, updated_at)
+			VALUES (?, ?, ?, ?, ?, ` + now + `) ON CONFLICT DO NOTHING`,
+		Claim: `UPDATE millrace_offsets SET owner = ?, owner_name = ?, connection_id = ?, updated_at = ` + now + `
+			WHERE topic = ? AND part = ?`,
+		MoveOffset: `UPDATE millrace_offsets SET next_offset = ?, high = ?, updated_at = ` + now + `
+			WHERE topic = ? AND part = ? AND owner = ? AND next_offset = ?`,
+		LockOffset: "SELECT next_offset, owner FROM millrace_offsets WHERE topic = ? AND part = ?", // the transaction has locked all
+		PruneMarks: `DELETE FROM millrace_marks WHERE (stream, generation, raw_key) IN
+			(SELECT stream, generation, raw_key FROM millrace_marks WHERE marked_at < ? LIMIT 2000)`, // DELETE has no LIMIT
+		Now:        now,
+		MergeMarks: " ON CONFLICT DO UPDATE SET version = excluded.version, marked_at = excluded.marked_at WHERE excluded.version > version",
+	}
+}
+
+// Upsert is INSERT … ON CONFLICT DO UPDATE.
+func (*Dialect) Upsert(t *rows.Table) dialect.Upsert {
+	var b strings.Builder
+	b.WriteString(" ON CONFLICT DO UPDATE SET ")
+	for _, c := range t.Columns {
+		if !c.Key {
+			fmt.Fprintf(&b, "%s = excluded.%s, ", dialect.Quote(c.Name), dialect.Quote(c.Name))
+		}
+	}
+	fmt.Fprintf(&b, "%s = excluded.%[1]s WHERE excluded.%[1]s > %s.%[1]s", rows.VersionColumn, dialect.Quote(t.Name))
+	return dialect.Upsert{Insert: dialect.InsertInto(t), Merge: b.String()}
+}
+
+// AppendLiteral appends v as a literal.
+func (*Dialect) AppendLiteral(dst []byte, v rows.Value) []byte {
+	switch v.Form {
+	case rows.Number:
+		return append(dst, v.Bytes...)
+	case rows.Text:
+		return appendText(dst, v.Bytes)
+	case rows.Bytes:
+		return dialect.AppendHex(dst, v.Bytes)
+	default:
+		return append(dst, "NULL"...)
+	}
+}
+
+// appendText doubles quotes. SQL text ends at a zero byte, so such a string is written as bytes.
+func appendText(dst, s []byte) []byte {
+	if bytes.IndexByte(s, 0) >= 0 {
+		return append(dialect.AppendHex(append(dst, "CAST("...), s), " AS TEXT)"...)
+	}
+	dst = append(dst, '\'')
+	for _, c := range s {
+		if c == '\'' {
+			dst = append(dst, c)
+		}
+		dst = append(dst, c)
+	}
+	return append(dst, '\'')
+}
+
+// Classify tells whether SQLite refuses a row for its values.
+func (*Dialect) Classify(err error) error {
+	if e, ok := errors.AsType[*sqlite.Error](err); ok {
+		switch e.Code() & 0xff {
+		case sqlite3.SQLITE_CONSTRAINT, sqlite3.SQLITE_MISMATCH, sqlite3.SQLITE_TOOBIG:
+			return &dialect.RefusedError{Err: err}
+		}
+	}
+	return err
+}
+
+// Reason is always that of a file that cannot be written now.
+func (*Dialect) Reason(error) string { return dialect.Connection }

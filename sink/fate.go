@@ -1,0 +1,116 @@
+package sink
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/millrace-io/millrace/sink/dialect"
+	"github.com/millrace-io/millrace/sink/rows"
+)
+
+// write writes j. It returns what is left of it: nothing, j, or smaller jobs in its place. later says not to try that at once.
+func (s *Sink) write(ctx context.Context, w *writer, d *rows.Decoder, j *job) (rest []*job, later bool) {
+	if j.batch == nil {
+		j.batch, j.began = newBatch(d, j), time.Now()
+	}
+	for failures := 0; ctx.Err() == nil; {
+		j.batch.drop()
+		if len(j.batch.moves) == 0 {
+			return nil, false
+		}
+		r, err := s.attempt(ctx, w, j)
+		if err == nil {
+			s.written(j, r)
+			return nil, false
+		}
+		var fenced *FencedError
+		var refused *dialect.RefusedError
+		switch {
+		case errors.As(err, &fenced):
+			s.fenced(fenced.Partitions, j.batch)
+			continue
+		case errors.As(err, &refused):
+			if j.records > isolateRecords { // halving is for few
+				return j.pieces(isolateRecords), false
+			}
+			switch found, failed := w.isolate(ctx, j.batch); {
+			case failed != nil:
+				err = failed
+			case found:
+				continue
+			case j.records > 1: // each is good by itself, not all together: a foreign key, a trigger
+				return j.pieces((j.records + 1) / 2), false
+			}
+		case errors.Is(err, dialect.ErrBulk):
+			s.env.Log.Warn("the table's rows are sent by INSERT for a while, which is slower", "err", err)
+			continue
+		case errors.Is(err, context.DeadlineExceeded) && j.records > 1:
+			s.env.Log.Warn("batch not written in time; trying smaller ones", "records", j.records, "err", err)
+			s.waits.on(s.server(err), err) // it may be too slow, or not there
+			return j.pieces((j.records + 3) / 4), false
+		}
+		s.metrics.retries.WithLabelValues(s.reason(err)).Inc()
+		if failures++; failures > 1 { // a deadlock or a lost connection is over at once, anything else is logged
+			s.waits.on(s.server(err), err)
+			return []*job{j}, true
+		}
+	}
+	return []*job{j}, true
+}
+
+// server is who did not do what an attempt asked for.
+func (s *Sink) server(err error) string {
+	if errors.Is(err, errLetter) {
+		return "Kafka"
+	}
+	return s.store.dialect.Name()
+}
+
+// attempt sends the letters that are due and applies the batch.
+func (s *Sink) attempt(ctx context.Context, w *writer, j *job) (result, error) {
+	ctx, cancel := context.WithTimeout(ctx, attemptTimeout)
+	defer cancel()
+	if err := j.letters.send(ctx, j.batch, j.sent); err != nil {
+		return result{}, err
+	}
+	r, err := w.apply(ctx, j.batch)
+	if !errors.Is(err, errUnknown) {
+		return r, err
+	}
+	s.env.Log.Warn("COMMIT was not answered; asking the offset row whether it happened", "err", err)
+	happened, asked := w.committed(ctx, j.batch)
+	if asked != nil {
+		return r, fmt.Errorf("%w; asking: %w", err, asked)
+	}
+	if happened {
+		return r, nil
+	}
+	return r, err
+}
+
+// written moves the claims' positions and counts.
+func (s *Sink) written(j *job, r result) {
+	s.waits.done(s.store.dialect.Name())
+	marks := map[string]map[int32]kgo.EpochOffset{}
+	for _, m := range j.batch.moves {
+		m.claim.next, m.claim.high = m.next, m.high
+		if marks[m.claim.topic] == nil {
+			marks[m.claim.topic] = map[int32]kgo.EpochOffset{}
+		}
+		marks[m.claim.topic][m.claim.partition] = kgo.EpochOffset{Epoch: -1, Offset: m.next}
+	}
+	s.client.MarkCommitOffsets(marks)
+	s.metrics.count(j, r)
+}
+
+// reason is a retry's label.
+func (s *Sink) reason(err error) string {
+	if errors.Is(err, errUnknown) {
+		return "unknown_commit"
+	}
+	return s.store.dialect.Reason(err)
+}

@@ -1,0 +1,78 @@
+package sink
+
+import (
+	"slices"
+	"testing"
+
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/millrace-io/millrace/pipeline"
+)
+
+func TestJobsAreBounded(t *testing.T) {
+	s := &Sink{cfg: DefaultConfig(), pipeline: &pipeline.Pipeline{}}
+	s.cfg.MaxRecords, s.cfg.MaxBatchBytes = 10, 1000
+	a, b := &claim{topic: "a"}, &claim{topic: "b"}
+	var records []*kgo.Record
+	for i := range 25 {
+		records = append(records, &kgo.Record{Offset: int64(i), Value: make([]byte, 10)})
+	}
+	records[20].Value = make([]byte, 5000) // larger than a batch: in one all the same
+	var all []polled
+	all = extend(all, polled{a, 0, records[:8]})
+	all = extend(all, polled{b, 0, records})
+	all = extend(all, polled{a, 8, records[8:10]}) // the same partition again
+	queue := s.jobs(all)
+	var sizes []int
+	for _, j := range queue {
+		sizes = append(sizes, j.records)
+	}
+	if want := []int{10, 10, 10, 1, 4}; !slices.Equal(sizes, want) {
+		t.Errorf("jobs of %d records, want %d", sizes, want)
+	}
+	for _, j := range queue {
+		seen := map[*claim]int{}
+		for _, p := range j.polled {
+			seen[p.claim]++
+		}
+		if seen[a] > 1 || seen[b] > 1 {
+			t.Errorf("a partition is in a job %v times", seen)
+		}
+	}
+	pieces := queue[0].pieces(4)
+	if len(pieces) != 3 || pieces[2].records != 2 {
+		t.Errorf("%d pieces, want 3", len(pieces))
+	}
+}
+
+// TestJobsHaveEveryPartition: two partitions share each job, and all their records are there, in order.
+func TestJobsHaveEveryPartition(t *testing.T) {
+	s := &Sink{cfg: DefaultConfig(), pipeline: &pipeline.Pipeline{}}
+	s.cfg.MaxRecords = 1000
+	want := map[*claim][]*kgo.Record{{partition: 1}: nil, {partition: 2}: nil}
+	var all []polled
+	for c := range want {
+		for i := range 2100 {
+			want[c] = append(want[c], &kgo.Record{Offset: int64(2 * i)})
+		}
+		all = append(all, polled{c, 0, want[c]})
+	}
+	got, next := map[*claim][]*kgo.Record{}, map[*claim]int64{}
+	for _, j := range s.jobs(all) {
+		if len(j.polled) != 2 {
+			t.Errorf("%d partitions in a job", len(j.polled))
+		}
+		for _, p := range j.polled {
+			if p.from != next[p.claim] {
+				t.Errorf("a job begins at %d, and the one before it ends at %d", p.from, next[p.claim])
+			}
+			got[p.claim] = append(got[p.claim], p.records...)
+			next[p.claim] = p.records[len(p.records)-1].Offset + 1
+		}
+	}
+	for c := range want {
+		if !slices.Equal(got[c], want[c]) {
+			t.Errorf("partition %d: %d records, or in another order; want %d", c.partition, len(got[c]), len(want[c]))
+		}
+	}
+}

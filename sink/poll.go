@@ -1,0 +1,99 @@
+package sink
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kgo"
+)
+
+// fetchError is the first error of a poll that the client does not get over by itself.
+func (s *Sink) fetchError(fetches kgo.Fetches) (err error) {
+	healthy := fetches.NumRecords() > 0
+	fetches.EachError(func(topic string, partition int32, e error) {
+		var loss *kgo.ErrDataLoss
+		switch {
+		case errors.Is(e, context.DeadlineExceeded), errors.Is(e, context.Canceled):
+		case errors.Is(e, kgo.ErrClientClosed):
+		case errors.Is(e, kerr.OffsetOutOfRange), errors.As(e, &loss):
+			if c := s.claims[topicPartition{topic, partition}]; c != nil {
+				err = s.positionError(c)
+			}
+		default:
+			healthy = false
+			s.waits.on("Kafka", fmt.Errorf("%s[%d]: %w", topic, partition, e))
+		}
+	})
+	if healthy {
+		s.waits.done("Kafka")
+	}
+	return err
+}
+
+// positionError describes a position that the log does not have.
+func (s *Sink) positionError(c *claim) error {
+	e := &PositionError{Topic: c.topic, Partition: c.partition, Next: c.polled, Start: -1, End: -1}
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	if infos, err := s.partitions(ctx, c.topic); err == nil {
+		info := infos[topicPartition{c.topic, c.partition}]
+		e.Start, e.End = info.start, info.end
+	}
+	return e
+}
+
+// split gives each writer the records of its partitions, in batches of at most MaxRecords and MaxBatchBytes. It returns a
+// *PositionError if records that were not read yet have been deleted from the log.
+func (s *Sink) split(fetches kgo.Fetches) (queues [][]*job, err error) {
+	byWriter := make([][]polled, len(s.writers))
+	fetches.EachPartition(func(p kgo.FetchTopicPartition) {
+		c := s.claims[topicPartition{p.Topic, p.Partition}]
+		if c == nil || c.revoked.Load() {
+			return // fetched before it was taken from us
+		}
+		records := p.Records
+		for len(records) > 0 && records[0].Offset < c.polled {
+			records = records[1:] // fetched before it was claimed again
+		}
+		if len(records) == 0 {
+			return
+		}
+		if records[0].Offset > c.polled && p.LogStartOffset > c.polled {
+			err = s.positionError(c)
+			return
+		}
+		byWriter[c.writer] = extend(byWriter[c.writer], polled{c, c.polled, records})
+		c.polled = records[len(records)-1].Offset + 1
+	})
+	for _, all := range byWriter {
+		queues = append(queues, s.jobs(all))
+	}
+	return queues, err
+}
+
+// stride is how many records of a partition come before some of the next.
+const stride = 200
+
+// jobs cuts records into batches. Each has some of every partition: records of one time often have neighbouring keys, which
+// are in all partitions, and a transaction is the faster the fewer pages of the table it touches.
+func (s *Sink) jobs(all []polled) (queue []*job) {
+	for len(all) > 0 {
+		rest := all[:0]
+		for _, p := range all {
+			for n := stride; n > 0 && len(p.records) > 0; {
+				if len(queue) == 0 || queue[len(queue)-1].full(s.cfg) {
+					queue = append(queue, newJob(s.client, s.pipeline.Name))
+				}
+				n -= queue[len(queue)-1].fill(&p, n, s.cfg)
+			}
+			if len(p.records) > 0 {
+				rest = append(rest, p)
+			}
+		}
+		all = rest
+	}
+	return queue
+}

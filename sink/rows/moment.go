@@ -1,0 +1,75 @@
+package rows
+
+import (
+	"bytes"
+	"strings"
+	"time"
+
+	"github.com/go-json-experiment/json/jsontext"
+)
+
+// moment takes RFC 3339, which it brings to UTC, and MySQL's own formats, which it leaves to MySQL.
+func (e *encoder) moment(column Kind, v jsontext.Value, k jsontext.Kind) error {
+	if k != '"' {
+		return mismatch(v, "a date or time; make one in a map step, from a number with from_unix or from_unix_ms")
+	}
+	raw := v[1 : len(v)-1] // dates have nothing to unescape; what has is refused by the database
+	if isZulu(raw) {
+		return e.zulu(column, raw)
+	}
+	if len(raw) > 11 && raw[4] == '-' && (raw[10] == 'T' || raw[10] == 't' || raw[10] == ' ') {
+		if t, err := time.Parse(time.RFC3339Nano, normal(raw)); err == nil {
+			format := "15:04:05.999999"
+			switch column {
+			case KindTime:
+				format = "2006-01-02 15:04:05.999999"
+			case KindDate:
+				format = "2006-01-02"
+			default:
+			}
+			e.scratch = t.UTC().AppendFormat(e.scratch[:0], format)
+			return e.append(Text, e.scratch)
+		}
+	}
+	text, err := e.unquoted(v)
+	if err != nil {
+		return err
+	}
+	return e.append(Text, text)
+}
+
+// isZulu reports whether raw looks like 2024-02-29T23:59:59Z, with or without a fraction: the form that most APIs send,
+// which needs no arithmetic. Whether there is such a day is for the database to say.
+func isZulu(raw []byte) bool {
+	const form = "0000-00-00T00:00:00"
+	if len(raw) <= len(form) || raw[len(raw)-1] != 'Z' {
+		return false
+	}
+	for i := range len(form) {
+		if c := raw[i]; form[i] == '0' && (c < '0' || c > '9') || form[i] != '0' && c != form[i] {
+			return false
+		}
+	}
+	fraction := raw[len(form) : len(raw)-1]
+	return len(fraction) == 0 || len(fraction) > 1 && fraction[0] == '.' && digitsOnly(fraction[1:])
+}
+
+// zulu appends such a time, to the microsecond.
+func (e *encoder) zulu(column Kind, raw []byte) error {
+	day, clock := raw[:10], raw[11:min(len(raw)-1, 11+len("00:00:00.000000"))]
+	switch column {
+	case KindTime:
+		e.scratch = append(append(append(e.scratch[:0], day...), ' '), clock...)
+		return e.append(Text, e.scratch)
+	case KindDate:
+		return e.append(Text, day)
+	default:
+		return e.append(Text, clock)
+	}
+}
+
+func normal(raw []byte) string {
+	b := bytes.Clone(raw)
+	b[10] = 'T'
+	return strings.ToUpper(string(b))
+}

@@ -1,0 +1,65 @@
+package sink
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/millrace-io/millrace/sink/dialect"
+	"github.com/millrace-io/millrace/sink/rows"
+)
+
+// upsert sends changes, in key order: many in bulk, where the database has such a way, and others in as few statements as their
+// sizes allow.
+func (w *writer) upsert(ctx context.Context, t *rows.Table, changes []*rows.Change) error {
+	u := w.store.upserts[t]
+	for bulk := u.Bulk; len(changes) > 0; {
+		if n := bulkRows(bulk, len(changes), w.store.cfg.LoadRows); n > 0 {
+			done, err := bulk.Upsert(ctx, w.session, changes[:n])
+			if err != nil {
+				return err
+			}
+			if done {
+				changes = changes[n:]
+				continue
+			}
+			bulk = nil // one of these rows did not fit: INSERT finds it
+		}
+		n := w.statement(u, changes)
+		if err := w.exec(ctx, string(w.sql)); err != nil {
+			return fmt.Errorf("upsert into %s: %w", t.Name, err)
+		}
+		changes = changes[n:]
+	}
+	return nil
+}
+
+// bulkRows is how many of n rows go in bulk, which pays from so many.
+func bulkRows(b dialect.Bulk, n, from int) int {
+	if b == nil || n < from {
+		return 0
+	}
+	if n = b.Rows(n); n < from {
+		return 0
+	}
+	return n
+}
+
+// statement writes an INSERT of the first changes, at least one, and says how many they are.
+func (w *writer) statement(u dialect.Upsert, changes []*rows.Change) int {
+	w.sql = append(w.sql[:0], u.Insert...)
+	n := 0
+	for n < min(len(changes), w.store.cfg.StatementRows) {
+		before := len(w.sql)
+		if n > 0 {
+			w.sql = append(w.sql, ',')
+		}
+		w.sql = dialect.AppendRow(w.sql, w.store.dialect, changes[n])
+		if n > 0 && len(w.sql)+len(u.Merge) > w.store.bytes {
+			w.sql = w.sql[:before]
+			break
+		}
+		n++
+	}
+	w.sql = append(w.sql, u.Merge...)
+	return n
+}

@@ -1,0 +1,143 @@
+package sink
+
+import (
+	"context"
+	"database/sql/driver"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/millrace-io/millrace/sink/dialect"
+	"github.com/millrace-io/millrace/sink/rows"
+)
+
+// writer is one session and what it writes. It is for one goroutine.
+//
+// Its transaction is, in this order: the offsets, whose rows are the lock that a fenced writer does not get (guard.go); the removals
+// and their marks (remove.go, marks.go); the upserts (upsert.go); COMMIT. All writers touch tables in this order, and rows in key
+// order, so that two of them rarely wait for each other and seldom deadlock.
+type writer struct {
+	store   *store
+	session *dialect.Session // nil: to be opened
+	used    time.Time        // when the session last answered
+	sql     []byte           // buffer
+}
+
+// result is what a transaction did.
+type result struct {
+	upserts, removed, stale map[string]int // by stream
+}
+
+func newResult() result {
+	return result{map[string]int{}, map[string]int{}, map[string]int{}}
+}
+
+// connect opens the session if there is none, or none any more: the server ends idle ones.
+func (w *writer) connect(ctx context.Context) error {
+	if w.session != nil && time.Since(w.used) > dialect.SessionWait/3 && w.session.PingContext(ctx) != nil {
+		w.disconnect()
+	}
+	w.used = time.Now()
+	if w.session != nil {
+		return nil
+	}
+	conn, err := w.store.writers.Conn(ctx)
+	if err != nil {
+		return w.store.dialect.Classify(err)
+	}
+	id, err := w.store.dialect.ConnectionID(ctx, conn)
+	if err != nil {
+		_ = conn.Close()
+		return err
+	}
+	w.session = &dialect.Session{Conn: conn, ID: id, Temporary: map[string]bool{}}
+	return nil
+}
+
+// disconnect gives the session up: after an error it may hold a transaction, or an answer that nobody read.
+func (w *writer) disconnect() {
+	if w.session == nil {
+		return
+	}
+	_ = w.session.Raw(func(any) error { return driver.ErrBadConn }) // so that it does not go back to the pool
+	_ = w.session.Close()
+	w.session = nil
+}
+
+// errUnknown says that COMMIT was sent and not answered.
+var errUnknown = errors.New("the outcome of COMMIT is not known")
+
+// apply writes b in one transaction. It returns a *FencedError if a partition is not ours or not where b begins, a
+// *dialect.RefusedError if a row is refused, errUnknown if COMMIT was not answered; after any error nothing is left open.
+func (w *writer) apply(ctx context.Context, b *batch) (result, error) {
+	if err := w.connect(ctx); err != nil {
+		return result{}, err
+	}
+	if err := w.publish(ctx, b.moves); err != nil {
+		return result{}, w.rollback(ctx, err)
+	}
+	r, err := w.write(ctx, b)
+	if err != nil {
+		return r, w.rollback(ctx, err)
+	}
+	w.used = time.Now()
+	if _, err := w.session.ExecContext(ctx, "COMMIT"); err != nil {
+		w.disconnect()
+		return r, fmt.Errorf("%w: %w", errUnknown, err)
+	}
+	return r, nil
+}
+
+// write is the transaction without its COMMIT.
+func (w *writer) write(ctx context.Context, b *batch) (result, error) {
+	r := newResult()
+	if err := w.exec(ctx, w.store.statements.Begin); err != nil {
+		return r, err
+	}
+	if err := w.moveOffsets(ctx, b.moves); err != nil {
+		return r, err
+	}
+	if err := w.markRefused(ctx, b); err != nil {
+		return r, err
+	}
+	return r, w.writeRows(ctx, rows.Newest(b.changes()...), &r)
+}
+
+func (w *writer) writeRows(ctx context.Context, shares []*rows.Share, r *result) error {
+	for _, s := range shares {
+		r.stale[s.Table.Stream] += s.Stale
+		if err := w.remove(ctx, s, r); err != nil {
+			return err
+		}
+	}
+	for _, s := range shares {
+		upserts, err := w.unmarked(ctx, s)
+		if err != nil {
+			return err
+		}
+		r.stale[s.Table.Stream] += len(s.Upserts) - len(upserts)
+		r.upserts[s.Table.Stream] += len(upserts)
+		if err := w.upsert(ctx, s.Table, upserts); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// rollback ends the transaction after err. A lock time-out, for one, has left it open.
+func (w *writer) rollback(ctx context.Context, err error) error {
+	if _, failed := w.session.ExecContext(context.WithoutCancel(ctx), "ROLLBACK"); failed != nil {
+		w.disconnect()
+	}
+	return err
+}
+
+func (w *writer) exec(ctx context.Context, statement string, args ...any) error {
+	_, err := w.session.ExecContext(ctx, statement, args...)
+	return w.store.dialect.Classify(err)
+}
+
+// literal appends a value to the statement under way.
+func (w *writer) literal(form rows.Form, b []byte) {
+	w.sql = w.store.dialect.AppendLiteral(w.sql, rows.Value{Form: form, Bytes: b})
+}
