@@ -42,7 +42,7 @@ func (s *Sink) claimPartition(ctx context.Context, tp topicPartition, info bound
 	topic, partition := tp.topic, tp.partition
 	at := (int(partition) + int(topicHash(topic))) % len(s.writers)
 	var c *claim
-	err := s.persist(ctx, s.store.dialect.Name(), func(ctx context.Context) error {
+	err := s.persist(ctx, s.store.dialect.Name(), "claims", func(ctx context.Context) error {
 		c = &claim{topic: topic, partition: partition, table: s.tables[topic], writer: at}
 		if err := s.writers[at].connect(ctx); err != nil {
 			return err

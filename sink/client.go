@@ -8,6 +8,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"github.com/millrace-io/millrace/internal/stage"
 	"github.com/millrace-io/millrace/topics"
 )
 
@@ -62,16 +63,7 @@ const closeGrace = 5 * time.Second
 
 // leave releases the claims and leaves the group, so that others take over at once.
 func (s *Sink) leave(ctx context.Context, kill context.CancelFunc) {
-	closed := make(chan struct{})
-	go func() { defer close(closed); s.client.CloseAllowingRebalance() }() // revokes, which releases
-	grace := time.NewTimer(closeGrace)
-	defer grace.Stop()
-	select {
-	case <-closed:
-	case <-grace.C:
-		kill()
-		<-closed
-	}
+	stage.CloseWithin(closeGrace, s.client.CloseAllowingRebalance, kill) // revokes, which releases
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	left := make([]*claim, 0, len(s.claims))

@@ -1,9 +1,9 @@
 package sink
 
 import (
-	"errors"
-	"fmt"
 	"time"
+
+	"github.com/millrace-io/millrace/internal/stage"
 )
 
 // Config is how a sink works. What it does is in the pipeline.
@@ -46,29 +46,19 @@ func DefaultConfig() Config {
 	}
 }
 
-// Validate joins every problem.
+// Validate joins every problem, with its value and its bounds.
 func (c Config) Validate() error {
-	var errs []error
-	integer := func(name string, value, low, high int) {
-		if value < low || value > high {
-			errs = append(errs, fmt.Errorf("%s is %d; it must be %d to %d", name, value, low, high))
-		}
-	}
-	duration := func(name string, value, low, high time.Duration) {
-		if value < low || value > high {
-			errs = append(errs, fmt.Errorf("%s is %v; it must be %v to %v", name, value, low, high))
-		}
-	}
-	integer("Writers", c.Writers, 1, 64)
-	integer("MaxRecords", c.MaxRecords, 1, 1_000_000)
-	integer("MaxFetchBytes", c.MaxFetchBytes, 64<<10, 1<<30)
-	integer("MaxBatchBytes", c.MaxBatchBytes, 64<<10, 1<<30)
-	integer("StatementBytes", c.StatementBytes, 64<<10, 64<<20)
-	integer("StatementRows", c.StatementRows, 1, 100_000)
-	integer("LoadRows", c.LoadRows, 1, 1_000_000)
-	duration("SessionTimeout", c.SessionTimeout, 6*time.Second, 30*time.Minute)
-	duration("LockTimeout", c.LockTimeout, time.Second, time.Minute)
-	duration("MarkRetention", c.MarkRetention, time.Hour, 10*365*24*time.Hour)
-	duration("Drain", c.Drain, 0, time.Hour)
-	return errors.Join(errs...)
+	var r stage.Ranges
+	stage.Between(&r, "Writers", c.Writers, 1, 64)
+	stage.Between(&r, "MaxRecords", c.MaxRecords, 1, 1_000_000)
+	stage.Between(&r, "MaxFetchBytes", c.MaxFetchBytes, 64<<10, 1<<30)
+	stage.Between(&r, "MaxBatchBytes", c.MaxBatchBytes, 64<<10, 1<<30)
+	stage.Between(&r, "StatementBytes", c.StatementBytes, 64<<10, 64<<20)
+	stage.Between(&r, "StatementRows", c.StatementRows, 1, 100_000)
+	stage.Between(&r, "LoadRows", c.LoadRows, 1, 1_000_000)
+	stage.Between(&r, "SessionTimeout", c.SessionTimeout, 6*time.Second, 30*time.Minute)
+	stage.Between(&r, "LockTimeout", c.LockTimeout, time.Second, time.Minute)
+	stage.Between(&r, "MarkRetention", c.MarkRetention, time.Hour, 10*365*24*time.Hour)
+	stage.Between(&r, "Drain", c.Drain, 0, time.Hour)
+	return r.Err()
 }

@@ -50,12 +50,12 @@ func (s *Sink) write(ctx context.Context, w *writer, d *rows.Decoder, j *job) (r
 			continue
 		case errors.Is(err, context.DeadlineExceeded) && j.records > 1:
 			s.env.Log.Warn("batch not written in time; trying smaller ones", "records", j.records, "err", err)
-			s.waits.on(s.server(err), err) // it may be too slow, or not there
+			s.waits.On(s.server(err), "", err) // it may be too slow, or not there
 			return j.pieces((j.records + 3) / 4), false
 		}
 		s.metrics.retries.WithLabelValues(s.reason(err)).Inc()
 		if failures++; failures > 1 { // a deadlock or a lost connection is over at once, anything else is logged
-			s.waits.on(s.server(err), err)
+			s.waits.On(s.server(err), "", err)
 			return []*job{j}, true
 		}
 	}
@@ -94,7 +94,7 @@ func (s *Sink) attempt(ctx context.Context, w *writer, j *job) (result, error) {
 
 // written moves the claims' positions and counts.
 func (s *Sink) written(j *job, r result) {
-	s.waits.done(s.store.dialect.Name())
+	s.waits.Done(s.store.dialect.Name(), "")
 	marks := map[string]map[int32]kgo.EpochOffset{}
 	for _, m := range j.batch.moves {
 		m.claim.next, m.claim.high = m.next, m.high

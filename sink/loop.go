@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/millrace-io/millrace/internal/stage"
 	"github.com/millrace-io/millrace/sink/rows"
 )
 
@@ -78,7 +79,7 @@ func (s *Sink) poll(ctx context.Context) ([][]*job, error) {
 func (s *Sink) serve(ctx, hard context.Context, w *writer, feed <-chan []*job) {
 	d := rows.NewDecoder()
 	for queue := range feed {
-		wait := newBackoff()
+		wait := stage.NewBackoff()
 		for len(queue) > 0 && ctx.Err() == nil {
 			s.mu.RLock()
 			rest, later := s.write(hard, w, d, queue[0])
@@ -88,10 +89,7 @@ func (s *Sink) serve(ctx, hard context.Context, w *writer, feed <-chan []*job) {
 				wait.Reset()
 				continue
 			}
-			select {
-			case <-ctx.Done():
-			case <-time.After(wait.NextBackOff()):
-			}
+			_ = stage.Sleep(ctx, wait.NextBackOff())
 		}
 	}
 }
@@ -102,9 +100,9 @@ func (s *Sink) ping(ctx context.Context) {
 	defer cancel()
 	switch err := s.client.Ping(ctx); {
 	case err == nil:
-		s.waits.done("Kafka")
+		s.waits.Done("Kafka", "")
 	case !errors.Is(ctx.Err(), context.Canceled):
-		s.waits.on("Kafka", err)
+		s.waits.On("Kafka", "", err)
 	}
 }
 

@@ -24,11 +24,11 @@ func (s *Sink) fetchError(fetches kgo.Fetches) (err error) {
 			}
 		default:
 			healthy = false
-			s.waits.on("Kafka", fmt.Errorf("%s[%d]: %w", topic, partition, e))
+			s.waits.On("Kafka", "", fmt.Errorf("%s[%d]: %w", topic, partition, e))
 		}
 	})
 	if healthy {
-		s.waits.done("Kafka")
+		s.waits.Done("Kafka", "")
 	}
 	return err
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"github.com/millrace-io/millrace/internal/stage"
 	"github.com/millrace-io/millrace/sink/dialect"
 	"github.com/millrace-io/millrace/sink/rows"
 	"github.com/millrace-io/millrace/topics"
@@ -23,42 +24,23 @@ func (s *Sink) prepare(ctx context.Context) error {
 		tables = append(tables, t)
 	}
 	slices.SortFunc(tables, func(a, b *rows.Table) int { return slices.Compare([]byte(a.Name), []byte(b.Name)) })
-	if err := s.persist(ctx, s.store.dialect.Name(), func(ctx context.Context) error { return s.store.prepare(ctx, tables) }); err != nil || ctx.Err() != nil {
+	err := s.persist(ctx, s.store.dialect.Name(), "tables", func(ctx context.Context) error { return s.store.prepare(ctx, tables) })
+	if err != nil || ctx.Err() != nil {
 		return err
 	}
 	client, err := kgo.NewClient(s.env.Kafka...)
 	if err != nil {
-		return fmt.Errorf("sink: new client: %w", err)
+		return fmt.Errorf("new client: %w", err)
 	}
 	defer client.Close()
-	return s.persist(ctx, "Kafka", func(ctx context.Context) error {
+	return s.persist(ctx, "Kafka", "topics", func(ctx context.Context) error {
 		return admin.Ensure(ctx, kadm.NewClient(client), topics.Specs(s.pipeline))
 	})
 }
 
-// persist calls do until it returns nil, ctx is cancelled (nil), or its error is one that needs an operator.
-func (s *Sink) persist(ctx context.Context, server string, do func(context.Context) error) error {
-	wait := newBackoff()
-	for {
-		attempt, cancel := context.WithTimeout(ctx, 30*time.Second)
-		err := do(attempt)
-		cancel()
-		if ctx.Err() != nil {
-			return nil //nolint:nilerr // as documented above
-		}
-		if err == nil {
-			s.waits.done(server)
-			return nil
-		}
-		if mustStop(err) {
-			return fmt.Errorf("sink: %w", err)
-		}
-		s.waits.on(server, err)
-		select {
-		case <-ctx.Done():
-		case <-time.After(wait.NextBackOff()):
-		}
-	}
+// persist calls do until it returns nil, ctx is cancelled (nil too), or its error needs an operator. who is the part of the sink that waits.
+func (s *Sink) persist(ctx context.Context, server, who string, do func(context.Context) error) error {
+	return s.waits.Persist(ctx, stage.Attempts{Server: server, Who: who, Timeout: 30 * time.Second, Permanent: mustStop}, do)
 }
 
 // mustStop tells what needs an operator before anything can go on.

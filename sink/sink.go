@@ -6,7 +6,6 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
-	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -30,7 +29,7 @@ type Sink struct {
 	metrics  *metrics
 	tables   map[string]*rows.Table // by processed topic
 	store    *store
-	waits    *waits
+	waits    *stage.Waits
 
 	client  *kgo.Client
 	adm     *kadm.Client
@@ -70,7 +69,7 @@ func New(p *pipeline.Pipeline, cfg Config, env stage.Env) (*Sink, error) {
 	}
 	cfg.Writers = min(cfg.Writers, d.Writers())
 	s := &Sink{
-		pipeline: p, cfg: cfg, env: env, metrics: newMetrics(env.Metrics), waits: &waits{env: env},
+		pipeline: p, cfg: cfg, env: env, metrics: newMetrics(env.Metrics), waits: stage.NewWaits(stageName, env),
 		tables: map[string]*rows.Table{}, claims: map[topicPartition]*claim{},
 		store: &store{dialect: d, cfg: cfg, owner: env.Instance},
 	}
@@ -101,15 +100,14 @@ func (s *Sink) Run(ctx context.Context) (err error) {
 
 	ctx, s.stop = context.WithCancelCause(ctx)
 	defer s.stop(nil)
-	hard, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	hard, cancel := stage.Drain(ctx, s.cfg.Drain)
 	defer cancel()
-	defer context.AfterFunc(ctx, func() {
-		t := time.AfterFunc(s.cfg.Drain, cancel)
-		context.AfterFunc(hard, func() { t.Stop() })
-	})()
 
-	if err := s.prepare(ctx); err != nil || ctx.Err() != nil {
-		return err
+	if err := s.prepare(ctx); err != nil {
+		return fmt.Errorf("sink: %w", err)
+	}
+	if ctx.Err() != nil {
+		return nil
 	}
 	s.env.Health.Ready(stageName) // from "starting"
 	for range s.cfg.Writers {
