@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/millrace-io/millrace/internal/columntype"
 	"github.com/millrace-io/millrace/sink/rows"
 	"github.com/millrace-io/millrace/topics"
 )
@@ -60,7 +61,7 @@ func fitColumns(t *rows.Table, is map[string]Existing, alter string, definition 
 		case e.Key != place || e.Prefix:
 			problems = append(problems, fmt.Sprintf("the primary key is not (%s): %sDROP PRIMARY KEY, ADD PRIMARY KEY (%s)",
 				KeyNames(t), alter, KeyNames(t)))
-		case c.Key && e.Kind != "" && rows.KindOf(e.Kind) != c.Kind && c.Kind != rows.KindBoolean:
+		case c.Key && e.Kind != "" && columntype.Of(e.Kind).Kind() != c.Kind && c.Kind != columntype.Boolean:
 			problems = append(problems, fmt.Sprintf("key column %s is a %s, in which different keys may be equal: %sMODIFY %s",
 				c.Name, e.Kind, alter, definition(c)))
 		case c.Key && e.Collation != "":

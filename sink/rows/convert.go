@@ -6,6 +6,8 @@ import (
 
 	"github.com/cockroachdb/apd/v3"
 	"github.com/go-json-experiment/json/jsontext"
+
+	"github.com/millrace-io/millrace/internal/columntype"
 )
 
 // encoder appends values. It is for one goroutine.
@@ -39,51 +41,60 @@ func (c *Column) encode(e *encoder, v jsontext.Value) error {
 		}
 		return e.append(Null, nil)
 	}
-	var err error
-	switch c.Kind {
-	case KindInteger, KindBoolean:
-		err = e.integer(v, k)
-	case KindDecimal, KindFloat:
-		err = e.number(c.Kind, v, k)
-	case KindJSON:
-		return e.append(Text, v)
-	case KindTime, KindDate, KindClock:
-		err = e.moment(c.Kind, v, k)
-	case KindBinary:
-		err = e.binary(v, k)
-	default:
-		return e.text(v, k)
-	}
-	if err != nil {
+	if err := c.convert(e, v, k); err != nil {
 		return fmt.Errorf("column %s %s: %w", c.Name, c.Type, err)
 	}
 	return nil
 }
 
-// mismatch quotes a short value; a long one is somebody's record.
-func mismatch(v jsontext.Value, want string) error {
-	const long = 80
-	if len(v) > long {
-		return fmt.Errorf("%s… (%d bytes) is not %s", bytes.ToValidUTF8(v[:long], nil), len(v), want)
+func (c *Column) convert(e *encoder, v jsontext.Value, k jsontext.Kind) error {
+	if !c.Kind.Takes(k) {
+		return c.mismatch(v)
 	}
-	return fmt.Errorf("%s is not %s", v, want)
+	if c.Kind == columntype.JSON {
+		return e.append(Text, v)
+	}
+	text := []byte(v)
+	if k == '"' {
+		var err error
+		if text, err = e.unquoted(v); err != nil {
+			return err
+		}
+	}
+	switch c.Kind {
+	case columntype.Integer, columntype.Boolean:
+		return c.integer(e, v, text)
+	case columntype.Year:
+		return c.year(e, v, text)
+	case columntype.Decimal, columntype.Float:
+		return c.number(e, v, text)
+	case columntype.Moment, columntype.Date, columntype.Clock:
+		return e.moment(c.Kind, text)
+	case columntype.Binary:
+		return e.append(Bytes, text)
+	default: // the text of a string, the digits of a number, true, false, or the JSON text of an object or array
+		return e.append(Text, text)
+	}
 }
 
-func (e *encoder) integer(v jsontext.Value, k jsontext.Kind) error {
-	switch k {
+// mismatch quotes a short value; a long one is somebody's record.
+func (c *Column) mismatch(v jsontext.Value) error {
+	const long = 80
+	if len(v) > long {
+		return fmt.Errorf("%s… (%d bytes) is not %s", bytes.ToValidUTF8(v[:long], nil), len(v), c.Kind.Want())
+	}
+	return fmt.Errorf("%s is not %s", v, c.Kind.Want())
+}
+
+func (c *Column) integer(e *encoder, v jsontext.Value, text []byte) error {
+	switch v.Kind() {
 	case 't':
 		return e.append(Number, []byte{'1'})
 	case 'f':
 		return e.append(Number, []byte{'0'})
 	case '"':
-		text, err := e.unquoted(v)
-		if err != nil {
-			return err
-		}
-		v = jsontext.Value(bytes.TrimSpace(text))
-	case '0':
+		v = bytes.TrimSpace(text)
 	default:
-		return mismatch(v, "a whole number")
 	}
 	if digits := bytes.TrimPrefix(v, []byte("-")); len(digits) > 0 && digitsOnly(digits) {
 		return e.append(Number, v)
@@ -91,14 +102,26 @@ func (e *encoder) integer(v jsontext.Value, k jsontext.Kind) error {
 	// 1e3 and 12.0 are whole numbers too; 1.5 is not, and MySQL would round it without a word.
 	d, _, err := apd.NewFromString(string(v))
 	if err != nil || d.Form != apd.Finite || d.Exponent > 40 {
-		return mismatch(v, "a whole number")
+		return c.mismatch(v)
 	}
 	whole, fraction := new(apd.Decimal), new(apd.Decimal)
 	d.Modf(whole, fraction)
 	if !fraction.IsZero() {
-		return mismatch(v, "a whole number")
+		return c.mismatch(v)
 	}
 	return e.append(Number, []byte(whole.Text('f')))
+}
+
+// year takes four digits, and 0, which is the year 0000 in a number and 2000 in a text: LOAD DATA knows only texts.
+func (c *Column) year(e *encoder, v jsontext.Value, text []byte) error {
+	switch digits := bytes.TrimSpace(text); {
+	case v.Kind() == '0' && string(digits) == "0":
+		return e.append(Number, []byte("0000"))
+	case len(digits) == len("0000") && digitsOnly(digits):
+		return e.append(Number, digits)
+	default:
+		return c.mismatch(v)
+	}
 }
 
 func digitsOnly(b []byte) bool {
@@ -110,47 +133,15 @@ func digitsOnly(b []byte) bool {
 	return true
 }
 
-func (e *encoder) number(column Kind, v jsontext.Value, k jsontext.Kind) error {
-	switch k {
-	case '0':
-	case '"':
-		text, err := e.unquoted(v)
-		if err != nil {
-			return err
+func (c *Column) number(e *encoder, v jsontext.Value, text []byte) error {
+	number := v
+	if v.Kind() == '"' {
+		if number = bytes.TrimSpace(text); !number.IsValid() || number.Kind() != '0' {
+			return c.mismatch(v)
 		}
-		number := jsontext.Value(bytes.TrimSpace(text))
-		if !number.IsValid() || number.Kind() != '0' {
-			return mismatch(v, "a number")
-		}
-		v = number
-	default:
-		return mismatch(v, "a number")
 	}
-	if column == KindDecimal && bytes.ContainsAny(v, "eE") {
-		return e.append(Text, v) // as a number in a statement it would be a double, and lose digits
+	if c.Kind == columntype.Decimal && bytes.ContainsAny(number, "eE") {
+		return e.append(Text, number) // as a number in a statement it would be a double, and lose digits
 	}
-	return e.append(Number, v)
-}
-
-// text keeps of a JSON value the text of a string, the digits of a number, true, false, or the JSON text of an object or array.
-func (e *encoder) text(v jsontext.Value, k jsontext.Kind) error {
-	if k != '"' {
-		return e.append(Text, v)
-	}
-	text, err := e.unquoted(v)
-	if err != nil {
-		return err
-	}
-	return e.append(Text, text)
-}
-
-func (e *encoder) binary(v jsontext.Value, k jsontext.Kind) error {
-	if k != '"' {
-		return mismatch(v, "a string")
-	}
-	text, err := e.unquoted(v)
-	if err != nil {
-		return err
-	}
-	return e.append(Bytes, text)
+	return e.append(Number, number)
 }

@@ -5,35 +5,27 @@ import (
 	"strings"
 	"time"
 
-	"github.com/go-json-experiment/json/jsontext"
+	"github.com/millrace-io/millrace/internal/columntype"
 )
 
 // moment takes RFC 3339, which it brings to UTC, and MySQL's own formats, which it leaves to MySQL.
-func (e *encoder) moment(column Kind, v jsontext.Value, k jsontext.Kind) error {
-	if k != '"' {
-		return mismatch(v, "a date or time; make one in a map step, from a number with from_unix or from_unix_ms")
+func (e *encoder) moment(column columntype.Kind, text []byte) error {
+	if isZulu(text) {
+		return e.zulu(column, text)
 	}
-	raw := v[1 : len(v)-1] // dates have nothing to unescape; what has is refused by the database
-	if isZulu(raw) {
-		return e.zulu(column, raw)
-	}
-	if len(raw) > 11 && raw[4] == '-' && (raw[10] == 'T' || raw[10] == 't' || raw[10] == ' ') {
-		if t, err := time.Parse(time.RFC3339Nano, normal(raw)); err == nil {
+	if len(text) > 11 && text[4] == '-' && (text[10] == 'T' || text[10] == 't' || text[10] == ' ') {
+		if t, err := time.Parse(time.RFC3339Nano, normal(text)); err == nil {
 			format := "15:04:05.999999"
 			switch column {
-			case KindTime:
+			case columntype.Moment:
 				format = "2006-01-02 15:04:05.999999"
-			case KindDate:
+			case columntype.Date:
 				format = "2006-01-02"
 			default:
 			}
 			e.scratch = t.UTC().AppendFormat(e.scratch[:0], format)
 			return e.append(Text, e.scratch)
 		}
-	}
-	text, err := e.unquoted(v)
-	if err != nil {
-		return err
 	}
 	return e.append(Text, text)
 }
@@ -55,13 +47,13 @@ func isZulu(raw []byte) bool {
 }
 
 // zulu appends such a time, to the microsecond.
-func (e *encoder) zulu(column Kind, raw []byte) error {
+func (e *encoder) zulu(column columntype.Kind, raw []byte) error {
 	day, clock := raw[:10], raw[11:min(len(raw)-1, 11+len("00:00:00.000000"))]
 	switch column {
-	case KindTime:
+	case columntype.Moment:
 		e.scratch = append(append(append(e.scratch[:0], day...), ' '), clock...)
 		return e.append(Text, e.scratch)
-	case KindDate:
+	case columntype.Date:
 		return e.append(Text, day)
 	default:
 		return e.append(Text, clock)

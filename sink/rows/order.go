@@ -5,6 +5,8 @@ import (
 	"cmp"
 	"encoding/binary"
 	"slices"
+
+	"github.com/millrace-io/millrace/internal/columntype"
 )
 
 // inKeyOrder sorts changes of one table by their primary key: InnoDB writes neighbours together, and two writers take
@@ -19,7 +21,7 @@ func inKeyOrder(changes []*Change) {
 	}
 	at, common := apart(changes)
 	t := changes[0].Table
-	byLength := t.Columns[t.Key[at]].Kind == KindInteger
+	byLength := t.Columns[t.Key[at]].Kind == columntype.Integer
 	all := make([]keyed, len(changes))
 	for i, x := range changes {
 		value := x.Key.At(at).Bytes

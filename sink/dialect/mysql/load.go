@@ -12,6 +12,7 @@ import (
 
 	"github.com/go-sql-driver/mysql"
 
+	"github.com/millrace-io/millrace/internal/columntype"
 	"github.com/millrace-io/millrace/sink/dialect"
 	"github.com/millrace-io/millrace/sink/rows"
 )
@@ -70,21 +71,13 @@ func (m *Dialect) newLoad(t *rows.Table, merge string) *load {
 
 // memory is how many bytes a value takes in a table in memory, where all are as long as the longest; 0: it cannot be there.
 func memory(c rows.Column) int {
-	var n int
-	switch {
-	case c.Kind == rows.KindJSON || c.Kind == rows.KindBinary:
+	switch name := c.SQL.Name(); {
+	case c.Kind == columntype.JSON || c.Kind == columntype.Binary:
 		return 0
-	case c.Kind == rows.KindDecimal:
-		return 32
-	case c.Kind != rows.KindText:
-		return 8
-	case c.IsCharacter():
-		if _, err := fmt.Sscanf(c.Type[strings.IndexByte(c.Type, '(')+1:], "%d", &n); err != nil {
-			n = 1
-		}
-		return 4*n + 2
+	case c.Kind == columntype.Text && name != "varchar" && name != "char":
+		return 0
 	default:
-		return 0
+		return max(8, c.SQL.RowBytes())
 	}
 }
 

@@ -41,7 +41,7 @@ func (*Dialect) CreateTable(t *rows.Table) string {
 // definition is the column as it is created.
 func definition(c rows.Column) string {
 	d := dialect.Quote(c.Name) + " " + c.Type
-	if c.Key && c.IsCharacter() {
+	if c.Key && c.SQL.Character() {
 		d += " CHARACTER SET utf8mb4 COLLATE utf8mb4_0900_bin"
 	}
 	if c.NotNull || c.Key {
