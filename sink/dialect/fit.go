@@ -22,7 +22,7 @@ type Existing struct {
 }
 
 // Fit compares the columns and the primary key of t with those that are there, by their names in lower case. definition is a
-// column as it is created. It returns what does not fit, each with its remedy. is is used up.
+// column as it is created. It returns what does not fit, each with its remedy, and empties the map.
 func Fit(t *rows.Table, is map[string]Existing, definition func(rows.Column) string) []string {
 	alter := "ALTER TABLE " + Quote(t.Name) + " "
 	problems := fitColumns(t, is, alter, definition)
