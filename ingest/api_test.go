@@ -218,8 +218,8 @@ func TestNewRefuses(t *testing.T) {
 		"there twice": func(p *pipeline.Pipeline, _ *ingest.Config, _ *stage.Env) {
 			p.Streams[0].Ingest.Slices = &pipeline.Slices{Name: "s", Values: []string{"a", "a"}}
 		},
-		"CommitInterval is": func(_ *pipeline.Pipeline, c *ingest.Config, _ *stage.Env) { c.CommitInterval = 0 },
-		"Drain is":          func(_ *pipeline.Pipeline, c *ingest.Config, _ *stage.Env) { c.Drain = -1 },
+		"CommitInterval: ": func(_ *pipeline.Pipeline, c *ingest.Config, _ *stage.Env) { c.CommitInterval = 0 },
+		"Drain: ":          func(_ *pipeline.Pipeline, c *ingest.Config, _ *stage.Env) { c.Drain = -1 },
 	} {
 		p := newPipeline(nil, good)
 		c := ingest.DefaultConfig()

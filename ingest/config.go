@@ -1,23 +1,24 @@
 package ingest
 
 import (
-	"errors"
-	"fmt"
 	"time"
+
+	"github.com/millrace-io/millrace/internal/stage"
 )
 
 // Config is how ingest runs; what it fetches is in the pipeline file.
 type Config struct {
-	CommitInterval     time.Duration // a transaction takes pages for so long at most, 1 ms–5 s; it is also what a commit adds to a record's delay
-	TransactionBytes   int64         // of records in one transaction, from 1 MiB; a page larger than this commits in several
-	PageMemoryBytes    int64         // a page up to this is held in memory, a larger one in a temporary file; from 64 KiB
-	MemoryBytes        int64         // all pages of the process in memory together; beyond, pages go to temporary files
+	// A transaction takes pages for CommitInterval at most, 1 ms–5 s. A commit adds up to that to a record's delay.
+	CommitInterval     time.Duration
+	TransactionBytes   int64         // of records in one transaction, from 1 MiB; a larger page commits in several
+	PageMemoryBytes    int64         // a page up to this is in memory, a larger one in a temporary file; from 64 KiB
+	MemoryBytes        int64         // of all pages in memory together, PageMemoryBytes or more; beyond, they go to files
 	TempDir            string        // for those; empty: the system's
-	RememberedRecords  int           // per slice: hashes of written records, so that an unchanged one is not written again; 0: none
-	RememberedInAll    int           // the same for all slices of the process together; about 100 bytes each
+	RememberedRecords  int           // per slice: hashes of written records, to recognise an unchanged one; 0: none
+	RememberedInAll    int           // the same for all slices of the process, about 100 bytes each; RememberedRecords or more
 	SessionTimeout     time.Duration // a process that is silent for so long loses its slices, 6 s–5 min
-	TransactionTimeout time.Duration // a transaction open for so long is aborted by the broker, from 5 s; readers of raw wait for it
-	Drain              time.Duration // what stopping may take
+	TransactionTimeout time.Duration // the broker aborts an open transaction then, 5 s–15 min; readers of raw wait for it
+	Drain              time.Duration // what stopping may take, more than 0
 }
 
 // DefaultConfig suits one process with up to some hundred slices.
@@ -37,20 +38,15 @@ func DefaultConfig() Config {
 
 // Validate reports every field that is out of its range.
 func (c Config) Validate() error {
-	var errs []error
-	check := func(ok bool, field string, value any, want string) {
-		if !ok {
-			errs = append(errs, fmt.Errorf("ingest: %s is %v, want %s", field, value, want))
-		}
-	}
-	check(c.CommitInterval >= time.Millisecond && c.CommitInterval <= 5*time.Second, "CommitInterval", c.CommitInterval, "1ms to 5s")
-	check(c.TransactionBytes >= 1<<20, "TransactionBytes", c.TransactionBytes, "1 MiB or more")
-	check(c.PageMemoryBytes >= 64<<10, "PageMemoryBytes", c.PageMemoryBytes, "64 KiB or more")
-	check(c.MemoryBytes >= c.PageMemoryBytes, "MemoryBytes", c.MemoryBytes, "PageMemoryBytes or more")
-	check(c.RememberedRecords >= 0, "RememberedRecords", c.RememberedRecords, "0 or more")
-	check(c.RememberedInAll >= c.RememberedRecords, "RememberedInAll", c.RememberedInAll, "RememberedRecords or more")
-	check(c.SessionTimeout >= 6*time.Second && c.SessionTimeout <= 5*time.Minute, "SessionTimeout", c.SessionTimeout, "6s to 5m, the range that brokers allow")
-	check(c.TransactionTimeout >= 5*time.Second && c.TransactionTimeout <= 15*time.Minute, "TransactionTimeout", c.TransactionTimeout, "5s to 15m, the most that brokers allow")
-	check(c.Drain > 0, "Drain", c.Drain, "more than 0")
-	return errors.Join(errs...)
+	var r stage.Ranges
+	stage.Between(&r, "ingest: CommitInterval", c.CommitInterval, time.Millisecond, 5*time.Second)
+	stage.AtLeast(&r, "ingest: TransactionBytes", c.TransactionBytes, 1<<20)
+	stage.AtLeast(&r, "ingest: PageMemoryBytes", c.PageMemoryBytes, 64<<10)
+	stage.AtLeast(&r, "ingest: MemoryBytes", c.MemoryBytes, c.PageMemoryBytes)
+	stage.AtLeast(&r, "ingest: RememberedRecords", c.RememberedRecords, 0)
+	stage.AtLeast(&r, "ingest: RememberedInAll", c.RememberedInAll, c.RememberedRecords)
+	stage.Between(&r, "ingest: SessionTimeout", c.SessionTimeout, 6*time.Second, 5*time.Minute)          // as brokers allow
+	stage.Between(&r, "ingest: TransactionTimeout", c.TransactionTimeout, 5*time.Second, 15*time.Minute) // as brokers allow
+	stage.AtLeast(&r, "ingest: Drain", c.Drain, time.Nanosecond)
+	return r.Err()
 }
