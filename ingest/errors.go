@@ -50,3 +50,23 @@ func expelled(err error) bool {
 	}
 	return false
 }
+
+// pageError is a page that says what it should not.
+type pageError struct {
+	url string // without secrets
+	err error
+}
+
+func (e *pageError) Error() string { return fmt.Sprintf("GET %s: %v", e.url, e.err) }
+
+func (e *pageError) Unwrap() error { return e.err }
+
+// redacted is an error without secrets.
+type redacted struct {
+	text  string
+	cause error // what stays equal from one attempt to the next
+}
+
+func (e *redacted) Error() string { return e.text }
+
+func (e *redacted) Unwrap() error { return e.cause }

@@ -33,8 +33,8 @@ type Ingest struct {
 	budgets     fetch.Budgets
 	memory      *fetch.Memory
 	transport   *http.Transport
-	byPartition map[int32][]sliceRef // slices that this process may run
-	all         map[*fetch.Budget]int
+	byPartition map[int32][]sliceRef  // slices that this process may run
+	slicesOf    map[*fetch.Budget]int // of the whole pipeline, by the budget that they share
 	started     time.Time
 	passesDone  chan struct{}
 
@@ -56,8 +56,10 @@ func New(p *pipeline.Pipeline, cfg Config, env stage.Env) (*Ingest, error) {
 		return nil, err
 	}
 	in := &Ingest{
-		p: p, cfg: cfg, env: env, waits: stage.NewWaits("ingest", env), memory: fetch.NewMemory(cfg.MemoryBytes, cfg.PageMemoryBytes, cfg.TempDir),
-		byPartition: map[int32][]sliceRef{}, all: map[*fetch.Budget]int{}, ended: map[string]bool{}, passesDone: make(chan struct{}),
+		p: p, cfg: cfg, env: env, waits: stage.NewWaits("ingest", env),
+		memory:      fetch.NewMemory(cfg.MemoryBytes, cfg.PageMemoryBytes, cfg.TempDir),
+		byPartition: map[int32][]sliceRef{}, slicesOf: map[*fetch.Budget]int{},
+		ended: map[string]bool{}, passesDone: make(chan struct{}),
 	}
 	var errs []error
 	for _, name := range env.Streams {
@@ -67,7 +69,7 @@ func New(p *pipeline.Pipeline, cfg Config, env stage.Env) (*Ingest, error) {
 	}
 	for i := range p.Streams {
 		s := &p.Streams[i]
-		if err := in.add(s, env.Streams == nil || slices.Contains(env.Streams, s.Name)); err != nil {
+		if err := in.register(s, env.Streams == nil || slices.Contains(env.Streams, s.Name)); err != nil {
 			errs = append(errs, fmt.Errorf("ingest: stream %s: %w", s.Name, err))
 		}
 	}
@@ -81,15 +83,15 @@ func New(p *pipeline.Pipeline, cfg Config, env stage.Env) (*Ingest, error) {
 	return in, err
 }
 
-// add notes the slices of a stream, and runs them in this process if run.
-func (in *Ingest) add(s *pipeline.Stream, run bool) error {
+// register counts the slices of a stream, and notes them as this process's to run if run.
+func (in *Ingest) register(s *pipeline.Stream, run bool) error {
 	if i := s.Ingest.Incremental; i != nil && i.Start != "" {
 		if _, err := cursor.NewScale(i).Parse(i.Start); err != nil {
 			return err
 		}
 	}
 	names := sliceValues(&s.Ingest)
-	in.all[in.budgets.For(s.Ingest.HTTP)] += len(names)
+	in.slicesOf[in.budgets.For(s.Ingest.HTTP)] += len(names)
 	for i, name := range names {
 		if _, err := resource(&s.Ingest, name); err != nil {
 			return err
@@ -106,7 +108,7 @@ func (in *Ingest) add(s *pipeline.Stream, run bool) error {
 }
 
 // Run fetches until ctx ends, then commits what it has and returns nil. It waits for brokers and APIs that do
-// not answer; its error is something that a person must mend. It may be called once.
+// not answer; its error needs an operator. It may be called once.
 func (in *Ingest) Run(ctx context.Context) error {
 	in.started = time.Now().UTC().Truncate(time.Millisecond)
 	defer in.transport.CloseIdleConnections()
@@ -114,7 +116,7 @@ func (in *Ingest) Run(ctx context.Context) error {
 		return err
 	}
 	for ctx.Err() == nil {
-		err := in.session(ctx)
+		err := in.participate(ctx)
 		if err == nil {
 			return nil
 		}
@@ -151,47 +153,4 @@ const kafka = "Kafka"
 func mismatch(err error) bool {
 	_, ok := errors.AsType[*admin.MismatchError](err)
 	return ok
-}
-
-// PassesDone is closed when every slice that this process has been assigned has ended a pass since Run began.
-func (in *Ingest) PassesDone() <-chan struct{} { return in.passesDone }
-
-func (in *Ingest) passEnded(key string) {
-	in.mu.Lock()
-	defer in.mu.Unlock()
-	in.ended[key] = true
-	in.checkPasses()
-}
-
-func (in *Ingest) checkPasses() {
-	for _, ref := range in.owned {
-		if !in.ended[cursor.Key(ref.stream.Name, ref.name)] {
-			return
-		}
-	}
-	if len(in.owned) > 0 && !in.done {
-		in.done = true
-		close(in.passesDone)
-	}
-}
-
-// setOwned is told which slices this process has, and takes its share of the rate limits.
-func (in *Ingest) setOwned(owned []sliceRef) {
-	in.mu.Lock()
-	defer in.mu.Unlock()
-	in.owned = owned
-	in.checkPasses()
-	own := map[*fetch.Budget]int{}
-	for _, ref := range owned {
-		own[in.budgets.For(ref.stream.Ingest.HTTP)]++
-	}
-	for b, all := range in.all {
-		b.Share(own[b], all)
-	}
-}
-
-func (in *Ingest) ownedSlices() int {
-	in.mu.Lock()
-	defer in.mu.Unlock()
-	return len(in.owned)
 }

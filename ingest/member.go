@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
+	"slices"
 	"sync"
 	"time"
 
@@ -38,9 +40,9 @@ type running struct {
 	done chan struct{}
 }
 
-// session is a member's life: it joins the group, works, and leaves when ctx ends or when it was fenced, which is
-// the error then.
-func (in *Ingest) session(ctx context.Context) error {
+// participate joins the group, works as its member, and leaves when ctx ends or when it was fenced, which is the error
+// then.
+func (in *Ingest) participate(ctx context.Context) error {
 	joined, leave := context.WithCancelCause(ctx)
 	defer leave(nil)
 	m := &member{
@@ -63,7 +65,7 @@ func (in *Ingest) session(ctx context.Context) error {
 	}
 	cl.PauseFetchTopics(m.topic) // who claims a partition reads it itself
 	m.poll(joined, cl)
-	m.release(m.all(), in.cfg.Drain)
+	m.release(m.partitions(), in.cfg.Drain)
 	left, cancel := context.WithTimeout(m.work, leaveTimeout)
 	_ = cl.LeaveGroupContext(left) // without an answer the session times out
 	cancel()
@@ -188,14 +190,10 @@ func (m *member) lost(_ context.Context, _ *kgo.Client, parts map[string][]int32
 
 const lostTimeout = 5 * time.Second
 
-func (m *member) all() []int32 {
+func (m *member) partitions() []int32 {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	var all []int32
-	for p := range m.owners {
-		all = append(all, p)
-	}
-	return all
+	return slices.Collect(maps.Keys(m.owners))
 }
 
 // release ends the owners of partitions: they commit what they have in hand, for which they are given some time.

@@ -1,6 +1,7 @@
 package ingest
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net/url"
@@ -9,6 +10,8 @@ import (
 
 	"github.com/zeebo/xxh3"
 
+	"github.com/millrace-io/millrace/ingest/cursor"
+	"github.com/millrace-io/millrace/ingest/fetch"
 	"github.com/millrace-io/millrace/ingest/paginate"
 	"github.com/millrace-io/millrace/pipeline"
 )
@@ -70,4 +73,43 @@ func sliceValues(in *pipeline.Ingest) []string {
 		return []string{""}
 	}
 	return slices.Clone(in.Slices.Values)
+}
+
+// request changes when the positions of c's pass would mean something else.
+func (s *slice) request(c cursor.Cursor) string {
+	return requestHash(s.asks(c), s.pager)
+}
+
+// url is the page at a position in the pass of c.
+func (s *slice) url(c cursor.Cursor, at paginate.Position) (*url.URL, error) {
+	return s.pager.URL(s.asks(c), at)
+}
+
+// asks is the resource with what is asked for in the pass of c.
+func (s *slice) asks(c cursor.Cursor) *url.URL {
+	i := s.stream.Ingest.Incremental
+	switch {
+	case i == nil || i.Param == "":
+		return s.base
+	case c.Since != nil:
+		value, _ := s.reader.scale.Ask(*c.Since)
+		return withParam(s.base, i.Param, value)
+	case i.Start != "":
+		return withParam(s.base, i.Param, i.Start)
+	default:
+		return s.base
+	}
+}
+
+// fetch gets one page, which must be closed.
+func (s *slice) fetch(ctx context.Context, c cursor.Cursor, at paginate.Position) (*page, error) {
+	u, err := s.url(c, at)
+	if err != nil {
+		return nil, err
+	}
+	p := &page{slice: s, at: at, url: s.client.Redactor().URL(u)}
+	if _, err := s.client.Get(ctx, u, func(a *fetch.Answer) error { return s.reader.read(a, p) }); err != nil {
+		return nil, err
+	}
+	return p, nil
 }

@@ -94,11 +94,6 @@ func (s *slice) begin(c cursor.Cursor, at time.Time) cursor.Cursor {
 	return next
 }
 
-// request changes when the positions of c's pass would mean something else.
-func (s *slice) request(c cursor.Cursor) string {
-	return requestHash(s.asks(c), s.pager)
-}
-
 // run fetches passes until ctx ends. Trouble with the API is waited out here: it never ends a slice.
 func (s *slice) run(ctx context.Context) {
 	defer s.in.waits.Drop(s.who)
@@ -195,50 +190,6 @@ func (s *slice) place(p *page, next paginate.Position, ended paginate.Reason) {
 	s.plan = p.after
 }
 
-// url is the page at a position in the pass of c.
-func (s *slice) url(c cursor.Cursor, at paginate.Position) (*url.URL, error) {
-	return s.pager.URL(s.asks(c), at)
-}
-
-// asks is the resource with what is asked for in the pass of c.
-func (s *slice) asks(c cursor.Cursor) *url.URL {
-	i := s.stream.Ingest.Incremental
-	switch {
-	case i == nil || i.Param == "":
-		return s.base
-	case c.Since != nil:
-		value, _ := s.reader.scale.Ask(*c.Since)
-		return withParam(s.base, i.Param, value)
-	case i.Start != "":
-		return withParam(s.base, i.Param, i.Start)
-	default:
-		return s.base
-	}
-}
-
-// fetch gets one page, which must be closed.
-func (s *slice) fetch(ctx context.Context, c cursor.Cursor, at paginate.Position) (*page, error) {
-	u, err := s.url(c, at)
-	if err != nil {
-		return nil, err
-	}
-	p := &page{slice: s, at: at, url: s.client.Redactor().URL(u)}
-	if _, err := s.client.Get(ctx, u, func(a *fetch.Answer) error { return s.reader.read(a, p) }); err != nil {
-		return nil, err
-	}
-	return p, nil
-}
-
-// pageError is a page that says what it should not.
-type pageError struct {
-	url string // without secrets
-	err error
-}
-
-func (e *pageError) Error() string { return fmt.Sprintf("GET %s: %v", e.url, e.err) }
-
-func (e *pageError) Unwrap() error { return e.err }
-
 // beginAgain begins the pass again if the API no longer knows the cursor that it gave: after a long stop, cursors may
 // have expired. since has not moved, so nothing is lost, and what has not changed is not written again.
 func (s *slice) beginAgain(err error) {
@@ -268,12 +219,9 @@ func (s *slice) waiting(err error) {
 	s.in.waits.On(s.base.Host, s.who, &redacted{text: r.Text(err.Error()), cause: errors.New(cause)})
 }
 
-// redacted is an error without secrets.
-type redacted struct {
-	text  string
-	cause error // what stays equal from one attempt to the next
+func higher(a, b *int64) *int64 {
+	if a == nil || b != nil && *b > *a {
+		return b
+	}
+	return a
 }
-
-func (e *redacted) Error() string { return e.text }
-
-func (e *redacted) Unwrap() error { return e.cause }
