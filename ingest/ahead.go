@@ -9,14 +9,14 @@ import (
 	"github.com/millrace-io/millrace/ingest/paginate"
 )
 
-// pages gives the pages of a pass in order, from the slice's plan on. Where pages can be addressed, several requests are
-// in flight at once; what they bring waits here for its turn, so the order in which answers come does not matter.
+// pages gives the pages of a pass in order, from the slice's plan on. Where pages can be addressed, several requests
+// are in flight at once; what they bring waits here for its turn, so the order in which answers come does not matter.
 type pages struct {
 	s      *slice
 	cursor cursor.Cursor     // of the pass
 	at     paginate.Position // of the next page
 	run    *ahead            // nil: one page at a time
-	last   int64             // pages of the pass, as the API said last; 0: not known
+	last   int64             // pages of the pass, as the API told last; 0: not known
 }
 
 func (s *slice) pages(ctx context.Context) *pages {
@@ -42,7 +42,7 @@ func (p *pages) next(ctx context.Context) (*page, error) {
 		if got != nil || err != nil {
 			return got, err
 		}
-		p.stop() // there are more pages than the API said: on from here
+		p.stop() // there are more pages than the API told: on from here
 	}
 	return p.s.fetch(ctx, p.cursor, p.at)
 }
@@ -51,10 +51,10 @@ func (p *pages) next(ctx context.Context) (*page, error) {
 func (p *pages) advance(ctx context.Context, got *page, at paginate.Position) {
 	p.at = at
 	if pager, ok := p.s.pager.(paginate.Addressable); ok {
-		if p.run != nil && pager.Guess(got.at).At != at.At { // the API gave fewer records than asked for: other pages are wanted
-			p.stop()
+		if p.run != nil && pager.Guess(got.at).At != at.At {
+			p.stop() // the API gave fewer records than asked for: other pages are wanted
 		}
-		if n, ok := pager.Pages(&got.said); ok {
+		if n, ok := pager.Pages(&got.summary); ok {
 			p.last = n
 		}
 	}
@@ -89,7 +89,8 @@ const window = 4
 
 // newAhead fetches from a position on, and not past the number of pages last, if that is known.
 func newAhead(
-	ctx context.Context, s *slice, pager paginate.Addressable, c cursor.Cursor, from paginate.Position, concurrency int, last int64,
+	ctx context.Context, s *slice, pager paginate.Addressable, c cursor.Cursor, from paginate.Position,
+	concurrency int, last int64,
 ) *ahead {
 	ctx, cancel := context.WithCancel(ctx)
 	a := &ahead{futures: make(chan *future, window*concurrency), cancel: cancel, seen: from.Seen}
@@ -137,7 +138,7 @@ func (a *ahead) next(ctx context.Context) (*page, error) {
 		return nil, cmp.Or(ctx.Err(), f.err)
 	}
 	f.page.at.Seen = a.seen
-	a.seen += int64(f.page.said.Records)
+	a.seen += int64(f.page.summary.Records)
 	return f.page, nil
 }
 

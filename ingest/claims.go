@@ -45,7 +45,7 @@ func (in *Ingest) claim(ctx context.Context, partition int32) (*changelog.Change
 	return log, state, err
 }
 
-// apply takes up a record of the state topic; a nil value removes what its key names.
+// apply applies a record of the state topic; a nil value removes what its key names.
 func (r *restored) apply(key string, value []byte) {
 	slice, number, segment := written.ParseSegmentKey(key)
 	switch {

@@ -93,7 +93,7 @@ func (c *committer) write(ctx context.Context, t *transaction, p *page) (*transa
 		if from, err = t.produce(ctx, p, from, 2*c.limit); err != nil {
 			return t, err
 		}
-		if from >= p.said.Records {
+		if from >= p.summary.Records {
 			t.ended(p)
 			return t, nil
 		}

@@ -96,9 +96,9 @@ func (m *member) poll(ctx context.Context, cl *kgo.Client) {
 	}
 }
 
-func (m *member) assigned(_ context.Context, cl *kgo.Client, parts map[string][]int32) {
+func (m *member) assigned(_ context.Context, cl *kgo.Client, lists map[string][]int32) {
 	m.mu.Lock()
-	for _, p := range parts[m.topic] {
+	for _, p := range lists[m.topic] {
 		if m.owners[p] != nil {
 			continue
 		}
@@ -112,7 +112,8 @@ func (m *member) assigned(_ context.Context, cl *kgo.Client, parts map[string][]
 	m.mu.Unlock()
 	m.in.setOwned(owned)
 	m.in.waits.Done(kafka, groupMember)
-	m.log.Info("partitions assigned", "group", topics.IngestGroup(m.in.p.Name), "partitions", len(parts[m.topic]), "slices", len(owned))
+	m.log.Info("partitions assigned", "group", topics.IngestGroup(m.in.p.Name), "partitions", len(lists[m.topic]),
+		"slices", len(owned))
 }
 
 // owned lists the slices of all partitions that are assigned.
@@ -173,19 +174,19 @@ func (m *member) confirm(ctx context.Context, cl *kgo.Client, partition int32) e
 
 const confirmTimeout = 15 * time.Second
 
-func (m *member) revoked(_ context.Context, _ *kgo.Client, parts map[string][]int32) {
-	m.release(parts[m.topic], min(m.in.cfg.Drain, 10*time.Second))
+func (m *member) revoked(_ context.Context, _ *kgo.Client, lists map[string][]int32) {
+	m.release(lists[m.topic], min(m.in.cfg.Drain, 10*time.Second))
 }
 
-// lost means that the group gave us up, or cannot be reached. Nothing must be dropped in haste: the brokers take what the
-// owners have in hand if nobody has taken over, and refuse it otherwise, in which case we are told that we were fenced.
-func (m *member) lost(_ context.Context, _ *kgo.Client, parts map[string][]int32) {
-	if len(parts[m.topic]) == 0 {
+// lost means that the group has given this process up, or cannot be reached. The owners have some time for what they
+// have in hand: the brokers accept it if nobody has taken over, and answer that this process is fenced otherwise.
+func (m *member) lost(_ context.Context, _ *kgo.Client, lists map[string][]int32) {
+	if len(lists[m.topic]) == 0 {
 		return
 	}
-	m.log.Warn("partitions lost: the group has not heard of this process in time, or its broker went away, so another process "+
-		"may take over; what is known of them is forgotten, and this process joins again", "partitions", len(parts[m.topic]))
-	m.release(parts[m.topic], lostTimeout)
+	m.log.Warn("partitions lost: the group has not heard of this process in time, or its broker went away, so another "+
+		"process may take over; what is known of them is forgotten, and this process joins again", "partitions", len(lists[m.topic]))
+	m.release(lists[m.topic], lostTimeout)
 }
 
 const lostTimeout = 5 * time.Second

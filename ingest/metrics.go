@@ -26,7 +26,8 @@ type metrics struct {
 
 func newMetrics(r prometheus.Registerer) (*metrics, error) {
 	counter := func(name, help string, labels ...string) *prometheus.CounterVec {
-		return prometheus.NewCounterVec(prometheus.CounterOpts{Name: "millrace_ingest_" + name, Help: help}, append([]string{"stream"}, labels...))
+		opts := prometheus.CounterOpts{Name: "millrace_ingest_" + name, Help: help}
+		return prometheus.NewCounterVec(opts, append([]string{"stream"}, labels...))
 	}
 	m := &metrics{
 		requests:    counter("requests_total", "HTTP requests, by status; 0: no answer.", "code"),
@@ -35,8 +36,9 @@ func newMetrics(r prometheus.Registerer) (*metrics, error) {
 		records:     counter("records_total", "Records written to the raw topic."),
 		unchanged:   counter("unchanged_records_total", "Records fetched again that had not changed since they were written."),
 		deadLetters: counter("dead_letters_total", "Records without a key, sent to the dead-letter topic."),
-		rateWait:    counter("rate_limit_wait_seconds_total", "Time that requests waited for the rate limit or for a pause that the API asked for."),
-		passes:      counter("passes_total", "Passes ended."),
+		rateWait: counter("rate_limit_wait_seconds_total",
+			"Time that requests waited for the rate limit or for a pause that the API asked for."),
+		passes: counter("passes_total", "Passes ended."),
 		duration: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Name: "millrace_ingest_request_duration_seconds", Help: "From a request to the last byte of its answer.",
 			Buckets: prometheus.ExponentialBuckets(0.005, 2, 14),
@@ -58,21 +60,23 @@ func newMetrics(r prometheus.Registerer) (*metrics, error) {
 	return m, nil
 }
 
-// stream is the metrics of one stream.
+// streamMetrics is the metrics of one stream.
 type streamMetrics struct {
 	pages, records, unchanged, deadLetters, passes prometheus.Counter
 }
 
 func (m *metrics) stream(name string) streamMetrics {
 	return streamMetrics{
-		pages: m.pages.WithLabelValues(name), records: m.records.WithLabelValues(name), unchanged: m.unchanged.WithLabelValues(name),
+		pages: m.pages.WithLabelValues(name), records: m.records.WithLabelValues(name),
+		unchanged:   m.unchanged.WithLabelValues(name),
 		deadLetters: m.deadLetters.WithLabelValues(name), passes: m.passes.WithLabelValues(name),
 	}
 }
 
 // observer counts the requests of a stream.
 func (m *metrics) observer(name string) fetch.Observer {
-	duration, retries, wait := m.duration.WithLabelValues(name), m.retries.WithLabelValues(name), m.rateWait.WithLabelValues(name)
+	duration := m.duration.WithLabelValues(name)
+	retries, wait := m.retries.WithLabelValues(name), m.rateWait.WithLabelValues(name)
 	return fetch.Observer{
 		Request: func(status int, took time.Duration) {
 			m.requests.WithLabelValues(name, strconv.Itoa(status)).Inc()

@@ -21,7 +21,7 @@ import (
 type owner struct {
 	in        *Ingest
 	partition int32
-	confirm   func(context.Context) error // whether we are still a member of the group that has the partition
+	confirm   func(context.Context) error // whether this process is a member of the group still
 }
 
 // queuedPages is how many pages may wait for the commit loop: as many as come in while a commit takes its time.
@@ -32,12 +32,12 @@ const queuedPages = 16
 // another process's, and nil otherwise; all else is waited out, and the partition claimed anew.
 func (o *owner) run(fetch, work context.Context) error {
 	var fenced *changelog.FencedError
-	_ = o.in.waits.Persist(fetch, stage.Attempts{Server: kafka, Who: o.name(), Permanent: func(error) bool { return fenced != nil }},
-		func(context.Context) error {
-			err := o.once(fetch, work)
-			_ = errors.As(err, &fenced)
-			return err
-		})
+	attempts := stage.Attempts{Server: kafka, Who: o.name(), Permanent: func(error) bool { return fenced != nil }}
+	_ = o.in.waits.Persist(fetch, attempts, func(context.Context) error {
+		err := o.once(fetch, work)
+		_ = errors.As(err, &fenced)
+		return err
+	})
 	if fenced != nil { // also while fetch ended: nothing that is known of any partition can be trusted
 		o.in.waits.Drop(o.name())
 		return fenced

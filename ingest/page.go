@@ -14,7 +14,7 @@ type page struct {
 	answer  *fetch.Answer
 	url     string // without secrets
 	at      paginate.Position
-	said    paginate.Page
+	summary paginate.Page
 	records []record     // nil if there are many: they are cut out again when they are written
 	high    *int64       // highest value of the incremental field
 	hash    xxh3.Uint128 // of the records' contents, in order; zero if there are none

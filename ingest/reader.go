@@ -17,7 +17,7 @@ import (
 	"github.com/millrace-io/millrace/topics"
 )
 
-// reader takes the pages of a stream apart. It is read-only and may be used concurrently.
+// reader finds the records in the pages of a stream, and what ingest needs of them. It is read-only and may be used concurrently.
 type reader struct {
 	keys       [][]string
 	fields     *cut.Fields // keys, then version, then the incremental field
@@ -32,7 +32,9 @@ type reader struct {
 
 func newReader(s *pipeline.Stream, wants paginate.Wants, maxRecordBytes int32) *reader {
 	in := &s.Ingest
-	r := &reader{stream: s.Name, max: int64(maxRecordBytes), lastRecord: wants.LastRecord, scale: cursor.NewScale(in.Incremental)}
+	r := &reader{
+		stream: s.Name, max: int64(maxRecordBytes), lastRecord: wants.LastRecord, scale: cursor.NewScale(in.Incremental),
+	}
 	// A record that is too large by less than this can still be named by its key.
 	r.envelope = cut.Envelope{Records: in.Records, Fields: wants.Fields, MaxRecordBytes: 4 * int64(maxRecordBytes)}
 	for _, k := range in.Key {
@@ -49,14 +51,14 @@ func newReader(s *pipeline.Stream, wants paginate.Wants, maxRecordBytes int32) *
 	return r
 }
 
-// keptRecords is how many records of a page are kept taken apart, if there is memory for recordBytes each.
+// keptRecords is how many records of a page are kept as they were read, if there is memory for recordBytes each.
 const (
 	keptRecords = 10_000
 	recordBytes = int64(unsafe.Sizeof(record{}))
 )
 
-// read checks an answer to its last byte and takes it apart. Its errors are the answer's, but for records that
-// cannot be taken: see [RecordTooLargeError].
+// read checks an answer to its last byte and reads its records. Its errors are the answer's, but for records that
+// are too large: see [RecordTooLargeError].
 func (r *reader) read(a *fetch.Answer, p *page) error {
 	p.answer = a
 	p.hash = xxh3.Uint128{}
@@ -89,7 +91,7 @@ func (r *reader) read(a *fetch.Answer, p *page) error {
 	if len(p.records) < got.Records || !a.Body.Hold(int64(cap(p.records))*recordBytes) {
 		p.records = nil
 	}
-	p.said = paginate.Page{
+	p.summary = paginate.Page{
 		Records: got.Records, Fields: got.Fields, LastRecord: last, URL: a.URL, Header: a.Header, Strip: p.slice.client.Strip,
 	}
 	return nil
@@ -107,9 +109,10 @@ func mix(h, c xxh3.Uint128) xxh3.Uint128 {
 	return xxh3.Uint128{Hi: (h.Hi^c.Hi)*k + 1, Lo: (h.Lo^c.Lo)*k + h.Hi}
 }
 
-// each calls f for the records from ordinal on. keep says whether the bytes of a record are valid until the page is closed.
+// each calls f for the records from ordinal on. keep says whether the bytes of a record are valid until the page is
+// closed.
 func (r *reader) each(p *page, from int, f func(ordinal int, rec *record, keep bool) error) error {
-	if p.records != nil || p.said.Records == 0 {
+	if p.records != nil || p.summary.Records == 0 {
 		for i := from; i < len(p.records); i++ {
 			if err := f(i, &p.records[i], true); err != nil {
 				return err

@@ -30,8 +30,8 @@ func TestLastRecordIsGivenToThePager(t *testing.T) {
 			client := fetch.NewClient(stream.Ingest.HTTP, http.DefaultTransport, nil, nil)
 			p := &page{slice: &slice{stream: stream, client: client}}
 			r := newReader(stream, paginate.Wants{LastRecord: true}, 1<<20)
-			if err := r.read(&fetch.Answer{Body: body}, p); err != nil || string(p.said.LastRecord) != c.want {
-				t.Errorf("last record %q (%v), want %q", p.said.LastRecord, err, c.want)
+			if err := r.read(&fetch.Answer{Body: body}, p); err != nil || string(p.summary.LastRecord) != c.want {
+				t.Errorf("last record %q (%v), want %q", p.summary.LastRecord, err, c.want)
 			}
 		})
 	}

@@ -44,11 +44,10 @@ func (in *Ingest) newSlice(s *pipeline.Stream, name string, c cursor.Cursor, que
 		return nil, err
 	}
 	sl := &slice{
-		in: in, stream: s, name: name, full: s.Ingest.Incremental == nil, key: cursor.Key(s.Name, name), base: base, queue: queue,
-		pager: paginate.New(s.Ingest.Paginate),
-		log:   in.env.Log.With("stream", s.Name), metrics: in.metrics.stream(s.Name),
+		in: in, stream: s, name: name, key: cursor.Key(s.Name, name), who: s.Name, base: base, queue: queue,
+		full: s.Ingest.Incremental == nil, pager: paginate.New(s.Ingest.Paginate),
+		log: in.env.Log.With("stream", s.Name), metrics: in.metrics.stream(s.Name),
 	}
-	sl.who = s.Name
 	if name != "" {
 		sl.who = sl.key
 		sl.log = sl.log.With("slice", name)
@@ -77,7 +76,8 @@ func (s *slice) adopt(c cursor.Cursor) cursor.Cursor {
 		return cursor.Start(kind)
 	}
 	if c.Kind != kind {
-		s.log.Warn("incremental.format was changed: the position reached does not count any more, everything is asked for again")
+		s.log.Warn("incremental.format was changed: the position reached does not count any more, " +
+			"everything is asked for again")
 		c.Kind, c.Since, c.High = kind, nil, nil
 	}
 	if !c.Done && c.Request != s.request(c) {
@@ -94,7 +94,7 @@ func (s *slice) begin(c cursor.Cursor, at time.Time) cursor.Cursor {
 	return next
 }
 
-// run fetches passes until ctx ends. Trouble with the API is waited out here: it never ends a slice.
+// run fetches passes until ctx ends. It waits out whatever is wrong with the API: that never ends a slice.
 func (s *slice) run(ctx context.Context) {
 	defer s.in.waits.Drop(s.who)
 	for ctx.Err() == nil {
@@ -111,7 +111,7 @@ func (s *slice) run(ctx context.Context) {
 	}
 }
 
-// minPause is how long a slice pauses at least after its pages could not be had for all attempts, or are refused.
+// minPause is how long a slice pauses at least when no attempt at a page succeeded, or the API refused it.
 const minPause = 10 * time.Millisecond
 
 // awaitPass returns when a pass is under way or due.
@@ -127,7 +127,8 @@ func (s *slice) awaitPass(ctx context.Context) error {
 		}
 	}
 	if s.plan.Pass > 0 && s.stream.Ingest.Every > 0 {
-		wait := min(time.Until(s.plan.Started.Add(s.stream.Ingest.Every)), s.stream.Ingest.Every) // a clock may have been set back
+		every := s.stream.Ingest.Every
+		wait := min(time.Until(s.plan.Started.Add(every)), every) // a clock may have been set back
 		if err := stage.Sleep(ctx, wait); err != nil {
 			return err
 		}
@@ -147,7 +148,7 @@ func (s *slice) pass(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		next, ended, err := s.pager.Next(p.at, &p.said)
+		next, ended, err := s.pager.Next(p.at, &p.summary)
 		if err == nil {
 			err = loop.Check(p.at, next, p.hash)
 		}

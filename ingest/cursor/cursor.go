@@ -69,7 +69,8 @@ func Decode(key string, b []byte) (Cursor, error) {
 		return c, fmt.Errorf("cursor of %s: %w", key, err)
 	}
 	if c.Version != version {
-		return c, fmt.Errorf("cursor of %s has version %d and this program knows %d: run the newer millrace", key, c.Version, version)
+		return c, fmt.Errorf("cursor of %s has version %d and this program knows %d: run the newer millrace",
+			key, c.Version, version)
 	}
 	return c, nil
 }

@@ -28,7 +28,7 @@ func number(v jsontext.Value) (n int64, isTime, ok bool) {
 		if len(v) < 2 {
 			return 0, false, false
 		}
-		text = v[1 : len(v)-1] // an escaped time or number is taken for neither
+		text = v[1 : len(v)-1] // an escaped time or number counts as neither
 		if t, ok := parseTime(string(text)); ok {
 			return t.UnixMicro(), true, true
 		}

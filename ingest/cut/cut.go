@@ -49,8 +49,8 @@ func (e *TooLargeError) Error() string {
 
 var options = []jsontext.Options{jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true)}
 
-// Bytes takes an answer apart that is in memory. record is called for each record in order, with its ordinal
-// and its bytes, which are a part of answer. Whoever must not act before the whole answer is known to be JSON
+// Bytes cuts an answer that is in memory. record is called for each record in order, with its ordinal and its bytes,
+// which are bytes of answer. Whoever must not act before the whole answer is known to be JSON
 // acts after Bytes has returned nil. The error says where the JSON is broken, or is what record returned.
 func Bytes(answer []byte, e *Envelope, record func(ordinal int, value []byte) error) (Answer, error) {
 	c := cutter{e: e, record: record, whole: answer}

@@ -1,4 +1,4 @@
-// Package cut takes one answer of an API apart: the records, byte for byte as they were sent, and the few
+// Package cut finds what an answer of an API holds: the records, byte for byte as they were sent, and the few
 // fields of the envelope that pagination needs.
 //
 // The whole answer is checked to be JSON, up to its last byte, before any record of it is handed out. No tree

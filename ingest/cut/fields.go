@@ -54,7 +54,7 @@ func (n *node) child(name string) *node {
 }
 
 // Find puts the value of each path into values, which has one element per path; nil where there is none.
-// The values are parts of object, which must be valid JSON. Of equal names the first counts.
+// The values are bytes of object, which must be valid JSON. Of equal names the first counts.
 func (f *Fields) Find(object []byte, values []jsontext.Value) {
 	clear(values)
 	s := scanner{b: object, values: values, left: f.n}
@@ -77,7 +77,7 @@ func (s *scanner) space() {
 	}
 }
 
-// value walks over the value at s.i and takes what n asks for.
+// value walks over the value at s.i and notes what n asks for.
 func (s *scanner) value(n *node) {
 	start := s.i
 	if len(n.children) > 0 && s.i < len(s.b) && s.b[s.i] == '{' {

@@ -19,14 +19,15 @@ type Memory struct {
 	pool    sync.Pool
 }
 
-// NewMemory allows total bytes for all bodies and page bytes for one. tempDir is where larger ones go; empty: the system's.
+// NewMemory allows total bytes for all bodies and page bytes for one. Larger ones go to tempDir; empty: the system's.
 func NewMemory(total, page int64, tempDir string) *Memory {
 	m := &Memory{page: page, tempDir: tempDir}
 	m.left.Store(total)
 	return m
 }
 
-func (m *Memory) take(n int64) bool {
+// reserve asks for n bytes; it reports false if there are not so many.
+func (m *Memory) reserve(n int64) bool {
 	if m.left.Add(-n) < 0 {
 		m.left.Add(n)
 		return false
@@ -53,7 +54,7 @@ func (m *Memory) Receive(r io.Reader, size int64) (*Body, error) {
 	if size >= 0 {
 		want = max(size+1, 512) // one more, to see the end without growing
 	}
-	if want > m.page || !m.take(want) {
+	if want > m.page || !m.reserve(want) {
 		return b, b.spill(r)
 	}
 	b.mem = m.buffer(want)
@@ -69,7 +70,7 @@ func (m *Memory) Receive(r io.Reader, size int64) (*Body, error) {
 			continue
 		}
 		more := int64(len(b.mem))
-		if 2*more > m.page || !m.take(more) {
+		if 2*more > m.page || !m.reserve(more) {
 			return b, b.spill(r)
 		}
 		grown := m.buffer(2 * more)
@@ -80,13 +81,14 @@ func (m *Memory) Receive(r io.Reader, size int64) (*Body, error) {
 	}
 }
 
-// buffer returns n bytes that have been taken. It takes what a recycled buffer has beyond: what is counted of a buffer is its capacity.
+// buffer returns n bytes that have been reserved. It reserves what a recycled buffer has beyond: what is counted of a
+// buffer is its capacity.
 func (m *Memory) buffer(n int64) []byte {
 	p, ok := m.pool.Get().(*[]byte)
 	switch {
 	case !ok || int64(cap(*p)) < n:
 		return make([]byte, n)
-	case int64(cap(*p)) > 2*n || !m.take(int64(cap(*p))-n):
+	case int64(cap(*p)) > 2*n || !m.reserve(int64(cap(*p))-n):
 		m.pool.Put(p)
 		return make([]byte, n)
 	}
@@ -111,7 +113,7 @@ func (b *Body) spill(r io.Reader) error {
 	return err
 }
 
-// fileWriter marks what goes wrong with the disk, so that it is not taken for the network's.
+// fileWriter marks what goes wrong with the disk, so that it does not pass for the network's.
 type fileWriter struct{ f *os.File }
 
 func (w fileWriter) Write(p []byte) (int, error) {
@@ -163,7 +165,7 @@ func (b *Body) Hash() (xxh3.Uint128, error) {
 
 // Hold asks for n more bytes of memory for something that lives as long as the body.
 func (b *Body) Hold(n int64) bool {
-	if !b.m.take(n) {
+	if !b.m.reserve(n) {
 		return false
 	}
 	b.held += n

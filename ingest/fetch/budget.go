@@ -57,15 +57,15 @@ func newBudget(l pipeline.RateLimit) *Budget {
 	return b
 }
 
-// Share makes this process's part of the budget own ÷ all: so many slices it has of those that share the budget. Other
+// Share makes this process's share of the budget own ÷ all: so many slices it has of those that share the budget. Other
 // processes have the rest, so that the total stays within the limit.
 func (b *Budget) Share(own, all int) {
 	if b.limit.Requests <= 0 || b.limit.Per <= 0 || own <= 0 || all <= 0 {
 		return
 	}
-	part := float64(own) / float64(all)
-	b.limiter.SetLimit(rate.Limit(float64(b.limit.Requests) / b.limit.Per.Seconds() * part))
-	b.limiter.SetBurst(max(1, int(float64(b.limit.Burst)*part)))
+	share := float64(own) / float64(all)
+	b.limiter.SetLimit(rate.Limit(float64(b.limit.Requests) / b.limit.Per.Seconds() * share))
+	b.limiter.SetBurst(max(1, int(float64(b.limit.Burst)*share)))
 }
 
 // Wait returns when a request may be made.

@@ -64,8 +64,8 @@ type Answer struct {
 }
 
 // Get fetches u and has check look at the answer, again and again until an attempt succeeds, ctx ends (its error), or it
-// returns an *[Error]: what a person must mend at once, what may mend itself after the number of attempts that the
-// pipeline allows. An error of check is treated like a cut answer unless it wraps [ErrFinal].
+// returns an *[Error]: what needs an operator at once, what is transient after the number of attempts that the pipeline
+// allows. An error of check counts as a cut answer unless it wraps [ErrFinal].
 func (c *Client) Get(ctx context.Context, u *url.URL, check func(*Answer) error) (*Answer, error) {
 	for attempt := 1; ; attempt++ {
 		a, after, err := c.attempt(ctx, u, check)
@@ -99,11 +99,13 @@ func (c *Client) Get(ctx context.Context, u *url.URL, check func(*Answer) error)
 	}
 }
 
-// ErrFinal marks an error of a check that another attempt would not mend.
-var ErrFinal = errors.New("will not mend itself")
+// ErrFinal marks an error of a check that another attempt would meet again.
+var ErrFinal = errors.New("another attempt does not help")
 
 // attempt makes one request. after is what the API asked us to wait; negative: nothing.
-func (c *Client) attempt(ctx context.Context, u *url.URL, check func(*Answer) error) (a *Answer, after time.Duration, err error) {
+func (c *Client) attempt(
+	ctx context.Context, u *url.URL, check func(*Answer) error,
+) (a *Answer, after time.Duration, err error) {
 	start := time.Now()
 	if err := c.budget.Wait(ctx); err != nil {
 		return nil, -1, err
@@ -129,7 +131,7 @@ func (c *Client) attempt(ctx context.Context, u *url.URL, check func(*Answer) er
 	}
 	defer func() { _ = resp.Body.Close() }()
 	if resp.StatusCode/100 != 2 {
-		err = c.refused(resp)
+		err = c.notAPage(resp)
 		c.Observe.Request(resp.StatusCode, time.Since(start))
 		after := time.Duration(-1)
 		if d, ok := retryAfter(resp.Header, time.Now()); ok {
@@ -192,11 +194,11 @@ const (
 	readBytes    = 16 << 10
 )
 
-// refused describes an answer that is not a page, and reads enough of it for the connection to be used again.
-func (c *Client) refused(resp *http.Response) error {
+// notAPage describes an answer that is not a page, and reads enough of it for the connection to be used again.
+func (c *Client) notAPage(resp *http.Response) error {
 	body, _ := io.ReadAll(io.LimitReader(resp.Body, readBytes))
 	_, _ = io.CopyN(io.Discard, resp.Body, 64<<10)
-	text := c.redact.Text(strings.ToValidUTF8(string(body), "")) // before it is shortened: half a secret would not be known
+	text := c.redact.Text(strings.ToValidUTF8(string(body), "")) // before it is cut: half a secret would not be known
 	text = strings.Join(strings.Fields(text), " ")
 	if len(text) > excerptBytes {
 		text = strings.ToValidUTF8(text[:excerptBytes], "") + "…"

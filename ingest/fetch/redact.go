@@ -18,7 +18,8 @@ type Redactor struct {
 
 // Well-known names of parameters that hold secrets, which an API may have put into the URL of a next page.
 var secretParams = []string{
-	"access_token", "api-key", "api_key", "apikey", "auth_token", "client_secret", "password", "secret", "sig", "signature",
+	"access_token", "api-key", "api_key", "apikey", "auth_token", "client_secret", "password", "secret", "sig",
+	"signature",
 	"x-amz-credential", "x-amz-security-token", "x-amz-signature",
 }
 

@@ -13,7 +13,7 @@ import (
 // committed, and lost, together with the records that they speak of.
 //
 // What must hold: for every key that the index has, its content is the one written last. Otherwise a record
-// that changes from A to B and back to A would be taken for unchanged. Hence the segments that remain are always
+// that changes from A to B and back to A would count as unchanged. Hence the segments that remain are always
 // the newest ones, without a gap: only the oldest may go, and what is still wanted of it is first written
 // again. Whatever of a key is left in the log is then its last word.
 //
