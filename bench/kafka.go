@@ -15,7 +15,8 @@ import (
 
 const stream = "flights"
 
-// fill makes the topics of the pipeline and produces records from to to-1 of the workload to its raw topic, as ingest would.
+// fill makes the topics of the pipeline and produces records from to to-1 of the workload to its raw topic, as ingest
+// would.
 func fill(ctx context.Context, p *pipeline.Pipeline, w *flights, from, to int) error {
 	client, err := kgo.NewClient(
 		kgo.SeedBrokers(p.Kafka.Brokers...),

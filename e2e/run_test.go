@@ -144,9 +144,9 @@ func (w *world) settle(ctx context.Context, within time.Duration) error {
 	quiet := 0
 	last := ""
 	for {
-		now, rest, err := w.position(ctx)
+		now, done, err := w.position(ctx)
 		switch {
-		case err == nil && rest && now == last:
+		case err == nil && done && now == last:
 			quiet++
 		default:
 			quiet = 0
@@ -156,7 +156,7 @@ func (w *world) settle(ctx context.Context, within time.Duration) error {
 		}
 		select {
 		case <-ctx.Done():
-			return fmt.Errorf("not at rest within %v: %s (%w)", within, now, errors.Join(err, ctx.Err()))
+			return fmt.Errorf("not settled within %v: %s (%w)", within, now, errors.Join(err, ctx.Err()))
 		case <-time.After(500 * time.Millisecond):
 		}
 		if died := w.fleet.died(); len(died) > 0 {
@@ -168,7 +168,7 @@ func (w *world) settle(ctx context.Context, within time.Duration) error {
 // position is where everything stands, and whether the stages have read all that there is.
 func (w *world) position(ctx context.Context) (string, bool, error) {
 	var raw, rawEnd, applied, processedEnd int64
-	rest := true
+	done := true
 	for _, stream := range streamNames {
 		rawTopic, processed := topics.Raw(w.pipeline, stream), topics.Processed(w.pipeline, stream)
 		ends, err := w.admin.ListEndOffsets(ctx, rawTopic, processed)
@@ -203,9 +203,9 @@ func (w *world) position(ctx context.Context) (string, bool, error) {
 		if err != nil {
 			return "", false, err
 		}
-		rest = rest && left == 0 && len(stored) > 0
+		done = done && left == 0 && len(stored) > 0
 	}
-	return fmt.Sprintf("raw %d of %d, processed %d of %d", raw, rawEnd, applied, processedEnd), rest, nil
+	return fmt.Sprintf("raw %d of %d, processed %d of %d", raw, rawEnd, applied, processedEnd), done, nil
 }
 
 // stored are the sink's next offsets.

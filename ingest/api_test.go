@@ -105,7 +105,7 @@ func TestExpiredCursorBeginsAgain(t *testing.T) {
 	}
 }
 
-// TestRefusingAPIIsWaitedFor: a stream that is refused says why and how to mend it, and goes on when it is let in.
+// TestRefusingAPIIsWaitedFor: a stream that is refused says why and what to correct, and goes on when it is let in.
 func TestRefusingAPIIsWaitedFor(t *testing.T) {
 	t.Parallel()
 	a := newAPI(t, 30)

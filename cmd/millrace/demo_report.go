@@ -16,8 +16,8 @@ import (
 // errDiffers ends a demonstration whose table is not what the API says: a defect, which CI should see.
 var errDiffers = errors.New("the table differs from what the API says")
 
-// report collects what there is to say, while the stages and Kafka still run. ctx may be cancelled already: whoever stops
-// the demonstration wants to read it too.
+// report collects what there is to say, while the stages and Kafka still run. ctx may be cancelled already: whoever
+// stops the demonstration wants to read it too.
 func (w *demoWatch) report(ctx context.Context) (demo.Report, error) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 20*time.Second)
 	defer cancel()

@@ -67,8 +67,8 @@ func parseDemoDSN(dsn string) (*mysql.Config, error) {
 	return cfg, nil
 }
 
-// demoDataDir is where the embedded servers keep their files. An embedded Kafka beside a MySQL that stays must stay too: the
-// table remembers which offset comes next. temporary says that the directory is for this run alone.
+// demoDataDir is where the embedded servers keep their files. An embedded Kafka beside a MySQL that stays must stay
+// too: the table remembers which offset comes next. temporary says that the directory is for this run alone.
 func demoDataDir(o demoOptions) (dir string, temporary bool, err error) {
 	switch {
 	case o.dataDir != "":

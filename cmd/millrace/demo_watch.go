@@ -56,8 +56,8 @@ func (w *demoWatch) stagesError() error {
 	return err
 }
 
-// run shows the header, and then the state until the pipeline has caught up, ctx is cancelled or the stages end. Its error
-// is the output's, as when a pipe is closed.
+// run shows the header, and then the state until the pipeline has caught up, ctx is cancelled or the stages end. Its
+// error is the output's, as when a pipe is closed.
 func (w *demoWatch) run(ctx context.Context) (err error) {
 	for _, l := range w.header().Lines() {
 		if _, err := fmt.Fprintln(w.out, l); err != nil {
@@ -135,7 +135,8 @@ func (w *demoWatch) sample(ctx context.Context) {
 		rests := w.api.Rests()
 		counts, err := demo.Read(w.stages.Metrics)
 		if err == nil {
-			// Before, topics and tables may be about to be made. In this order: what leaves raw is in processed by then.
+			// Before, topics and tables may be about to be made. In this order: what leaves raw is in processed by
+			// then.
 			if counts.Fetched > 0 || counts.Passes > 0 {
 				counts.RawLag = w.rawLag(ctx, cl)
 				counts.ProcessedLag = w.processedLag(ctx, cl)
@@ -192,8 +193,8 @@ func (w *demoWatch) rawLag(ctx context.Context, cl *kgo.Client) int64 {
 	})
 }
 
-// processedLag is how many processed records are not in the table; -1 if that cannot be known now. The database, not Kafka,
-// has the sink's offsets.
+// processedLag is how many processed records are not in the table; -1 if that cannot be known now. The database, not
+// Kafka, has the sink's offsets.
 func (w *demoWatch) processedLag(ctx context.Context, cl *kgo.Client) int64 {
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()

@@ -100,8 +100,8 @@ type letter struct {
 // readTimeout bounds what the brokers may take to answer one topic.
 const readTimeout = 5 * time.Minute
 
-// readLetters calls f for each letter of the streams of a pipeline file; of all streams if none is named. A letter that was
-// sent twice is given once.
+// readLetters calls f for each letter of the streams of a pipeline file; of all streams if none is named. A letter that
+// was sent twice is given once.
 func readLetters(ctx context.Context, path string, streams []string, f func(letter) error) error {
 	p, err := cli.LoadPipeline(path)
 	if err != nil {

@@ -18,8 +18,8 @@ import (
 	"github.com/millrace-io/millrace/pipeline/file"
 )
 
-// TestRecordedAnswers runs the pipeline file, on embedded servers, against recorded answers: a first pass of ten events in
-// three pages, and then passes that get five of them revised.
+// TestRecordedAnswers runs the pipeline file, on embedded servers, against recorded answers: a first pass of ten events
+// in three pages, and then passes that get five of them revised.
 func TestRecordedAnswers(t *testing.T) {
 	p, err := file.Parse("pipeline.yaml", earthquakes.Pipeline, os.LookupEnv)
 	if err != nil {

@@ -96,8 +96,8 @@ func TestIssuesChangeWhilePagesAreRead(t *testing.T) {
 	}
 }
 
-// changing serves issues in the order and from the time that it is asked for. With each of the first requests one that was on the first
-// page changes.
+// changing serves issues in the order and from the time that it is asked for. With each of the first requests one that
+// was on the first page changes.
 func changing(t *testing.T, issues, perPage int) (baseURL string) {
 	t.Helper()
 	type issue struct {

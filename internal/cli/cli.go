@@ -17,7 +17,8 @@ import (
 	"github.com/millrace-io/millrace/pipeline/file"
 )
 
-// Exit codes of all binaries. A second signal kills the process at once: a shell then says 130 (SIGINT) or 143 (SIGTERM).
+// Exit codes of all binaries. A second signal kills the process at once: a shell then says 130 (SIGINT) or 143
+// (SIGTERM).
 const (
 	ExitOK    = 0 // done, or drained after a signal
 	ExitError = 1 // what needs an operator; the last line says what

@@ -8,7 +8,8 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// Version is the module's version, or the commit that a build from a checkout is of, with Go's version and the platform.
+// Version is the module's version, or the commit that a build from a checkout is of, with Go's version and the
+// platform.
 func Version() string {
 	version := "(devel)"
 	if info, ok := debug.ReadBuildInfo(); ok && info.Main.Version != "" {

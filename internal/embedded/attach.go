@@ -13,9 +13,9 @@ import (
 	"github.com/millrace-io/millrace/pipeline"
 )
 
-// Attach reaches the embedded broker of p for a command that only reads: that of the process that runs the pipeline, if one
-// does; else it starts the broker, as [Start] does. It fills in p.Kafka.Brokers. With brokers of its own p is left as it is. The
-// caller closes what Attach returns.
+// Attach reaches the embedded broker of p for a command that only reads: that of the process that runs the pipeline, if
+// one does; else it starts the broker, as [Start] does. It fills in p.Kafka.Brokers. With brokers of its own p is left
+// as it is. The caller closes what Attach returns.
 func Attach(ctx context.Context, p *pipeline.Pipeline, log *slog.Logger) (*Servers, error) {
 	if !p.Kafka.Embedded {
 		return &Servers{}, nil

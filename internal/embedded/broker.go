@@ -32,8 +32,8 @@ type broker struct {
 	closed  bool
 }
 
-// startBroker goes on with what dir holds: it ends the transactions that a kill left open, and finishes the commit that a
-// kill cut short.
+// startBroker goes on with what dir holds: it ends the transactions that a kill left open, and finishes the commit that
+// a kill cut short.
 func startBroker(ctx context.Context, dir string, log *slog.Logger) (_ *broker, err error) {
 	data := filepath.Join(dir, "kafka")
 	b := &broker{commit: commitFile(filepath.Join(dir, "kafka.commit"))}

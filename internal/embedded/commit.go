@@ -16,9 +16,9 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
-// commit is a transaction that a producer has asked to commit, written down before the broker begins: it writes a marker
-// to each partition and then the offsets of groups, and a kill may come between any two of them. The broker does one thing
-// after the other, so only the last commit can be half done.
+// commit is a transaction that a producer has asked to commit, written down before the broker begins: it writes a
+// marker to each partition and then the offsets of groups, and a kill may come between any two of them. The broker does
+// one thing after the other, so only the last commit can be half done.
 type commit struct {
 	Producer int64         `json:"producer"`
 	Epoch    int16         `json:"epoch"`

@@ -7,9 +7,10 @@
 //	              /kafka.port    where the broker listened, to listen there again
 //	              /millrace.db   the tables; the sink opens it
 //
-// What was acknowledged survives a restart and a kill of the process. kfake alone does not keep transactions whole over a kill
-// (see [repair]): so each commit is written down before it begins, and before the broker reads its files again,
-// open transactions are ended there, that one as it was meant, others by an abort. Topics must be created explicitly: one that the broker makes by itself is on disk only after a clean stop.
+// What was acknowledged survives a restart and a kill of the process. kfake alone does not keep transactions whole over
+// a kill (see [repair]): so each commit is written down before it begins, and before the broker reads its files again,
+// open transactions are ended there, that one as it was meant, others by an abort. Topics must be created explicitly:
+// one that the broker makes by itself is on disk only after a clean stop.
 //
 // It is for trying out, for development and for tests: one process, no replication, one goroutine for all requests,
 // and no more than the page cache between a write and a power cut.

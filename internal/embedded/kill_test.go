@@ -94,8 +94,8 @@ func transaction(ctx context.Context, cl *kgo.Client, next int) error {
 	return cl.EndTransaction(ctx, kgo.TryCommit)
 }
 
-// TestKillLosesNothing kills a process mid-load, again and again: whatever it said was committed is there once, in whole
-// transactions, and so is the group's offset.
+// TestKillLosesNothing kills a process mid-load, again and again: whatever it said was committed is there once, in
+// whole transactions, and so is the group's offset.
 func TestKillLosesNothing(t *testing.T) {
 	dir := t.TempDir()
 	var committed []int // what each life said last
@@ -109,7 +109,8 @@ func TestKillLosesNothing(t *testing.T) {
 	}
 }
 
-// killAt starts a child that counts on from a number, and kills it once it has committed enough. It returns what the child said last.
+// killAt starts a child that counts on from a number, and kills it once it has committed enough. It returns what the
+// child said last.
 func killAt(t *testing.T, dir string, from, enough int) (last int) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)

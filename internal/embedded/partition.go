@@ -18,8 +18,8 @@ import (
 )
 
 // partition is what a scan of one partition's files found: the transactions that are open at the log's end, and what is
-// needed to append a marker. kfake keeps a partition as segments, <first offset>.dat, of Kafka's record batches (version
-// 2) one after the other, and beside each an index, .idx, with an entry of indexEntry bytes for each batch.
+// needed to append a marker. kfake keeps a partition as segments, <first offset>.dat, of Kafka's record batches
+// (version 2) one after the other, and beside each an index, .idx, with an entry of indexEntry bytes for each batch.
 type partition struct {
 	dir         string
 	base        string // name of the last segment, without suffix; empty: nothing was written yet
@@ -110,7 +110,7 @@ func (p *partition) scanSegment(asked *commit, last bool) error {
 	if !last {
 		return nil
 	}
-	return p.mend(size, index)
+	return p.truncate(size, index)
 }
 
 // follow keeps account of transactions.
@@ -193,9 +193,9 @@ func readBatch(r *bufio.Reader) (b batch, records []byte, err error) {
 	return b, records, nil
 }
 
-// mend cuts the last segment to size and completes its index. An index entry is written after its batch: a kill
+// truncate cuts the last segment to size and completes its index. An index entry is written after its batch: a kill
 // between the two leaves a batch of a transaction that looks like one outside of any.
-func (p *partition) mend(size int64, index []byte) error {
+func (p *partition) truncate(size int64, index []byte) error {
 	info, err := os.Stat(p.path(".dat"))
 	if err != nil {
 		return err

@@ -98,8 +98,8 @@ func want(t *testing.T, dir string, numbers []int, next int64) {
 	}
 }
 
-// A transaction that a kill left open stays without effect, also when its producer comes back and is killed again, and the
-// producer's later transactions are all there.
+// A transaction that a kill left open stays without effect, also when its producer comes back and is killed again, and
+// the producer's later transactions are all there.
 func TestAnOpenTransactionIsAborted(t *testing.T) {
 	dir := t.TempDir()
 	for life := range 3 {

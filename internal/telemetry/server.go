@@ -72,7 +72,8 @@ func (s *Server) Close() error {
 	return nil
 }
 
-// ready answers 200 or 503, with what is waited for and what is degraded, by who. What is degraded is ready all the same.
+// ready answers 200 or 503, with what is waited for and what is degraded, by who. What is degraded is ready all the
+// same.
 func ready(w http.ResponseWriter, health *stage.Health) {
 	waiting := health.Waiting()
 	w.Header().Set("Content-Type", "application/json")

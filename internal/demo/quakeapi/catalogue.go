@@ -102,7 +102,8 @@ func (c *catalogue) release() error {
 	return nil
 }
 
-// publish takes the oldest event that is held back; it is younger than all that are published, so that it comes last by time.
+// publish takes the oldest event that is held back; it is younger than all that are published, so that it comes last by
+// time.
 func (c *catalogue) publish(kind kind) error {
 	f := c.held[0].feature
 	c.held = c.held[1:]
@@ -157,7 +158,8 @@ func (c *catalogue) each(f func(*event) bool) {
 	}
 }
 
-// markServed notes that an answer with these revisions was written to its end. It says whether every event has been served by now.
+// markServed notes that an answer with these revisions was written to its end. It says whether every event has been
+// served by now.
 func (c *catalogue) markServed(revisions []*revision) (all bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()

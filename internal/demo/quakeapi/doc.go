@@ -22,8 +22,9 @@
 // what is published.
 //
 // A server is deterministic but for the time at which it publishes: with the same seed the same revisions follow each
-// other. A query for changes after a time that the server has not reached moves it on to there, so that one which is started
-// again goes on where its clients were.
+// other. A query for changes after a time that the server has not reached moves it on to there, so that one which is
+// started again goes on where its clients were.
 //
-// The server is for demonstrations and tests. It holds everything in memory, some 3 MiB, and with Follow 4 MiB more an hour.
+// The server is for demonstrations and tests. It holds everything in memory, some 3 MiB, and with Follow 4 MiB more an
+// hour.
 package quakeapi

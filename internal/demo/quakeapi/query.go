@@ -164,7 +164,8 @@ func byMagnitude(a, b *revision) int {
 	return 0
 }
 
-// page cuts the page that q asks for out of what matches. ok is false if that would be more than the service answers at once.
+// page cuts the page that q asks for out of what matches. ok is false if that would be more than the service answers at
+// once.
 func (q *query) page(found []*revision, most int) (page []*revision, ok bool) {
 	page = found[min(q.offset-1, len(found)):]
 	if q.limit > 0 {

@@ -8,8 +8,8 @@ import (
 	"time"
 )
 
-// Row is what examples/earthquakes/pipeline.yaml makes of an event. It is computed here a second time, in plain Go, so that
-// a mirror can be compared with it.
+// Row is what examples/earthquakes/pipeline.yaml makes of an event. It is computed here a second time, in plain Go, so
+// that a mirror can be compared with it.
 type Row struct {
 	ID        string      `json:"id"`
 	Time      string      `json:"time"`      // UTC, as 2018-02-07 01:26:13.840
