@@ -82,15 +82,15 @@ func Of(text string) Type {
 
 // Unsigned is the type without negative numbers. ok: there is such a type, and t is not it already.
 func (t Type) Unsigned() (u Type, ok bool) {
-	if !t.base.signed || t.unsigned {
+	if !t.Signed() || t.unsigned {
 		return t, false
 	}
 	t.unsigned = true
 	return t, true
 }
 
-// Signed reports whether the type may be followed by "unsigned".
-func (t Type) Signed() bool { return t.base.signed }
+// Signed reports whether the type may be followed by "unsigned". tinyint(1), which is a boolean, may not.
+func (t Type) Signed() bool { return t.base.signed && len(t.args) == 0 }
 
 // String is the type as a statement that creates a table spells it: decimal(12,2), bigint unsigned.
 func (t Type) String() string {

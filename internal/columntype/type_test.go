@@ -48,7 +48,6 @@ func TestTypes(t *testing.T) {
 		{"bigint unsigned", columntype.Integer, 8, 8},
 		{"tinyint", columntype.Integer, 1, 1},
 		{"tinyint(1)", columntype.Boolean, 1, 1},
-		{"tinyint(1) unsigned", columntype.Boolean, 1, 1},
 		{"year", columntype.Year, 1, 1},
 		{"varchar(255)", columntype.Text, 1022, 1020},
 		{"varbinary(16)", columntype.Binary, 18, 16},
