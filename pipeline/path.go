@@ -5,12 +5,13 @@ import (
 	"strings"
 )
 
-// A path leads through JSON objects to a value: names with dots between them, such as meta.next_cursor. It is the same in every
-// key of the pipeline file that takes one. A name with other signs than letters, digits, _ , - , @ , : , $ and / in it, or of
-// digits alone, is written in double quotes: meta."next page". In quotes, \" is a quote and \\ a backslash.
+// A path leads through JSON objects to a value: names with dots between them, such as meta.next_cursor. It is the same
+// in every key of the pipeline file that takes one. A name with other signs than letters, digits, _ , - , @ , : , $ and
+// / in it, or of digits alone, is written in double quotes: meta."next page". In quotes, \" is a quote and \\ a
+// backslash.
 //
-// Dots in a name need no quotes where nothing else can be meant: @odata.nextLink is read as nextLink in @odata, and as one
-// name too. See [PathTakes].
+// Dots in a name need no quotes where nothing else can be meant: @odata.nextLink is read as nextLink in @odata, and as
+// one name too. See [PathTakes].
 
 // PathError says why a text is no path.
 type PathError struct {
@@ -112,8 +113,8 @@ func FormatPath(names []string) string {
 	return strings.Join(quoted, ".")
 }
 
-// PathTakes says how many names of a path, from its beginning, the name of an object's member stands for: one where they are
-// equal; several where the member's name is these with dots between them; 0: the path does not lead there.
+// PathTakes says how many names of a path, from its beginning, the name of an object's member stands for: one where
+// they are equal; several where the member's name is these with dots between them; 0: the path does not lead there.
 func PathTakes(path []string, member string) int {
 	for i, name := range path {
 		rest, ok := strings.CutPrefix(member, name)

@@ -31,7 +31,7 @@ type Kafka struct {
 	Replication    int16         // replication factor; -1: the broker's default
 	RawRetention   time.Duration // of raw topics; 0: for ever (raw is the archive)
 	Retention      time.Duration // of processed topics; 0: for ever
-	MaxRecordBytes int32         // the largest record that is taken, key and headers included
+	MaxRecordBytes int32         // the largest record that is accepted, key and headers included
 }
 
 // TLS is how the brokers are reached when they speak TLS.
@@ -73,8 +73,8 @@ type Ingest struct {
 	Path        string            // appended to HTTP.BaseURL; may hold {slice name}
 	Query       map[string]string // constant parameters; values may hold {slice name}
 	Records     []string          // path of object keys to the array of records; empty: the body itself is the array
-	Key         []string          // fields (paths, see ParsePath) whose values make the raw key, in this order; at least one
-	Version     string            // path (see ParsePath) of a field that grows with each revision; default: Incremental.Field; empty: none
+	Key         []string          // paths (ParsePath) whose values make the raw key, in this order; at least one
+	Version     string            // path of a field that grows with each revision; default: Incremental.Field; "": none
 	Paginate    Paginate
 	Incremental *Incremental  // nil: every pass fetches everything
 	Slices      *Slices       // nil: the stream is one slice, named ""
@@ -173,7 +173,7 @@ type Incremental struct {
 	Param    string        // query parameter that takes since
 	Start    string        // since of the first pass, in Format; empty: the parameter is left out
 	Lookback time.Duration // of a time; records in it are fetched again, and written only if changed
-	Format   string        // of the parameter: rfc3339, unix, unix_ms, integer. A field's own format is recognised: RFC 3339 text, or a number
+	Format   string        // of the parameter: rfc3339, unix, unix_ms, integer; that of Field is recognised
 }
 
 // Slices cut a stream into independently fetched parts: {Name} in Path and Query takes each of Values.

@@ -24,8 +24,8 @@ func LetterID(stage, topic string, epoch uint16, partition int32, offset int64) 
 	return fmt.Sprintf("%s:%s:%d:%d:%d", stage, topic, epoch, partition, offset)
 }
 
-// LetterBytes is how many bytes a letter may be larger than its origin: reason, id and the like. Dead-letter topics, and
-// the batches of whoever writes to them, are as much larger than the largest record.
+// LetterBytes is how many bytes a letter may be larger than its origin: reason, id and the like. Dead-letter topics,
+// and the batches of whoever writes to them, are as much larger than the largest record.
 const LetterBytes = 64 << 10
 
 // MaxReasonBytes is how much of a reason a letter keeps: an error may quote the record.
@@ -63,8 +63,8 @@ type Origin struct {
 	Offset    int64
 }
 
-// ParseLetter reads a record of a dead-letter topic: the inverse of [Letter.Record] and [LetterID]. It returns an error where
-// a header is missing or is none of ours.
+// ParseLetter reads a record of a dead-letter topic: the inverse of [Letter.Record] and [LetterID]. It returns an error
+// where a header is missing or is none of ours.
 func ParseLetter(r *kgo.Record) (Letter, Origin, error) {
 	header := func(name string) string {
 		value, _ := Header(r, name)

@@ -35,7 +35,7 @@ func Specs(p *pipeline.Pipeline) []Spec {
 				"cleanup.policy": "delete", "retention.ms": retention(k.Retention.Milliseconds()),
 				"max.message.bytes": size(k.MaxRecordBytes),
 			}},
-			// A letter is its origin and more, so that whatever was taken can be refused.
+			// A letter is its origin and more, so that whatever was accepted can be refused.
 			Spec{DeadLetters(p.Name, s.Name), k.Partitions, k.Replication, map[string]string{
 				"cleanup.policy": "delete", "retention.ms": "-1",
 				"max.message.bytes": size(k.MaxRecordBytes + LetterBytes),

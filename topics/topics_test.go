@@ -97,11 +97,11 @@ func TestMalformedHeaders(t *testing.T) {
 		{Key: topics.HeaderTime, Value: []byte("now")},
 	} {
 		if _, err := topics.ParseRawHeaders(&kgo.Record{Headers: []kgo.RecordHeader{h}}); err == nil {
-			t.Errorf("%s: %q was taken", h.Key, h.Value)
+			t.Errorf("%s: %q was accepted", h.Key, h.Value)
 		}
 	}
 	if _, err := topics.ParseVersion([]byte("short")); err == nil {
-		t.Error("a version of 5 bytes was taken")
+		t.Error("a version of 5 bytes was accepted")
 	}
 }
 

@@ -1,7 +1,6 @@
 package file
 
 import (
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -85,46 +84,6 @@ func (d *decoder) besideRecords(f *ingestFile) {
 	}
 }
 
-func (d *decoder) paginate(c *choice[paginateFile]) pipeline.Paginate {
-	f := &c.v
-	switch {
-	case !c.set:
-		return pipeline.Paginate{}
-	case c.isWord():
-		return pipeline.Paginate{Link: &pipeline.LinkHeader{Rel: f.Link.v.Rel.s}}
-	case f.Page.ok:
-		p := &f.Page.v
-		n := &pipeline.PageNumber{Param: p.Param.s, Start: p.Start.n, SizeParam: p.SizeParam.s, Size: int(p.Size.n), Stop: stopRule(&p.Stop)}
-		if p.SizeParam.set && !p.Size.set {
-			d.reportf(p.SizeParam.place, "", "size_param needs size, the number to send")
-		}
-		if n.Stop.When == "short" && !p.Size.set {
-			d.reportf(p.Stop.place, "", "stop: short needs size: how else is a page known to be short?")
-		}
-		return pipeline.Paginate{Page: n}
-	case f.Offset.ok:
-		o := &f.Offset.v
-		return pipeline.Paginate{Offset: &pipeline.OffsetLimit{
-			Param: o.Param.s, LimitParam: o.LimitParam.s, Limit: int(o.Limit.n), Start: o.Start.n, Stop: stopRule(&o.Stop),
-		}}
-	case f.Cursor.ok:
-		return pipeline.Paginate{Cursor: &pipeline.BodyCursor{Next: f.Cursor.v.Next.fields, Param: f.Cursor.v.Param.s}}
-	case f.Link.ok:
-		return pipeline.Paginate{Link: &pipeline.LinkHeader{Rel: f.Link.v.Rel.s}}
-	}
-	return pipeline.Paginate{}
-}
-
-func stopRule(c *choice[stopFile]) pipeline.StopRule {
-	switch {
-	case c.isWord():
-		return pipeline.StopRule{When: c.word.s}
-	case c.v.Total.set:
-		return pipeline.StopRule{When: "total", Field: c.v.Total.fields}
-	}
-	return pipeline.StopRule{When: "has_more", Field: c.v.HasMore.fields}
-}
-
 func (d *decoder) incremental(o *object[incrementalFile]) *pipeline.Incremental {
 	if !o.ok {
 		return nil
@@ -153,7 +112,7 @@ func (d *decoder) incremental(o *object[incrementalFile]) *pipeline.Incremental 
 // parameters reports query parameters that two keys of the file would set.
 func (d *decoder) parameters(f *ingestFile) {
 	by := map[string]string{}
-	take := func(t *text, what string) {
+	setBy := func(t *text, what string) {
 		if !t.ok {
 			return
 		}
@@ -163,61 +122,16 @@ func (d *decoder) parameters(f *ingestFile) {
 		by[t.s] = what
 	}
 	p := &f.Paginate.v
-	take(&p.Page.v.Param, "paginate.page.param")
-	take(&p.Page.v.SizeParam, "paginate.page.size_param")
-	take(&p.Offset.v.Param, "paginate.offset.param")
-	take(&p.Offset.v.LimitParam, "paginate.offset.limit_param")
-	take(&p.Cursor.v.Param, "paginate.cursor.param")
-	take(&f.Incremental.v.Param, "incremental.param")
-	take(&f.Auth.v.APIKey.v.Param, "auth.api_key.param")
+	setBy(&p.Page.v.Param, "paginate.page.param")
+	setBy(&p.Page.v.SizeParam, "paginate.page.size_param")
+	setBy(&p.Offset.v.Param, "paginate.offset.param")
+	setBy(&p.Offset.v.LimitParam, "paginate.offset.limit_param")
+	setBy(&p.Cursor.v.Param, "paginate.cursor.param")
+	setBy(&f.Incremental.v.Param, "incremental.param")
+	setBy(&f.Auth.v.APIKey.v.Param, "auth.api_key.param")
 	for _, e := range f.Query.entries {
 		if other, twice := by[e.name]; twice {
 			d.reportAt(e.key, 0, 0, e.path, "", "the parameter "+quote(e.name)+" is set by "+other+" too")
 		}
 	}
-}
-
-var (
-	placeholder = regexp.MustCompile(`(^|[^$])\{([A-Za-z_][A-Za-z0-9_]*)\}`)
-	sliceName   = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
-)
-
-// slices builds the slices, and checks that {name} stands for them where it is used, and is used.
-func (d *decoder) slices(f *ingestFile) *pipeline.Slices {
-	var s *pipeline.Slices
-	var known []string
-	if len(f.Slices.entries) > 0 {
-		e := &f.Slices.entries[0]
-		s = &pipeline.Slices{Name: e.name, Values: e.v.strings()}
-		known = []string{e.name}
-		if !sliceName.MatchString(e.name) {
-			d.reportAt(e.key, 0, 0, e.path, "", quote(e.name)+" cannot be the name of a slice: letters, digits and _, and no digit first")
-		}
-		seen := map[string]bool{}
-		for i := range e.v.list {
-			v := &e.v.list[i]
-			if v.ok && seen[v.s] {
-				d.reportf(v.place, "", "%s stands here twice", shown(v.place))
-			}
-			seen[v.s] = true
-		}
-	}
-	used := false
-	check := func(t *text) {
-		for _, m := range placeholder.FindAllStringSubmatch(t.s, -1) {
-			if slices.Contains(known, m[2]) {
-				used = true
-			} else if t.ok && !t.refs {
-				d.reportf(t.place, didYouMean(m[2], known, "known slices"), "{%s} stands for nothing: there is no slice of that name", m[2])
-			}
-		}
-	}
-	check(&f.Path)
-	for i := range f.Query.entries {
-		check(&f.Query.entries[i].v)
-	}
-	if s != nil && !used {
-		d.reportf(f.Slices.place, "put {"+s.Name+"} into path or a value of query", "every slice would fetch the same: {%s} is used nowhere", s.Name)
-	}
-	return s
 }

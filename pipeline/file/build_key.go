@@ -47,7 +47,7 @@ func (d *decoder) checkKey(f *sinkFile, key *dottedPaths, p *plan.Plan, w *flow)
 	}
 	for i := range key.list {
 		if v := &key.list[i]; !used[v.s] {
-			d.reportf(v.place, "make a key column from it too, or take it out of ingest.key",
+			d.reportf(v.place, "make a key column from it too, or remove it from ingest.key",
 				"the raw key has %s, but no key column is computed from it: records that differ in it alone would share a row", v.show())
 		}
 	}

@@ -113,7 +113,7 @@ func (d *decoder) pairs(p place, want string) (entries []pair, ok bool) {
 	return entries, true
 }
 
-func (d *decoder) collect(p place, n *yaml.Node, visited map[*yaml.Node]bool, taken map[string]bool, entries *[]pair) {
+func (d *decoder) collect(p place, n *yaml.Node, visited map[*yaml.Node]bool, known map[string]bool, entries *[]pair) {
 	visited[n] = true // a mapping merged again, or into itself, adds nothing
 	var merged []*yaml.Node
 	own := map[string]*yaml.Node{}
@@ -128,15 +128,15 @@ func (d *decoder) collect(p place, n *yaml.Node, visited map[*yaml.Node]bool, ta
 			d.reportAt(n.Content[i], 0, 0, p.child(key, value, "").path, "", fmt.Sprintf("the key stands here twice, first in line %d", first.Line))
 		default:
 			own[key.Value] = n.Content[i]
-			if !taken[key.Value] {
-				taken[key.Value] = true
+			if !known[key.Value] {
+				known[key.Value] = true
 				*entries = append(*entries, pair{key, value})
 			}
 		}
 	}
 	for _, m := range merged {
 		if !visited[m] {
-			d.collect(p, m, visited, taken, entries)
+			d.collect(p, m, visited, known, entries)
 		}
 	}
 }

@@ -27,12 +27,12 @@ func fieldsOf(t reflect.Type) *structFields {
 		return f.(*structFields) //nolint:forcetypeassert // what is stored below
 	}
 	f := &structFields{byName: map[string]structField{}}
-	f.add(t, nil)
+	f.collect(t, nil)
 	fieldCache.Store(t, f)
 	return f
 }
 
-func (f *structFields) add(t reflect.Type, index []int) {
+func (f *structFields) collect(t reflect.Type, index []int) {
 	for i := range t.NumField() {
 		sf := t.Field(i)
 		at := append(append([]int{}, index...), i)
@@ -40,7 +40,7 @@ func (f *structFields) add(t reflect.Type, index []int) {
 		case sf.Name == "_":
 			f.oneOf = strings.Fields(sf.Tag.Get("one"))
 		case sf.Anonymous:
-			f.add(sf.Type, at)
+			f.collect(sf.Type, at)
 		default:
 			name, option, _ := strings.Cut(sf.Tag.Get("key"), ",")
 			f.names = append(f.names, name)

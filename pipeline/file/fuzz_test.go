@@ -114,12 +114,12 @@ func check(t *testing.T, data []byte) {
 		t.Errorf("parsed again: %+v, %v", again, err)
 	}
 	if len(p.Streams) == 0 || p.Kafka.Partitions < 1 || strings.Contains(fmt.Sprintf("%+v", p.Database), secret) {
-		t.Errorf("taken: %+v", p)
+		t.Errorf("accepted: %+v", p)
 	}
 	for _, s := range p.Streams {
 		if s.Name == "" || s.Sink.Table == "" || len(s.Sink.KeyColumns()) == 0 || len(s.Ingest.Key) == 0 || s.Ingest.HTTP.BaseURL == "" ||
 			s.Ingest.Concurrency < 1 || s.Ingest.HTTP.Timeout <= 0 {
-			t.Errorf("taken: %+v", s)
+			t.Errorf("accepted: %+v", s)
 		}
 		for _, step := range s.Process {
 			if (step.Filter == nil) == (step.Map == nil) {

@@ -49,7 +49,7 @@ func TestBadFiles(t *testing.T) {
 		t.Run(filepath.Base(path), func(t *testing.T) {
 			p, err := file.Parse(path, read(t, path), env)
 			if err == nil {
-				t.Fatalf("taken: %+v", p)
+				t.Fatalf("accepted: %+v", p)
 			}
 			var problems file.Problems
 			if !errors.As(err, &problems) || len(problems) == 0 {

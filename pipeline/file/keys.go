@@ -25,7 +25,7 @@ type kafkaFile struct {
 	Replication    integer          `key:"replication" doc:"Replication factor of the topics; -1 is the brokers' default." min:"-1" max:"100" default:"-1"`
 	RawRetention   duration         `key:"raw_retention" doc:"How long raw topics keep their records; 0s is for ever. What is gone cannot be processed again." max:"876000h" default:"0s"`
 	Retention      duration         `key:"retention" doc:"How long processed topics keep their records; 0s is for ever." max:"876000h" default:"168h"`
-	MaxRecordBytes size             `key:"max_record_bytes" doc:"The largest record that is taken." min:"16KiB" max:"256MiB" default:"1MiB"`
+	MaxRecordBytes size             `key:"max_record_bytes" doc:"The largest record that is accepted." min:"16KiB" max:"256MiB" default:"1MiB"`
 }
 
 type tlsFile struct {

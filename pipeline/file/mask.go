@@ -52,7 +52,7 @@ type masks struct {
 	spans map[int][]span // by line
 }
 
-// span is a part of a line, in columns from 1; to is the first that is shown again.
+// span is a stretch of a line, in columns from 1; to is the first that is shown again.
 type span struct{ from, to int }
 
 const toEnd = 1 << 30
@@ -88,7 +88,7 @@ func findMasks(root *yaml.Node, lines []string) masks {
 			}
 		default:
 			if hide {
-				m.add(key, n, lines)
+				m.mark(key, n, lines)
 			}
 		}
 	}
@@ -99,9 +99,9 @@ func findMasks(root *yaml.Node, lines []string) masks {
 
 var onlyReference = regexp.MustCompile(`^\$\{[^}]*\}$`)
 
-// add hides a value. One that the file spells in another way, by escapes or over several lines, is hidden with the
+// mark hides a value. One that the file spells in another way, by escapes or over several lines, is hidden with the
 // rest of its line and with the lines that follow, up to the next less indented one.
-func (m *masks) add(key, n *yaml.Node, lines []string) {
+func (m *masks) mark(key, n *yaml.Node, lines []string) {
 	if n.Anchor == "" && (onlyReference.MatchString(n.Value) || slices.Contains(harmless, n.Value)) {
 		return
 	}

@@ -65,7 +65,7 @@ func asJSON(t *testing.T, path string) (any, error) {
 	return jsonschema.UnmarshalJSON(bytes.NewReader(text))
 }
 
-func TestSchemaTakesGoodFiles(t *testing.T) {
+func TestSchemaAcceptsGoodFiles(t *testing.T) {
 	s := compileSchema(t)
 	for _, path := range glob(t, "testdata/good/*.yaml") {
 		v, err := asJSON(t, path)

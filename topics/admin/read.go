@@ -10,10 +10,10 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 )
 
-// Read calls f for every record of a topic that a read_committed reader gets, up to the high watermarks at the time of the
-// call; in the order of each partition. It waits for open transactions below them. The end of a partition is found by
-// position: markers that end transactions count, and are not given to f. opts say how to reach the brokers. f is called from one
-// goroutine. The error is the brokers', or ctx's.
+// Read calls f for every record of a topic that a read_committed reader gets, up to the high watermarks at the time of
+// the call; in the order of each partition. It waits for open transactions below them. The end of a partition is found
+// by position: markers that end transactions count, and are not given to f. opts say how to reach the brokers. f is
+// called from one goroutine. The error is the brokers', or ctx's.
 func Read(ctx context.Context, opts []kgo.Opt, topic string, f func(*kgo.Record)) error {
 	client, err := kgo.NewClient(opts...)
 	if err != nil {

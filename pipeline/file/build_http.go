@@ -1,0 +1,114 @@
+package file
+
+import (
+	"net/http"
+	"net/url"
+	"regexp"
+	"strings"
+
+	"github.com/millrace-io/millrace/pipeline"
+)
+
+func (d *decoder) http(f *httpFile, ingest place) pipeline.HTTP {
+	h := pipeline.HTTP{
+		BaseURL: strings.TrimSuffix(f.BaseURL.s, "/"),
+		Timeout: f.Timeout.d,
+		Retry: pipeline.Retry{
+			Initial: f.Retry.v.Initial.d, Max: f.Retry.v.Max.d, Attempts: int(f.Retry.v.Attempts.n),
+		},
+	}
+	d.baseURL(&f.BaseURL, ingest)
+	if r := &f.Retry.v; h.Retry.Initial > h.Retry.Max {
+		at := r.Initial.place
+		if !r.Initial.set {
+			at = r.Max.place
+		}
+		d.reportf(at, "", "initial (%s) is above max (%s)", readable(h.Retry.Initial), readable(h.Retry.Max))
+	}
+	if r := &f.RateLimit.v; f.RateLimit.ok {
+		h.RateLimit = &pipeline.RateLimit{Requests: int(r.Requests.n), Per: r.Per.d, Burst: int(r.Burst.n)}
+	}
+	auth := &f.Auth.v
+	h.Auth.Bearer = auth.Bearer.v
+	setBy := map[string]string{}
+	if auth.Bearer.set {
+		setBy["Authorization"] = "auth.bearer"
+		d.headerValue(&auth.Bearer)
+	}
+	if k := &auth.APIKey.v; auth.APIKey.ok {
+		h.Auth.APIKey = &pipeline.APIKey{Header: k.Header.s, Param: k.Param.s, Value: k.Value.v}
+		if k.Header.ok {
+			d.headerName(k.Header.place, k.Header.s)
+			d.headerValue(&k.Value)
+			setBy[http.CanonicalHeaderKey(k.Header.s)] = "auth.api_key"
+		}
+	}
+	h.Headers = d.headers(f, setBy)
+	return h
+}
+
+// headers builds the constant headers. setBy has those that are set otherwise, and by what.
+func (d *decoder) headers(f *httpFile, setBy map[string]string) map[string]pipeline.Secret {
+	if len(f.Headers.entries) == 0 {
+		return nil
+	}
+	out := map[string]pipeline.Secret{}
+	for i := range f.Headers.entries {
+		e := &f.Headers.entries[i]
+		d.headerName(e.place, e.name)
+		d.headerValue(&e.v)
+		name := http.CanonicalHeaderKey(e.name)
+		if by, twice := setBy[name]; twice {
+			d.reportAt(e.key, 0, 0, e.path, "", "the header is set by "+by+" too")
+		}
+		setBy[name] = e.name
+		out[e.name] = e.v.v
+	}
+	return out
+}
+
+// What a header may hold: RFC 9110, sections 5.1 and 5.5.
+var (
+	headerName  = regexp.MustCompile("^[!#$%&'*+.^_`|~0-9A-Za-z-]+$")
+	headerValue = regexp.MustCompile(`^[^\x00-\x08\x0a-\x1f\x7f]*$`)
+)
+
+func (d *decoder) headerName(p place, name string) {
+	if !headerName.MatchString(name) {
+		d.reportAt(p.key, 0, 0, p.path, "", quote(name)+" cannot be the name of a header")
+	}
+}
+
+func (d *decoder) headerValue(s *secret) {
+	if s.ok && !headerValue.MatchString(s.v.Reveal()) {
+		d.reportf(s.place, "", "the value has characters that a header cannot hold, such as a line break")
+	}
+}
+
+func (d *decoder) baseURL(t *text, ingest place) {
+	const hint = "write it as in https://api.example.com/v2"
+	if !t.set {
+		d.reportf(ingest, hint, `"base_url" is missing, here, in defaults.ingest and in http`)
+		return
+	}
+	if !t.ok {
+		return
+	}
+	u, err := url.Parse(t.s)
+	switch {
+	case err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https":
+		d.reportf(t.place, hint, "%s is not an absolute http or https URL", d.urlShown(t))
+	case u.User != nil:
+		d.reportf(t.place, "put the credentials into auth or headers, where they stay hidden", "the URL holds credentials")
+	case u.RawQuery != "" || u.Fragment != "":
+		d.reportf(t.place, "put parameters into query", "%s has more than a path", d.urlShown(t))
+	}
+}
+
+// urlShown leaves out what may be credentials.
+func (d *decoder) urlShown(t *text) string {
+	if strings.ContainsAny(t.node.Value, "@?") {
+		return "this"
+	}
+	return shown(t.place)
+}
