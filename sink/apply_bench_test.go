@@ -24,8 +24,9 @@ import (
 	"github.com/millrace-io/millrace/sink/rows"
 )
 
-// BenchmarkApply measures what the writers do, from records to committed rows, beside LOAD DATA of the same rows on as many connections.
-// MILLRACE_BENCH_ROWS is how many (100,000), MILLRACE_BENCH_WRITERS how many writers (2), MILLRACE_BENCH_BATCH the records of a batch (20,000).
+// BenchmarkApply measures what the writers do, from records to committed rows, beside LOAD DATA of the same rows on
+// as many connections. MILLRACE_BENCH_ROWS is how many (100,000), MILLRACE_BENCH_WRITERS how many writers (2),
+// MILLRACE_BENCH_BATCH the records of a batch (20,000).
 func BenchmarkApply(b *testing.B) {
 	number := func(name string, otherwise int) int {
 		if n, err := strconv.Atoi(os.Getenv("MILLRACE_BENCH_" + name)); err == nil {
@@ -58,8 +59,8 @@ func BenchmarkApply(b *testing.B) {
 			b.Fatal(err)
 		}
 		var claims []*claim
-		for part := range int32(benchPartitions) {
-			c := &claim{topic: topic, partition: part, table: t}
+		for partition := range int32(benchPartitions) {
+			c := &claim{topic: topic, partition: partition, table: t}
 			if err := s.claim(b.Context(), c, noLog, 0); err != nil {
 				b.Fatal(err)
 			}
@@ -92,12 +93,12 @@ func applyAll(b *testing.B, s *store, claims []*claim, records [benchPartitions]
 	defer w.disconnect()
 	for {
 		j := &job{}
-		for part := first; part < benchPartitions; part += writers {
-			if c := claims[part]; len(records[part]) > 0 {
-				n := min(len(records[part]), batch/(benchPartitions/writers))
-				j.polled = append(j.polled, polled{c, c.next, records[part][:n]})
+		for partition := first; partition < benchPartitions; partition += writers {
+			if c := claims[partition]; len(records[partition]) > 0 {
+				n := min(len(records[partition]), batch/(benchPartitions/writers))
+				j.polled = append(j.polled, polled{c, c.next, records[partition][:n]})
 				j.records += n
-				records[part] = records[part][n:]
+				records[partition] = records[partition][n:]
 			}
 		}
 		if j.records == 0 {
@@ -114,7 +115,8 @@ func applyAll(b *testing.B, s *store, claims []*claim, records [benchPartitions]
 	}
 }
 
-// loadAll measures LOAD DATA … REPLACE of the rows that are in the table, in key order, into the emptied table and again.
+// loadAll measures LOAD DATA … REPLACE of the rows that are in the table, in key order, into the emptied table and
+// again.
 func loadAll(b *testing.B, db *sql.DB, connections int) map[string]float64 {
 	found, err := db.Query("SELECT * FROM flights")
 	if err != nil {

@@ -40,8 +40,9 @@ type bounds struct {
 	start, end int64 // of its log
 }
 
-// claim makes c ours: it writes a new token into the row of c's partition, which is made if it is missing, and reads where to go
-// on. connection is the id of the connection that will write c. A frozen owner that holds the row is evicted.
+// claim makes c ours: it writes a new token into the row of c's partition, which is made if it is missing, and reads
+// where to go on. connection is the id of the connection that will write c. A frozen owner that holds the row is
+// evicted.
 func (s *store) claim(ctx context.Context, c *claim, b bounds, connection uint64) error {
 	if _, err := rand.Read(c.token[:]); err != nil {
 		return err

@@ -13,8 +13,8 @@ import (
 	"github.com/millrace-io/millrace/topics"
 )
 
-// assigned claims newly assigned partitions in the database and says where to go on in each. It is called by the client before it
-// fetches from them; the offsets that it is given are the group's, which only lag tools read.
+// assigned claims newly assigned partitions in the database and says where to go on in each. It is called by the
+// client before it fetches from them; the offsets that it is given are the group's, which only lag tools read.
 func (s *Sink) assigned(ctx context.Context, offsets map[string]map[int32]kgo.Offset) (map[string]map[int32]kgo.Offset, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -53,7 +53,8 @@ func (s *Sink) claimPartition(ctx context.Context, tp topicPartition, info bound
 			if !ok || lost.Recreated || lost.Next <= info.end {
 				return err
 			}
-			infos, failed := s.partitions(ctx, topic) // the owner before us may have gone on since the end was asked for
+			// The owner before us may have gone on since the end was asked for.
+			infos, failed := s.partitions(ctx, topic)
 			if failed != nil {
 				return failed
 			}

@@ -34,7 +34,7 @@ func (s *Sink) clientOpts(ctx context.Context) []kgo.Opt {
 		kgo.ConsumerGroup(topics.SinkGroup(s.pipeline.Name)),
 		kgo.ConsumeTopics(names...),
 		kgo.FetchIsolationLevel(kgo.ReadCommitted()),
-		kgo.KeepControlRecords(), // so that the position moves past them, and stays in the log when retention empties it
+		kgo.KeepControlRecords(), // so that the position moves past them, and stays in an emptied log
 		kgo.ConsumeStartOffset(kgo.NewOffset().AtStart()),
 		kgo.ConsumeResetOffset(kgo.NoResetOffset()), // a position that is not there is never replaced by another
 		kgo.AdjustFetchOffsetsFn(func(session context.Context, at map[string]map[int32]kgo.Offset) (map[string]map[int32]kgo.Offset, error) {

@@ -47,8 +47,8 @@ func flights(n, round int) (byPartition [benchPartitions][]*kgo.Record) {
 	return byPartition
 }
 
-// BenchmarkDecode measures what the sink itself does for a record of the standard workload: from the record to its row, the reduction to
-// the newest of each key, in key order, and the rows' literals.
+// BenchmarkDecode measures what the sink itself does for a record of the standard workload: from the record to its
+// row, the reduction to the newest of each key, in key order, and the rows' literals.
 func BenchmarkDecode(b *testing.B) {
 	const n = 20_000
 	t := rows.NewTable(&pipeline.Stream{Name: "s", Sink: flightsTable})

@@ -8,14 +8,20 @@
 //	INSERT … ON DUPLICATE KEY UPDATE, if the version is higher
 //	COMMIT
 //
-// So a crash repeats what was not committed, and nothing else. Whoever is given a partition claims it with a random token
-// in its row of millrace_offsets; a process that lost it finds another's token, writes nothing, and says
-// that it was fenced. Rows carry the version of their record (_mr_version), and a row takes new values only
-// from a higher one: records that come again, or late, change nothing. Where a row was removed, a mark keeps the
-// version of the removal, so that an older record does not bring the row back.
+// So a crash repeats what was not committed, and nothing else. Whoever is given a partition claims it with a random
+// token in its row of millrace_offsets; a process that lost it finds another's token, writes nothing, and says that
+// it was fenced. Rows carry the version of their record (_mr_version), and a row takes new values only from a higher
+// one: records that come again, or late, change nothing. Where a row was removed, a mark keeps the version of the
+// removal, so that an older record does not bring the row back.
 //
 // A row that the database refuses is found by halving the batch, and goes to the dead-letter topic before the
 // offset moves on; a crash between the two sends the letter twice, under the same mr-id.
+//
+// The files, in the order in which a record meets them: claims.go and claim.go (who owns a partition, and where to go
+// on), loop.go and poll.go (a poll is cut into jobs), job.go and batch.go (a job becomes a batch, by package rows),
+// fate.go (the batch is tried until it is written; isolate.go and letters.go if the database refuses it), writer.go
+// with guard.go, remove.go, marks.go and upsert.go (the transaction). Package dialect writes what differs from one
+// database to the next.
 //
 // Offsets are committed to the consumer group after the transaction, for tools that show lag, and for nothing else.
 package sink

@@ -12,7 +12,8 @@ import (
 	"github.com/millrace-io/millrace/sink/rows"
 )
 
-// write writes j. It returns what is left of it: nothing, j, or smaller jobs in its place. later says not to try that at once.
+// write writes j. It returns what is left of it: nothing, j, or smaller jobs in its place. later says not to try that
+// at once.
 func (s *Sink) write(ctx context.Context, w *writer, d *rows.Decoder, j *job) (rest []*job, later bool) {
 	if j.batch == nil {
 		j.batch, j.began = newBatch(d, j), time.Now()

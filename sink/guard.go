@@ -6,8 +6,8 @@ import (
 	"errors"
 )
 
-// publish tells whoever may take over which connection to end, should we freeze: before it holds any lock, for what its own
-// transaction writes nobody can see.
+// publish tells whoever may take over which connection to end, should we freeze: before it holds any lock, for what
+// its own transaction writes nobody can see.
 func (w *writer) publish(ctx context.Context, moves []move) error {
 	for _, m := range moves {
 		if m.claim.connection == w.session.ID {
@@ -41,8 +41,8 @@ func (w *writer) moveOffsets(ctx context.Context, moves []move) error {
 	return nil
 }
 
-// committed asks, after errUnknown, whether b's transaction happened. The lock waits for a transaction that the server has
-// not ended yet.
+// committed asks, after errUnknown, whether b's transaction happened. The lock waits for a transaction that the
+// server has not ended yet.
 func (w *writer) committed(ctx context.Context, b *batch) (bool, error) {
 	if len(b.moves) == 0 {
 		return true, nil
@@ -61,7 +61,7 @@ func (w *writer) committed(ctx context.Context, b *batch) (bool, error) {
 		w.disconnect()
 		return false, errors.Join(err, ended)
 	}
-	// Another owner that has gone on is past m.next only if it began at m.next or before; either way the next attempt, which is
-	// fenced, writes nothing. Our own token at m.next says that we did it.
+	// Another owner that has gone on is past m.next only if it began at m.next or before; either way the next
+	// attempt, which is fenced, writes nothing. Our own token at m.next says that we did it.
 	return next == m.next && bytes.Equal(owner, m.claim.token[:]), nil
 }

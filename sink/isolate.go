@@ -8,9 +8,9 @@ import (
 	"github.com/millrace-io/millrace/sink/rows"
 )
 
-// isolate finds, by halving, the changes of b that the database refuses, and gives them its reason. Each half is tried
-// in a transaction of its own that is rolled back. What remains then goes in, the older revisions of the refused ones included.
-// It reports false if the database refuses none of them by itself.
+// isolate finds, by halving, the changes of b that the database refuses, and gives them its reason. Each half is
+// tried in a transaction of its own that is rolled back. What remains then goes in, the older revisions of the
+// refused ones included. It reports false if the database refuses none of them by itself.
 func (w *writer) isolate(ctx context.Context, b *batch) (found bool, err error) {
 	var tried []*rows.Change
 	for _, s := range rows.Newest(b.changes()...) {

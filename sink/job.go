@@ -9,7 +9,8 @@ import (
 )
 
 const (
-	// attemptTimeout bounds one attempt to write a batch, and rebalanceTimeout how long the group waits for us to end it.
+	// attemptTimeout bounds one attempt to write a batch, and rebalanceTimeout how long the group waits for us to end
+	// it.
 	attemptTimeout   = 25 * time.Second
 	rebalanceTimeout = time.Minute
 	// isolateRecords is how many records are halved to find those that the database refuses.
@@ -55,8 +56,8 @@ func (j *job) fill(p *polled, n int, c Config) (moved int) {
 	return moved
 }
 
-// extend puts p after what all has of p's partition. A poll may bring a partition more than once; in a job it is there once, for a
-// transaction moves each position once.
+// extend puts p after what all has of p's partition. A poll may bring a partition more than once; in a job it is
+// there once, for a transaction moves each position once.
 func extend(all []polled, p polled) []polled {
 	i := slices.IndexFunc(all, func(q polled) bool { return q.claim == p.claim })
 	if i < 0 {

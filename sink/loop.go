@@ -11,8 +11,8 @@ import (
 	"github.com/millrace-io/millrace/sink/rows"
 )
 
-// loop polls, and hands what it polled to the writers, until ctx is cancelled. The batches in hand then are written, unless hard
-// ends before.
+// loop polls, and hands what it polled to the writers, until ctx is cancelled. The batches in hand then are written,
+// unless hard ends before.
 func (s *Sink) loop(ctx, hard context.Context) error {
 	feeds := make([]chan []*job, len(s.writers))
 	var group sync.WaitGroup
@@ -59,8 +59,8 @@ func (s *Sink) loop(ctx, hard context.Context) error {
 	return nil
 }
 
-// poll returns what each writer has to write. From the poll to AllowRebalance no partition is revoked, and none while mu is held: so the
-// records belong to the claims that are there.
+// poll returns what each writer has to write. From the poll to AllowRebalance no partition is revoked, and none while
+// mu is held: so the records belong to the claims that are there.
 func (s *Sink) poll(ctx context.Context) ([][]*job, error) {
 	idle, cancel := context.WithTimeout(ctx, time.Second)
 	fetches := s.client.PollFetches(idle)
@@ -74,8 +74,8 @@ func (s *Sink) poll(ctx context.Context) ([][]*job, error) {
 	return s.split(fetches)
 }
 
-// serve writes what it is fed. Between batches, and while it waits for the database, partitions can be revoked; those drop out of the
-// batches. Once ctx is cancelled no batch is begun: what is left is for whoever takes over.
+// serve writes what it is fed. Between batches, and while it waits for the database, partitions can be revoked; those
+// drop out of the batches. Once ctx is cancelled no batch is begun: what is left is for whoever takes over.
 func (s *Sink) serve(ctx, hard context.Context, w *writer, feed <-chan []*job) {
 	d := rows.NewDecoder()
 	for queue := range feed {

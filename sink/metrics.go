@@ -34,7 +34,7 @@ func newMetrics(r prometheus.Registerer) *metrics {
 		records: vec("stream", "records_total", "Processed records whose outcome is committed."),
 		rows:    vec("stream", "rows_total", "Rows sent to the database; it keeps those with a higher version."),
 		deletes: vec("stream", "deletes_total", "Rows removed."),
-		stale:   vec("stream", "stale_total", "Records not sent, because the batch had a newer one of the same key or a mark said so."),
+		stale:   vec("stream", "stale_total", "Records not sent, because the batch had a newer one of the same key or a mark forbids them."),
 		letters: vec("stream", "dead_letters_total", "Records sent to the dead-letter topic."),
 	}
 }

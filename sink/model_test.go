@@ -35,7 +35,8 @@ func (m *model) rows() map[string]string {
 	return out
 }
 
-// next invents a record: a new one that is good, refused or a removal, a copy of an old one, or a refused one that was corrected.
+// next invents a record: a new one that is good, refused or a removal, a copy of an old one, or a refused one that
+// was corrected.
 func (m *model) next(r *rand.Rand, versioned bool) event {
 	if len(m.sent) > 0 && r.IntN(3) == 0 {
 		e := m.sent[r.IntN(len(m.sent))]

@@ -30,7 +30,8 @@ func onMySQL(t *testing.T) *pipeline.Pipeline {
 
 func TestMySQL(t *testing.T) { suite(t, onMySQL) }
 
-// TestMySQLRefuses: what a column cannot hold is found and told, never changed without a word, and everything else goes in.
+// TestMySQLRefuses: what a column cannot hold is found and told, never changed without a word, and everything else
+// goes in.
 func TestMySQLRefuses(t *testing.T) {
 	f := newFixture(t, onMySQL(t), false)
 	bad := map[string]map[string]any{

@@ -45,8 +45,8 @@ func (s *Sink) positionError(c *claim) error {
 	return e
 }
 
-// split gives each writer the records of its partitions, in batches of at most MaxRecords and MaxBatchBytes. It returns a
-// *PositionError if records that were not read yet have been deleted from the log.
+// split gives each writer the records of its partitions, in batches of at most MaxRecords and MaxBatchBytes. It
+// returns a *PositionError if records that were not read yet have been deleted from the log.
 func (s *Sink) split(fetches kgo.Fetches) (queues [][]*job, err error) {
 	byWriter := make([][]polled, len(s.writers))
 	fetches.EachPartition(func(p kgo.FetchTopicPartition) {
@@ -77,8 +77,8 @@ func (s *Sink) split(fetches kgo.Fetches) (queues [][]*job, err error) {
 // stride is how many records of a partition come before some of the next.
 const stride = 200
 
-// jobs cuts records into batches. Each has some of every partition: records of one time often have neighbouring keys, which
-// are in all partitions, and a transaction is the faster the fewer pages of the table it touches.
+// jobs cuts records into batches. Each has some of every partition: records of one time often have neighbouring keys,
+// which are in all partitions, and a transaction is the faster the fewer pages of the table it touches.
 func (s *Sink) jobs(all []polled) (queue []*job) {
 	for len(all) > 0 {
 		rest := all[:0]

@@ -15,8 +15,8 @@ import (
 	"github.com/millrace-io/millrace/pipeline"
 )
 
-// cutCommits puts a proxy before the database. Once the switch is set, the next COMMIT ends its connection unanswered: after the
-// server has answered the proxy, if reaches, else before the server has heard of it.
+// cutCommits puts a proxy before the database. Once the switch is set, the next COMMIT ends its connection
+// unanswered: after the server has answered the proxy, if reaches, else before the server has heard of it.
 func cutCommits(t *testing.T, db *pipeline.Database, reaches bool) *atomic.Bool {
 	t.Helper()
 	cfg, err := mysql.ParseDSN(db.MySQL.Reveal())

@@ -24,8 +24,8 @@ func (s *Sink) fenced(partitions []string, b *batch) {
 	s.anyFenced.Store(true)
 }
 
-// reclaim claims again what is due, and has the client go on there. A revocation between the two does no harm: the client then skips
-// partitions that it has no more, and what it has anew it polls from a later offset.
+// reclaim claims again what is due, and has the client go on there. A revocation between the two does no harm: the
+// client then skips partitions that it has no more, and what it has anew it polls from a later offset.
 func (s *Sink) reclaim(ctx context.Context) {
 	if again := s.claimAgain(ctx); len(again) > 0 {
 		s.client.SetOffsets(again)

@@ -14,18 +14,19 @@ const removeAtOnce = 200
 
 // remove deletes rows of lower versions, and marks the keys that had one.
 //
-// A mark is what keeps an older record from bringing a row back. In a stream without versions of the source, an older record is one
-// at a raw position that was applied before. Then the row that it would bring back
+// A mark is what keeps an older record from bringing a row back. In a stream without versions of the source, an older
+// record is one at a raw position that was applied before. Then the row that it would bring back
 //   - was in the table when the key was removed: the DELETE met it, and the key is marked;
 //   - or was in this very batch, and never reached the table: HadRow knows;
-//   - or was refused by the database, and waits in a letter: a mark of version zero was left for it (markRefused), which the removal finds;
+//   - or was refused by the database, and waits in a letter: the removal finds its mark of version zero (markRefused);
 //   - or was kept out by a mark, which the removal finds and raises.
 //
-// In a stream with versions, an older record may come for the first time after the removal, so every removal is marked. A
-// key whose DELETE shares a statement with a key that had a row is marked too: the mark is true all the same.
+// In a stream with versions, an older record may come for the first time after the removal, so every removal is
+// marked. A key whose DELETE shares a statement with a key that had a row is marked too: the mark is true all the
+// same.
 //
-// A letter of the processor's has never been here. If its key was removed since, and never had a row, nothing here tells that the
-// letter is old: whoever sends it again has to see that there is no newer raw record.
+// A letter of the processor's has never been here. If its key was removed since, and never had a row, nothing here
+// tells that the letter is old: whoever sends it again has to see that there is no newer raw record.
 func (w *writer) remove(ctx context.Context, s *rows.Share, r *result) error {
 	names := dialect.KeyNames(s.Table)
 	for group := range slices.Chunk(s.Removes, removeAtOnce) {

@@ -35,8 +35,9 @@ type Sink struct {
 	adm     *kadm.Client
 	writers []*writer
 
-	// mu guards claims. A writer holds it for reading while it writes a batch, and the loop while it shares out what a poll returned; the
-	// client's callbacks hold it for writing. So a revocation waits for the transactions in hand, and no more is begun before it.
+	// mu guards claims. A writer holds it for reading while it writes a batch, and the loop while it shares out what
+	// a poll returned; the client's callbacks hold it for writing. So a revocation waits for the transactions in
+	// hand, and no more is begun before it.
 	mu     sync.RWMutex
 	claims map[topicPartition]*claim
 

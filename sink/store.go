@@ -11,11 +11,12 @@ import (
 	"github.com/millrace-io/millrace/sink/rows"
 )
 
-// writerLockWait is how long a writer waits for a row lock before it gives its transaction up: sinks share no rows, so it is
-// somebody else's, and while we wait no partition can be taken from us.
+// writerLockWait is how long a writer waits for a row lock before it gives its transaction up: sinks share no rows,
+// so it is somebody else's, and while we wait no partition can be taken from us.
 const writerLockWait = 10 * time.Second
 
-// store is the database: its tables, its pools, and marks that are old. Claims are in claim.go, what writers do in writer.go.
+// store is the database: its tables, its pools, and marks that are old. Claims are in claim.go, what writers do in
+// writer.go.
 type store struct {
 	dialect dialect.Dialect
 	cfg     Config

@@ -8,8 +8,8 @@ import (
 	"github.com/millrace-io/millrace/sink/rows"
 )
 
-// upsert sends changes, in key order: many in bulk, where the database has such a way, and others in as few statements as their
-// sizes allow.
+// upsert sends changes, in key order: many in bulk, where the database has such a way, and others in as few
+// statements as their sizes allow.
 func (w *writer) upsert(ctx context.Context, t *rows.Table, changes []*rows.Change) error {
 	u := w.store.upserts[t]
 	for bulk := u.Bulk; len(changes) > 0; {

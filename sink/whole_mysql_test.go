@@ -18,7 +18,8 @@ func TestRebalanceMidBatchMySQL(t *testing.T) {
 	}
 }
 
-// TestCommitsCutUnderLoad cuts connections during COMMIT, again and again; each time the sink has to find out whether it happened.
+// TestCommitsCutUnderLoad cuts connections during COMMIT, again and again; each time the sink has to find out whether
+// it happened.
 func TestCommitsCutUnderLoad(t *testing.T) {
 	for name, reaches := range map[string]bool{"that happened": true, "that did not happen": false} {
 		t.Run(name, func(t *testing.T) {

@@ -85,7 +85,8 @@ func (w *world) record(key string, n any) *kgo.Record {
 	return r
 }
 
-// produce commits one transaction of n records: new rows, revisions, removals and, now and then, a refused one or a copy.
+// produce commits one transaction of n records: new rows, revisions, removals and, now and then, a refused one or a
+// copy.
 func (w *world) produce(n int) {
 	w.t.Helper()
 	var batch []*kgo.Record
@@ -283,7 +284,8 @@ func TestSinkWritesAndDrains(t *testing.T) {
 	w.caughtUp(db, 30*time.Second)
 }
 
-// TestRefusedTogether: of ten rows each is good by itself, and no two may be in the table. One of them goes in, and the sink goes on.
+// TestRefusedTogether: of ten rows each is good by itself, and no two may be in the table. One of them goes in, and
+// the sink goes on.
 func TestRefusedTogether(t *testing.T) {
 	w := newWorld(t, onSQLite(t))
 	w.start("one", nil)
@@ -421,8 +423,8 @@ func TestDrainWithoutDatabase(t *testing.T) {
 	r.drain(t, 5*time.Second)
 }
 
-// TestSilentDatabaseIsWaitedFor: a database that takes connections and says nothing may be a slow one, so the batch is cut;
-// but it is named at once.
+// TestSilentDatabaseIsWaitedFor: a database that takes connections and says nothing may be a slow one, so the batch
+// is cut; but it is named at once.
 func TestSilentDatabaseIsWaitedFor(t *testing.T) {
 	silent, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

@@ -13,9 +13,9 @@ import (
 
 // writer is one session and what it writes. It is for one goroutine.
 //
-// Its transaction is, in this order: the offsets, whose rows are the lock that a fenced writer does not get (guard.go); the removals
-// and their marks (remove.go, marks.go); the upserts (upsert.go); COMMIT. All writers touch tables in this order, and rows in key
-// order, so that two of them rarely wait for each other and seldom deadlock.
+// Its transaction is, in this order: the offsets, whose rows are the lock that a fenced writer does not get
+// (guard.go); the removals and their marks (remove.go, marks.go); the upserts (upsert.go); COMMIT. All writers touch
+// tables in this order, and rows in key order, so that two of them rarely wait for each other and seldom deadlock.
 type writer struct {
 	store   *store
 	session *dialect.Session // nil: to be opened
@@ -68,7 +68,8 @@ func (w *writer) disconnect() {
 var errUnknown = errors.New("the outcome of COMMIT is not known")
 
 // apply writes b in one transaction. It returns a *FencedError if a partition is not ours or not where b begins, a
-// *dialect.RefusedError if a row is refused, errUnknown if COMMIT was not answered; after any error nothing is left open.
+// *dialect.RefusedError if a row is refused, errUnknown if COMMIT was not answered; after any error nothing is left
+// open.
 func (w *writer) apply(ctx context.Context, b *batch) (result, error) {
 	if err := w.connect(ctx); err != nil {
 		return result{}, err

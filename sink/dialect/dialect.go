@@ -1,6 +1,6 @@
-// Package dialect is the seam between the sink and a kind of database. Whatever differs from one database to the next is behind it:
-// statements, literals, errors, locks, the way of many rows, and the definitions of tables. The sink knows the order in which things
-// happen, and asks no dialect for its name but to show it.
+// Package dialect is the seam between the sink and a kind of database. Whatever differs from one database to the next
+// is behind it: statements, literals, errors, locks, the way of many rows, and the definitions of tables. The sink
+// knows the order in which things happen, and asks no dialect for its name but to show it.
 //
 // The implementations are mysql and sqlite. One suite of the sink's tests runs over all.
 package dialect
@@ -13,7 +13,8 @@ import (
 	"github.com/millrace-io/millrace/sink/rows"
 )
 
-// Dialect is one kind of database. Its methods may be called concurrently, Inspect before all but Open, Name and Writers.
+// Dialect is one kind of database. Its methods may be called concurrently, Inspect before all but Open, Name and
+// Writers.
 type Dialect interface {
 	Literals
 	// Name is how people call it.
@@ -22,12 +23,13 @@ type Dialect interface {
 	Open(lockWait time.Duration) (*sql.DB, error)
 	// Writers is how many connections may write at the same time.
 	Writers() int
-	// Inspect looks which server it is, and returns how long a statement may be, in bytes. The error is a *[ServerError] if the sink
-	// cannot work with this one.
+	// Inspect looks which server it is, and returns how long a statement may be, in bytes. The error is a
+	// *[ServerError] if the sink cannot work with this one.
 	Inspect(ctx context.Context, db *sql.DB) (statementBytes int, err error)
 	// Statements are those on millrace's own tables that differ.
 	Statements() Statements
-	// CreateOwn returns the statements that make what is missing of millrace's own tables, and CreateTable the one that makes t.
+	// CreateOwn returns the statements that make what is missing of millrace's own tables, and CreateTable the one
+	// that makes t.
 	CreateOwn() []string
 	CreateTable(t *rows.Table) string
 	// Check says what in the existing table does not fit t, each with its remedy.
@@ -44,7 +46,8 @@ type Dialect interface {
 	Reason(err error) string
 }
 
-// SessionWait is after how long a session that is silent is ended by the server, and its transaction with it, where there is a server.
+// SessionWait is after how long a session that is silent is ended by the server, and its transaction with it, where
+// there is a server.
 const SessionWait = 15 * time.Second
 
 // The reasons to try again.
@@ -60,7 +63,7 @@ type Statements struct {
 	Begin      string // a writing transaction
 	NewOffset  string // the row of a partition, unless it is there: topic, part, topic_id, next_offset, high
 	Claim      string // owner, owner_name, connection_id, topic, part
-	MoveOffset string // the guard, which matches one row or none: next_offset, high, topic, part, owner, the expected next_offset
+	MoveOffset string // the guard: next_offset, high, topic, part, owner, the expected next_offset
 	LockOffset string // reads next_offset and owner, and waits for whoever holds the row: topic, part
 	PruneMarks string // a few thousand of those marked before a time: that time
 	Now        string // not a statement: the expression of the current time, in UTC
@@ -74,12 +77,14 @@ type Upsert struct {
 	Bulk   Bulk   // the way of many rows; nil: none
 }
 
-// Bulk is a way of many rows into one table that is faster than INSERT. It may be used by several sessions concurrently.
+// Bulk is a way of many rows into one table that is faster than INSERT. It may be used by several sessions
+// concurrently.
 type Bulk interface {
 	// Rows says how many of n rows go this way at once; 0: none, for a while.
 	Rows(n int) int
-	// Upsert upserts at most so many rows. It reports false, and has written nothing, if one of them does not fit: INSERT then finds it. The
-	// error is an [ErrBulk] if the server refuses the way as such: the transaction is to begin again, and Rows says 0.
+	// Upsert upserts at most so many rows. It reports false, and has written nothing, if one of them does not fit:
+	// INSERT then finds it. The error is an [ErrBulk] if the server refuses the way as such: the transaction is to
+	// begin again, and Rows says 0.
 	Upsert(ctx context.Context, s *Session, changes []*rows.Change) (done bool, err error)
 }
 

@@ -2,7 +2,8 @@ package dialect
 
 import "errors"
 
-// RefusedError says that the database refuses a row for its values: another attempt gives the same answer, and other rows may go in.
+// RefusedError says that the database refuses a row for its values: another attempt gives the same answer, and other
+// rows may go in.
 type RefusedError struct{ Err error }
 
 func (e *RefusedError) Error() string { return e.Err.Error() }
@@ -10,7 +11,8 @@ func (e *RefusedError) Error() string { return e.Err.Error() }
 // Unwrap returns what the database answered.
 func (e *RefusedError) Unwrap() error { return e.Err }
 
-// DefectError says what every row of a stream would meet, and needs an operator. The sink keeps trying: it may be put right while the sink runs.
+// DefectError says what every row of a stream would meet, and needs an operator. The sink keeps trying: it may be put
+// right while the sink runs.
 type DefectError struct {
 	Err  error
 	Hint string // what to do

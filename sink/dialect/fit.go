@@ -21,8 +21,8 @@ type Existing struct {
 	Prefix    bool   // only the beginning of its values is in the primary key
 }
 
-// Fit compares the columns and the primary key of t with those that are there, by their names in lower case. definition is a
-// column as it is created. It returns what does not fit, each with its remedy, and empties the map.
+// Fit compares the columns and the primary key of t with those that are there, by their names in lower case.
+// definition is a column as it is created. It returns what does not fit, each with its remedy, and empties the map.
 func Fit(t *rows.Table, is map[string]Existing, definition func(rows.Column) string) []string {
 	alter := "ALTER TABLE " + Quote(t.Name) + " "
 	problems := fitColumns(t, is, alter, definition)

@@ -11,12 +11,12 @@ type Share struct {
 	Table   *Table
 	Upserts []*Change
 	Removes []*Change
-	HadRow  map[string]bool // raw keys of several changes, of which one had a row: if it is removed, it has to be marked
+	HadRow  map[string]bool // raw keys of several changes, one with a row: a removal has to be marked
 	Stale   int             // changes that are left out, because a newer one is there
 }
 
-// Newest reduces the changes of a batch to the newest good one of each raw key, by table. A record that can never be stored is
-// not good, and the key keeps what it had.
+// Newest reduces the changes of a batch to the newest good one of each raw key, by table. A record that can never be
+// stored is not good, and the key keeps what it had.
 func Newest(batch ...[]Change) []*Share {
 	total := 0
 	for _, changes := range batch {

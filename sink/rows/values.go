@@ -19,8 +19,8 @@ type Value struct {
 	Bytes []byte // not to be written to
 }
 
-// Values are values one after the other, without gaps: each is its length and form as a uvarint, then its bytes. So the rows of
-// a batch are a few large pieces of memory.
+// Values are values one after the other, without gaps: each is its length and form as a uvarint, then its bytes. So
+// the rows of a batch are a few large pieces of memory.
 type Values []byte
 
 const formBits = 2

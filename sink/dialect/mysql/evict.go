@@ -9,8 +9,8 @@ import (
 	"strings"
 )
 
-// Evict kills connections of our own user in this schema: after a restart of the server an id may be somebody else's. An
-// owner that is not frozen after all connects again, and finds that it is fenced.
+// Evict kills connections of our own user in this schema: after a restart of the server an id may be somebody else's.
+// An owner that is not frozen after all connects again, and finds that it is fenced.
 func (*Dialect) Evict(ctx context.Context, db *sql.DB, connections []uint64) (int, error) {
 	killed := 0
 	var errs []error

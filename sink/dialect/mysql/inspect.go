@@ -9,7 +9,8 @@ import (
 	"github.com/millrace-io/millrace/sink/dialect"
 )
 
-// Inspect asks for the version, and for the longest statement: half of what the server takes, so that no estimate has to be exact.
+// Inspect asks for the version, and for the longest statement: half of what the server takes, so that no estimate has
+// to be exact.
 func (m *Dialect) Inspect(ctx context.Context, db *sql.DB) (statementBytes int, err error) {
 	var version string
 	if err := db.QueryRowContext(ctx, "SELECT VERSION(), @@max_allowed_packet").Scan(&version, &statementBytes); err != nil {

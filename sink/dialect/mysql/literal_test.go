@@ -15,7 +15,8 @@ import (
 	"github.com/millrace-io/millrace/topics"
 )
 
-// unquoteMySQL reads a string literal as the MySQL Reference Manual, "String Literals", says. ok: it is one literal, and nothing follows.
+// unquoteMySQL reads a string literal as the MySQL Reference Manual, "String Literals", says. ok: it is one literal,
+// and nothing follows.
 func unquoteMySQL(s []byte) (out []byte, ok bool) {
 	if len(s) < 2 || s[0] != '\'' {
 		return nil, false
@@ -80,7 +81,7 @@ func FuzzLiteral(f *testing.F) {
 		if hex, ok := strings.CutPrefix(string(got), "X'"); ok && strings.Trim(hex, "0123456789ABCDEF") == "'" {
 			return
 		}
-		if strings.Trim(strings.TrimPrefix(string(got), "-"), "0123456789") != "" || len(got) == 0 { // 007, from a string, is a number to MySQL
+		if strings.Trim(strings.TrimPrefix(string(got), "-"), "0123456789") != "" || len(got) == 0 { // 007 is a number to MySQL
 			t.Errorf("%s of %s became %s", table.Columns[1].Type, v, got)
 		}
 	})

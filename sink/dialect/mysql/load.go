@@ -17,9 +17,9 @@ import (
 	"github.com/millrace-io/millrace/sink/rows"
 )
 
-// load is the way of many rows into one table, where the server takes LOAD DATA LOCAL: the rows go into a temporary table of the session, in
-// memory, and from there into the table by one INSERT … SELECT, with the same assignments as any upsert. So the server parses no
-// literals, which is a good part of what an INSERT of many rows costs it.
+// load is the way of many rows into one table, where the server takes LOAD DATA LOCAL: the rows go into a temporary
+// table of the session, in memory, and from there into the table by one INSERT … SELECT, with the same assignments as
+// any upsert. So the server parses no literals, which is a good part of what an INSERT of many rows costs it.
 //
 // LOAD DATA LOCAL makes warnings of errors (MySQL Reference Manual, "LOAD DATA Statement"), so rows with any warning go
 // by INSERT, which refuses them. So do few rows, and those of a table that has columns that memory cannot hold.
@@ -69,7 +69,8 @@ func (m *Dialect) newLoad(t *rows.Table, merge string) *load {
 	}
 }
 
-// memory is how many bytes a value takes in a table in memory, where all are as long as the longest; 0: it cannot be there.
+// memory is how many bytes a value takes in a table in memory, where all are as long as the longest; 0: it cannot be
+// there.
 func memory(c rows.Column) int {
 	switch name := c.SQL.Name(); {
 	case c.Kind == columntype.JSON || c.Kind == columntype.Binary:
@@ -133,7 +134,8 @@ func (l *load) load(ctx context.Context, s *dialect.Session, changes []*rows.Cha
 	return warnings == 0 && int(n) == len(changes), err
 }
 
-// lines reads rows as LOAD DATA takes them: fields are literals, as in an INSERT, but of the version the hexadecimal digits alone.
+// lines reads rows as LOAD DATA takes them: fields are literals, as in an INSERT, but of the version the hexadecimal
+// digits alone.
 type lines struct {
 	dialect *Dialect
 	changes []*rows.Change

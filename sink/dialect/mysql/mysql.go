@@ -1,4 +1,5 @@
-// Package mysql is the sink's dialect of MySQL 8.0 or later. (MariaDB's collations and settings differ; it will be a dialect of its own.)
+// Package mysql is the sink's dialect of MySQL 8.0 or later. (MariaDB's collations and settings differ; it will be a
+// dialect of its own.)
 package mysql
 
 import (
@@ -21,10 +22,11 @@ import (
 type Dialect struct {
 	cfg *mysql.Config
 
-	// values says how an upsert names the values that it would insert: before MySQL 8.0.19 there is no row alias (MySQL Reference
-	// Manual, "INSERT ... ON DUPLICATE KEY UPDATE Statement"). Set by Inspect, as is loads.
+	// values says how an upsert names the values that it would insert: before MySQL 8.0.19 there is no row alias
+	// (MySQL Reference Manual, "INSERT ... ON DUPLICATE KEY UPDATE Statement"). Set by Inspect, as is loads.
 	values bool
-	// loads says that the server takes LOAD DATA LOCAL, and that its binary log has rows, which know nothing of temporary tables.
+	// loads says that the server takes LOAD DATA LOCAL, and that its binary log has rows, which know nothing of
+	// temporary tables.
 	loads bool
 }
 
@@ -32,7 +34,8 @@ type Dialect struct {
 func New(dsn pipeline.Secret) (*Dialect, error) {
 	cfg, err := mysql.ParseDSN(dsn.Reveal())
 	if err != nil {
-		return nil, errors.New("database.mysql: not a DSN; it is written user:password@tcp(host:3306)/schema") // err may quote the password
+		// err may quote the password.
+		return nil, errors.New("database.mysql: not a DSN; it is written user:password@tcp(host:3306)/schema")
 	}
 	if cfg.DBName == "" {
 		return nil, errors.New("database.mysql: the DSN names no schema; it is written user:password@tcp(host:3306)/schema")

@@ -1,5 +1,5 @@
-// Package sqlite is the sink's dialect of SQLite: a file in the data directory, for trying out. It is for one process, and its types only
-// resemble MySQL's.
+// Package sqlite is the sink's dialect of SQLite: a file in the data directory, for trying out. It is for one
+// process, and its types only resemble MySQL's.
 package sqlite
 
 import (
@@ -48,7 +48,8 @@ func (*Dialect) Evict(context.Context, *sql.DB, []uint64) (int, error) { return 
 
 const now = "strftime('%Y-%m-%d %H:%M:%f', 'now')"
 
-// Statements are those on millrace's own tables that differ from other databases'.
+// Statements are those on millrace's own tables that differ from other databases'. A transaction locks the whole
+// file, and DELETE has no LIMIT.
 func (*Dialect) Statements() dialect.Statements {
 	return dialect.Statements{
 		Begin: "BEGIN IMMEDIATE",
@@ -58,9 +59,9 @@ func (*Dialect) Statements() dialect.Statements {
 			WHERE topic = ? AND part = ?`,
 		MoveOffset: `UPDATE millrace_offsets SET next_offset = ?, high = ?, updated_at = ` + now + `
 			WHERE topic = ? AND part = ? AND owner = ? AND next_offset = ?`,
-		LockOffset: "SELECT next_offset, owner FROM millrace_offsets WHERE topic = ? AND part = ?", // the transaction has locked all
+		LockOffset: "SELECT next_offset, owner FROM millrace_offsets WHERE topic = ? AND part = ?",
 		PruneMarks: `DELETE FROM millrace_marks WHERE (stream, generation, raw_key) IN
-			(SELECT stream, generation, raw_key FROM millrace_marks WHERE marked_at < ? LIMIT 2000)`, // DELETE has no LIMIT
+			(SELECT stream, generation, raw_key FROM millrace_marks WHERE marked_at < ? LIMIT 2000)`,
 		Now:        now,
 		MergeMarks: " ON CONFLICT DO UPDATE SET version = excluded.version, marked_at = excluded.marked_at WHERE excluded.version > version",
 	}
