@@ -28,31 +28,12 @@ func (s *Sink) write(ctx context.Context, w *writer, d *rows.Decoder, j *job) (r
 			s.written(j, r)
 			return nil, false
 		}
-		var fenced *FencedError
-		var refused *dialect.RefusedError
-		switch {
-		case errors.As(err, &fenced):
-			s.fenced(fenced.Partitions, j.batch)
+		again, pieces, err := s.fate(ctx, w, j, err)
+		if pieces != nil {
+			return pieces, false
+		}
+		if again {
 			continue
-		case errors.As(err, &refused):
-			if j.records > isolateRecords { // halving is for few
-				return j.pieces(isolateRecords), false
-			}
-			switch found, failed := w.isolate(ctx, j.batch); {
-			case failed != nil:
-				err = failed
-			case found:
-				continue
-			case j.records > 1: // each is good by itself, not all together: a foreign key, a trigger
-				return j.pieces((j.records + 1) / 2), false
-			}
-		case errors.Is(err, dialect.ErrBulk):
-			s.env.Log.Warn("the table's rows are sent by INSERT for a while, which is slower", "err", err)
-			continue
-		case errors.Is(err, context.DeadlineExceeded) && j.records > 1:
-			s.env.Log.Warn("batch not written in time; trying smaller ones", "records", j.records, "err", err)
-			s.waits.On(s.server(err), "", err) // it may be too slow, or not there
-			return j.pieces((j.records + 3) / 4), false
 		}
 		s.metrics.retries.WithLabelValues(s.reason(err)).Inc()
 		if failures++; failures > 1 { // a deadlock or a lost connection is over at once, anything else is logged
@@ -61,6 +42,38 @@ func (s *Sink) write(ctx context.Context, w *writer, d *rows.Decoder, j *job) (r
 		}
 	}
 	return []*job{j}, true
+}
+
+// fate decides about a batch that was not written because of err: it is tried again at once, because something was done
+// about it; or in pieces; or, if neither, because of the error that is returned, which another attempt may not meet.
+func (s *Sink) fate(ctx context.Context, w *writer, j *job, err error) (again bool, pieces []*job, _ error) {
+	var fenced *FencedError
+	var refused *dialect.RefusedError
+	switch {
+	case errors.As(err, &fenced):
+		s.fenced(fenced.Partitions, j.batch)
+		return true, nil, err
+	case errors.As(err, &refused):
+		if j.records > isolateRecords { // halving is for few
+			return false, j.pieces(isolateRecords), err
+		}
+		switch found, failed := w.isolate(ctx, j.batch); {
+		case failed != nil:
+			return false, nil, failed
+		case found:
+			return true, nil, err
+		case j.records > 1: // each is good by itself, not all together: a foreign key, a trigger
+			return false, j.pieces((j.records + 1) / 2), err
+		}
+	case errors.Is(err, dialect.ErrBulk):
+		s.env.Log.Warn("the table's rows are sent by INSERT for a while, which is slower", "err", err)
+		return true, nil, err
+	case errors.Is(err, context.DeadlineExceeded) && j.records > 1:
+		s.env.Log.Warn("batch not written in time; trying smaller ones", "records", j.records, "err", err)
+		s.waits.On(s.server(err), "", err) // it may be too slow, or not there
+		return false, j.pieces((j.records + 3) / 4), err
+	}
+	return false, nil, err
 }
 
 // server is who did not do what an attempt asked for.

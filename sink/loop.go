@@ -32,17 +32,7 @@ func (s *Sink) loop(ctx, hard context.Context) error {
 		if err != nil {
 			return fmt.Errorf("sink: %w", err)
 		}
-		idle := true
-		for i, queue := range queues {
-			if len(queue) == 0 {
-				continue
-			}
-			idle = false
-			select {
-			case feeds[i] <- queue:
-			case <-ctx.Done():
-			}
-		}
+		idle := feed(ctx, feeds, queues)
 		s.reclaim(ctx)
 		now := time.Now()
 		if idle && now.After(nextPing) {
@@ -57,6 +47,22 @@ func (s *Sink) loop(ctx, hard context.Context) error {
 		return fmt.Errorf("sink: %w", err)
 	}
 	return nil
+}
+
+// feed gives each writer its queue, and waits until they take them. It reports whether there was nothing to give.
+func feed(ctx context.Context, feeds []chan []*job, queues [][]*job) (idle bool) {
+	idle = true
+	for i, queue := range queues {
+		if len(queue) == 0 {
+			continue
+		}
+		idle = false
+		select {
+		case feeds[i] <- queue:
+		case <-ctx.Done():
+		}
+	}
+	return idle
 }
 
 // poll returns what each writer has to write. From the poll to AllowRebalance no partition is revoked, and none while
