@@ -8,6 +8,8 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/twmb/franz-go/pkg/kgo"
+
 	"github.com/millrace-io/millrace/ingest/cursor"
 	"github.com/millrace-io/millrace/ingest/written"
 	"github.com/millrace-io/millrace/internal/changelog"
@@ -162,21 +164,29 @@ func (t *transaction) produce(ctx context.Context, p *page, from int, limit int6
 		s.written.Wrote(rec.id, rec.content, field)
 		t.bytes += int64(len(rec.value) + len(rec.key))
 		out := raw.record(ordinal, rec)
-		if rec.key != nil {
+		if rec.key == nil {
+			n.letters++
+			out = letter(p, ordinal, rec, out)
+		} else {
 			n.records++
-			t.tx.Produce(ctx, out)
-			return nil
 		}
-		n.letters++
-		letter := topics.Letter{Stage: "ingest", Generation: topics.FirstGeneration, Step: "ingest.key", Reason: rec.reason}
-		id := fmt.Sprintf("ingest:%s:%s:%d", s.key, p.id, ordinal)
-		t.tx.Produce(ctx, letter.Record(topics.DeadLetters(s.in.p.Name, s.stream.Name), id, out))
+		t.tx.Produce(ctx, out)
 		return nil
 	})
 	if err != nil && !errors.Is(err, errFull) {
 		return next, fmt.Errorf("read page %s of %s again: %w", p.id, s.key, err)
 	}
 	return next, t.tx.Err()
+}
+
+// letter is the dead letter of a record without a key.
+func letter(p *page, ordinal int, rec *record, raw *kgo.Record) *kgo.Record {
+	s := p.slice
+	l := topics.Letter{
+		Stage: "ingest", Generation: topics.FirstGeneration, Step: "ingest.key", Reason: rec.reason,
+	}
+	id := fmt.Sprintf("ingest:%s:%s:%d", s.key, p.id, ordinal)
+	return l.Record(topics.DeadLetters(s.in.p.Name, s.stream.Name), id, raw)
 }
 
 // ended notes that a page ends in this transaction.
