@@ -8,8 +8,6 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/twmb/franz-go/pkg/kgo"
-
 	"github.com/millrace-io/millrace/ingest/cursor"
 	"github.com/millrace-io/millrace/ingest/written"
 	"github.com/millrace-io/millrace/internal/changelog"
@@ -150,6 +148,7 @@ func (t *transaction) produce(ctx context.Context, p *page, from int, limit int6
 			return errFull
 		}
 		next = ordinal + 1
+		s.reader.judge(rec, p.after.Versions)
 		if s.written.Unchanged(rec.id, rec.content, p.after.Pass) {
 			n.unchanged++
 			return nil
@@ -164,29 +163,21 @@ func (t *transaction) produce(ctx context.Context, p *page, from int, limit int6
 		s.written.Wrote(rec.id, rec.content, field)
 		t.bytes += int64(len(rec.value) + len(rec.key))
 		out := raw.record(ordinal, rec)
-		if rec.key == nil {
-			n.letters++
-			out = letter(p, ordinal, rec, out)
-		} else {
+		if rec.reason == "" {
 			n.records++
+			t.tx.Produce(ctx, out)
+			return nil
 		}
-		t.tx.Produce(ctx, out)
+		n.letters++
+		letter := topics.Letter{Stage: "ingest", Generation: topics.FirstGeneration, Step: rec.step, Reason: rec.reason}
+		id := fmt.Sprintf("ingest:%s:%s:%d", s.key, p.id, ordinal)
+		t.tx.Produce(ctx, letter.Record(topics.DeadLetters(s.in.p.Name, s.stream.Name), id, out))
 		return nil
 	})
 	if err != nil && !errors.Is(err, errFull) {
 		return next, fmt.Errorf("read page %s of %s again: %w", p.id, s.key, err)
 	}
 	return next, t.tx.Err()
-}
-
-// letter is the dead letter of a record without a key.
-func letter(p *page, ordinal int, rec *record, raw *kgo.Record) *kgo.Record {
-	s := p.slice
-	l := topics.Letter{
-		Stage: "ingest", Generation: topics.FirstGeneration, Step: "ingest.key", Reason: rec.reason,
-	}
-	id := fmt.Sprintf("ingest:%s:%s:%d", s.key, p.id, ordinal)
-	return l.Record(topics.DeadLetters(s.in.p.Name, s.stream.Name), id, raw)
 }
 
 // ended notes that a page ends in this transaction.
@@ -249,7 +240,7 @@ func (t *transaction) appendState(ctx context.Context) error {
 		if c.Done {
 			floor := c.Pass
 			if !s.full {
-				floor = s.reader.scale.Floor(c.Since)
+				floor = s.reader.scale.Floor(c.Since, c.Form)
 			}
 			s.written.SetFloor(floor)
 		}

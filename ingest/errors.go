@@ -36,6 +36,24 @@ func (e *RecordTooLargeError) Error() string {
 		"raise that setting, and max.message.bytes of the stream's topics with it", what, size, e.Max)
 }
 
+// UnreadableError says that the version or the incremental field of a record cannot be read, where ingest.unreadable is wait.
+// The stream waits at its page; nothing is lost.
+type UnreadableError struct {
+	Setting string // a path in the pipeline file
+	Field   string
+	Ordinal int // of the record in its page
+	Err     error
+}
+
+func (e *UnreadableError) Error() string {
+	return fmt.Sprintf("%s: the field %q of record %d of the page %v", e.Setting, e.Field, e.Ordinal, e.Err)
+}
+
+func (e *UnreadableError) Unwrap() error { return e.Err }
+
+// Is says that asking the API again does not help.
+func (e *UnreadableError) Is(target error) bool { return target == fetch.ErrFinal }
+
 // Is says that asking the API again does not help.
 func (e *RecordTooLargeError) Is(target error) bool { return target == fetch.ErrFinal }
 

@@ -30,6 +30,8 @@ type Ingest struct {
 	env         stage.Env
 	metrics     *metrics
 	waits       *stage.Waits
+	notices     *stage.Notices
+	seen        map[*pipeline.Stream]*seen
 	budgets     fetch.Budgets
 	memory      *fetch.Memory
 	transport   *http.Transport
@@ -56,7 +58,8 @@ func New(p *pipeline.Pipeline, cfg Config, env stage.Env) (*Ingest, error) {
 		return nil, err
 	}
 	in := &Ingest{
-		p: p, cfg: cfg, env: env, waits: stage.NewWaits("ingest", env),
+		p: p, cfg: cfg, env: env, waits: stage.NewWaits("ingest", env), notices: stage.NewNotices("ingest", env),
+		seen:        map[*pipeline.Stream]*seen{},
 		memory:      fetch.NewMemory(cfg.MemoryBytes, cfg.PageMemoryBytes, cfg.TempDir),
 		byPartition: map[int32][]sliceRef{}, slicesOf: map[*fetch.Budget]int{},
 		ended: map[string]bool{}, passesDone: make(chan struct{}),
@@ -85,11 +88,19 @@ func New(p *pipeline.Pipeline, cfg Config, env stage.Env) (*Ingest, error) {
 
 // register counts the slices of a stream, and notes them as this process's to run if run.
 func (in *Ingest) register(s *pipeline.Stream, run bool) error {
+	scale, err := cursor.NewScale(&s.Ingest)
+	if err != nil {
+		return err
+	}
 	if i := s.Ingest.Incremental; i != nil && i.Start != "" {
-		if _, err := cursor.NewScale(i).Parse(i.Start); err != nil {
+		if _, err := scale.Parse(i.Start); err != nil {
 			return err
 		}
 	}
+	if _, err := cursor.NewVersions(&s.Ingest); err != nil {
+		return err
+	}
+	in.seen[s] = &seen{stream: s, scale: scale, notices: in.notices}
 	names := sliceValues(&s.Ingest)
 	in.slicesOf[in.budgets.For(s.Ingest.HTTP)] += len(names)
 	for i, name := range names {

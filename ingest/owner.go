@@ -109,7 +109,7 @@ func (o *owner) slices(state *restored, queue chan<- *page) ([]*slice, error) {
 			return nil, err
 		}
 		if c.Since != nil && !s.full {
-			s.written.SetFloor(s.reader.scale.Floor(c.Since))
+			s.written.SetFloor(s.reader.scale.Floor(c.Since, c.Form))
 		}
 		out = append(out, s)
 	}

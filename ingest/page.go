@@ -15,8 +15,8 @@ type page struct {
 	url     string // without secrets
 	at      paginate.Position
 	summary paginate.Page
-	records []record     // nil if there are many: they are cut out again when they are written
-	high    *int64       // highest value of the incremental field
+	records []record // nil if there are many: they are cut out again when they are written
+	seen    cursor.Seen
 	hash    xxh3.Uint128 // of the records' contents, in order; zero if there are none
 
 	// Set once the pages before it are known:
@@ -35,9 +35,11 @@ func (p *page) abandon() { p.answer.Body.Abandon() }
 type record struct {
 	value     []byte // as the API sent it
 	key       []byte // raw key; nil: it has none
-	reason    string // why it has none
+	reason    string // why it is a dead letter; empty: it is none
+	step      string // what refused it, as a path in the pipeline file
 	source    int64  // its version, if hasSource
 	hasSource bool
+	judged    bool  // reason and content are final
 	field     int64 // value of the incremental field; written.Always: none
 	id        xxh3.Uint128
 	content   xxh3.Uint128

@@ -28,8 +28,11 @@ func TestLastRecordIsGivenToThePager(t *testing.T) {
 			defer body.Close()
 			stream := &pipeline.Stream{Name: "s", Ingest: pipeline.Ingest{Key: []string{"id"}}}
 			client := fetch.NewClient(stream.Ingest.HTTP, http.DefaultTransport, nil, nil)
-			p := &page{slice: &slice{stream: stream, client: client}}
-			r := newReader(stream, paginate.Wants{LastRecord: true}, 1<<20)
+			r, err := newReader(stream, paginate.Wants{LastRecord: true}, 1<<20)
+			if err != nil {
+				t.Fatal(err)
+			}
+			p := &page{slice: &slice{stream: stream, client: client, reader: r}}
 			if err := r.read(&fetch.Answer{Body: body}, p); err != nil || string(p.summary.LastRecord) != c.want {
 				t.Errorf("last record %q (%v), want %q", p.summary.LastRecord, err, c.want)
 			}

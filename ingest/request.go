@@ -92,7 +92,7 @@ func (s *slice) asks(c cursor.Cursor) *url.URL {
 	case i == nil || i.Param == "":
 		return s.base
 	case c.Since != nil:
-		value, _ := s.reader.scale.Ask(*c.Since)
+		value, _ := s.reader.scale.Ask(*c.Since, c.Form)
 		return withParam(s.base, i.Param, value)
 	case i.Start != "":
 		return withParam(s.base, i.Param, i.Start)

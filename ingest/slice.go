@@ -52,7 +52,9 @@ func (in *Ingest) newSlice(s *pipeline.Stream, name string, c cursor.Cursor, que
 		sl.who = sl.key
 		sl.log = sl.log.With("slice", name)
 	}
-	sl.reader = newReader(s, sl.pager.Wants(), in.p.Kafka.MaxRecordBytes)
+	if sl.reader, err = newReader(s, sl.pager.Wants(), in.p.Kafka.MaxRecordBytes); err != nil {
+		return nil, err
+	}
 	sl.client = fetch.NewClient(s.Ingest.HTTP, in.transport, in.budgets.For(s.Ingest.HTTP), in.memory)
 	sl.client.Observe = in.metrics.observer(s.Name)
 	count := sl.client.Observe.Retry
@@ -63,6 +65,7 @@ func (in *Ingest) newSlice(s *pipeline.Stream, name string, c cursor.Cursor, que
 		}
 	}
 	sl.plan = sl.adopt(c)
+	in.seen[s].restored(c)
 	return sl, nil
 }
 
@@ -78,7 +81,7 @@ func (s *slice) adopt(c cursor.Cursor) cursor.Cursor {
 	if c.Kind != kind {
 		s.log.Warn("incremental.format was changed: the position reached does not count any more, " +
 			"everything is asked for again")
-		c.Kind, c.Since, c.High = kind, nil, nil
+		c.Kind, c.Since, c.High, c.First = kind, nil, nil, nil
 	}
 	if !c.Done && c.Request != s.request(c) {
 		s.log.Info("the request was changed in the pipeline file: the pass begins again")
@@ -180,12 +183,12 @@ func (s *slice) pass(ctx context.Context) error {
 // place sets what a page's place in the pass decides, and moves the plan past it.
 func (s *slice) place(p *page, next paginate.Position, ended paginate.Reason) {
 	p.before = s.plan
-	p.after = s.plan
-	p.after.High = higher(s.plan.High, p.high)
+	p.after = s.plan.See(p.seen, p.at.Index == s.pager.First().Index)
 	p.after.Next, p.after.Partial = next, nil
 	if ended != paginate.GoesOn {
 		p.after = p.after.End(time.Now())
 	}
+	s.in.seen[s.stream].page(p, p.after.Done)
 	p.id = fmt.Sprintf("%d.%d", s.plan.Pass, p.at.Index)
 	p.committed = make(chan struct{})
 	s.plan = p.after
@@ -218,11 +221,4 @@ func (s *slice) waiting(err error) {
 		cause = s.who + ": " + cause
 	}
 	s.in.waits.On(s.base.Host, s.who, &redacted{text: r.Text(err.Error()), cause: errors.New(cause)})
-}
-
-func higher(a, b *int64) *int64 {
-	if a == nil || b != nil && *b > *a {
-		return b
-	}
-	return a
 }

@@ -75,6 +75,9 @@ type Ingest struct {
 	Records     []string          // path of object keys to the array of records; empty: the body itself is the array
 	Key         []string          // paths (ParsePath) whose values make the raw key, in this order; at least one
 	Version     string            // path of a field that grows with each revision; default: Incremental.Field; "": none
+	VersionRule VersionRule       // how the values of Version are compared
+	TimeZone    string            // of times that name none, of the IANA database; "": not known, they are read as UTC
+	Unreadable  string            // a record whose version or incremental field cannot be read: "letter" or "wait"; "": letter
 	Paginate    Paginate
 	Incremental *Incremental  // nil: every pass fetches everything
 	Slices      *Slices       // nil: the stream is one slice, named ""
@@ -173,7 +176,19 @@ type Incremental struct {
 	Param    string        // query parameter that takes since
 	Start    string        // since of the first pass, in Format; empty: the parameter is left out
 	Lookback time.Duration // of a time; records in it are fetched again, and written only if changed
-	Format   string        // of the parameter: rfc3339, unix, unix_ms, integer; that of Field is recognised
+	// Format is that of the parameter: rfc3339, date, unix, unix_ms, unix_us, unix_ns, integer; or as in strftime, see
+	// [Layout], then of the field, too; "": as the field is.
+	Format string
+}
+
+// VersionRule says how the values of a version field are compared.
+type VersionRule struct {
+	As     string // "": whole numbers, and times; "time", "number", "unsigned", "digits" or "hex"
+	Scale  int    // of As "number": as many digits behind the point count, 0–18
+	Format string // of As "time", if it is none of the common ones: as in strftime, see [Layout]
+	// Missing is what a record without version is, once a record of its slice had one: "letter" ("" too), a dead
+	// letter; "oldest", older than all that have one.
+	Missing string
 }
 
 // Slices cut a stream into independently fetched parts: {Name} in Path and Query takes each of Values.

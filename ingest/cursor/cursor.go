@@ -3,6 +3,7 @@ package cursor
 import (
 	"encoding/json"
 	"fmt"
+	"math"
 	"time"
 
 	"github.com/millrace-io/millrace/ingest/paginate"
@@ -13,17 +14,23 @@ const version = 1
 
 // Cursor is where a slice is in its API. It is committed with the records up to it.
 type Cursor struct {
-	Version int               `json:"v"`       // 0: the slice was never fetched
-	Request string            `json:"request"` // hash of what the positions of the pass depend on in the pipeline file
-	Pass    int64             `json:"pass"`    // number of the pass, from 1
-	Started time.Time         `json:"started"` // start of the pass
-	Kind    string            `json:"kind"`    // of Since and High: see [Scale.Kind]
-	Since   *int64            `json:"since,omitempty"`
-	High    *int64            `json:"high,omitempty"` // highest value of the incremental field seen in the pass
-	Next    paginate.Position `json:"next"`           // the page after the last committed one
-	Partial *Partial          `json:"part,omitempty"` // how much of the page Next is committed already; nil: nothing
-	Done    bool              `json:"done"`           // the pass has ended
-	Ended   time.Time         `json:"ended,omitzero"`
+	Version  int               `json:"v"`       // 0: the slice was never fetched
+	Request  string            `json:"request"` // hash of what the positions of the pass depend on in the pipeline file
+	Pass     int64             `json:"pass"`    // number of the pass, from 1
+	Started  time.Time         `json:"started"` // start of the pass
+	Kind     string            `json:"kind"`    // of Since and High: see [Scale.Kind]
+	Since    *int64            `json:"since,omitempty"`
+	Form     Form              `json:"form,omitempty"`      // how the field is written that Since comes from
+	Clock    time.Time         `json:"clock,omitzero"`      // the API's, when the first page of the pass was asked for, or before; zero: not known
+	High     *int64            `json:"high,omitempty"`      // highest value of the incremental field seen in the pass
+	HighOf   Form              `json:"high_form,omitempty"` // how that was written
+	First    *int64            `json:"first,omitempty"`     // High after the first page
+	Mixed    bool              `json:"mixed,omitempty"`     // the values seen in the pass did not come in ascending order
+	Versions bool              `json:"versions,omitempty"`  // a record of the slice has had a version
+	Next     paginate.Position `json:"next"`                // the page after the last committed one
+	Partial  *Partial          `json:"part,omitempty"`      // how much of the page Next is committed already; nil: nothing
+	Done     bool              `json:"done"`                // the pass has ended
+	Ended    time.Time         `json:"ended,omitzero"`
 }
 
 // Partial says how far a page is that commits in several transactions.
@@ -37,21 +44,66 @@ func Start(kind string) Cursor { return Cursor{Version: version, Kind: kind, Don
 
 // Begin is the start, at a time, of the pass after c, whose first page is first. The caller sets Request.
 func (c Cursor) Begin(at time.Time, first paginate.Position) Cursor {
-	return Cursor{Version: version, Pass: c.Pass + 1, Started: stamp(at), Kind: c.Kind, Since: c.Since, Next: first}
+	return Cursor{
+		Version: version, Pass: c.Pass + 1, Started: stamp(at), Kind: c.Kind, Since: c.Since, Form: c.Form, Versions: c.Versions, Next: first,
+	}
 }
 
-// End is c after the last page of its pass. Since moves to the highest value seen, but for times not past the start of
-// the pass: what changed after that may be on a page that was fetched before it changed.
+// Seen is what a page has shown.
+type Seen struct {
+	Clock     time.Time // the API's, when the page was asked for, or before; zero: not known
+	Low, High *int64    // lowest and highest value of the incremental field; nil: no record has one
+	Form      Form      // how High is written
+	Mixed     bool      // the values are not in ascending order
+	Versions  bool      // a record has a version
+}
+
+// See is c after a page of its pass; first says that it is the first one.
+func (c Cursor) See(p Seen, first bool) Cursor {
+	if first {
+		c.Clock, c.First = p.Clock.UTC(), p.High
+	}
+	c.Versions = c.Versions || p.Versions
+	if p.High == nil {
+		return c
+	}
+	c.Mixed = c.Mixed || p.Mixed || c.High != nil && *p.Low < *c.High
+	if c.High == nil || *p.High > *c.High {
+		c.High, c.HighOf = p.High, p.Form
+	}
+	return c
+}
+
+// clockDoubt is how far ahead of the API our clock may be, where the API does not tell its own.
+const clockDoubt = time.Hour
+
+// bound is the highest value to which Since may move: what changes after it may be on a page that was fetched before.
+// Of times, that is when the pass began, by the API's clock. Of integers that came in ascending order it is the highest
+// of all: what is changed goes to the end. Of others it is the highest of the first page: no change that came
+// after that page was fetched has a lower one.
+func (c Cursor) bound() int64 {
+	switch {
+	case c.Kind == kindInteger && !c.Mixed:
+		return *c.High
+	case c.Kind == kindInteger && c.First != nil:
+		return *c.First
+	case c.Kind == kindInteger:
+		return math.MinInt64
+	case c.Clock.IsZero():
+		return c.Started.Add(-clockDoubt).UnixMicro()
+	}
+	return c.Clock.UnixMicro()
+}
+
+// End is c after the last page of its pass. Since moves to the highest value seen, but not past what may have changed
+// on a page after it was fetched.
 func (c Cursor) End(at time.Time) Cursor {
 	c.Done, c.Ended, c.Partial = true, stamp(at), nil
 	if c.High == nil {
 		return c
 	}
-	high := *c.High
-	if c.Kind != kindInteger {
-		high = min(high, c.Started.UnixMicro())
-	}
-	if c.Since == nil || high > *c.Since {
+	c.Form = c.HighOf
+	if high := min(*c.High, c.bound()); c.Since == nil && high > math.MinInt64 || c.Since != nil && high > *c.Since {
 		c.Since = &high
 	}
 	return c

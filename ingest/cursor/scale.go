@@ -14,21 +14,38 @@ import (
 // Scale is how the values of an incremental field are compared and sent. Its numbers are microseconds since 1970 for
 // times, and the values themselves for integers. It is read-only and may be used concurrently.
 type Scale struct {
-	integer  bool   // compared as they are; else they are times
-	format   string // of the parameter
-	lookback int64  // microseconds; 0 for integers
+	integer  bool // compared as they are; else they are times
+	sent     Form // of the parameter; empty: as the field is
+	lookback time.Duration
+	reader
 }
 
-// NewScale returns the scale of a stream; i may be nil.
-func NewScale(i *pipeline.Incremental) Scale {
+// NewScale returns the scale of a stream, which may have none.
+func NewScale(in *pipeline.Ingest) (Scale, error) {
+	i := in.Incremental
 	if i == nil {
-		return Scale{}
+		return Scale{}, nil
 	}
-	s := Scale{integer: i.Format == "integer", format: i.Format, lookback: i.Lookback.Microseconds()}
-	if s.integer {
-		s.lookback = 0
+	if i.Format == "integer" {
+		return Scale{integer: true}, nil
 	}
-	return s
+	s := Scale{lookback: i.Lookback}
+	var err error
+	if s.reader, err = newReader(i.Format, in.TimeZone); err != nil {
+		return s, err
+	}
+	switch i.Format {
+	case "":
+	case "rfc3339":
+		s.sent = rfc3339
+	case "date":
+		s.sent = "2006-01-02"
+	case "unix", "unix_ms", "unix_us", "unix_ns":
+		s.sent = Form(i.Format)
+	default:
+		s.sent = Form(s.layout)
+	}
+	return s, nil
 }
 
 // Kind names the scale in a cursor: a position on one does not count on another.
@@ -44,59 +61,85 @@ const (
 	kindTime    = "time"
 )
 
-// Value places a field's value on the scale; ok is false if it has no place there.
-func (s Scale) Value(v jsontext.Value) (n int64, ok bool) {
-	n, isTime, ok := number(v)
-	switch {
-	case !ok || s.integer && isTime:
-		return 0, false
-	case s.integer || isTime:
-		return n, true
+// Value places a field's value on the scale. The error says why it has no place there.
+func (s Scale) Value(v jsontext.Value) (int64, error) {
+	if Absent(v) {
+		return 0, errAbsent
 	}
-	return micros(n), true
+	if s.integer {
+		return scaled(v, 0)
+	}
+	at, _, err := s.time(v, false)
+	if err != nil {
+		return 0, err
+	}
+	return at.UnixMicro(), nil
+}
+
+// Form is how a field's value is written, so that since can be sent alike; empty: it is none that has a place on the scale.
+func (s Scale) Form(v jsontext.Value) Form {
+	if s.integer || Absent(v) {
+		return ""
+	}
+	_, form, _ := s.time(v, true)
+	return form
 }
 
 // Parse reads the start value of the pipeline file.
 func (s Scale) Parse(start string) (int64, error) {
-	if t, ok := parseTime(start); ok && !s.integer {
-		return t.UnixMicro(), nil
-	}
-	n, err := strconv.ParseInt(start, 10, 64)
+	quoted, err := jsontext.AppendQuote(nil, start)
 	if err != nil {
-		return 0, fmt.Errorf("incremental.start: %q is not in the format %s", start, s.format)
+		return 0, fmt.Errorf("incremental.start: %w", err)
 	}
-	if s.integer {
-		return n, nil
+	n, err := s.Value(quoted)
+	if err != nil {
+		return 0, fmt.Errorf("incremental.start: %q %w", start, err)
 	}
-	return micros(n), nil
+	return n, nil
 }
 
-// Ask is the value of the parameter for a pass from since: since less the look-back, rounded down to what the format
-// can say; from is the same on the scale.
-func (s Scale) Ask(since int64) (param string, from int64) {
-	from = since - s.lookback
-	floor := func(unit int64) int64 {
-		return from - (from%unit+unit)%unit
+// Doubtful reports whether times in that form may lie hours from where they are placed, as their zone is not known.
+func (s Scale) Doubtful(field Form) bool { return !s.integer && s.zone == nil && !field.zoned() }
+
+// anyZone is how far a time without a zone may be from where it would be in UTC.
+const anyZone = 24 * time.Hour
+
+// Ask is the value of the parameter for a pass from since, for a field whose values are in that form: since less the
+// look-back, rounded down to what the form can say; from is the same on the scale.
+func (s Scale) Ask(since int64, field Form) (param string, from int64) {
+	if s.integer {
+		return strconv.FormatInt(since, 10), since
 	}
-	switch s.format {
-	case "integer":
-		return strconv.FormatInt(from, 10), from
-	case "unix":
-		from = floor(1e6)
-		return strconv.FormatInt(from/1e6, 10), from
-	case "unix_ms":
-		from = floor(1e3)
-		return strconv.FormatInt(from/1e3, 10), from
+	lookback := s.lookback
+	if s.Doubtful(field) {
+		lookback = max(lookback, anyZone)
 	}
-	from = floor(1e6) // not every API reads fractions
-	return time.UnixMicro(from).UTC().Format(time.RFC3339), from
+	at := time.UnixMicro(since).UTC().Add(-lookback - s.repeated(since, field))
+	sent := s.sent
+	if sent == "" {
+		sent = field
+	}
+	param, at = sent.format(at, s.local())
+	return param, at.UnixMicro()
+}
+
+// repeated is how far to look back where a clock was set back: for times without a zone, an hour comes twice.
+func (s Scale) repeated(since int64, field Form) time.Duration {
+	if s.zone == nil || field.zoned() && s.sent.zoned() {
+		return 0
+	}
+	const near = 3 * time.Hour
+	at := time.UnixMicro(since).In(s.zone)
+	_, before := at.Add(-near).Zone()
+	_, after := at.Add(near).Zone()
+	return max(0, time.Duration(before-after)*time.Second)
 }
 
 // Floor is the value from which on records may be fetched again when a pass asks from since; nil: everything may.
-func (s Scale) Floor(since *int64) int64 {
+func (s Scale) Floor(since *int64, field Form) int64 {
 	if since == nil {
 		return math.MinInt64
 	}
-	_, from := s.Ask(*since)
+	_, from := s.Ask(*since, field)
 	return from
 }

@@ -61,6 +61,7 @@ type Answer struct {
 	URL    *url.URL // of the answer, after redirects, without credentials
 	Header http.Header
 	Time   time.Time // when it was received
+	Clock  time.Time // the API's when it was asked, or before; zero: it does not tell
 }
 
 // Get fetches u and has check look at the answer, again and again until an attempt succeeds, ctx ends (its error), or it
@@ -102,11 +103,10 @@ func (c *Client) Get(ctx context.Context, u *url.URL, check func(*Answer) error)
 // ErrFinal marks an error of a check that another attempt would meet again.
 var ErrFinal = errors.New("another attempt does not help")
 
-// checkFunc looks at an answer; its error says that it is not the page that was asked for.
-type checkFunc func(*Answer) error
-
 // attempt makes one request. after is what the API asked us to wait; negative: nothing.
-func (c *Client) attempt(ctx context.Context, u *url.URL, check checkFunc) (a *Answer, after time.Duration, err error) {
+func (c *Client) attempt(
+	ctx context.Context, u *url.URL, check func(*Answer) error,
+) (a *Answer, after time.Duration, err error) {
 	start := time.Now()
 	if err := c.budget.Wait(ctx); err != nil {
 		return nil, -1, err
@@ -135,15 +135,16 @@ func (c *Client) attempt(ctx context.Context, u *url.URL, check checkFunc) (a *A
 		err = c.notAPage(resp)
 		c.Observe.Request(resp.StatusCode, time.Since(start))
 		after := time.Duration(-1)
-		if d, ok := retryAfter(resp.Header, time.Now()); ok {
+		if d, ok := retryAfter(resp.Header, answered(resp.Header)); ok {
 			after = d
 		}
 		return nil, after, fail(resp.StatusCode, err, hint(resp.StatusCode))
 	}
 	body, err := c.memory.Receive(resp.Body, resp.ContentLength)
-	c.Observe.Request(resp.StatusCode, time.Since(start))
+	took := time.Since(start)
+	c.Observe.Request(resp.StatusCode, took)
 	if err == nil {
-		a = &Answer{Body: body, URL: c.Strip(resp.Request.URL), Header: resp.Header, Time: time.Now()}
+		a = &Answer{Body: body, URL: c.Strip(resp.Request.URL), Header: resp.Header, Time: time.Now(), Clock: clock(resp.Header, took)}
 		if err = check(a); err == nil {
 			return a, -1, nil
 		}

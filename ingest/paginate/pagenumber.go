@@ -27,11 +27,11 @@ func (g pageNumber) Identity() []string {
 func (g pageNumber) First() Position { return Position{At: g.p.Start} }
 
 func (g pageNumber) URL(base *url.URL, p Position) (*url.URL, error) {
-	size := param{g.p.SizeParam, strconv.Itoa(g.p.Size)}
+	sizeParam := g.p.SizeParam
 	if g.p.Size <= 0 {
-		size.name = ""
+		sizeParam = ""
 	}
-	return withParams(base, size, param{g.p.Param, strconv.FormatInt(p.At, 10)}), nil
+	return withParams(base, sizeParam, strconv.Itoa(g.p.Size), g.p.Param, strconv.FormatInt(p.At, 10)), nil
 }
 
 func (g pageNumber) Next(p Position, page *Page) (Position, Reason, error) {

@@ -110,16 +110,13 @@ const (
 	NoLink       Reason = "the page has no link to a next one"
 )
 
-// param is a parameter of a query. One without a name is not sent.
-type param struct{ name, value string }
-
-// withParams is u with parameters set.
-func withParams(u *url.URL, params ...param) *url.URL {
+// withParams is u with parameters set, given as name and value in turn. A parameter without a name is left out.
+func withParams(u *url.URL, pairs ...string) *url.URL {
 	c := *u
 	q := c.Query()
-	for _, p := range params {
-		if p.name != "" {
-			q.Set(p.name, p.value)
+	for i := 0; i < len(pairs); i += 2 {
+		if pairs[i] != "" {
+			q.Set(pairs[i], pairs[i+1])
 			c.RawQuery = q.Encode()
 		}
 	}

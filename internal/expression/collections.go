@@ -97,9 +97,12 @@ func (c *compiler) slice(n *ast.SliceNode) (node, error) {
 		bounds[i] = &bound
 	}
 	return node{kinds: x.kinds & want, slot: -1, eval: func(f *Frame) (Value, error) {
-		v, err := x.value(f, "[:]", want)
+		v, err := x.eval(f)
 		if err != nil {
 			return v, err
+		}
+		if !want.has(v.kind) {
+			return v, unfit(v, x, "[:]", want)
 		}
 		if v.kind == Array {
 			values := elements(v)
@@ -119,7 +122,7 @@ func sliceBounds(f *Frame, bounds [2]*node, length int) (from, to int, err error
 		if b == nil {
 			continue
 		}
-		v, err := b.number(f, "[:]")
+		v, err := number(f, *b, "[:]")
 		if err != nil {
 			return 0, 0, err
 		}

@@ -2,9 +2,7 @@ package file
 
 import (
 	"slices"
-	"strconv"
 	"strings"
-	"time"
 
 	"github.com/millrace-io/millrace/pipeline"
 )
@@ -26,7 +24,9 @@ func (d *decoder) ingest(f *ingestFile, at place) pipeline.Ingest {
 		d.reportf(f.Path.place, "put parameters into query", "%s has more than a path", d.urlShown(&f.Path))
 	}
 	in.Key = d.key(&f.Key, at)
-	in.Version = d.version(f)
+	in.Version, in.VersionRule = d.version(f)
+	in.TimeZone = d.timeZone(&f.TimeZone)
+	in.Unreadable = f.Unreadable.s
 	for _, e := range f.Query.entries {
 		if in.Query == nil {
 			in.Query = map[string]string{}
@@ -54,20 +54,6 @@ func (d *decoder) key(f *dottedPaths, at place) []string {
 	return out
 }
 
-func (d *decoder) version(f *ingestFile) string {
-	switch v := &f.Version; {
-	case !v.set:
-		return f.Incremental.v.Field.s
-	case v.s == "none":
-		return ""
-	default:
-		if v.ok {
-			d.path(&v.leaf, v.s)
-		}
-		return v.s
-	}
-}
-
 // besideRecords reports fields of the body that cannot be found, because they lie in the array of records.
 func (d *decoder) besideRecords(f *ingestFile) {
 	if !f.Records.ok {
@@ -82,31 +68,6 @@ func (d *decoder) besideRecords(f *ingestFile) {
 				shown(field.place), shown(f.Records.place))
 		}
 	}
-}
-
-func (d *decoder) incremental(o *object[incrementalFile]) *pipeline.Incremental {
-	if !o.ok {
-		return nil
-	}
-	f := &o.v
-	in := &pipeline.Incremental{Field: f.Field.s, Param: f.Param.s, Start: f.Start.s, Lookback: f.Lookback.d, Format: f.Format.s}
-	if f.Start.ok && (f.Format.ok || !f.Format.set) {
-		var err error
-		want := "a whole number"
-		if in.Format == "rfc3339" {
-			want = "a time such as 2024-01-01T00:00:00Z"
-			_, err = time.Parse(time.RFC3339, f.Start.s)
-		} else {
-			_, err = strconv.ParseInt(f.Start.s, 10, 64)
-		}
-		if err != nil {
-			d.reportf(f.Start.place, "", "%s is not %s, as format %s asks", shown(f.Start.place), want, in.Format)
-		}
-	}
-	if in.Format == "integer" && in.Lookback != 0 {
-		d.reportf(f.Lookback.place, "", "lookback is a time, which format integer knows nothing of")
-	}
-	return in
 }
 
 // parameters reports query parameters that two keys of the file would set.

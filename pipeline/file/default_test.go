@@ -45,7 +45,7 @@ streams:
 		{offset.Paginate.Offset.Stop.When, "short"},
 		{link.Paginate.Link.Rel, "next"},
 		{link.Incremental.Lookback, time.Duration(0)},
-		{link.Incremental.Format, "rfc3339"},
+		{link.Incremental.Format, ""},
 		{word.Ingest.Paginate.Link.Rel, "next"},
 		{word.Ingest.HTTP.Timeout, 5 * time.Second},
 		{word.Process[0].Filter.Once, false},

@@ -101,7 +101,9 @@ type ingestSharedFile struct {
 	httpFile
 	Query       mapping[text]           `key:"query" doc:"Query parameters of each request; values may hold {slice name}." empty:"ok"`
 	Key         dottedPaths             `key:"key" doc:"Field, or list of fields, that tells one record from another, as dotted paths. Required, here or in defaults."`
-	Version     text                    `key:"version" doc:"Field that grows with each revision of a record; absent: incremental.field; none: there is no such field." examples:"none"`
+	Version     choice[versionFile]     `key:"version" doc:"Field that grows with each revision of a record; absent: incremental.field; none: there is no such field." words:"*"`
+	TimeZone    text                    `key:"time_zone" doc:"Zone of times that name none, such as Europe/Berlin or UTC; absent: they are read as UTC, and each pass looks back a day." examples:"UTC Europe/Berlin"`
+	Unreadable  text                    `key:"unreadable" doc:"What becomes of a record whose version or incremental field cannot be read: letter, a dead letter; wait, the stream waits at its page." words:"letter wait" default:"letter"`
 	Paginate    choice[paginateFile]    `key:"paginate" doc:"How the next page is asked for; absent: everything comes at once." words:"link"`
 	Incremental object[incrementalFile] `key:"incremental" doc:"Ask only for what has changed; absent: every pass fetches everything."`
 	Slices      mapping[texts]          `key:"slices" doc:"Cuts the stream into slices that are fetched in parallel: {name} in path and query takes each value." maxItems:"1" minItems:"1"`
@@ -153,7 +155,16 @@ type incrementalFile struct {
 	Param    text       `key:"param,required" doc:"Query parameter that asks for records changed since."`
 	Start    text       `key:"start" doc:"Since when the first pass asks, in format; absent: the first pass asks without the parameter."`
 	Lookback duration   `key:"lookback" doc:"How far before the newest change the next pass begins, for changes that show up late." max:"8760h" default:"0s"`
-	Format   text       `key:"format" doc:"How the parameter is written." words:"rfc3339 unix unix_ms integer" default:"rfc3339"`
+	Format   text       `key:"format" doc:"How the parameter is written: rfc3339, date, unix, unix_ms, unix_us, unix_ns or integer; or how the field and the parameter are, as in strftime; absent: as the field is." examples:"rfc3339 date unix unix_ms unix_us unix_ns integer %d.%m.%Y"`
+}
+
+// versionFile is what can be told of a version.
+type versionFile struct {
+	Field   dottedPath `key:"field,required" doc:"Field that grows with each revision of a record."`
+	As      text       `key:"as" doc:"How its values are compared: time, number, unsigned (whole numbers up to 64 bits), digits (the first digits of a text, as of v12), hex; absent: whole numbers, and times." words:"time number unsigned digits hex"`
+	Scale   integer    `key:"scale" doc:"Of numbers: how many digits behind the point count." min:"0" max:"18" default:"0"`
+	Format  text       `key:"format" doc:"How times are written, as in strftime, where it is none of the common forms." examples:"%d.%m.%Y"`
+	Missing text       `key:"missing" doc:"What a record without it is, where others have it: letter, a dead letter; oldest, older than all with it." words:"letter oldest" default:"letter"`
 }
 
 type stepFile struct {

@@ -1,0 +1,149 @@
+package ingest
+
+import (
+	"fmt"
+
+	"github.com/go-json-experiment/json/jsontext"
+	"github.com/zeebo/xxh3"
+
+	"github.com/millrace-io/millrace/ingest/cursor"
+	"github.com/millrace-io/millrace/ingest/written"
+	"github.com/millrace-io/millrace/pipeline"
+	"github.com/millrace-io/millrace/topics"
+)
+
+// headerBytes is what headers and the record format add to key, value, URL and slice, generously.
+const headerBytes = 400
+
+// decoder reads the few fields of a page's records that ingest needs.
+type decoder struct {
+	r      *reader
+	values []jsontext.Value // of the reader's fields, for the record in hand
+	keys   []byte           // where the keys of a page lie, in pieces
+	extra  int
+}
+
+func newDecoder(p *page) decoder {
+	r := p.slice.reader
+	return decoder{r: r, values: make([]jsontext.Value, r.fields.Len()), extra: headerBytes + len(p.url) + len(p.slice.name)}
+}
+
+const keyPiece = 4 << 10
+
+// The values of the version and of the incremental field lie behind those of the key.
+func (d *decoder) version() jsontext.Value { return d.values[len(d.r.keys)] }
+func (d *decoder) field() jsontext.Value   { return d.values[len(d.values)-1] }
+
+// decode reads a record. It has an error where the page cannot be taken because of it.
+func (d *decoder) decode(ordinal int, value []byte, rec *record) error {
+	d.r.fields.Find(value, d.values)
+	rec.value, rec.field = value, written.Always
+	d.key(rec)
+	if err := d.revision(ordinal, rec); err != nil {
+		return err
+	}
+	rec.content = xxh3.Hash128(value)
+	rec.id = xxh3.Hash128(rec.key)
+	if rec.key == nil { // known by its bytes, so that it is not sent again and again
+		rec.id = xxh3.Hash128Seed(value, 1)
+	}
+	if size := int64(len(value) + len(rec.key) + len(rec.reason) + d.extra); size > d.r.max {
+		return &RecordTooLargeError{Stream: d.r.stream, Key: string(rec.key), Ordinal: ordinal, Bytes: size, Max: d.r.max}
+	}
+	return nil
+}
+
+// key makes the raw key.
+func (d *decoder) key(rec *record) {
+	values := d.values[:len(d.r.keys)]
+	if why := d.unfit(values); why != "" {
+		rec.refuse("ingest.key", why)
+		return
+	}
+	if cap(d.keys)-len(d.keys) < 256 {
+		d.keys = make([]byte, 0, keyPiece)
+	}
+	start := len(d.keys)
+	keys, err := topics.AppendKey(d.keys, values...)
+	if err != nil {
+		rec.refuse("ingest.key", "the key is not valid text: "+err.Error())
+		return
+	}
+	d.keys = keys
+	rec.key = keys[start:len(keys):len(keys)]
+}
+
+// unfit says what is wrong with the values of the key; empty: nothing.
+func (d *decoder) unfit(values []jsontext.Value) string {
+	for i, v := range values {
+		name := pipeline.FormatPath(d.r.keys[i])
+		if v == nil {
+			return fmt.Sprintf("the key field %q is missing", name)
+		}
+		switch v.Kind() {
+		case 'n':
+			return fmt.Sprintf("the key field %q is null", name)
+		case '{', '[':
+			return fmt.Sprintf("the key field %q is an object or array", name)
+		}
+	}
+	return ""
+}
+
+// revision reads the version and the incremental field.
+func (d *decoder) revision(ordinal int, rec *record) error {
+	if d.r.version != nil {
+		var err error
+		v := d.version()
+		rec.source, err = d.r.versions.Version(v)
+		rec.hasSource = err == nil
+		if err != nil && !cursor.Absent(v) {
+			return d.unreadable(ordinal, rec, "version", d.r.version, v, err)
+		}
+	}
+	if d.r.field == nil {
+		return nil
+	}
+	v := d.field()
+	n, err := d.r.scale.Value(v)
+	switch {
+	case err == nil:
+		rec.field = n
+	case !cursor.Absent(v):
+		return d.unreadable(ordinal, rec, "incremental.field", d.r.field, v, err)
+	}
+	return nil
+}
+
+// unreadable makes a dead letter of a record with a value that cannot be read, or trouble of its page.
+func (d *decoder) unreadable(ordinal int, rec *record, key string, path []string, v jsontext.Value, err error) error {
+	if d.r.wait {
+		return &UnreadableError{Setting: "ingest." + key, Field: pipeline.FormatPath(path), Ordinal: ordinal, Err: err}
+	}
+	rec.hasSource, rec.field = false, written.Always
+	rec.refuse("ingest."+key, fmt.Sprintf("the field %q, %.80s, %s", pipeline.FormatPath(path), v, err))
+	return nil
+}
+
+// refuse makes a dead letter of the record, unless it is one.
+func (rec *record) refuse(step, reason string) {
+	if rec.reason == "" {
+		rec.step, rec.reason = step, reason
+	}
+}
+
+// judge decides whether a record is a dead letter. versions says that some record of the slice has had a version: then one
+// without any would be taken for older than all of them, and vanish.
+func (r *reader) judge(rec *record, versions bool) {
+	if rec.judged {
+		return
+	}
+	rec.judged = true
+	if r.version != nil && versions && !rec.hasSource && !r.oldest {
+		rec.refuse("ingest.version", fmt.Sprintf("the record has no version: the field %q is missing or null, and other records have it; "+
+			"version.missing: oldest says that a record without it is older than all with it", pipeline.FormatPath(r.version)))
+	}
+	if rec.reason != "" && rec.key != nil { // once it is no letter any more, it is new
+		rec.content = xxh3.Hash128Seed(rec.value, 2)
+	}
+}
