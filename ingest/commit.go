@@ -8,6 +8,8 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/twmb/franz-go/pkg/kgo"
+
 	"github.com/millrace-io/millrace/ingest/cursor"
 	"github.com/millrace-io/millrace/ingest/written"
 	"github.com/millrace-io/millrace/internal/changelog"
@@ -165,19 +167,27 @@ func (t *transaction) produce(ctx context.Context, p *page, from int, limit int6
 		out := raw.record(ordinal, rec)
 		if rec.reason == "" {
 			n.records++
-			t.tx.Produce(ctx, out)
-			return nil
+		} else {
+			n.letters++
+			out = letter(p, ordinal, rec, out)
 		}
-		n.letters++
-		letter := topics.Letter{Stage: "ingest", Generation: topics.FirstGeneration, Step: rec.step, Reason: rec.reason}
-		id := fmt.Sprintf("ingest:%s:%s:%d", s.key, p.id, ordinal)
-		t.tx.Produce(ctx, letter.Record(topics.DeadLetters(s.in.p.Name, s.stream.Name), id, out))
+		t.tx.Produce(ctx, out)
 		return nil
 	})
 	if err != nil && !errors.Is(err, errFull) {
 		return next, fmt.Errorf("read page %s of %s again: %w", p.id, s.key, err)
 	}
 	return next, t.tx.Err()
+}
+
+// letter is the dead letter of a record that is refused.
+func letter(p *page, ordinal int, rec *record, raw *kgo.Record) *kgo.Record {
+	s := p.slice
+	l := topics.Letter{
+		Stage: "ingest", Generation: topics.FirstGeneration, Step: rec.step, Reason: rec.reason,
+	}
+	id := fmt.Sprintf("ingest:%s:%s:%d", s.key, p.id, ordinal)
+	return l.Record(topics.DeadLetters(s.in.p.Name, s.stream.Name), id, raw)
 }
 
 // ended notes that a page ends in this transaction.

@@ -35,7 +35,10 @@ func BenchmarkApply(b *testing.B) {
 		return otherwise
 	}
 	n, writers, batch := number("ROWS", 100_000), number("WRITERS", 2), number("BATCH", 20_000)
-	p := &pipeline.Pipeline{Name: "p", Database: pipeline.Database{MySQL: pipeline.Secret(testservers.MySQL(b))}}
+	dsn := testservers.MySQL(b)
+	allowLoads(b, dsn, true)
+	b.Cleanup(func() { allowLoads(b, dsn, false) }) // the server is shared
+	p := &pipeline.Pipeline{Name: "p", Database: pipeline.Database{MySQL: pipeline.Secret(dsn)}}
 	t := rows.NewTable(&pipeline.Stream{Name: "s", Sink: flightsTable})
 	d, err := newDialect(p)
 	if err != nil {

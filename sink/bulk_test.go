@@ -30,7 +30,7 @@ func onMySQLWithLoads(t *testing.T) *pipeline.Pipeline {
 	return &pipeline.Pipeline{Database: pipeline.Database{MySQL: pipeline.Secret(dsn)}, Streams: []pipeline.Stream{s}}
 }
 
-func allowLoads(t *testing.T, dsn string, yes bool) {
+func allowLoads(t testing.TB, dsn string, yes bool) {
 	t.Helper()
 	db, err := sql.Open("mysql", dsn)
 	if err != nil {

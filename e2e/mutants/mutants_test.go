@@ -36,6 +36,30 @@ func TestMutantsCompile(t *testing.T) {
 	}
 }
 
+// TestEveryMechanism: each stage has a mutant for each of its mechanisms.
+func TestEveryMechanism(t *testing.T) {
+	for stage, want := range map[string]struct {
+		list       []mutants.Mutant
+		mechanisms []string
+	}{
+		"ingest":    {mutants.Ingest, []string{mutants.CursorInTransaction, mutants.Fencing}},
+		"processor": {mutants.Processor, []string{mutants.OffsetsInTransaction}},
+		"sink":      {mutants.Sink, []string{mutants.ExpectedOffset, mutants.Fencing, mutants.Marks, mutants.RowVersions}},
+	} {
+		var got []string
+		for _, m := range want.list {
+			got = append(got, m.Name)
+			if name := stage + " without " + m.Name; m.String() != name {
+				t.Errorf("a mutant of %s is called %q", stage, m)
+			}
+		}
+		slices.Sort(got)
+		if !slices.Equal(got, want.mechanisms) {
+			t.Errorf("%s has mutants for %v, want %v", stage, got, want.mechanisms)
+		}
+	}
+}
+
 // TestBuild builds a program of two words with an edit, without one, and with edits that do not fit.
 func TestBuild(t *testing.T) {
 	root, out := t.TempDir(), t.TempDir()

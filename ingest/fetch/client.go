@@ -103,10 +103,11 @@ func (c *Client) Get(ctx context.Context, u *url.URL, check func(*Answer) error)
 // ErrFinal marks an error of a check that another attempt would meet again.
 var ErrFinal = errors.New("another attempt does not help")
 
+// checkFunc looks at an answer; its error says that it is not the page that was asked for.
+type checkFunc func(*Answer) error
+
 // attempt makes one request. after is what the API asked us to wait; negative: nothing.
-func (c *Client) attempt(
-	ctx context.Context, u *url.URL, check func(*Answer) error,
-) (a *Answer, after time.Duration, err error) {
+func (c *Client) attempt(ctx context.Context, u *url.URL, check checkFunc) (a *Answer, after time.Duration, err error) {
 	start := time.Now()
 	if err := c.budget.Wait(ctx); err != nil {
 		return nil, -1, err

@@ -30,7 +30,7 @@ func (g bodyCursor) URL(base *url.URL, p Position) (*url.URL, error) {
 	case p.Cursor == "":
 		return base, nil
 	case g.p.Param != "":
-		return withParams(base, g.p.Param, p.Cursor), nil
+		return withParams(base, param{g.p.Param, p.Cursor}), nil
 	}
 	return parseKept(p.Cursor)
 }

@@ -25,7 +25,8 @@ func (g offset) Identity() []string { return []string{"offset", g.p.Param} }
 func (g offset) First() Position { return Position{At: g.p.Start} }
 
 func (g offset) URL(base *url.URL, p Position) (*url.URL, error) {
-	return withParams(base, g.p.LimitParam, strconv.Itoa(g.p.Limit), g.p.Param, strconv.FormatInt(p.At, 10)), nil
+	limit := param{g.p.LimitParam, strconv.Itoa(g.p.Limit)}
+	return withParams(base, limit, param{g.p.Param, strconv.FormatInt(p.At, 10)}), nil
 }
 
 // Next moves on by what the page gave: an API may give fewer records than asked for, and those between would be lost.

@@ -27,11 +27,11 @@ func (g pageNumber) Identity() []string {
 func (g pageNumber) First() Position { return Position{At: g.p.Start} }
 
 func (g pageNumber) URL(base *url.URL, p Position) (*url.URL, error) {
-	sizeParam := g.p.SizeParam
+	size := param{g.p.SizeParam, strconv.Itoa(g.p.Size)}
 	if g.p.Size <= 0 {
-		sizeParam = ""
+		size.name = ""
 	}
-	return withParams(base, sizeParam, strconv.Itoa(g.p.Size), g.p.Param, strconv.FormatInt(p.At, 10)), nil
+	return withParams(base, size, param{g.p.Param, strconv.FormatInt(p.At, 10)}), nil
 }
 
 func (g pageNumber) Next(p Position, page *Page) (Position, Reason, error) {

@@ -110,13 +110,16 @@ const (
 	NoLink       Reason = "the page has no link to a next one"
 )
 
-// withParams is u with parameters set, given as name and value in turn. A parameter without a name is left out.
-func withParams(u *url.URL, pairs ...string) *url.URL {
+// param is a parameter of a query. One without a name is not sent.
+type param struct{ name, value string }
+
+// withParams is u with parameters set.
+func withParams(u *url.URL, params ...param) *url.URL {
 	c := *u
 	q := c.Query()
-	for i := 0; i < len(pairs); i += 2 {
-		if pairs[i] != "" {
-			q.Set(pairs[i], pairs[i+1])
+	for _, p := range params {
+		if p.name != "" {
+			q.Set(p.name, p.value)
 			c.RawQuery = q.Encode()
 		}
 	}

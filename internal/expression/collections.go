@@ -97,12 +97,9 @@ func (c *compiler) slice(n *ast.SliceNode) (node, error) {
 		bounds[i] = &bound
 	}
 	return node{kinds: x.kinds & want, slot: -1, eval: func(f *Frame) (Value, error) {
-		v, err := x.eval(f)
+		v, err := x.value(f, "[:]", want)
 		if err != nil {
 			return v, err
-		}
-		if !want.has(v.kind) {
-			return v, unfit(v, x, "[:]", want)
 		}
 		if v.kind == Array {
 			values := elements(v)
@@ -122,7 +119,7 @@ func sliceBounds(f *Frame, bounds [2]*node, length int) (from, to int, err error
 		if b == nil {
 			continue
 		}
-		v, err := number(f, *b, "[:]")
+		v, err := b.number(f, "[:]")
 		if err != nil {
 			return 0, 0, err
 		}

@@ -230,12 +230,9 @@ func (c *compiler) conditional(n *ast.ConditionalNode) (node, error) {
 		return node{}, err
 	}
 	return node{kinds: yes.kinds | no.kinds, slot: -1, eval: func(f *Frame) (Value, error) {
-		v, err := cond.eval(f)
+		v, err := cond.value(f, "?:", booleans)
 		if err != nil {
 			return v, err
-		}
-		if v.kind != Bool {
-			return v, unfit(v, cond, "?:", booleans)
 		}
 		if v.coef != 0 {
 			return yes.eval(f)

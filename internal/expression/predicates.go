@@ -81,7 +81,7 @@ func (c *compiler) predicate(n ast.Node, name string, p predicate, args []ast.No
 	if wrapped, ok := about.(*ast.PredicateNode); ok {
 		about = wrapped.Node
 	}
-	depth := c.depth
+	depth, called := c.depth, name+"()"
 	c.depth++
 	body, err := c.compile(about)
 	c.depth--
@@ -92,12 +92,9 @@ func (c *compiler) predicate(n ast.Node, name string, p predicate, args []ast.No
 		return node{}, c.fail(about, "", "%s() needs a condition; %s is %s", name, body.text, body.kinds)
 	}
 	return node{kinds: p.gives, slot: -1, eval: func(f *Frame) (Value, error) {
-		v, err := x.eval(f)
+		v, err := x.value(f, called, arrays)
 		if err != nil {
 			return v, err
-		}
-		if v.kind != Array {
-			return v, unfit(v, x, name+"()", arrays)
 		}
 		values := elements(v)
 		state := p.start()
@@ -108,7 +105,7 @@ func (c *compiler) predicate(n ast.Node, name string, p predicate, args []ast.No
 				return r, err
 			}
 			if p.test && r.kind != Bool {
-				return r, unfit(r, body, name+"()", booleans)
+				return r, unfit(r, body, called, booleans)
 			}
 			if state.see(element, r) {
 				break

@@ -73,114 +73,124 @@ func query(t *testing.T, h http.Handler, params string) answer {
 }
 
 func TestPagesAreTheWholeList(t *testing.T) {
-	s := calm(t)
-	all := query(t, s, "orderby=time-asc")
-	if all.Metadata.Count != len(all.Features) || len(all.Features) != 1707-220 {
-		t.Fatalf("count %d, %d features", all.Metadata.Count, len(all.Features))
-	}
-	if all.Metadata.Limit != nil || all.Metadata.Offset != nil {
-		t.Error("limit and offset in the metadata of a query without them")
-	}
-	var ids []string
-	for offset := 1; ; offset += 200 {
-		page := query(t, s, fmt.Sprintf("orderby=time-asc&limit=200&offset=%d", offset))
-		if *page.Metadata.Limit != 200 || *page.Metadata.Offset != offset || page.Metadata.Count != len(page.Features) {
-			t.Fatalf("metadata %+v", page.Metadata)
+	synctest.Test(t, func(t *testing.T) {
+		s := calm(t)
+		all := query(t, s, "orderby=time-asc")
+		if all.Metadata.Count != len(all.Features) || len(all.Features) != 1707-220 {
+			t.Fatalf("count %d, %d features", all.Metadata.Count, len(all.Features))
 		}
-		for _, f := range page.Features {
-			ids = append(ids, f.ID)
+		if all.Metadata.Limit != nil || all.Metadata.Offset != nil {
+			t.Error("limit and offset in the metadata of a query without them")
 		}
-		if len(page.Features) < 200 {
-			break
+		var ids []string
+		for offset := 1; ; offset += 200 {
+			page := query(t, s, fmt.Sprintf("orderby=time-asc&limit=200&offset=%d", offset))
+			if *page.Metadata.Limit != 200 || *page.Metadata.Offset != offset || page.Metadata.Count != len(page.Features) {
+				t.Fatalf("metadata %+v", page.Metadata)
+			}
+			for _, f := range page.Features {
+				ids = append(ids, f.ID)
+			}
+			if len(page.Features) < 200 {
+				break
+			}
 		}
-	}
-	var want []string
-	for _, f := range all.Features {
-		want = append(want, f.ID)
-	}
-	if !slices.Equal(ids, want) {
-		t.Error("the pages are not the whole list")
-	}
-	if past := query(t, s, "limit=10&offset=5000"); len(past.Features) != 0 || past.BBox != nil {
-		t.Errorf("past the end: %d features, bbox %v", len(past.Features), past.BBox)
-	}
+		var want []string
+		for _, f := range all.Features {
+			want = append(want, f.ID)
+		}
+		if !slices.Equal(ids, want) {
+			t.Error("the pages are not the whole list")
+		}
+		if past := query(t, s, "limit=10&offset=5000"); len(past.Features) != 0 || past.BBox != nil {
+			t.Errorf("past the end: %d features, bbox %v", len(past.Features), past.BBox)
+		}
+	})
 }
 
 func TestParametersSelect(t *testing.T) {
-	s := calm(t)
-	for _, test := range []struct {
-		params string
-		holds  func(a, b int64, mag float64, updated int64) bool // of neighbours a, b by time, and each feature
-	}{
-		{"orderby=time", func(a, b int64, _ float64, _ int64) bool { return a >= b }},
-		{"orderby=time-asc", func(a, b int64, _ float64, _ int64) bool { return a <= b }},
-		{"minmagnitude=4.5", func(_, _ int64, mag float64, _ int64) bool { return mag >= 4.5 }},
-		{"maxmagnitude=0.5", func(_, _ int64, mag float64, _ int64) bool { return mag <= 0.5 }},
-		{"starttime=2018-02-03&endtime=2018-02-03T12:00:00", func(a, b int64, _ float64, _ int64) bool {
-			lo, hi := time.Date(2018, 2, 3, 0, 0, 0, 0, time.UTC), time.Date(2018, 2, 3, 12, 0, 0, 0, time.UTC)
-			return a >= lo.UnixMilli() && b <= hi.UnixMilli()
-		}},
-		{"updatedafter=2018-02-06T01:00:00%2B01:00", func(_, _ int64, _ float64, updated int64) bool {
-			return updated > time.Date(2018, 2, 6, 0, 0, 0, 0, time.UTC).UnixMilli()
-		}},
-	} {
-		a := query(t, s, test.params)
-		if len(a.Features) < 2 || len(a.Features) > 1487 {
-			t.Errorf("%s: %d features", test.params, len(a.Features))
-		}
-		for i := range len(a.Features) - 1 {
-			f, next := a.Features[i].Properties, a.Features[i+1].Properties
-			if !test.holds(f.Time, next.Time, f.Mag.(float64), f.Updated) {
-				t.Fatalf("%s: feature %d is %+v, the next %+v", test.params, i, f, next)
+	synctest.Test(t, func(t *testing.T) {
+		s := calm(t)
+		for _, test := range []struct {
+			params string
+			holds  func(a, b int64, mag float64, updated int64) bool // of neighbours a, b by time, and each feature
+		}{
+			{"orderby=time", func(a, b int64, _ float64, _ int64) bool { return a >= b }},
+			{"orderby=time-asc", func(a, b int64, _ float64, _ int64) bool { return a <= b }},
+			{"minmagnitude=4.5", func(_, _ int64, mag float64, _ int64) bool { return mag >= 4.5 }},
+			{"maxmagnitude=0.5", func(_, _ int64, mag float64, _ int64) bool { return mag <= 0.5 }},
+			{"starttime=2018-02-03&endtime=2018-02-03T12:00:00", func(a, b int64, _ float64, _ int64) bool {
+				lo, hi := time.Date(2018, 2, 3, 0, 0, 0, 0, time.UTC), time.Date(2018, 2, 3, 12, 0, 0, 0, time.UTC)
+				return a >= lo.UnixMilli() && b <= hi.UnixMilli()
+			}},
+			{"updatedafter=2018-02-06T01:00:00%2B01:00", func(_, _ int64, _ float64, updated int64) bool {
+				return updated > time.Date(2018, 2, 6, 0, 0, 0, 0, time.UTC).UnixMilli()
+			}},
+		} {
+			a := query(t, s, test.params)
+			if len(a.Features) < 2 || len(a.Features) > 1487 {
+				t.Errorf("%s: %d features", test.params, len(a.Features))
+			}
+			for i := range len(a.Features) - 1 {
+				f, next := a.Features[i].Properties, a.Features[i+1].Properties
+				if !test.holds(f.Time, next.Time, f.Mag.(float64), f.Updated) {
+					t.Fatalf("%s: feature %d is %+v, the next %+v", test.params, i, f, next)
+				}
 			}
 		}
-	}
+	})
 }
 
 func TestOrderByMagnitude(t *testing.T) {
-	s := calm(t)
-	up, down := query(t, s, "orderby=magnitude-asc"), query(t, s, "orderby=magnitude&limit=1")
-	for i := range len(up.Features) - 1 {
-		if up.Features[i].Properties.Mag.(float64) > up.Features[i+1].Properties.Mag.(float64) {
-			t.Fatalf("feature %d is greater than the next", i)
+	synctest.Test(t, func(t *testing.T) {
+		s := calm(t)
+		up, down := query(t, s, "orderby=magnitude-asc"), query(t, s, "orderby=magnitude&limit=1")
+		for i := range len(up.Features) - 1 {
+			if up.Features[i].Properties.Mag.(float64) > up.Features[i+1].Properties.Mag.(float64) {
+				t.Fatalf("feature %d is greater than the next", i)
+			}
 		}
-	}
-	if last := up.Features[len(up.Features)-1]; last.Properties.Mag != down.Features[0].Properties.Mag {
-		t.Errorf("the greatest is %v and %v", last.Properties.Mag, down.Features[0].Properties.Mag)
-	}
+		if last := up.Features[len(up.Features)-1]; last.Properties.Mag != down.Features[0].Properties.Mag {
+			t.Errorf("the greatest is %v and %v", last.Properties.Mag, down.Features[0].Properties.Mag)
+		}
+	})
 }
 
 func TestBadParametersAre400(t *testing.T) {
-	s := calm(t)
-	for params, want := range map[string]string{
-		"format=geojson&limit=20001":                             `Bad limit value "20001"`,
-		"format=geojson&limit=0":                                 `Bad limit value "0"`,
-		"format=geojson&offset=0":                                `Bad offset value "0"`,
-		"format=geojson&orderby=depth":                           `Bad orderby value "depth"`,
-		"format=geojson&minmagnitude=big":                        `Bad minmagnitude value "big"`,
-		"format=geojson&starttime=yesterday":                     `Bad starttime value "yesterday"`,
-		"format=geojson&updatedafter=1517363399650":              `Bad updatedafter value`,
-		"format=geojson&starttime=2018-02-02&endtime=2018-02-01": "starttime must be before endtime",
-		"format=geojson&page=2":                                  `Unknown parameter "page"`,
-		"format=csv":                                             `Bad format value "csv"`,
-		"":                                                       "Bad format value",
-	} {
-		status, body := get(t, s, "/fdsnws/event/1/query?"+params)
-		if status != 400 || !strings.HasPrefix(body, "Error 400: Bad Request\n\n") || !strings.Contains(body, want) {
-			t.Errorf("%s: %d %s, want %s", params, status, body, want)
+	synctest.Test(t, func(t *testing.T) {
+		s := calm(t)
+		for params, want := range map[string]string{
+			"format=geojson&limit=20001":                             `Bad limit value "20001"`,
+			"format=geojson&limit=0":                                 `Bad limit value "0"`,
+			"format=geojson&offset=0":                                `Bad offset value "0"`,
+			"format=geojson&orderby=depth":                           `Bad orderby value "depth"`,
+			"format=geojson&minmagnitude=big":                        `Bad minmagnitude value "big"`,
+			"format=geojson&starttime=yesterday":                     `Bad starttime value "yesterday"`,
+			"format=geojson&updatedafter=1517363399650":              `Bad updatedafter value`,
+			"format=geojson&starttime=2018-02-02&endtime=2018-02-01": "starttime must be before endtime",
+			"format=geojson&page=2":                                  `Unknown parameter "page"`,
+			"format=csv":                                             `Bad format value "csv"`,
+			"":                                                       "Bad format value",
+		} {
+			status, body := get(t, s, "/fdsnws/event/1/query?"+params)
+			if status != 400 || !strings.HasPrefix(body, "Error 400: Bad Request\n\n") || !strings.Contains(body, want) {
+				t.Errorf("%s: %d %s, want %s", params, status, body, want)
+			}
 		}
-	}
+	})
 }
 
 func TestCount(t *testing.T) {
-	status, body := get(t, calm(t), "/fdsnws/event/1/count?format=geojson&minmagnitude=5")
-	var count struct{ Count, MaxAllowed int }
-	if err := json.Unmarshal([]byte(body), &count); err != nil || status != 200 {
-		t.Fatalf("%d %s: %v", status, body, err)
-	}
-	if count.MaxAllowed != 20000 || count.Count < 5 || count.Count > 50 {
-		t.Errorf("%+v", count)
-	}
+	synctest.Test(t, func(t *testing.T) {
+		status, body := get(t, calm(t), "/fdsnws/event/1/count?format=geojson&minmagnitude=5")
+		var count struct{ Count, MaxAllowed int }
+		if err := json.Unmarshal([]byte(body), &count); err != nil || status != 200 {
+			t.Fatalf("%d %s: %v", status, body, err)
+		}
+		if count.MaxAllowed != 20000 || count.Count < 5 || count.Count > 50 {
+			t.Errorf("%+v", count)
+		}
+	})
 }
 
 // TestRevisionsAreServedAgain follows a server until it rests, as a mirror does, and compares with its truth.
@@ -373,10 +383,12 @@ func TestFaults(t *testing.T) {
 }
 
 func TestTooFastIs429(t *testing.T) {
-	s := calm(t, func(c *quakeapi.Config) { c.Rate, c.Burst = 0.001, 2 })
-	for i, want := range []int{200, 200, 429} {
-		if status, _ := get(t, s, "/fdsnws/event/1/query?format=geojson&limit=1"); status != want {
-			t.Errorf("request %d: %d, want %d", i, status, want)
+	synctest.Test(t, func(t *testing.T) {
+		s := calm(t, func(c *quakeapi.Config) { c.Rate, c.Burst = 0.001, 2 })
+		for i, want := range []int{200, 200, 429} {
+			if status, _ := get(t, s, "/fdsnws/event/1/query?format=geojson&limit=1"); status != want {
+				t.Errorf("request %d: %d, want %d", i, status, want)
+			}
 		}
-	}
+	})
 }
