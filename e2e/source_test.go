@@ -238,6 +238,7 @@ streams:
       records: data
       query: {region: "{region}"}
       slices: {region: [north, south, west]}
+      disjoint: true
       paginate: {offset: {param: offset, limit_param: limit, limit: 500, stop: short}}
       every: 3s
       concurrency: 2`+processAndSink, name, brokers[0], dsn, s.server.URL, "versioned", "ordered", "sliced")

@@ -151,7 +151,8 @@ func (t *transaction) produce(ctx context.Context, p *page, from int, limit int6
 		}
 		next = ordinal + 1
 		s.reader.judge(rec, p.after.Versions)
-		if s.written.Unchanged(rec.id, rec.content, p.after.Pass) {
+		remember := !s.shared || rec.reason != "" // what another slice wrote last is not known here
+		if remember && s.written.Unchanged(rec.id, rec.content, p.after.Pass) {
 			n.unchanged++
 			return nil
 		}
@@ -162,7 +163,9 @@ func (t *transaction) produce(ctx context.Context, p *page, from int, limit int6
 		if s.full {
 			field = p.after.Pass
 		}
-		s.written.Wrote(rec.id, rec.content, field)
+		if remember {
+			s.written.Wrote(rec.id, rec.content, field)
+		}
 		t.bytes += int64(len(rec.value) + len(rec.key))
 		out := raw.record(ordinal, rec)
 		if rec.reason == "" {

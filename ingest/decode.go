@@ -20,12 +20,13 @@ type decoder struct {
 	r      *reader
 	values []jsontext.Value // of the reader's fields, for the record in hand
 	keys   []byte           // where the keys of a page lie, in pieces
+	slice  jsontext.Value   // the slice's name, if it is in the key
 	extra  int
 }
 
 func newDecoder(p *page) decoder {
 	r := p.slice.reader
-	return decoder{r: r, values: make([]jsontext.Value, r.fields.Len()), extra: headerBytes + len(p.url) + len(p.slice.name)}
+	return decoder{r: r, slice: p.slice.quoted, values: make([]jsontext.Value, r.fields.Len()), extra: headerBytes + len(p.url) + len(p.slice.name)}
 }
 
 const keyPiece = 4 << 10
@@ -37,6 +38,9 @@ func (d *decoder) field() jsontext.Value   { return d.values[len(d.values)-1] }
 // decode reads a record. It has an error where the page cannot be taken because of it.
 func (d *decoder) decode(ordinal int, value []byte, rec *record) error {
 	d.r.fields.Find(value, d.values)
+	if d.r.sliceInKey >= 0 {
+		d.values[d.r.sliceInKey] = d.slice
+	}
 	rec.value, rec.field = value, written.Always
 	d.key(rec)
 	if err := d.revision(ordinal, rec); err != nil {

@@ -108,6 +108,9 @@ func (o *owner) slices(state *restored, queue chan<- *page) ([]*slice, error) {
 		if err := s.written.Restore(state.segments[key], c.Pass); err != nil {
 			return nil, err
 		}
+		if c.Version != 0 && c.Shared != s.shared {
+			s.written.Forget()
+		}
 		if c.Since != nil && !s.full {
 			s.written.SetFloor(s.reader.scale.Floor(c.Since, c.Form))
 		}

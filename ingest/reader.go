@@ -2,6 +2,7 @@ package ingest
 
 import (
 	"errors"
+	"slices"
 	"unsafe"
 
 	"github.com/go-json-experiment/json/jsontext"
@@ -21,6 +22,7 @@ type reader struct {
 	fields     *cut.Fields // keys, then version, then the incremental field
 	version    []string    // path; nil: there is none
 	field      []string    // the incremental field's; nil: there is none
+	sliceInKey int         // index in keys; -1: it is not in them
 	oldest     bool        // a record without version is older than all with one
 	wait       bool        // for a person, where a field cannot be read
 	lastRecord bool        // is wanted for pagination
@@ -46,6 +48,7 @@ func newReader(s *pipeline.Stream, wants paginate.Wants, maxRecordBytes int32) (
 	}
 	// A record that is too large by less than this can still be named by its key.
 	r.envelope = cut.Envelope{Records: in.Records, Fields: wants.Fields, MaxRecordBytes: 4 * int64(maxRecordBytes)}
+	r.sliceInKey = slices.Index(in.Key, pipeline.SliceField)
 	for _, k := range in.Key {
 		r.keys = append(r.keys, pipeline.PathNames(k))
 	}

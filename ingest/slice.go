@@ -7,7 +7,10 @@ import (
 	"log/slog"
 	"net/http"
 	"net/url"
+	"slices"
 	"time"
+
+	"github.com/go-json-experiment/json/jsontext"
 
 	"github.com/millrace-io/millrace/ingest/cursor"
 	"github.com/millrace-io/millrace/ingest/fetch"
@@ -33,9 +36,11 @@ type slice struct {
 	metrics streamMetrics
 	queue   chan<- *page // to the owner, in order
 
-	plan    cursor.Cursor // after the last page handed to the owner
-	full    bool          // each pass fetches everything: there is no incremental field
-	written *written.Log  // only the commit loop uses it
+	plan    cursor.Cursor  // after the last page handed to the owner
+	quoted  jsontext.Value // name
+	shared  bool           // another slice may write the same keys
+	full    bool           // each pass fetches everything: there is no incremental field
+	written *written.Log   // only the commit loop uses it
 }
 
 func (in *Ingest) newSlice(s *pipeline.Stream, name string, c cursor.Cursor, queue chan<- *page) (*slice, error) {
@@ -48,6 +53,10 @@ func (in *Ingest) newSlice(s *pipeline.Stream, name string, c cursor.Cursor, que
 		full: s.Ingest.Incremental == nil, pager: paginate.New(s.Ingest.Paginate),
 		log: in.env.Log.With("stream", s.Name), metrics: in.metrics.stream(s.Name),
 	}
+	if sl.quoted, err = jsontext.AppendQuote(nil, name); err != nil {
+		return nil, fmt.Errorf("the name of slice %q: %w", name, err)
+	}
+	sl.shared = s.Ingest.Slices != nil && s.Ingest.Slices.Shared && !slices.Contains(s.Ingest.Key, pipeline.SliceField)
 	if name != "" {
 		sl.who = sl.key
 		sl.log = sl.log.With("slice", name)
@@ -65,6 +74,7 @@ func (in *Ingest) newSlice(s *pipeline.Stream, name string, c cursor.Cursor, que
 		}
 	}
 	sl.plan = sl.adopt(c)
+	sl.plan.Shared = sl.shared
 	in.seen[s].restored(c)
 	return sl, nil
 }

@@ -195,7 +195,11 @@ type VersionRule struct {
 type Slices struct {
 	Name   string
 	Values []string
+	Shared bool // several of them may show a record of the same key, or a record may move from one to another
 }
+
+// SliceField stands for the name of the slice that a record comes from, in Ingest.Key and in expressions.
+const SliceField = "$slice"
 
 // Step is one operation of the processor: exactly one field is set.
 type Step struct {

@@ -47,7 +47,8 @@ func (w *worker) process(raw *kgo.Record, version topics.Version) error {
 	if raw.Value == nil {
 		return w.tombstone(raw, version)
 	}
-	made, err := w.runner.Apply(w.arena.free(), raw.Value)
+	slice, _ := topics.Header(raw, topics.HeaderSlice)
+	made, err := w.runner.Apply(w.arena.free(), raw.Value, slice)
 	switch {
 	case err != nil:
 		return err

@@ -27,7 +27,7 @@ var streams = []struct{ name, ingest string }{
 	{"offsets", `paginate: {offset: {param: offset, limit_param: limit, limit: 60, stop: {total: meta.total}}}, concurrency: 4`},
 	{"cursors", `paginate: {cursor: {next: next, param: after}}`},
 	{"links", `paginate: link`},
-	{"changes", `incremental: {field: changed, param: since, start: 0, format: integer}, slices: {region: [eu, us]}, query: {region: "{region}"}`},
+	{"changes", `incremental: {field: changed, param: since, start: 0, format: integer}, slices: {region: [eu, us]}, disjoint: true, query: {region: "{region}"}`},
 }
 
 // write writes the pipeline file.

@@ -155,6 +155,14 @@ func (l *Log) Commit() []Record {
 	return out
 }
 
+// Forget forgets everything.
+func (l *Log) Forget() {
+	l.closeSegment()
+	for len(l.segments) > 0 {
+		l.drop()
+	}
+}
+
 // drop forgets the oldest segment.
 func (l *Log) drop() {
 	oldest := l.segments[0]

@@ -192,3 +192,31 @@ func TestSegmentsRoundTrip(t *testing.T) {
 		t.Error("a cursor's key was taken for a segment's")
 	}
 }
+
+func TestForget(t *testing.T) {
+	key, content := xxh3.Uint128{Lo: 1}, xxh3.Uint128{Lo: 2}
+	l := New(10, false, 1<<20)
+	l.Wrote(key, content, Always)
+	stored := map[uint64][]byte{}
+	keep := func(records []Record) {
+		for _, r := range records {
+			stored[r.Segment] = r.Value
+			if r.Value == nil {
+				delete(stored, r.Segment)
+			}
+		}
+	}
+	keep(l.Commit())
+	l = New(10, false, 1<<20)
+	if err := l.Restore(stored, 1); err != nil || !l.Unchanged(key, content, 1) {
+		t.Fatalf("not restored: %v", err)
+	}
+	l.Forget()
+	if l.Unchanged(key, content, 1) {
+		t.Error("remembered after Forget")
+	}
+	keep(l.Commit())
+	if len(stored) != 0 {
+		t.Errorf("%d segments are left", len(stored))
+	}
+}

@@ -5,6 +5,7 @@ import (
 
 	"go.yaml.in/yaml/v3"
 
+	"github.com/millrace-io/millrace/internal/expression"
 	"github.com/millrace-io/millrace/pipeline"
 	"github.com/millrace-io/millrace/processor/plan"
 	"github.com/millrace-io/millrace/processor/steps"
@@ -68,10 +69,26 @@ func (d *decoder) checkFlow(f *streamFile, s *pipeline.Stream, w flow) {
 			sound = false
 		}
 	}
+	if s.Ingest.Slices == nil && !f.Ingest.v.Slices.set {
+		d.noSlice(&w)
+	}
 	if f.Sink.v.Columns.ok {
 		d.checkColumns(&f.Sink.v, p.Last().Names, w.made)
 		if sound && f.Ingest.v.Key.ok {
 			d.checkKey(&f.Sink.v, &f.Ingest.v.Key, p, &w)
+		}
+	}
+}
+
+// noSlice reports expressions that name the slice, where there are no slices.
+func (d *decoder) noSlice(w *flow) {
+	for _, t := range slices.Concat(w.texts...) {
+		program, err := expression.Compile(t.s)
+		if err != nil {
+			continue
+		}
+		if slices.ContainsFunc(program.Fields(), func(path []string) bool { return len(path) == 1 && path[0] == pipeline.SliceField }) {
+			d.reportf(t.place, "", "%s stands for the name of a slice, and there are no slices", pipeline.SliceField)
 		}
 	}
 }

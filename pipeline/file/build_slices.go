@@ -3,6 +3,7 @@ package file
 import (
 	"regexp"
 	"slices"
+	"strings"
 
 	"github.com/millrace-io/millrace/pipeline"
 )
@@ -49,5 +50,23 @@ func (d *decoder) slices(f *ingestFile) *pipeline.Slices {
 	if s != nil && !used {
 		d.reportf(f.Slices.place, "put {"+s.Name+"} into path or a value of query", "every slice would fetch the same: {%s} is used nowhere", s.Name)
 	}
+	d.sharedKeys(f, s)
 	return s
+}
+
+// sharedKeys asks whether several slices may show the same key: two records of one key are revisions of one another.
+func (d *decoder) sharedKeys(f *ingestFile, s *pipeline.Slices) {
+	inKey := slices.ContainsFunc(f.Key.list, func(p dottedPath) bool { return p.s == pipeline.SliceField })
+	switch {
+	case s == nil && f.Disjoint.set && strings.HasPrefix(f.Disjoint.path, "streams."):
+		d.reportf(f.Disjoint.place, "", "there are no slices that could be disjoint")
+	case s == nil && inKey:
+		d.reportf(f.Key.place, "", "%s stands for the name of a slice, and there are no slices", pipeline.SliceField)
+	case s == nil || inKey:
+	case !f.Disjoint.set && f.Key.ok:
+		d.reportf(f.Slices.place, "put $slice into key if each slice counts its own records; say disjoint: true if a key shows up in one slice alone; "+
+			"disjoint: false if it may move from one to another", "may two slices have records with the same key? They would be taken for one record")
+	default:
+		s.Shared = !f.Disjoint.on
+	}
 }

@@ -107,6 +107,7 @@ type ingestSharedFile struct {
 	Paginate    choice[paginateFile]    `key:"paginate" doc:"How the next page is asked for; absent: everything comes at once." words:"link"`
 	Incremental object[incrementalFile] `key:"incremental" doc:"Ask only for what has changed; absent: every pass fetches everything."`
 	Slices      mapping[texts]          `key:"slices" doc:"Cuts the stream into slices that are fetched in parallel: {name} in path and query takes each value." maxItems:"1" minItems:"1"`
+	Disjoint    flag                    `key:"disjoint" doc:"true: a key shows up in one slice alone, and never moves to another; false: it may, so what is fetched again is written again. Slices need it, unless $slice is in key." default:"false"`
 	Every       duration                `key:"every" doc:"From the start of a pass to the start of the next; 0s: one pass, then done." max:"8760h" default:"0s"`
 	Concurrency integer                 `key:"concurrency" doc:"Pages in flight at most, in one slice, where pages can be addressed." min:"1" max:"256" default:"8"`
 }

@@ -2,6 +2,7 @@ package steps
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/millrace-io/millrace/internal/columntype"
 	"github.com/millrace-io/millrace/pipeline"
@@ -14,6 +15,7 @@ type Chain struct {
 	steps  []step
 	levels []level // by steps that make columns; the columns of the last one are the table's
 	key    key
+	slice  int // slot of the record's level for the name of its slice; -1: no expression names it
 }
 
 // key is the primary key of the table.
@@ -38,7 +40,10 @@ func Compile(s *pipeline.Stream) (*Chain, error) {
 	for i, needed := range p.Needed(k.columns)[1:] {
 		b.levels[i].needed = needed // level i makes the columns of the plan's level i+1
 	}
-	return &Chain{b.steps, b.levels, k}, nil
+	slice := slices.IndexFunc(b.levels[0].scope.Paths(), func(path []string) bool {
+		return len(path) == 1 && path[0] == pipeline.SliceField
+	})
+	return &Chain{b.steps, b.levels, k, slice}, nil
 }
 
 func findKey(s *pipeline.Stream, last *plan.Level) (key, error) {

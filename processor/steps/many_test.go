@@ -42,7 +42,7 @@ func TestManyRows(t *testing.T) {
 				t.Fatal(err)
 			}
 			chain.steps = append([]step{chain.steps[0], twice{}}, chain.steps[1:]...)
-			got, err := chain.Runner().Apply(nil, []byte(`{"id":7}`))
+			got, err := chain.Runner().Apply(nil, []byte(`{"id":7}`), nil)
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -30,12 +30,15 @@ func (c *Chain) Runner() *Runner {
 	return r
 }
 
-// Apply runs the steps over the value of a record, a JSON object. The rows are appended to dst, and are valid until the
-// next call. Neither dst nor value is kept. The error is a *[RefusedError]: this record can never be processed; it goes
+// Apply runs the steps over the value of a record, a JSON object, that comes from the slice of that name. The rows are
+// appended to dst, and are valid until the next call. Neither dst nor value is kept. The error is a *[RefusedError]: this record can never be processed; it goes
 // to the dead-letter topic.
-func (r *Runner) Apply(dst, value []byte) (Outcome, error) {
+func (r *Runner) Apply(dst, value, slice []byte) (Outcome, error) {
 	if err := r.extractor.Extract(r.frames[0], value); err != nil {
 		return Outcome{}, &RefusedError{"record", err}
+	}
+	if r.chain.slice >= 0 {
+		r.frames[0].Slots[r.chain.slice] = expression.Text(slice)
 	}
 	r.dst, r.rows, r.dropped, r.never = dst, r.rows[:0], false, false
 	err := r.run(0)

@@ -70,7 +70,7 @@ func outcome(r *steps.Runner, line []byte) (out result, err error) {
 		}
 	} else {
 		var made steps.Outcome
-		made, err = r.Apply(nil, line)
+		made, err = r.Apply(nil, line, []byte("north"))
 		switch {
 		case err != nil:
 		case len(made.Rows) == 1:
