@@ -120,8 +120,10 @@ func writeTopics(out io.Writer, specs []topics.Spec, state func(topics.Spec) str
 	lines := []string{"TOPIC\tPARTITIONS\tREPLICATION\tSETTINGS\tSTATE"}
 	for _, s := range specs {
 		var settings []string
-		for _, name := range slices.Sorted(maps.Keys(s.Configs)) {
-			settings = append(settings, name+"="+s.Configs[name])
+		for _, some := range []map[string]string{s.Configs, s.Tuned} {
+			for _, name := range slices.Sorted(maps.Keys(some)) {
+				settings = append(settings, name+"="+some[name])
+			}
 		}
 		replication := "default"
 		if s.Replication > 0 {

@@ -1,6 +1,7 @@
 package admin
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -19,6 +20,9 @@ import (
 // Ensure creates the topics that are missing and checks the settings of those that are there, so that a
 // topic which somebody else made differently is reported and never used in silence. Each stage calls it at
 // its start; any number of processes may do so at the same time, again and again.
+//
+// What only keeps a topic small it sets itself, see [topics.Spec], unless the topic has a value of its own or the brokers do
+// not know the setting.
 //
 // It returns nil once every topic is known to the broker that was asked, a *[MismatchError] if a topic has
 // other settings, which needs an operator, and otherwise what the brokers answered: the caller tries again.
@@ -49,7 +53,14 @@ func Ensure(ctx context.Context, adm *kadm.Client, specs []topics.Spec) error {
 			return err
 		}
 	}
-	return check(ctx, adm, existing, details)
+	described, err := describe(ctx, adm, existing)
+	if err != nil {
+		return err
+	}
+	if err := check(existing, details, described); err != nil {
+		return err
+	}
+	return tune(ctx, adm, existing, described)
 }
 
 // create makes the topics. raced are those that another process made first.
@@ -58,16 +69,19 @@ func create(ctx context.Context, adm *kadm.Client, missing []topics.Spec) (raced
 		like := missing[0] // one request holds one set of settings
 		var group, rest []topics.Spec
 		for _, s := range missing {
-			if s.Partitions == like.Partitions && s.Replication == like.Replication && maps.Equal(s.Configs, like.Configs) {
+			if s.Partitions == like.Partitions && s.Replication == like.Replication && maps.Equal(s.Configs, like.Configs) &&
+				maps.Equal(s.Tuned, like.Tuned) {
 				group = append(group, s)
 			} else {
 				rest = append(rest, s)
 			}
 		}
 		missing = rest
-		configs := make(map[string]*string, len(like.Configs))
-		for name, value := range like.Configs {
-			configs[name] = &value
+		configs := make(map[string]*string, len(like.Configs)+len(like.Tuned))
+		for _, some := range []map[string]string{like.Tuned, like.Configs} {
+			for name, value := range some {
+				configs[name] = &value
+			}
 		}
 		responses, err := adm.CreateTopics(ctx, like.Partitions, like.Replication, configs, names(group)...)
 		if err != nil {
@@ -79,6 +93,9 @@ func create(ctx context.Context, adm *kadm.Client, missing []topics.Spec) (raced
 				return nil, fmt.Errorf("create topic %s: the broker did not answer for it", s.Topic)
 			case errors.Is(r.Err, kerr.TopicAlreadyExists):
 				raced = append(raced, s)
+			case errors.Is(r.Err, kerr.InvalidConfig) && len(s.Tuned) > 0: // a broker that is not Kafka's may know less
+				s.Tuned = nil
+				missing = append(missing, s)
 			case r.Err != nil:
 				return nil, creationError(s, r)
 			}
@@ -136,25 +153,30 @@ func list(ctx context.Context, adm *kadm.Client, specs []topics.Spec) (kadm.Topi
 	return details, nil
 }
 
-// check compares topics that this call did not make with what they should be.
-func check(ctx context.Context, adm *kadm.Client, specs []topics.Spec, details kadm.TopicDetails) error {
+// describe asks for the settings of topics.
+func describe(ctx context.Context, adm *kadm.Client, specs []topics.Spec) (kadm.ResourceConfigs, error) {
 	if len(specs) == 0 {
-		return nil
+		return nil, nil
 	}
 	described, err := adm.DescribeTopicConfigs(ctx, names(specs)...)
 	if err != nil {
-		return fmt.Errorf("describe topics: %w", err)
+		return nil, fmt.Errorf("describe topics: %w", err)
 	}
+	for _, s := range specs {
+		config, err := described.On(s.Topic, nil)
+		if err = cmp.Or(err, config.Err); err != nil {
+			return nil, fmt.Errorf("describe topic %s: %w", s.Topic, err)
+		}
+	}
+	return described, nil
+}
+
+// check compares topics that this call did not make with what they should be.
+func check(specs []topics.Spec, details kadm.TopicDetails, described kadm.ResourceConfigs) error {
 	var found []Mismatch
 	for _, s := range specs {
 		found = append(found, compareLayout(s, details[s.Topic])...)
-		config, err := described.On(s.Topic, nil)
-		if err != nil {
-			return fmt.Errorf("describe topic %s: %w", s.Topic, err)
-		}
-		if config.Err != nil {
-			return fmt.Errorf("describe topic %s: %w", s.Topic, config.Err)
-		}
+		config, _ := described.On(s.Topic, nil) // it is there, says describe
 		found = append(found, compareConfigs(s, config)...)
 	}
 	if len(found) > 0 {

@@ -58,6 +58,8 @@ func ensureSuite(t *testing.T, adm *kadm.Client, name string) {
 		}
 	}
 
+	t.Run("tunes", func(t *testing.T) { tunes(ctx, t, adm, name+"-old") })
+
 	other := shop(name)
 	other.Kafka.Partitions, other.Kafka.Retention, other.Kafka.Replication = 4, 2*time.Hour, 2
 	other.Streams = other.Streams[:1]
@@ -82,6 +84,43 @@ func ensureSuite(t *testing.T, adm *kadm.Client, name string) {
 	}
 	if d := cmp.Diff(want, got); d != "" {
 		t.Error(d)
+	}
+}
+
+// tunes checks that a topic made by an earlier release is given the settings that keep it small, unless an operator
+// set some of them.
+func tunes(ctx context.Context, t *testing.T, adm *kadm.Client, name string) {
+	t.Helper()
+	topic, own := topics.IngestState(name), "7777777"
+	policy, size := "compact", "1048576"
+	configs := map[string]*string{"cleanup.policy": &policy, "max.message.bytes": &size, "segment.ms": &own}
+	if _, err := adm.CreateTopic(ctx, topics.StatePartitions, -1, configs, topic); err != nil {
+		t.Fatal(err)
+	}
+	if err := admin.Ensure(ctx, adm, topics.Specs(shop(name))); err != nil {
+		t.Fatal(err)
+	}
+	described, err := adm.DescribeTopicConfigs(ctx, topic)
+	if err != nil {
+		t.Fatal(err)
+	}
+	is := map[string]string{}
+	for _, c := range described[0].Configs {
+		is[c.Key] = c.MaybeValue()
+	}
+	for _, s := range topics.Specs(shop(name)) {
+		for setting, want := range s.Tuned {
+			got, known := is[setting]
+			if setting == "segment.ms" {
+				want = own
+			}
+			if s.Topic == topic && known && got != want {
+				t.Errorf("%s is %s, want %s", setting, got, want)
+			}
+		}
+	}
+	if is["segment.bytes"] != "16777216" || is["delete.retention.ms"] != "3600000" {
+		t.Errorf("a topic with default settings was not altered: %v", is)
 	}
 }
 

@@ -29,7 +29,11 @@ func Inspect(ctx context.Context, adm *kadm.Client, specs []topics.Spec) (missin
 			existing = append(existing, s)
 		}
 	}
-	err = check(ctx, adm, existing, details)
+	described, err := describe(ctx, adm, existing)
+	if err != nil {
+		return nil, nil, err
+	}
+	err = check(existing, details, described)
 	if mismatch := (*MismatchError)(nil); errors.As(err, &mismatch) {
 		return missing, mismatch.Mismatches, nil
 	}

@@ -85,8 +85,7 @@ func compareConfigs(s topics.Spec, r kadm.ResourceConfig) []Mismatch {
 		if !known {
 			value = "not known to the broker"
 		}
-		hint := fmt.Sprintf("kafka-configs.sh --bootstrap-server HOST:PORT --alter --entity-type topics --entity-name %s --add-config %s=%s",
-			s.Topic, setting, want)
+		hint := alterCommand(s.Topic, setting, want)
 		i := slices.IndexFunc(fileKeys, func(k fileKey) bool { return k.setting == setting && strings.HasSuffix(s.Topic, k.suffix) })
 		if i >= 0 {
 			hint += "\n    or change " + fileKeys[i].key + " in the pipeline file"
@@ -94,4 +93,9 @@ func compareConfigs(s topics.Spec, r kadm.ResourceConfig) []Mismatch {
 		found = append(found, Mismatch{s.Topic, setting, value, want, hint})
 	}
 	return found
+}
+
+func alterCommand(topic, setting, value string) string {
+	return fmt.Sprintf("kafka-configs.sh --bootstrap-server HOST:PORT --alter --entity-type topics --entity-name %s --add-config %s=%s",
+		topic, setting, value)
 }
