@@ -39,6 +39,9 @@ func (p *pages) start(ctx context.Context) {
 func (p *pages) next(ctx context.Context) (*page, error) {
 	if p.run != nil {
 		got, err := p.run.next(ctx)
+		if got != nil {
+			got.at = p.at // what was guessed of it is known now
+		}
 		if got != nil || err != nil {
 			return got, err
 		}
@@ -74,7 +77,6 @@ type ahead struct {
 	futures chan *future // in the order of the pages; closed after the last
 	cancel  context.CancelFunc
 	wg      sync.WaitGroup
-	seen    int64 // records before the next page given out
 }
 
 type future struct {
@@ -93,7 +95,7 @@ func newAhead(
 	concurrency int, last int64,
 ) *ahead {
 	ctx, cancel := context.WithCancel(ctx)
-	a := &ahead{futures: make(chan *future, window*concurrency), cancel: cancel, seen: from.Seen}
+	a := &ahead{futures: make(chan *future, window*concurrency), cancel: cancel}
 	a.wg.Go(func() {
 		defer close(a.futures)
 		free := make(chan struct{}, concurrency) // a token for each request in flight
@@ -121,7 +123,7 @@ func newAhead(
 	return a
 }
 
-// next returns the next page, with the number of records before it counted rather than guessed; nil after the last.
+// next returns the next page, at a position that was guessed; nil after the last.
 func (a *ahead) next(ctx context.Context) (*page, error) {
 	var f *future
 	select {
@@ -137,8 +139,6 @@ func (a *ahead) next(ctx context.Context) (*page, error) {
 		f.discard()
 		return nil, cmp.Or(ctx.Err(), f.err)
 	}
-	f.page.at.Seen = a.seen
-	a.seen += int64(f.page.summary.Records)
 	return f.page, nil
 }
 

@@ -72,7 +72,9 @@ func TestLoopsAreNamed(t *testing.T) {
 	t.Parallel()
 	a := newAPI(t, 40)
 	a.intercept(func(_ int, w http.ResponseWriter, r *http.Request) bool {
-		_, _ = fmt.Fprintf(w, `{"data":[{"id":%q}],"meta":{"next":"b","more":true}}`, "of "+r.URL.Query().Get("cursor"))
+		cursor := r.URL.Query().Get("cursor")
+		next := map[string]string{"": "b", "b": "c", "c": "b"}[cursor]
+		_, _ = fmt.Fprintf(w, `{"data":[{"id":%q}],"meta":{"next":%q,"more":true}}`, "of "+cursor, next)
 		return true
 	})
 	c := testkafka.New(t)

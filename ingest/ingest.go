@@ -100,6 +100,9 @@ func (in *Ingest) register(s *pipeline.Stream, run bool) error {
 	if _, err := cursor.NewVersions(&s.Ingest); err != nil {
 		return err
 	}
+	if rule := newErrorRule(s.Ingest.ErrorWhen); rule.err != nil {
+		return rule.err
+	}
 	in.seen[s] = &seen{stream: s, scale: scale, notices: in.notices}
 	names := sliceValues(&s.Ingest)
 	in.slicesOf[in.budgets.For(s.Ingest.HTTP)] += len(names)

@@ -1,6 +1,8 @@
 package ingest
 
 import (
+	"net/url"
+
 	"github.com/zeebo/xxh3"
 
 	"github.com/millrace-io/millrace/ingest/cursor"
@@ -12,7 +14,8 @@ import (
 type page struct {
 	slice   *slice
 	answer  *fetch.Answer
-	url     string // without secrets
+	asked   *url.URL // without credentials that are added to each request
+	url     string   // without secrets
 	at      paginate.Position
 	summary paginate.Page
 	records []record // nil if there are many: they are cut out again when they are written

@@ -29,6 +29,8 @@ type reader struct {
 	scale      cursor.Scale
 	versions   cursor.Versions
 	envelope   cut.Envelope
+	wrong      errorRule
+	nullEmpty  bool // null in the place of the records: there are none
 	stream     string
 	max        int64
 }
@@ -37,6 +39,7 @@ func newReader(s *pipeline.Stream, wants paginate.Wants, maxRecordBytes int32) (
 	in := &s.Ingest
 	r := &reader{
 		stream: s.Name, max: int64(maxRecordBytes), lastRecord: wants.LastRecord,
+		wrong: newErrorRule(in.ErrorWhen), nullEmpty: in.NullIsEmpty,
 		oldest: in.VersionRule.Missing == "oldest", wait: in.Unreadable == "wait",
 	}
 	var err error
@@ -78,6 +81,11 @@ func (r *reader) read(a *fetch.Answer, p *page) error {
 	p.hash = xxh3.Uint128{}
 	p.seen = cursor.Seen{Clock: a.Clock}
 	p.records = p.records[:0]
+	p.summary = paginate.Page{URL: a.URL, Header: a.Header, Asked: p.asked, Strip: p.slice.client.Strip}
+	if a.Nothing != 0 {
+		p.summary.Nothing, p.summary.PastEnd, p.records = a.Nothing, a.PastEnd, nil
+		return nil
+	}
 	d := newDecoder(p)
 	var last, highest []byte
 	each := func(ordinal int, value []byte) error {
@@ -99,16 +107,14 @@ func (r *reader) read(a *fetch.Answer, p *page) error {
 		return nil
 	}
 	got, err := r.cut(a.Body, each)
-	if err != nil {
-		return r.tooLarge(err)
+	if err = r.verdict(&got, err); err != nil {
+		return err
 	}
 	p.seen.Form = r.scale.Form(highest)
 	if len(p.records) < got.Records || !a.Body.Hold(int64(cap(p.records))*recordBytes) {
 		p.records = nil
 	}
-	p.summary = paginate.Page{
-		Records: got.Records, Fields: got.Fields, LastRecord: last, URL: a.URL, Header: a.Header, Strip: p.slice.client.Strip,
-	}
+	p.summary.Records, p.summary.Fields, p.summary.LastRecord, p.summary.Rest = got.Records, got.Fields, last, got.Rest
 	return nil
 }
 

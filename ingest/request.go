@@ -107,8 +107,10 @@ func (s *slice) fetch(ctx context.Context, c cursor.Cursor, at paginate.Position
 	if err != nil {
 		return nil, err
 	}
-	p := &page{slice: s, at: at, url: s.client.Redactor().URL(u)}
-	if _, err := s.client.Get(ctx, u, func(a *fetch.Answer) error { return s.reader.read(a, p) }); err != nil {
+	p := &page{slice: s, at: at, asked: u, url: s.client.Redactor().URL(u)}
+	check := func(a *fetch.Answer) error { return s.reader.read(a, p) }
+	if _, err := s.client.Get(ctx, u, check, s.pastEnd(at)...); err != nil {
+		s.hintAtEnd(err, at)
 		return nil, err
 	}
 	return p, nil

@@ -41,6 +41,7 @@ type slice struct {
 	shared  bool           // another slice may write the same keys
 	full    bool           // each pass fetches everything: there is no incremental field
 	written *written.Log   // only the commit loop uses it
+	doubted bool           // a notice about the end of a pass was raised
 }
 
 func (in *Ingest) newSlice(s *pipeline.Stream, name string, c cursor.Cursor, queue chan<- *page) (*slice, error) {
@@ -153,7 +154,7 @@ func (s *slice) awaitPass(ctx context.Context) error {
 // pass fetches the pages that are left of the pass and hands them to the owner in order. It returns when the last one
 // is committed.
 func (s *slice) pass(ctx context.Context) error {
-	var loop paginate.Loop
+	loop := paginate.Loop{Repeats: s.repeats(), MaxEmpty: int64(s.stream.Ingest.EmptyPages)}
 	pages := s.pages(ctx)
 	defer func() { pages.stop() }()
 	for {
@@ -161,10 +162,7 @@ func (s *slice) pass(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		next, ended, err := s.pager.Next(p.at, &p.summary)
-		if err == nil {
-			err = loop.Check(p.at, next, p.hash)
-		}
+		next, ended, err := s.follows(p, &loop)
 		if err != nil {
 			p.close()
 			return &pageError{url: p.url, err: err}

@@ -79,6 +79,9 @@ type Ingest struct {
 	TimeZone    string            // of times that name none, of the IANA database; "": not known, they are read as UTC
 	Unreadable  string            // a record whose version or incremental field cannot be read: "letter" or "wait"; "": letter
 	Paginate    Paginate
+	EmptyPages  int           // pages without records that are followed in a row at most; 0: any number
+	ErrorWhen   string        // an expression over the body without its records; empty: what is commonly an error; "false": nothing is
+	NullIsEmpty bool          // null in the place of the records is a page without records, not trouble
 	Incremental *Incremental  // nil: every pass fetches everything
 	Slices      *Slices       // nil: the stream is one slice, named ""
 	Every       time.Duration // from the start of a pass to the start of the next; 0: one pass, then done
@@ -132,11 +135,12 @@ type Paginate struct {
 	Link   *LinkHeader
 }
 
-// StopRule says how the end of an addressable pagination is known: Empty (a page without records),
-// Short (a page with fewer records than asked for), or a field of the body.
+// StopRule says how the end of a pagination is known: a page without records (empty), with fewer than asked for after one that was
+// full (short), the last page once more (repeat), or a field of the body: the number of all records (total) or pages (pages),
+// whether there is more (has_more), whether this was the end (end).
 type StopRule struct {
-	When  string   // "empty", "short", "total" or "has_more"
-	Field []string // path of object keys, for total (number of records) and has_more (boolean)
+	When  string   // "empty", "short", "repeat", "total", "pages", "has_more" or "end"; of a cursor "", "has_more" or "end"
+	Field []string // path of object keys, for those that need one
 }
 
 // PageNumber numbers pages: ?page=1&per_page=100.
@@ -146,6 +150,7 @@ type PageNumber struct {
 	SizeParam string // empty: the size is not sent
 	Size      int    // records a page; 0: not known
 	Stop      StopRule
+	PastEnd   []int // HTTP statuses with which the API answers for a page after the last one
 }
 
 // OffsetLimit addresses pages by the number of records before them: ?offset=200&limit=100.
@@ -155,18 +160,23 @@ type OffsetLimit struct {
 	Limit      int
 	Start      int64 // offset of the first record; 0 for most APIs, 1 for some
 	Stop       StopRule
+	PastEnd    []int // HTTP statuses with which the API answers for an offset after the last record
 }
 
-// BodyCursor is an opaque cursor in the body that is sent back as a parameter. Missing, null or empty ends the pass.
+// BodyCursor is an opaque cursor in the body that is sent back as a parameter. null, "", 0 or false ends the pass; so does a missing
+// one, but on the first page of a pass only if nothing says that there is more.
 // A value that is an absolute or relative URL is followed as it is when Param is empty.
 type BodyCursor struct {
-	Next  []string // path of object keys to the cursor
-	Param string
+	Next       []string // path of object keys to the cursor
+	Param      string
+	Stop       StopRule // a field that says whether there is more, beside the cursor; When "": there is none
+	AbsentEnds bool     // the API leaves the cursor out where there is no other page: no notice about it
 }
 
 // LinkHeader follows rel=next of the Link header (RFC 8288).
 type LinkHeader struct {
-	Rel string // default next
+	Rel        string // default next
+	AbsentEnds bool   // the API leaves the header out where there is no other page: no notice about it
 }
 
 // Incremental asks the API only for what has changed. since is frozen during a pass and advances at its end

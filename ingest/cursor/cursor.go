@@ -28,6 +28,7 @@ type Cursor struct {
 	Mixed    bool              `json:"mixed,omitempty"`     // the values seen in the pass did not come in ascending order
 	Versions bool              `json:"versions,omitempty"`  // a record of the slice has had a version
 	Shared   bool              `json:"shared,omitempty"`    // the slice did not remember what it wrote, as others write the same keys
+	Shown    string            `json:"shown,omitempty"`     // what leads to the next page, once an answer had it: see [paginate.Leader]
 	Next     paginate.Position `json:"next"`                // the page after the last committed one
 	Partial  *Partial          `json:"part,omitempty"`      // how much of the page Next is committed already; nil: nothing
 	Done     bool              `json:"done"`                // the pass has ended
@@ -46,7 +47,7 @@ func Start(kind string) Cursor { return Cursor{Version: version, Kind: kind, Don
 // Begin is the start, at a time, of the pass after c, whose first page is first. The caller sets Request.
 func (c Cursor) Begin(at time.Time, first paginate.Position) Cursor {
 	return Cursor{
-		Version: version, Pass: c.Pass + 1, Started: stamp(at), Kind: c.Kind, Since: c.Since, Form: c.Form, Versions: c.Versions, Shared: c.Shared, Next: first,
+		Version: version, Pass: c.Pass + 1, Started: stamp(at), Kind: c.Kind, Since: c.Since, Form: c.Form, Versions: c.Versions, Shared: c.Shared, Shown: c.Shown, Next: first,
 	}
 }
 

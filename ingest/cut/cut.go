@@ -25,6 +25,24 @@ type Envelope struct {
 type Answer struct {
 	Records int              // number of records
 	Fields  []jsontext.Value // as Envelope.Fields; nil: absent. Copies
+	Null    bool             // null stands in the place of the array of records
+
+	// Rest is the answer without its records: an object in which [] or null stands in their place, and what is large is shortened.
+	// nil: the answer is no object. It may be there beside an error.
+	Rest jsontext.Value
+}
+
+// NoRecordsError says that an answer has no array where its records should be.
+type NoRecordsError struct {
+	Path []string
+	Is   jsontext.Kind // what is there instead; 0: nothing
+}
+
+func (e *NoRecordsError) Error() string {
+	if e.Is == 0 {
+		return fmt.Sprintf("no array of records at %s in the answer", at(e.Path))
+	}
+	return fmt.Sprintf("at %s in the answer there is no array", at(e.Path))
 }
 
 // TooLargeError says that a record, or another value of an answer, is larger than may be held.
@@ -108,6 +126,8 @@ type cutter struct {
 	answer    Answer
 	inRecords bool
 	found     bool
+	rest      rest
+	other     error // what stands in the place of the records; told when the whole answer has been read
 }
 
 func (c *cutter) run() (Answer, error) {
@@ -116,7 +136,13 @@ func (c *cutter) run() (Answer, error) {
 	for i, path := range c.e.Fields {
 		wants = append(wants, want{i, path})
 	}
-	if err := c.walk(wants); err != nil {
+	object := c.dec.PeekKind() == '{'
+	err := c.walk(wants)
+	if object {
+		c.answer.Rest = c.rest.b
+	}
+	if err != nil {
+		c.answer.Rest = nil // it ends in the middle
 		return c.answer, c.explain(err)
 	}
 	if _, err := c.dec.ReadToken(); !errors.Is(err, io.EOF) {
@@ -125,8 +151,11 @@ func (c *cutter) run() (Answer, error) {
 		}
 		return c.answer, c.explain(err)
 	}
+	if c.other != nil {
+		return c.answer, c.other
+	}
 	if !c.found {
-		return c.answer, fmt.Errorf("no array of records at %s in the answer", at(c.e.Records))
+		return c.answer, &NoRecordsError{Path: c.e.Records}
 	}
 	return c.answer, nil
 }
@@ -157,11 +186,12 @@ func (c *cutter) walk(wants []want) error {
 		}
 	}
 	if len(wants) == 0 || c.dec.PeekKind() != '{' {
-		return c.dec.SkipValue() // nothing of what is wanted is here; run says so if it must
+		return c.copyValue(0) // nothing of what is wanted is here; run says so if it must
 	}
 	if _, err := c.dec.ReadToken(); err != nil {
 		return err
 	}
+	c.rest.raw("{")
 	for c.dec.PeekKind() != '}' {
 		token, err := c.dec.ReadToken()
 		if err != nil {
@@ -174,10 +204,12 @@ func (c *cutter) walk(wants []want) error {
 				below = append(below, want{w.field, w.path[n:]})
 			}
 		}
+		c.rest.member(name)
 		if err := c.walk(below); err != nil {
 			return err
 		}
 	}
+	c.rest.end()
 	_, err := c.dec.ReadToken()
 	return err
 }
@@ -189,6 +221,7 @@ func (c *cutter) value(wants []want) error {
 		return err
 	}
 	whole := v.Clone()
+	c.rest.field(whole)
 	for _, w := range wants {
 		if len(w.path) == 0 {
 			c.answer.Fields[w.field] = whole
@@ -202,19 +235,20 @@ func (c *cutter) value(wants []want) error {
 	return nil
 }
 
-// array reads the records. null in the place of the array is an array without records.
+// array reads the records. null in their place is noted; anything else is an error, once the rest is known.
 func (c *cutter) array() error {
 	kind := c.dec.PeekKind()
 	if kind == 'n' {
-		c.found = true
-		return c.dec.SkipValue()
+		c.found, c.answer.Null = true, true
+		return c.copyValue(0)
 	}
 	if kind != '[' {
-		if err := c.dec.SkipValue(); err != nil {
-			return err
+		if kind != 0 {
+			c.other = &NoRecordsError{Path: c.e.Records, Is: kind}
 		}
-		return fmt.Errorf("at %s in the answer there is no array", at(c.e.Records))
+		return c.copyValue(0)
 	}
+	c.rest.raw("[]")
 	if c.found {
 		return fmt.Errorf("two arrays at %s in the answer", at(c.e.Records))
 	}

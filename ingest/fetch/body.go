@@ -1,6 +1,7 @@
 package fetch
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -138,6 +139,13 @@ func (b *Body) release() {
 		b.mem = nil
 	}
 }
+
+// Blank reports whether the body is empty, but for a line break or blanks.
+func (b *Body) Blank() bool {
+	return b.size == 0 || b.mem != nil && b.size <= maxBlank && len(bytes.TrimSpace(b.Bytes())) == 0
+}
+
+const maxBlank = 64
 
 // Size is in bytes.
 func (b *Body) Size() int64 { return b.size }

@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
@@ -62,14 +63,20 @@ type Answer struct {
 	Header http.Header
 	Time   time.Time // when it was received
 	Clock  time.Time // the API's when it was asked, or before; zero: it does not tell
+
+	// Nothing is the HTTP status of an answer without a body, which says that there is nothing to give; 0: it has a body.
+	Nothing int
+	PastEnd bool // that status is one of those given to [Client.Get]
 }
 
 // Get fetches u and has check look at the answer, again and again until an attempt succeeds, ctx ends (its error), or it
 // returns an *[Error]: what needs an operator at once, what is transient after the number of attempts that the pipeline
 // allows. An error of check counts as a cut answer unless it wraps [ErrFinal].
-func (c *Client) Get(ctx context.Context, u *url.URL, check func(*Answer) error) (*Answer, error) {
+//
+// 204, 304, and 200 with an empty body, are answers without a body, and so is a status in pastEnd, whatever comes with it.
+func (c *Client) Get(ctx context.Context, u *url.URL, check func(*Answer) error, pastEnd ...int) (*Answer, error) {
 	for attempt := 1; ; attempt++ {
-		a, after, err := c.attempt(ctx, u, check)
+		a, after, err := c.attempt(ctx, u, check, pastEnd)
 		if err == nil {
 			return a, nil
 		}
@@ -107,7 +114,9 @@ var ErrFinal = errors.New("another attempt does not help")
 type checkFunc func(*Answer) error
 
 // attempt makes one request. after is what the API asked us to wait; negative: nothing.
-func (c *Client) attempt(ctx context.Context, u *url.URL, check checkFunc) (a *Answer, after time.Duration, err error) {
+func (c *Client) attempt(
+	ctx context.Context, u *url.URL, check checkFunc, pastEnd []int,
+) (a *Answer, after time.Duration, err error) {
 	start := time.Now()
 	if err := c.budget.Wait(ctx); err != nil {
 		return nil, -1, err
@@ -132,7 +141,8 @@ func (c *Client) attempt(ctx context.Context, u *url.URL, check checkFunc) (a *A
 		return nil, -1, fail(0, err, "")
 	}
 	defer func() { _ = resp.Body.Close() }()
-	if resp.StatusCode/100 != 2 {
+	past := slices.Contains(pastEnd, resp.StatusCode)
+	if resp.StatusCode/100 != 2 && resp.StatusCode != http.StatusNotModified && !past {
 		err = c.notAPage(resp)
 		c.Observe.Request(resp.StatusCode, time.Since(start))
 		after := time.Duration(-1)
@@ -141,11 +151,19 @@ func (c *Client) attempt(ctx context.Context, u *url.URL, check checkFunc) (a *A
 		}
 		return nil, after, fail(resp.StatusCode, err, hint(resp.StatusCode))
 	}
-	body, err := c.memory.Receive(resp.Body, resp.ContentLength)
+	content, size := io.Reader(resp.Body), resp.ContentLength
+	if past { // what comes with it is not a page
+		_, _ = io.CopyN(io.Discard, resp.Body, 64<<10)
+		content, size = http.NoBody, 0
+	}
+	body, err := c.memory.Receive(content, size)
 	took := time.Since(start)
 	c.Observe.Request(resp.StatusCode, took)
 	if err == nil {
-		a = &Answer{Body: body, URL: c.Strip(resp.Request.URL), Header: resp.Header, Time: time.Now(), Clock: clock(resp.Header, took)}
+		a = &Answer{Body: body, URL: c.Strip(resp.Request.URL), Header: resp.Header, Time: time.Now(), Clock: clock(resp.Header, took), PastEnd: past}
+		if body.Blank() {
+			a.Nothing = resp.StatusCode
+		}
 		if err = check(a); err == nil {
 			return a, -1, nil
 		}

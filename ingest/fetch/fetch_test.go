@@ -121,7 +121,7 @@ func TestBackoffGrowsAndEnds(t *testing.T) {
 }
 
 func TestOnlyWhatMayHelpIsTriedAgain(t *testing.T) {
-	for status, again := range map[int]bool{401: false, 403: false, 404: false, 400: false, 304: false, 408: true, 429: true, 500: true, 502: true} {
+	for status, again := range map[int]bool{401: false, 403: false, 404: false, 400: false, 300: false, 408: true, 429: true, 500: true, 502: true} {
 		synctest.Test(t, func(t *testing.T) {
 			n := 0
 			cl := client(settings(), transport(func(r *http.Request) (*http.Response, error) {
@@ -362,4 +362,32 @@ type zeros struct{}
 func (zeros) Read(p []byte) (int, error) {
 	clear(p)
 	return len(p), nil
+}
+
+// TestNothing: an answer without a body is an answer; a status past the end is one only where it was declared.
+func TestNothing(t *testing.T) {
+	for name, c := range map[string]struct {
+		status  int
+		body    string
+		pastEnd []int
+		nothing int
+	}{
+		"204": {204, "", nil, 204}, "304": {304, "", nil, 304}, "empty 200": {200, "", nil, 200}, "blank 200": {200, "\r\n", nil, 200},
+		"200": {200, "{}", nil, 0}, "404 past the end": {404, `{"detail":"Invalid page."}`, []int{400, 404}, 404},
+	} {
+		cl := client(settings(), transport(func(r *http.Request) (*http.Response, error) { return answer(r, c.status, c.body), nil }))
+		u, err := url.Parse("https://api.test/v1")
+		if err != nil {
+			t.Fatal(err)
+		}
+		a, err := cl.Get(t.Context(), u, func(*fetch.Answer) error { return nil }, c.pastEnd...)
+		if err != nil {
+			t.Errorf("%s: %v", name, err)
+			continue
+		}
+		if a.Nothing != c.nothing || a.PastEnd != (c.pastEnd != nil) || c.nothing == 404 && a.Body.Size() > 0 {
+			t.Errorf("%s: nothing %d, past the end %v, %d bytes", name, a.Nothing, a.PastEnd, a.Body.Size())
+		}
+		a.Body.Close()
+	}
 }

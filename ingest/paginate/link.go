@@ -1,23 +1,23 @@
 package paginate
 
 import (
+	"cmp"
 	"net/url"
-	"strings"
 
 	"github.com/millrace-io/millrace/pipeline"
 )
 
 // link follows a link in the Link header (RFC 8288).
-type link struct{ rel string }
+type link struct {
+	rel        string
+	absentEnds bool
+}
 
 func newLink(p pipeline.Paginate) Pager {
 	if p.Link == nil {
 		return nil
 	}
-	if p.Link.Rel == "" {
-		return link{"next"}
-	}
-	return link{p.Link.Rel}
+	return link{cmp.Or(p.Link.Rel, "next"), p.Link.AbsentEnds}
 }
 
 func (g link) Identity() []string { return []string{"link"} }
@@ -35,11 +35,26 @@ func (g link) URL(base *url.URL, p Position) (*url.URL, error) {
 
 func (g link) Next(p Position, page *Page) (Position, Reason, error) {
 	next := p.after(page)
-	target := findLink(strings.Join(page.Header.Values("Link"), ", "), g.rel)
-	if target == "" {
-		return next, NoLink, nil
+	if target := findLink(linkHeader(page), g.rel); target != "" {
+		var err error
+		next.Cursor, err = resolve(page, target)
+		return next, GoesOn, err
 	}
-	var err error
-	next.Cursor, err = resolve(page, target)
-	return next, GoesOn, err
+	if page.Nothing != 0 {
+		return next, page.noContent(), nil
+	}
+	lacks := "has no Link header"
+	if g.Shows(page) {
+		lacks = "has a Link header without the relation " + g.rel
+	}
+	ended, err := absent(p, page, absence{
+		lacks: lacks, declared: g.absentEnds || g.Shows(page), reason: NoLink,
+		hint: "set paginate to how this API does it; or, if it leaves the header out where there is no other page, set paginate.link.absent_ends: true",
+	})
+	return next, ended, err
 }
+
+// Shows reports whether there is a Link header: one without a next page says that there is none.
+func (g link) Shows(page *Page) bool { return page.Header.Get("Link") != "" }
+
+func (g link) Shown() string { return "Link" }

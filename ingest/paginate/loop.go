@@ -6,11 +6,14 @@ import (
 	"github.com/zeebo/xxh3"
 )
 
-// Loop notices that a pass goes round in circles. Its memory is bounded: after maxRemembered cursors it forgets and
-// starts again, so that a longer circle is noticed one round later.
+// Loop notices that a pass goes round in circles, or that its last page comes again. Its memory is bounded: after maxRemembered
+// cursors it forgets and starts again, so that a longer circle is noticed one round later.
 type Loop struct {
+	Repeats  bool  // the pipeline file says that the last page comes again past the end
+	MaxEmpty int64 // pages without records that are followed in a row; 0: any number
+
 	seen map[uint64]struct{}
-	last xxh3.Uint128
+	same int // pages in a row that had the records of the one before
 }
 
 const maxRemembered = 1 << 16
@@ -23,29 +26,64 @@ type LoopError struct {
 
 func (e *LoopError) Error() string {
 	if e.Cursor == "" {
-		return fmt.Sprintf("page %d of the pass has exactly the records of the page before: "+
-			"does the API know the parameter of paginate?", e.Index)
+		return fmt.Sprintf("page %d of the pass has exactly the records of the page before: does the API know the parameter of paginate? "+
+			"If it gives its last page again past the end, set stop: repeat", e.Index)
 	}
 	return fmt.Sprintf("page %d of the pass leads back to %q, which this pass has followed already", e.Index, e.Cursor)
 }
 
-// Check is told of each page of a pass in order: its position, the one after it, and a hash of its records, which is
-// zero if it has none.
-func (l *Loop) Check(p, next Position, records xxh3.Uint128) error {
+// Check is told of each page of a pass in order: its position, the one after it, why the pass ends with it, and a hash of its
+// records, which is zero if it has none. It completes next, and returns why the pass ends, which may be another reason.
+func (l *Loop) Check(p Position, next *Position, ended Reason, records xxh3.Uint128) (Reason, error) {
+	next.Last = records.Lo ^ records.Hi
+	repeated := next.Last != 0 && next.Last == p.Last && p.Index > 0
+	l.same++
+	if !repeated {
+		l.same = 0
+	}
+	if ended != GoesOn {
+		return ended, nil
+	}
+	if l.MaxEmpty > 0 && next.Empty > l.MaxEmpty {
+		return GoesOn, &EndlessError{Pages: next.Empty}
+	}
+	if next.Cursor == "" {
+		return l.addressed(p, repeated)
+	}
+	return l.led(p, next, repeated, records == xxh3.Uint128{})
+}
+
+// addressed is about pages with numbers or offsets. A page that comes again is the last one, unless it is the first: then the API may
+// not know the parameter at all.
+func (l *Loop) addressed(p Position, repeated bool) (Reason, error) {
+	switch {
+	case !repeated:
+		return GoesOn, nil
+	case p.Index == 1 && !l.Repeats:
+		return GoesOn, &LoopError{Index: p.Index}
+	}
+	return Repeated, nil
+}
+
+// led is about pages that lead to one another. One that names itself as the next is asked for once more: it is the last if nothing new
+// comes; some APIs have one cursor for a whole pass.
+func (l *Loop) led(p Position, next *Position, repeated, empty bool) (Reason, error) {
+	switch {
+	case next.Cursor == p.Cursor && p.Index > 1 && (repeated || empty):
+		return Repeated, nil
+	case next.Cursor == p.Cursor && !repeated && p.Index > 0:
+		return GoesOn, nil
+	case repeated && (l.same > 1 || p.Index == 1 && next.Cursor == p.Cursor):
+		return GoesOn, &LoopError{Index: p.Index}
+	}
 	if l.seen == nil || len(l.seen) >= maxRemembered {
 		l.seen = map[uint64]struct{}{}
 	}
 	if p.Cursor != "" {
 		l.seen[xxh3.HashString(p.Cursor)] = struct{}{}
 	}
-	if next.Cursor != "" {
-		if _, ok := l.seen[xxh3.HashString(next.Cursor)]; ok {
-			return &LoopError{Index: p.Index, Cursor: next.Cursor}
-		}
+	if _, ok := l.seen[xxh3.HashString(next.Cursor)]; ok {
+		return GoesOn, &LoopError{Index: p.Index, Cursor: next.Cursor}
 	}
-	if next.Cursor == "" && records != (xxh3.Uint128{}) && records == l.last {
-		return &LoopError{Index: p.Index}
-	}
-	l.last = records
-	return nil
+	return GoesOn, nil
 }

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"strings"
 )
 
 var errMalformed = errors.New("the next page's URL is malformed") // the error of net/url would quote it
@@ -11,7 +12,7 @@ var errMalformed = errors.New("the next page's URL is malformed") // the error o
 // resolve makes of what a page gives as the URL of the next one a URL that can be kept in a position: absolute and
 // without credentials.
 func resolve(page *Page, next string) (string, error) {
-	u, err := url.Parse(next)
+	u, err := url.Parse(escape(next))
 	if err != nil {
 		return "", errMalformed
 	}
@@ -24,6 +25,27 @@ func resolve(page *Page, next string) (string, error) {
 		u = page.Strip(u)
 	}
 	return u.String(), nil
+}
+
+// escape writes what cannot stand in a URL as browsers do: blanks, signs and letters beyond ASCII as %XX, a % that begins no such
+// escape as %25; line breaks and tabs are dropped, and blanks around it.
+func escape(next string) string {
+	next = strings.NewReplacer("\t", "", "\n", "", "\r", "").Replace(strings.TrimFunc(next, func(r rune) bool { return r <= ' ' }))
+	var b strings.Builder
+	for i := range len(next) {
+		switch c := next[i]; {
+		case c <= ' ' || c >= 0x7f || strings.IndexByte("\"<>`{}|\\^", c) >= 0, c == '%' && !isEscape(next[i:]):
+			_, _ = fmt.Fprintf(&b, "%%%02X", c)
+		default:
+			b.WriteByte(c)
+		}
+	}
+	return b.String()
+}
+
+func isEscape(s string) bool {
+	_, err := url.PathUnescape(s[:min(len(s), 3)])
+	return err == nil
 }
 
 // parseKept reads what [resolve] made.

@@ -29,18 +29,21 @@ func (g offset) URL(base *url.URL, p Position) (*url.URL, error) {
 	return withParams(base, limit, param{g.p.Param, strconv.FormatInt(p.At, 10)}), nil
 }
 
-// Next moves on by what the page gave: an API may give fewer records than asked for, and those between would be lost.
-// Records that come twice this way are not written twice.
+// Next moves on by what the page gave: an API may give fewer records than asked for, and those between would be lost. Records that come
+// twice this way are not written twice. Of a page without records, only as much is passed over as the largest page so far had.
 func (g offset) Next(p Position, page *Page) (Position, Reason, error) {
 	next := p.after(page)
-	next.At = p.At + g.size
-	if n := int64(page.Records); n > 0 && (n < g.size || g.size == 0) {
+	step := g.step(next.Most)
+	next.At = p.At + step
+	if n := int64(page.Records); n > 0 && n < g.size {
 		next.At = p.At + n
 	}
-	ended, err := g.ended(next.Seen, page)
+	ended, err := g.ended(p, page, &next, p.At-g.p.Start+step)
 	return next, ended, err
 }
 
 func (g offset) Guess(p Position) Position {
-	return Position{Index: p.Index + 1, At: p.At + g.size, Seen: p.Seen + g.size}
+	return Position{Index: p.Index + 1, At: p.At + g.size}
 }
+
+func (g offset) PastEnd() []int { return g.p.PastEnd }

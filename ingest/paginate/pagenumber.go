@@ -37,10 +37,12 @@ func (g pageNumber) URL(base *url.URL, p Position) (*url.URL, error) {
 func (g pageNumber) Next(p Position, page *Page) (Position, Reason, error) {
 	next := p.after(page)
 	next.At = p.At + 1
-	ended, err := g.ended(next.Seen, page)
+	ended, err := g.ended(p, page, &next, (p.Index+1)*g.step(next.Most))
 	return next, ended, err
 }
 
 func (g pageNumber) Guess(p Position) Position {
-	return Position{Index: p.Index + 1, At: p.At + 1, Seen: p.Seen + g.size}
+	return Position{Index: p.Index + 1, At: p.At + 1}
 }
+
+func (g pageNumber) PastEnd() []int { return g.p.PastEnd }

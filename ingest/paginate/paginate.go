@@ -41,6 +41,25 @@ type Addressable interface {
 	Pages(page *Page) (pages int64, ok bool)
 }
 
+// Leader is a [Pager] whose pages lead from one to the next by something that each of them shows.
+type Leader interface {
+	Pager
+
+	// Shows reports whether page has what leads on, be it to nowhere.
+	Shows(page *Page) bool
+
+	// Shown names what that is.
+	Shown() string
+}
+
+// Ending is a [Pager] whose API may answer with a status of its own for what lies after the last page.
+type Ending interface {
+	Pager
+
+	// PastEnd lists these statuses.
+	PastEnd() []int
+}
+
 // New returns the pager of a stream. p has at most one field set; without any, a pass is one page.
 func New(p pipeline.Paginate) Pager {
 	for _, kind := range []func(pipeline.Paginate) Pager{ // each returns nil for settings of another kind
@@ -62,11 +81,21 @@ type Position struct {
 	At     int64  `json:"at,omitzero"`      // page number or offset, where pages have one
 	Cursor string `json:"cursor,omitempty"` // that the page before gave, or an absolute URL; empty: none
 	Seen   int64  `json:"seen,omitzero"`    // records on the pages before this one
+	Most   int64  `json:"most,omitzero"`    // records on the largest of them
+	Asked  int64  `json:"asked,omitzero"`   // up to which record they are sure to reach
+	Total  int64  `json:"total,omitzero"`   // that the page before counted, of records or pages
+	Empty  int64  `json:"empty,omitzero"`   // pages in a row before this one that had no records
+	Last   uint64 `json:"last,omitzero"`    // hash of the records of the page before; 0: there are none
 }
 
 // after is the position after the page at p, without At and Cursor, which are the pager's to fill in.
 func (p Position) after(page *Page) Position {
-	return Position{Index: p.Index + 1, Seen: p.Seen + int64(page.Records)}
+	n := int64(page.Records)
+	next := Position{Index: p.Index + 1, Seen: p.Seen + n, Most: max(p.Most, n), Total: p.Total}
+	if n == 0 {
+		next.Empty = p.Empty + 1
+	}
+	return next
 }
 
 // Wants is what a pager needs of an answer.
@@ -82,6 +111,14 @@ type Page struct {
 	LastRecord []byte           // if it is wanted; nil: there are no records
 	URL        *url.URL         // of the answer, to resolve relative URLs
 	Header     http.Header      // of the answer
+	Asked      *url.URL         // of the request; nil: not known
+	Rest       jsontext.Value   // the answer without its records: see cut.Answer
+	Nothing    int              // HTTP status of an answer without a body; 0: it has one
+	PastEnd    bool             // that status is one of [Ending.PastEnd]
+	Shown      bool             // an answer of this stream had what [Leader.Shows] asks for
+
+	// Doubt is set by [Pager.Next] where a pass ends and something speaks against that. It is for a person to look at.
+	Doubt string
 
 	// Strip removes credentials from a URL that the API gave, so that it can be kept; nil: there are none.
 	Strip func(*url.URL) *url.URL
@@ -93,6 +130,14 @@ func (p *Page) field() jsontext.Value {
 		return nil
 	}
 	return p.Fields[0]
+}
+
+// noContent is why a pass ends with an answer without a body.
+func (p *Page) noContent() Reason {
+	if p.PastEnd {
+		return PastEnd
+	}
+	return NoContent
 }
 
 // Reason says why a pass has ended.
@@ -108,6 +153,9 @@ const (
 	NoMore       Reason = "the page says that no other follows"
 	NoCursor     Reason = "the page gives no cursor"
 	NoLink       Reason = "the page has no link to a next one"
+	NoContent    Reason = "an answer without content"
+	PastEnd      Reason = "the status that means that there is no such page"
+	Repeated     Reason = "the last page came again"
 )
 
 // param is a parameter of a query. One without a name is not sent.

@@ -4,6 +4,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/millrace-io/millrace/internal/expression"
 	"github.com/millrace-io/millrace/pipeline"
 )
 
@@ -15,7 +16,15 @@ func (d *decoder) ingest(f *ingestFile, at place) pipeline.Ingest {
 		Every:       f.Every.d,
 		Concurrency: int(f.Concurrency.n),
 		Paginate:    d.paginate(&f.Paginate),
+		EmptyPages:  int(f.EmptyPages.n),
+		ErrorWhen:   f.ErrorWhen.s,
+		NullIsEmpty: f.NullIsEmpty.on,
 		Incremental: d.incremental(&f.Incremental),
+	}
+	if f.ErrorWhen.ok {
+		if _, err := expression.Compile(f.ErrorWhen.s); err != nil {
+			d.expressionProblem(&f.ErrorWhen, err)
+		}
 	}
 	if f.Path.ok && !strings.HasPrefix(f.Path.s, "/") {
 		d.reportf(f.Path.place, "write it as in /orders", "%s does not begin with /", shown(f.Path.place))
@@ -61,7 +70,9 @@ func (d *decoder) besideRecords(f *ingestFile) {
 	}
 	p := &f.Paginate.v
 	for _, field := range []*dottedPath{
-		&p.Cursor.v.Next, &p.Page.v.Stop.v.Total, &p.Page.v.Stop.v.HasMore, &p.Offset.v.Stop.v.Total, &p.Offset.v.Stop.v.HasMore,
+		&p.Cursor.v.Next, &p.Cursor.v.Stop.v.HasMore, &p.Cursor.v.Stop.v.End,
+		&p.Page.v.Stop.v.Total, &p.Page.v.Stop.v.Pages, &p.Page.v.Stop.v.HasMore, &p.Page.v.Stop.v.End,
+		&p.Offset.v.Stop.v.Total, &p.Offset.v.Stop.v.Pages, &p.Offset.v.Stop.v.HasMore, &p.Offset.v.Stop.v.End,
 	} {
 		if field.ok && strings.HasPrefix(strings.Join(field.fields, ".")+".", strings.Join(f.Records.fields, ".")+".") {
 			d.reportf(field.place, "name a field of the body that lies beside the records", "%s lies in the array of records, %s",

@@ -105,6 +105,9 @@ type ingestSharedFile struct {
 	TimeZone    text                    `key:"time_zone" doc:"Zone of times that name none, such as Europe/Berlin or UTC; absent: they are read as UTC, and each pass looks back a day." examples:"UTC Europe/Berlin"`
 	Unreadable  text                    `key:"unreadable" doc:"What becomes of a record whose version or incremental field cannot be read: letter, a dead letter; wait, the stream waits at its page." words:"letter wait" default:"letter"`
 	Paginate    choice[paginateFile]    `key:"paginate" doc:"How the next page is asked for; absent: everything comes at once." words:"link"`
+	EmptyPages  integer                 `key:"empty_pages" doc:"Pages without records that are followed in a row at most, where each says that there is another; beyond, the stream waits and says so." min:"1" max:"1000000" default:"100"`
+	ErrorWhen   text                    `key:"error_when" doc:"An expression over the body without its records that is true of an error, whatever the status of the answer: code != 0. Absent: errors, error or fault that is not empty, ok or success that is false, status that is error or fail. false: nothing is."`
+	NullIsEmpty flag                    `key:"null_is_empty" doc:"null in the place of the records means that there are none; else it is trouble." default:"false"`
 	Incremental object[incrementalFile] `key:"incremental" doc:"Ask only for what has changed; absent: every pass fetches everything."`
 	Slices      mapping[texts]          `key:"slices" doc:"Cuts the stream into slices that are fetched in parallel: {name} in path and query takes each value." maxItems:"1" minItems:"1"`
 	Disjoint    flag                    `key:"disjoint" doc:"true: a key shows up in one slice alone, and never moves to another; false: it may, so what is fetched again is written again. Slices need it, unless $slice is in key." default:"false"`
@@ -125,7 +128,8 @@ type pageFile struct {
 	Start     integer          `key:"start" doc:"Number of the first page." min:"0" max:"1000000000" default:"1"`
 	SizeParam text             `key:"size_param" doc:"Query parameter that takes size; absent: the size is not sent."`
 	Size      integer          `key:"size" doc:"Records in a full page." min:"1" max:"1000000"`
-	Stop      choice[stopFile] `key:"stop" doc:"How the last page is known: empty, short, or by a field of the body." words:"empty short" default:"empty"`
+	Stop      choice[stopFile] `key:"stop" doc:"How the last page is known: empty: it has no records; short: it has fewer than size, and a page before it had as many; repeat: it is the page before once more; or by a field of the body." words:"empty short repeat" default:"empty"`
+	PastEnd   texts            `key:"past_end" doc:"HTTP statuses with which the API answers for a page after the last one, such as 404; absent: none, so that such an answer is trouble."`
 }
 
 type offsetFile struct {
@@ -133,22 +137,35 @@ type offsetFile struct {
 	LimitParam text             `key:"limit_param" doc:"Query parameter that takes limit; absent: the limit is not sent."`
 	Limit      integer          `key:"limit,required" doc:"Records in a full page." min:"1" max:"1000000"`
 	Start      integer          `key:"start" doc:"Offset of the first record." min:"0" max:"1000000000" default:"0"`
-	Stop       choice[stopFile] `key:"stop" doc:"How the last page is known: empty, short, or by a field of the body." words:"empty short" default:"short"`
+	Stop       choice[stopFile] `key:"stop" doc:"How the last page is known: empty: it has no records; short: it has fewer than limit, and a page before it had as many; repeat: it is the page before once more; or by a field of the body." words:"empty short repeat" default:"empty"`
+	PastEnd    texts            `key:"past_end" doc:"HTTP statuses with which the API answers for an offset after the last record, such as 404; absent: none, so that such an answer is trouble."`
 }
 
 type stopFile struct {
-	_       struct{}   `one:"total has_more"`
+	_       struct{}   `one:"total pages has_more end"`
 	Total   dottedPath `key:"total" doc:"Field of the body with the number of all records."`
+	Pages   dottedPath `key:"pages" doc:"Field of the body with the number of all pages."`
 	HasMore dottedPath `key:"has_more" doc:"Field of the body that is true while there are more pages."`
+	End     dottedPath `key:"end" doc:"Field of the body that is true on the last page, such as end_of_stream."`
+}
+
+// cursorStopFile is what may say, beside a cursor, whether it leads anywhere.
+type cursorStopFile struct {
+	_       struct{}   `one:"has_more end"`
+	HasMore dottedPath `key:"has_more" doc:"Field of the body that is true while there are more pages."`
+	End     dottedPath `key:"end" doc:"Field of the body that is true on the last page, such as end_of_stream."`
 }
 
 type cursorFile struct {
-	Next  dottedPath `key:"next,required" doc:"Field of the body with the cursor of the next page; missing, null or empty: this is the last."`
-	Param text       `key:"param" doc:"Query parameter that takes the cursor; absent: the cursor is a URL and is followed."`
+	Next       dottedPath             `key:"next,required" doc:"Field of the body with the cursor of the next page; null, empty, 0 or false: this is the last. One that is missing on the first page is trouble if anything says that there is more, else a notice."`
+	Param      text                   `key:"param" doc:"Query parameter that takes the cursor; absent: the cursor is a URL and is followed."`
+	Stop       object[cursorStopFile] `key:"stop" doc:"A field that says whether there is more, beside a cursor that is always there."`
+	AbsentEnds flag                   `key:"absent_ends" doc:"The API leaves next out where there is no other page, so that a pass of one page is no reason for a notice." default:"false"`
 }
 
 type linkFile struct {
-	Rel text `key:"rel" doc:"Relation of the link to follow." default:"next"`
+	Rel        text `key:"rel" doc:"Relation of the link to follow." default:"next"`
+	AbsentEnds flag `key:"absent_ends" doc:"The API leaves the Link header out where there is no other page, so that a pass of one page is no reason for a notice." default:"false"`
 }
 
 type incrementalFile struct {

@@ -1,0 +1,84 @@
+package ingest
+
+import (
+	"errors"
+	"net/http"
+	"slices"
+
+	"github.com/millrace-io/millrace/ingest/fetch"
+	"github.com/millrace-io/millrace/ingest/paginate"
+)
+
+// follows says what follows a page, or why the pass ends with it. Its error means that neither is known: then the pass goes no
+// further, and since does not move.
+func (s *slice) follows(p *page, loop *paginate.Loop) (paginate.Position, paginate.Reason, error) {
+	leader, leads := s.pager.(paginate.Leader)
+	if leads {
+		p.summary.Shown = s.shown(leader)
+		if leader.Shows(&p.summary) {
+			s.show(leader)
+		}
+	}
+	next, ended, err := s.pager.Next(p.at, &p.summary)
+	if err == nil {
+		ended, err = loop.Check(p.at, &next, ended, p.hash)
+	}
+	if err != nil {
+		return next, ended, err
+	}
+	s.doubt(p.summary.Doubt)
+	return next, ended, nil
+}
+
+// repeats reports whether the pipeline file says that the API gives its last page again past the end.
+func (s *slice) repeats() bool {
+	p := &s.stream.Ingest.Paginate
+	return p.Page != nil && p.Page.Stop.When == "repeat" || p.Offset != nil && p.Offset.Stop.When == "repeat"
+}
+
+// shown reports whether an answer of this slice, ever, or of this stream, in this process, has had what leads to the next page.
+func (s *slice) shown(leader paginate.Leader) bool {
+	return s.in.seen[s.stream].leads.Load() || s.plan.Shown == leader.Shown()
+}
+
+func (s *slice) show(leader paginate.Leader) {
+	s.plan.Shown = leader.Shown()
+	if !s.in.seen[s.stream].leads.Swap(true) {
+		s.in.notices.Clear(s.stream.Name, noticePaginate)
+	}
+}
+
+// noticePaginate is the kind of the notice that a pass has ended and something speaks against that.
+const noticePaginate = "paginate"
+
+// doubt tells what speaks against the end of a pass; nothing if it is empty.
+func (s *slice) doubt(text string) {
+	switch {
+	case text != "":
+		s.doubted = true
+		s.in.notices.Raise(s.stream.Name, noticePaginate, s.client.Redactor().Text(text), "slice", s.name)
+	case s.doubted:
+		s.doubted = false
+		s.in.notices.Clear(s.stream.Name, noticePaginate)
+	}
+}
+
+// pastEnd lists the statuses that mean that there is no page at a position. The first page of a pass is always there.
+func (s *slice) pastEnd(at paginate.Position) []int {
+	ending, ok := s.pager.(paginate.Ending)
+	if !ok || at.Index == 0 {
+		return nil
+	}
+	return ending.PastEnd()
+}
+
+// hintAtEnd adds to an error of a page after the first how a pipeline file says that it is an end.
+func (s *slice) hintAtEnd(err error, at paginate.Position) {
+	var e *fetch.Error
+	if _, ok := s.pager.(paginate.Ending); !ok || at.Index == 0 || !errors.As(err, &e) {
+		return
+	}
+	if slices.Contains([]int{http.StatusBadRequest, http.StatusNotFound, http.StatusRequestedRangeNotSatisfiable, http.StatusUnprocessableEntity}, e.Status) {
+		e.Hint = "if this is how the API answers for a page after the last one, say so with past_end in ingest.paginate"
+	}
+}
