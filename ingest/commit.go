@@ -13,6 +13,7 @@ import (
 	"github.com/millrace-io/millrace/ingest/cursor"
 	"github.com/millrace-io/millrace/ingest/written"
 	"github.com/millrace-io/millrace/internal/changelog"
+	"github.com/millrace-io/millrace/internal/stage"
 	"github.com/millrace-io/millrace/topics"
 )
 
@@ -129,7 +130,10 @@ type transaction struct {
 	counts  map[*slice]*counts
 }
 
-type counts struct{ records, unchanged, letters int }
+type counts struct {
+	records, unchanged, letters int
+	refused                     stage.Batch
+}
 
 // errFull ends the walk over a page's records where the transaction is full.
 var errFull = errors.New("transaction is full")
@@ -172,6 +176,7 @@ func (t *transaction) produce(ctx context.Context, p *page, from int, limit int6
 			n.records++
 		} else {
 			n.letters++
+			n.refused.Add(s.stream.Name, rec.step, rec.reason, recordName(p, ordinal, rec))
 			out = letter(p, ordinal, rec, out)
 		}
 		t.tx.Produce(ctx, out)
@@ -190,7 +195,15 @@ func letter(p *page, ordinal int, rec *record, raw *kgo.Record) *kgo.Record {
 		Stage: "ingest", Generation: topics.FirstGeneration, Step: rec.step, Reason: rec.reason,
 	}
 	id := fmt.Sprintf("ingest:%s:%s:%d", s.key, p.id, ordinal)
-	return l.Record(topics.DeadLetters(s.in.p.Name, s.stream.Name), id, raw)
+	return l.Record(s.in.letters(s.stream.Name), id, raw)
+}
+
+// recordName is a record's key, or, without one, where it is in its page.
+func recordName(p *page, ordinal int, rec *record) string {
+	if rec.key == nil {
+		return fmt.Sprintf("none: record %d of page %s", ordinal, p.id)
+	}
+	return string(rec.key)
 }
 
 // ended notes that a page ends in this transaction.
@@ -275,6 +288,7 @@ func (t *transaction) committed(took time.Duration) {
 		s.metrics.unchanged.Add(float64(n.unchanged))
 		s.metrics.deadLetters.Add(float64(n.letters))
 		s.in.metrics.commits.Observe(took.Seconds())
+		s.in.refusals.Committed(&n.refused, s.in.letters)
 	}
 	for _, p := range t.pages {
 		p.slice.metrics.pages.Inc()

@@ -31,6 +31,7 @@ type Ingest struct {
 	metrics     *metrics
 	waits       *stage.Waits
 	notices     *stage.Notices
+	refusals    *stage.Refusals
 	seen        map[*pipeline.Stream]*seen
 	budgets     fetch.Budgets
 	memory      *fetch.Memory
@@ -64,6 +65,7 @@ func New(p *pipeline.Pipeline, cfg Config, env stage.Env) (*Ingest, error) {
 		byPartition: map[int32][]sliceRef{}, slicesOf: map[*fetch.Budget]int{},
 		ended: map[string]bool{}, passesDone: make(chan struct{}),
 	}
+	in.refusals = stage.NewRefusals(in.notices)
 	var errs []error
 	for _, name := range env.Streams {
 		if p.Stream(name) == nil {
@@ -158,6 +160,7 @@ func (in *Ingest) ensureTopics(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("ingest: %w", err)
 	}
+	in.env.Health.Ready("ingest") // from "starting"
 	return nil
 }
 
@@ -168,3 +171,6 @@ func mismatch(err error) bool {
 	_, ok := errors.AsType[*admin.MismatchError](err)
 	return ok
 }
+
+// letters names the dead-letter topic of a stream.
+func (in *Ingest) letters(stream string) string { return topics.DeadLetters(in.p.Name, stream) }

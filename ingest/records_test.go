@@ -199,6 +199,18 @@ func TestRecordsWithoutKeyAreDeadLetters(t *testing.T) {
 	if n := r.counter(t, "millrace_ingest_dead_letters_total"); n != 4 {
 		t.Errorf("%v dead letters counted, want 4", n)
 	}
+	told := r.log.String()
+	if n := strings.Count(told, "records refused"); n != 3 { // missing, null, an object: three kinds of reason
+		t.Errorf("the log tells %d times of refused records, want 3:\n%s", n, told)
+	}
+	for _, want := range []string{`key="none: record 1 of page 1.0"`, "count=2", "topic=shop.items.dlq", `next="millrace dlq list FILE items"`} {
+		if !strings.Contains(told, want) {
+			t.Errorf("the log lacks %s:\n%s", want, told)
+		}
+	}
+	if got := r.Health.Degraded()["ingest items"]; !strings.Contains(got, "4 records refused, in shop.items.dlq") {
+		t.Errorf("health: %q", got)
+	}
 }
 
 // whole is an API that answers everything at once.

@@ -13,11 +13,8 @@ import (
 // letter is the dead letter of a raw record. It always fits: of an origin that the topic could not hold, the largest of
 // value, headers and key is left out. The letter's id says where in the raw topic it is.
 func (s *stream) letter(raw *kgo.Record, version topics.Version, err error) *kgo.Record {
-	step := "process"
-	if at, ok := errors.AsType[*steps.RefusedError](err); ok {
-		step, err = at.Step, at.Err
-	}
-	l := topics.Letter{Stage: stageName, Generation: s.generation, Step: step, Reason: err.Error(), Attempt: 1}
+	step, reason := refusal(err)
+	l := topics.Letter{Stage: stageName, Generation: s.generation, Step: step, Reason: reason, Attempt: 1}
 	id := topics.LetterID(stageName, raw.Topic, version.Epoch(), raw.Partition, raw.Offset)
 	cut := *raw
 	out := l.Record(s.letters, id, &cut)
@@ -28,6 +25,14 @@ func (s *stream) letter(raw *kgo.Record, version topics.Version, err error) *kgo
 		out = l.Record(s.letters, id, &cut)
 	}
 	return out
+}
+
+// refusal says where and why a record was refused.
+func refusal(err error) (step, reason string) {
+	if at, ok := errors.AsType[*steps.RefusedError](err); ok {
+		return at.Step, at.Err.Error()
+	}
+	return "process", err.Error()
 }
 
 // dropLargest empties the largest of value, headers and key.

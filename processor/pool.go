@@ -104,6 +104,7 @@ func (p *pool) committed() {
 		for _, w := range l.workers {
 			w.stream.counters.count(w.counts)
 			w.counts = counts{}
+			p.p.refusals.Committed(&w.refused, p.p.letters)
 		}
 		l.arena.reset()
 	}
@@ -114,6 +115,7 @@ func (p *pool) aborted() {
 	for _, l := range p.lanes {
 		for _, w := range l.workers {
 			w.counts = counts{}
+			w.refused.Reset()
 		}
 		*l.arena = *newArena()
 	}

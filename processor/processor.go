@@ -28,6 +28,8 @@ type Processor struct {
 	streams  map[string]*stream // by raw topic
 	metrics  *metrics
 	waits    *stage.Waits
+	notices  *stage.Notices
+	refusals *stage.Refusals
 	limit    *limit
 }
 
@@ -42,8 +44,10 @@ func New(p *pipeline.Pipeline, cfg Config, env stage.Env) (*Processor, error) {
 		streams: map[string]*stream{},
 		metrics: newMetrics(env.Metrics),
 		waits:   stage.NewWaits(stageName, env),
+		notices: stage.NewNotices(stageName, env),
 		limit:   newLimit(cfg.MaxRecords),
 	}
+	out.refusals = stage.NewRefusals(out.notices)
 	for _, name := range env.Streams {
 		if p.Stream(name) == nil {
 			return nil, fmt.Errorf("processor: the pipeline has no stream %s", name)
@@ -113,6 +117,9 @@ const server = "Kafka"
 func (p *Processor) attempts(who string) stage.Attempts {
 	return stage.Attempts{Server: server, Who: who, Permanent: needsOperator}
 }
+
+// letters names the dead-letter topic of a stream.
+func (p *Processor) letters(stream string) string { return topics.DeadLetters(p.pipeline.Name, stream) }
 
 // specs are those of the streams that run here.
 func (p *Processor) specs() []topics.Spec {

@@ -7,6 +7,7 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"github.com/millrace-io/millrace/internal/stage"
 	"github.com/millrace-io/millrace/processor/steps"
 	"github.com/millrace-io/millrace/topics"
 )
@@ -17,7 +18,9 @@ type worker struct {
 	runner *steps.Runner
 	arena  *arena
 	counts counts
-	out    []*kgo.Record // the outcome in hand
+	// refused are the letters of the transaction under way.
+	refused stage.Batch
+	out     []*kgo.Record // the outcome in hand
 }
 
 func newWorker(s *stream, a *arena) *worker {
@@ -37,6 +40,8 @@ func (w *worker) outcome(raw *kgo.Record) []*kgo.Record {
 	}
 	if err != nil {
 		w.counts.letters++
+		step, reason := refusal(err)
+		w.refused.Add(w.stream.name, step, reason, string(raw.Key))
 		w.out = append(w.out[:0], w.stream.letter(raw, version, err))
 	}
 	return w.out

@@ -88,7 +88,7 @@ func (s *Sink) server(err error) string {
 func (s *Sink) attempt(ctx context.Context, w *writer, j *job) (result, error) {
 	ctx, cancel := context.WithTimeout(ctx, attemptTimeout)
 	defer cancel()
-	if err := j.letters.send(ctx, j.batch, j.sent); err != nil {
+	if err := j.letters.send(ctx, j.batch, &j.sent); err != nil {
 		return result{}, err
 	}
 	r, err := w.apply(ctx, j.batch)
@@ -119,6 +119,7 @@ func (s *Sink) written(j *job, r result) {
 	}
 	s.client.MarkCommitOffsets(marks)
 	s.metrics.count(j, r)
+	s.refusals.Committed(&j.sent.refused, s.letters)
 }
 
 // reason is a retry's label.

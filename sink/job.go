@@ -24,7 +24,7 @@ type job struct {
 	bytes   int
 	batch   *batch // nil until its turn: the positions begin where the jobs before it ended
 	letters *letters
-	sent    map[string]int // letters, by stream
+	sent    sent
 	began   time.Time
 }
 
@@ -36,7 +36,7 @@ type polled struct {
 }
 
 func newJob(client *kgo.Client, pipeline string) *job {
-	return &job{letters: &letters{client: client, pipeline: pipeline, sent: map[*kgo.Record]bool{}}, sent: map[string]int{}}
+	return &job{letters: &letters{client: client, pipeline: pipeline, sent: map[*kgo.Record]bool{}}, sent: newSent()}
 }
 
 func (j *job) full(c Config) bool { return j.records >= c.MaxRecords || j.bytes >= c.MaxBatchBytes }
@@ -74,7 +74,7 @@ func (j *job) pieces(n int) []*job {
 	for _, p := range j.polled {
 		for len(p.records) > 0 {
 			if len(out) == 0 || out[len(out)-1].records >= n {
-				out = append(out, &job{letters: j.letters, sent: map[string]int{}})
+				out = append(out, &job{letters: j.letters, sent: newSent()})
 			}
 			last := out[len(out)-1]
 			last.fill(&p, n-last.records, Config{MaxRecords: n, MaxBatchBytes: math.MaxInt})

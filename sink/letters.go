@@ -9,6 +9,7 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"github.com/millrace-io/millrace/internal/stage"
 	"github.com/millrace-io/millrace/sink/rows"
 	"github.com/millrace-io/millrace/topics"
 )
@@ -19,6 +20,14 @@ type letters struct {
 	pipeline string
 	sent     map[*kgo.Record]bool // of the batch in hand
 }
+
+// sent is what a job has sent and not told yet: it is told when the job is written.
+type sent struct {
+	count   map[string]int // by stream
+	refused stage.Batch
+}
+
+func newSent() sent { return sent{count: map[string]int{}} }
 
 var errLetter = errors.New("produce a dead letter")
 
@@ -35,10 +44,8 @@ func (b *batch) refused() iter.Seq[*rows.Change] {
 	}
 }
 
-// send produces a letter for each change of b that has a reason and was not sent yet. It counts
-// them, by stream.
-func (l *letters) send(ctx context.Context, b *batch, counts map[string]int) error {
-	sent := map[string]int{}
+// send produces a letter for each change of b that has a reason and was not sent yet, and notes it in sent.
+func (l *letters) send(ctx context.Context, b *batch, sent *sent) error {
 	var wait sync.WaitGroup
 	var once sync.Once
 	var failed error
@@ -48,7 +55,7 @@ func (l *letters) send(ctx context.Context, b *batch, counts map[string]int) err
 		}
 		to := topics.DeadLetters(l.pipeline, x.Table.Stream)
 		id := topics.LetterID(stageName, x.Record.Topic, 0, x.Record.Partition, x.Record.Offset)
-		letter := topics.Letter{Stage: stageName, Generation: x.Version.Generation(), Step: "sink." + x.Table.Name, Reason: x.Reason.Error(), Attempt: 1}
+		letter := topics.Letter{Stage: stageName, Generation: x.Version.Generation(), Step: letterStep(x), Reason: x.Reason.Error(), Attempt: 1}
 		wait.Add(1)
 		l.client.Produce(ctx, letter.Record(to, id, x.Record), func(_ *kgo.Record, err error) {
 			if err != nil {
@@ -56,17 +63,21 @@ func (l *letters) send(ctx context.Context, b *batch, counts map[string]int) err
 			}
 			wait.Done()
 		})
-		sent[x.Table.Stream]++
 	}
 	wait.Wait()
 	if failed != nil {
 		return failed
 	}
 	for x := range b.refused() {
+		if l.sent[x.Record] {
+			continue
+		}
 		l.sent[x.Record] = true
-	}
-	for stream, n := range sent {
-		counts[stream] += n
+		sent.count[x.Table.Stream]++
+		sent.refused.Add(x.Table.Stream, letterStep(x), x.Reason.Error(), string(x.Record.Key))
 	}
 	return nil
 }
+
+// letterStep is where the sink refuses: at the table.
+func letterStep(x *rows.Change) string { return "sink." + x.Table.Name }

@@ -51,7 +51,7 @@ func (m *metrics) count(j *job, r result) {
 		m.deletes.WithLabelValues(stream).Add(float64(r.removed[stream]))
 		m.stale.WithLabelValues(stream).Add(float64(r.stale[stream]))
 	}
-	for stream, n := range j.sent {
+	for stream, n := range j.sent.count {
 		m.letters.WithLabelValues(stream).Add(float64(n))
 	}
 }

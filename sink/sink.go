@@ -30,6 +30,8 @@ type Sink struct {
 	tables   map[string]*rows.Table // by processed topic
 	store    *store
 	waits    *stage.Waits
+	notices  *stage.Notices
+	refusals *stage.Refusals
 
 	client  *kgo.Client
 	adm     *kadm.Client
@@ -71,9 +73,11 @@ func New(p *pipeline.Pipeline, cfg Config, env stage.Env) (*Sink, error) {
 	cfg.Writers = min(cfg.Writers, d.Writers())
 	s := &Sink{
 		pipeline: p, cfg: cfg, env: env, metrics: newMetrics(env.Metrics), waits: stage.NewWaits(stageName, env),
-		tables: map[string]*rows.Table{}, claims: map[topicPartition]*claim{},
+		notices: stage.NewNotices(stageName, env),
+		tables:  map[string]*rows.Table{}, claims: map[topicPartition]*claim{},
 		store: &store{dialect: d, cfg: cfg, owner: env.Instance},
 	}
+	s.refusals = stage.NewRefusals(s.notices)
 	for _, name := range env.Streams {
 		if p.Stream(name) == nil {
 			return nil, fmt.Errorf("sink: the pipeline has no stream %s", name)
@@ -138,3 +142,6 @@ func (s *Sink) bulkTables() (n int) {
 	}
 	return n
 }
+
+// letters names the dead-letter topic of a stream.
+func (s *Sink) letters(stream string) string { return topics.DeadLetters(s.pipeline.Name, stream) }

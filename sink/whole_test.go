@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"maps"
 	"math/rand/v2"
@@ -131,6 +132,7 @@ func (w *world) send(batch ...*kgo.Record) {
 type running struct {
 	sink   *Sink
 	health *stage.Health
+	log    *testkit.Buffer
 	stop   context.CancelFunc
 	ended  chan error
 }
@@ -143,11 +145,11 @@ func (w *world) start(name string, change func(*Config)) *running {
 	if change != nil {
 		change(&cfg)
 	}
-	r := &running{health: &stage.Health{}, ended: make(chan error, 1)}
+	r := &running{health: &stage.Health{}, log: &testkit.Buffer{}, ended: make(chan error, 1)}
 	var err error
 	r.sink, err = New(w.pipeline, cfg, stage.Env{
 		Instance: name, Kafka: []kgo.Opt{kgo.SeedBrokers(w.seeds...)}, Metrics: prometheus.NewRegistry(), Health: r.health,
-		Log: slog.New(slog.NewTextHandler(w.t.Output(), nil)).With("sink", name),
+		Log: slog.New(slog.NewTextHandler(io.MultiWriter(w.t.Output(), r.log), nil)).With("sink", name),
 	})
 	if err != nil {
 		w.t.Fatal(err)

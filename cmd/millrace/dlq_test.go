@@ -38,6 +38,13 @@ func TestDLQ(t *testing.T) {
 			t.Errorf("%s: %d %s%s", when, code, stdout, stderr)
 		}
 	}
+	testkit.Eventually(t, patience, testkit.That("ready, and degraded with the count", func() bool {
+		_, body := get(t, address+"/readyz")
+		return strings.Contains(body, `"ready":true`) && strings.Contains(body, "1 records refused, in shop.orders.dlq")
+	}))
+	if want := "millrace dlq list " + path + " orders"; !strings.Contains(p.stderr.String(), want) {
+		t.Errorf("the log lacks %q", want)
+	}
 	check("beside the process")
 	if code, _, stderr := invoke(t, "millrace", "dlq", "list", path, "parcels"); code != cli.ExitUsage || !strings.Contains(stderr, "no stream parcels") {
 		t.Errorf("no such stream: %d %s", code, stderr)

@@ -85,7 +85,7 @@ file, and nothing was started. A process that a second signal killed shows in a 
 			if err != nil {
 				return err
 			}
-			f.Stages, f.Log = stages, log
+			f.Stages, f.Log, f.File = stages, log, args[0]
 			x, err := process.New(cmd.Context(), p, f.Options)
 			if err != nil {
 				return err

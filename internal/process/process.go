@@ -38,6 +38,7 @@ type Options struct {
 	Profile  bool          // /debug/pprof/ on the same port
 	Drain    time.Duration // what stages may take to finish what is in hand
 	Log      *slog.Logger
+	File     string // path of the pipeline file, for what the log tells to do next; empty: not known
 }
 
 // Process is stages that are about to run. It is used once.
@@ -107,7 +108,7 @@ func (x *Process) add(name string) error {
 		return err
 	}
 	start, err := x.stage(name, stage.Env{
-		Instance: who.name, Streams: o.Streams, Kafka: opts, Log: log, Metrics: x.Metrics, Health: x.Health,
+		Instance: who.name, Streams: o.Streams, Kafka: opts, Log: log, Metrics: x.Metrics, Health: x.Health, File: o.File,
 	})
 	if err != nil {
 		return &RefusedError{err}

@@ -17,4 +17,5 @@ type Env struct {
 	Log      *slog.Logger          // with the attribute stage set
 	Metrics  prometheus.Registerer //
 	Health   *Health               //
+	File     string                // path of the pipeline file, for what the log tells to do next; empty: not known
 }
