@@ -3,7 +3,7 @@
 // It reads the processed topics of all its streams as a member of one consumer group. Its position is not the
 // group's offset but the next offset in the table millrace_offsets, which moves in the same transaction as the rows:
 //
-//	UPDATE millrace_offsets … WHERE owner = ours AND next_offset = where this batch begins
+//	UPDATE millrace_offsets … for each partition: owner = ours AND next_offset = where this batch begins
 //	DELETE and marks for records without rows
 //	INSERT … ON DUPLICATE KEY UPDATE, if the version is higher
 //	COMMIT

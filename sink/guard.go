@@ -4,7 +4,27 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"slices"
+	"strconv"
+
+	"github.com/millrace-io/millrace/sink/rows"
 )
+
+// placesAtOnce is how many rows of millrace_offsets a statement names: a batch of so many partitions has one guard.
+const placesAtOnce = 500
+
+// place is the beginning of c's literals in a statement about many rows of millrace_offsets: its topic and partition.
+func (c *claim) place() rows.Values {
+	return rows.Values{}.Append(rows.Text, []byte(c.topic)).Append(rows.Number, strconv.AppendInt(nil, int64(c.partition), 10))
+}
+
+// guard are the literals of the guard: whose row it must be and where, and where it goes.
+func (m *move) guard() rows.Values {
+	return m.claim.place().Append(rows.Bytes, m.claim.token[:]).
+		Append(rows.Number, strconv.AppendInt(nil, m.from, 10)).
+		Append(rows.Number, strconv.AppendInt(nil, m.next, 10)).
+		Append(rows.Bytes, m.high[:])
+}
 
 // publish tells whoever may take over which connection to end, should we freeze: before it holds any lock, for what
 // its own transaction writes nobody can see.
@@ -22,23 +42,73 @@ func (w *writer) publish(ctx context.Context, moves []move) error {
 	return nil
 }
 
-// moveOffsets is the guard: each row must be ours, and where this batch begins. Its rows are locked from here on.
+// errMissed says that the guard moved fewer rows than it named.
+var errMissed = errors.New("an offset did not move")
+
+// moveOffsets is the guard: each row must be ours, and where this batch begins. Its rows are locked from here on, in the
+// order of topic and partition. The error is errMissed if one of them is not.
 func (w *writer) moveOffsets(ctx context.Context, moves []move) error {
-	var fenced []string
-	for _, m := range moves {
-		c := m.claim
-		done, err := w.session.ExecContext(ctx, w.store.statements.MoveOffset, m.next, m.high[:], c.topic, c.partition, c.token[:], m.from)
+	for group := range slices.Chunk(moves, placesAtOnce) {
+		done, err := w.many(ctx, w.store.statements.MoveOffsets, guards(group))
 		if err != nil {
-			return w.store.dialect.Classify(err)
+			return err
 		}
-		if n, err := done.RowsAffected(); err != nil || n != 1 {
-			fenced = append(fenced, c.String())
+		n, err := done.RowsAffected()
+		if err != nil {
+			return err
 		}
-	}
-	if len(fenced) > 0 {
-		return &FencedError{fenced}
+		if int(n) != len(group) {
+			return errMissed
+		}
 	}
 	return nil
+}
+
+func guards(moves []move) []rows.Values {
+	out := make([]rows.Values, len(moves))
+	for i := range moves {
+		out[i] = moves[i].guard()
+	}
+	return out
+}
+
+// fenced asks, after errMissed and its rollback, which moves have another owner or another position. What is not ours any
+// more, or not where a batch begins, never is again: so it does not matter that the answer is younger than the miss.
+func (w *writer) fenced(ctx context.Context, moves []move) error {
+	held := map[topicPartition]bool{}
+	for group := range slices.Chunk(moves, placesAtOnce) {
+		w.sql = w.store.statements.HeldOffsets.Append(w.sql[:0], w.store.dialect, guards(group))
+		if err := w.held(ctx, held); err != nil {
+			return w.store.dialect.Classify(err)
+		}
+	}
+	var gone []string
+	for _, m := range moves {
+		if !held[topicPartition{m.claim.topic, m.claim.partition}] {
+			gone = append(gone, m.claim.String())
+		}
+	}
+	if len(gone) == 0 {
+		return errMissed
+	}
+	return &FencedError{gone}
+}
+
+// held runs the query under way, which reads topics and partitions.
+func (w *writer) held(ctx context.Context, into map[topicPartition]bool) error {
+	found, err := w.session.QueryContext(ctx, string(w.sql))
+	if err != nil {
+		return err
+	}
+	defer func() { _ = found.Close() }()
+	for found.Next() {
+		var tp topicPartition
+		if err := found.Scan(&tp.topic, &tp.partition); err != nil {
+			return err
+		}
+		into[tp] = true
+	}
+	return found.Err()
 }
 
 // committed asks, after errUnknown, whether b's transaction happened. The lock waits for a transaction that the

@@ -301,6 +301,7 @@ func suite(t *testing.T, open func(t *testing.T) *pipeline.Pipeline) {
 		f.apply(event{1, 0, "a", row(1)})
 		f.want(map[string]string{"a": "1"})
 	})
+	t.Run("ManyPartitionsMoveTogether", func(t *testing.T) { manyPartitions(t, open(t)) })
 	t.Run("AnotherOffsetFences", func(t *testing.T) {
 		f := plain(t)
 		f.apply(event{0, 0, "a", row(0)})

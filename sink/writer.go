@@ -2,6 +2,7 @@ package sink
 
 import (
 	"context"
+	"database/sql"
 	"database/sql/driver"
 	"errors"
 	"fmt"
@@ -79,7 +80,10 @@ func (w *writer) apply(ctx context.Context, b *batch) (result, error) {
 	}
 	r, err := w.write(ctx, b)
 	if err != nil {
-		return r, w.rollback(ctx, err)
+		if err = w.rollback(ctx, err); errors.Is(err, errMissed) && w.session != nil {
+			err = w.fenced(ctx, b.moves)
+		}
+		return r, err
 	}
 	w.used = time.Now()
 	if _, err := w.session.ExecContext(ctx, "COMMIT"); err != nil {
@@ -131,6 +135,13 @@ func (w *writer) rollback(ctx context.Context, err error) error {
 		w.disconnect()
 	}
 	return err
+}
+
+// many runs a statement about many rows of millrace_offsets.
+func (w *writer) many(ctx context.Context, m dialect.Many, list []rows.Values) (sql.Result, error) {
+	w.sql = m.Append(w.sql[:0], w.store.dialect, list)
+	done, err := w.session.ExecContext(ctx, string(w.sql))
+	return done, w.store.dialect.Classify(err)
 }
 
 func (w *writer) exec(ctx context.Context, statement string, args ...any) error {

@@ -34,8 +34,8 @@ var Sink = []Mutant{
 	{Name: ExpectedOffset, Edits: []Edit{
 		{
 			File: "sink/dialect/mysql/statements.go",
-			Old:  "WHERE topic = ? AND part = ? AND owner = ? AND next_offset = ?`",
-			New:  "WHERE topic = ? AND part = ? AND owner = ? AND (next_offset = ? OR 1)`",
+			Old:  `" AND o.owner = m.owner AND o.next_offset = m.expected"`,
+			New:  `" AND o.owner = m.owner AND (o.next_offset = m.expected OR 1)"`,
 		},
 		{
 			// The sink goes on where the consumer group is, not where the rows are.
@@ -49,8 +49,8 @@ var Sink = []Mutant{
 	{Name: Fencing, Edits: []Edit{
 		{
 			File: "sink/dialect/mysql/statements.go",
-			Old:  "WHERE topic = ? AND part = ? AND owner = ? AND next_offset = ?`",
-			New:  "WHERE topic = ? AND part = ? AND (owner = ? OR 1) AND (next_offset = ? OR 1)`",
+			Old:  `" AND o.owner = m.owner AND o.next_offset = m.expected"`,
+			New:  `" AND (o.owner = m.owner OR 1) AND (o.next_offset = m.expected OR 1)"`,
 		},
 		{
 			File: "sink/claim.go",

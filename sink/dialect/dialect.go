@@ -17,6 +17,8 @@ import (
 // Writers.
 type Dialect interface {
 	Literals
+	// AppendList appends a list of literals to a statement, as a table called m with these columns.
+	AppendList(dst []byte, columns string, list []rows.Values) []byte
 	// Name is how people call it.
 	Name() string
 	// Open returns a pool whose sessions wait so long for a lock; it makes no connection.
@@ -60,10 +62,13 @@ const (
 
 // Statements are statements on millrace's own tables, with their arguments in this order.
 type Statements struct {
-	Begin      string // a writing transaction
-	NewOffset  string // the row of a partition, unless it is there: topic, part, topic_id, next_offset, high
-	Claim      string // owner, owner_name, connection_id, topic, part
-	MoveOffset string // the guard: next_offset, high, topic, part, owner, the expected next_offset
+	Begin     string // a writing transaction
+	NewOffset string // the row of a partition, unless it is there: topic, part, topic_id, next_offset, high
+	Claim     string // owner, owner_name, connection_id, topic, part
+	// MoveOffsets is the guard: topic, part, owner, the expected next_offset, next_offset, high. HeldOffsets reads which
+	// of them are there, by topic and part.
+	MoveOffsets, HeldOffsets Many
+
 	LockOffset string // reads next_offset and owner, and waits for whoever holds the row: topic, part
 	PruneMarks string // a few thousand of those marked before a time: that time
 	Now        string // not a statement: the expression of the current time, in UTC

@@ -48,6 +48,33 @@ func (*Dialect) Evict(context.Context, *sql.DB, []uint64) (int, error) { return 
 
 const now = "strftime('%Y-%m-%d %H:%M:%f', 'now')"
 
+// place joins a row of millrace_offsets to its literals, and guard says what the row must be for its offset to move.
+const (
+	place        = " WHERE o.topic = m.topic AND o.part = m.part"
+	guardColumns = "topic, part, owner, expected, moved, high"
+	guard        = place + " AND o.owner = m.owner AND o.next_offset = m.expected"
+)
+
+// AppendList appends a sub-query of VALUES, whose columns SQLite calls column1 and so on.
+func (s *Dialect) AppendList(dst []byte, columns string, list []rows.Values) []byte {
+	dst = append(dst, "(SELECT "...)
+	for i, name := range strings.Split(columns, ", ") {
+		if i > 0 {
+			dst = append(dst, ", "...)
+		}
+		dst = fmt.Appendf(dst, "column%d AS %s", i+1, name)
+	}
+	for i, values := range list {
+		if i == 0 {
+			dst = append(dst, " FROM (VALUES ("...)
+		} else {
+			dst = append(dst, "), ("...)
+		}
+		dst = dialect.AppendValues(dst, s, values)
+	}
+	return append(dst, "))) AS m"...)
+}
+
 // Statements are those on millrace's own tables that differ from other databases'. A transaction locks the whole
 // file, and DELETE has no LIMIT.
 func (*Dialect) Statements() dialect.Statements {
@@ -57,9 +84,12 @@ func (*Dialect) Statements() dialect.Statements {
 			VALUES (?, ?, ?, ?, ?, ` + now + `) ON CONFLICT DO NOTHING`,
 		Claim: `UPDATE millrace_offsets SET owner = ?, owner_name = ?, connection_id = ?, updated_at = ` + now + `
 			WHERE topic = ? AND part = ?`,
-		MoveOffset: `UPDATE millrace_offsets SET next_offset = ?, high = ?, updated_at = ` + now + `
-			WHERE topic = ? AND part = ? AND owner = ? AND next_offset = ?`,
-		LockOffset: "SELECT next_offset, owner FROM millrace_offsets WHERE topic = ? AND part = ?",
+		MoveOffsets: dialect.Many{
+			Head:    "UPDATE millrace_offsets AS o SET next_offset = m.moved, high = m.high, updated_at = " + now + " FROM ",
+			Columns: guardColumns, Tail: guard,
+		},
+		HeldOffsets: dialect.Many{Head: "SELECT o.topic, o.part FROM millrace_offsets AS o, ", Columns: guardColumns, Tail: guard},
+		LockOffset:  "SELECT next_offset, owner FROM millrace_offsets WHERE topic = ? AND part = ?",
 		PruneMarks: `DELETE FROM millrace_marks WHERE (stream, generation, raw_key) IN
 			(SELECT stream, generation, raw_key FROM millrace_marks WHERE marked_at < ? LIMIT 2000)`,
 		Now:        now,
