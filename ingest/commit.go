@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"math"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -148,6 +149,9 @@ func (t *transaction) produce(ctx context.Context, p *page, from int, limit int6
 		n = &counts{}
 		t.counts[s] = n
 	}
+	if !s.full {
+		s.written.SetHorizon(s.horizon(p.after))
+	}
 	next := from
 	err := s.reader.each(p, from, func(ordinal int, rec *record, keep bool) error {
 		if t.bytes >= limit {
@@ -186,6 +190,26 @@ func (t *transaction) produce(ctx context.Context, p *page, from int, limit int6
 		return next, fmt.Errorf("read page %s of %s again: %w", p.id, s.key, err)
 	}
 	return next, t.tx.Err()
+}
+
+// settled is how old a record must be for it not to be fetched again after a pass: an API whose newest records are
+// older than this at the start of a pass is rare.
+const settled = 24 * time.Hour
+
+// horizon is the value of the incremental field below which the records of c's pass will most likely not be fetched again
+// after it: what it would ask for if the pass ended here, or if the API had records of the last day.
+func (s *slice) horizon(c cursor.Cursor) int64 {
+	horizon := int64(math.MinInt64)
+	if end := c.End(c.Started); !c.Done && end.Since != nil {
+		horizon = s.reader.scale.Floor(end.Since, end.Form)
+	} else if c.Done && c.Since != nil {
+		horizon = s.reader.scale.Floor(c.Since, c.Form)
+	}
+	if c.Kind == cursor.KindTime {
+		recent := c.Started.Add(-settled).UnixMicro()
+		horizon = max(horizon, s.reader.scale.Floor(&recent, c.HighOf))
+	}
+	return horizon
 }
 
 // letter is the dead letter of a record that is refused.
@@ -273,6 +297,7 @@ func (t *transaction) appendState(ctx context.Context) error {
 		for _, r := range s.written.Commit() {
 			t.tx.Append(ctx, written.SegmentKey(s.key, r.Segment), r.Value)
 		}
+		c.Oldest = s.written.Oldest()
 		value, err := c.Encode()
 		if err != nil {
 			return err

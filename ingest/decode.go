@@ -46,10 +46,10 @@ func (d *decoder) decode(ordinal int, value []byte, rec *record) error {
 	if err := d.revision(ordinal, rec); err != nil {
 		return err
 	}
-	rec.content = xxh3.Hash128(value)
-	rec.id = xxh3.Hash128(rec.key)
+	rec.content = xxh3.Hash128(value).Lo
+	rec.id = xxh3.Hash128(rec.key).Lo
 	if rec.key == nil { // known by its bytes, so that it is not sent again and again
-		rec.id = xxh3.Hash128Seed(value, 1)
+		rec.id = xxh3.Hash128Seed(value, 1).Lo
 	}
 	if size := int64(len(value) + len(rec.key) + len(rec.reason) + d.extra); size > d.r.max {
 		return &RecordTooLargeError{Stream: d.r.stream, Key: string(rec.key), Ordinal: ordinal, Bytes: size, Max: d.r.max}
@@ -148,6 +148,6 @@ func (r *reader) judge(rec *record, versions bool) {
 			"version.missing: oldest says that a record without it is older than all with it", pipeline.FormatPath(r.version)))
 	}
 	if rec.reason != "" && rec.key != nil { // once it is no letter any more, it is new
-		rec.content = xxh3.Hash128Seed(rec.value, 2)
+		rec.content = xxh3.Hash128Seed(rec.value, 2).Lo
 	}
 }

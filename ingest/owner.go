@@ -105,7 +105,7 @@ func (o *owner) slices(state *restored, queue chan<- *page) ([]*slice, error) {
 		}
 		bound := min(o.in.cfg.RememberedRecords, o.in.cfg.RememberedInAll/max(o.in.ownedSlices(), 1))
 		s.written = written.New(bound, s.full, o.in.p.Kafka.MaxRecordBytes)
-		if err := s.written.Restore(state.segments[key], c.Pass); err != nil {
+		if err := s.written.Restore(state.segments[key], c.Oldest, c.Pass); err != nil {
 			return nil, err
 		}
 		if c.Version != 0 && c.Shared != s.shared {

@@ -42,8 +42,8 @@ type record struct {
 	step      string // what refused it, as a path in the pipeline file
 	source    int64  // its version, if hasSource
 	hasSource bool
-	judged    bool  // reason and content are final
-	field     int64 // value of the incremental field; written.Always: none
-	id        xxh3.Uint128
-	content   xxh3.Uint128
+	judged    bool   // reason and content are final
+	field     int64  // value of the incremental field; written.Always: none
+	id        uint64 // hash of the key
+	content   uint64 // hash of the value
 }

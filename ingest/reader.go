@@ -2,6 +2,7 @@ package ingest
 
 import (
 	"errors"
+	"math/bits"
 	"slices"
 	"unsafe"
 
@@ -142,9 +143,9 @@ func (r *reader) cut(b *fetch.Body, each func(int, []byte) error) (cut.Answer, e
 	return cut.Reader(b.Reader(), &r.envelope, each)
 }
 
-func mix(h, c xxh3.Uint128) xxh3.Uint128 {
+func mix(h xxh3.Uint128, c uint64) xxh3.Uint128 {
 	const k = 0x9E3779B97F4A7C15
-	return xxh3.Uint128{Hi: (h.Hi^c.Hi)*k + 1, Lo: (h.Lo^c.Lo)*k + h.Hi}
+	return xxh3.Uint128{Hi: (h.Hi^c)*k + 1, Lo: (h.Lo^bits.RotateLeft64(c, 32))*k + h.Hi}
 }
 
 // each calls f for the records from ordinal on. keep says whether the bytes of a record are valid until the page is

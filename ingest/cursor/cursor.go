@@ -33,6 +33,7 @@ type Cursor struct {
 	Partial  *Partial          `json:"part,omitempty"`      // how much of the page Next is committed already; nil: nothing
 	Done     bool              `json:"done"`                // the pass has ended
 	Ended    time.Time         `json:"ended,omitzero"`
+	Oldest   uint64            `json:"oldest,omitempty"` // segment of what was written that counts, see [written.Log.Oldest]
 }
 
 // Partial says how far a page is that commits in several transactions.

@@ -53,12 +53,13 @@ func (s Scale) Kind() string {
 	if s.integer {
 		return kindInteger
 	}
-	return kindTime
+	return KindTime
 }
 
+// Kinds of scales.
 const (
 	kindInteger = "integer"
-	kindTime    = "time"
+	KindTime    = "time"
 )
 
 // Value places a field's value on the scale. The error says why it has no place there.

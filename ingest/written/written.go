@@ -4,8 +4,6 @@ import (
 	"cmp"
 	"math"
 	"slices"
-
-	"github.com/zeebo/xxh3"
 )
 
 // Log remembers the content that was written last for each of a slice's recent keys, so that a record fetched again
@@ -19,36 +17,43 @@ import (
 //
 // Forgetting is always safe: a forgotten record is written again when it is fetched again.
 //
+// What is below the horizon will most likely never be fetched again, so it is held in memory only until the pass ends:
+// then it is stored if it may be fetched again after all, and forgotten if not. A key that the stored log knows is
+// always stored. So a back-fill costs the state topic nothing, and what a crash forgets of it is written again at worst.
+//
 // It must not be used concurrently.
 //
 // The log is kept below twice the live items and keep, which is the price of cheap cleaning: each commit
 // writes at most about as many old items again as it writes new ones.
 type Log struct {
-	index    map[xxh3.Uint128]entry
+	index    map[uint64]entry
 	segments []*segment // oldest first
 	open     *segment   // of the transaction in hand; nil: none
 	items    []item     // of open
 	closed   []Record
-	next     uint64 // number of the next segment
-	stored   int    // items in segments and open, superseded ones included
-	live     int    // items that the look-back may ask for
-	floor    int64  // items with a lower field are not live
-	bound    int    // of the index
-	keep     int    // so many newest items are kept, live or not
-	size     int    // most items of a segment
-	full     bool   // the stream has no incremental field: field is the number of the last pass that saw the record
+	next     uint64     // number of the next segment
+	stored   int        // items in segments and open, superseded ones included
+	live     int        // items that the look-back may ask for
+	floor    int64      // items with a lower field are not live
+	bound    int        // of the index
+	keep     int        // so many newest items are kept, live or not
+	size     int        // most items of a segment
+	horizon  int64      // items with a lower field are held
+	held     []*segment // oldest first; not in the state topic
+	full     bool       // the stream has no incremental field: field is the number of the last pass that saw the record
 }
 
 type entry struct {
-	content xxh3.Uint128
+	content uint64
 	field   int64
 	in      *segment
 }
 
 type segment struct {
 	number uint64
-	keys   []xxh3.Uint128
+	keys   []uint64
 	live   int
+	held   bool // in memory only
 }
 
 // Record is a segment to write to the state topic, or to remove if Value is nil.
@@ -58,7 +63,7 @@ type Record struct {
 }
 
 const (
-	segmentItems = 4000 // 160 kB
+	segmentItems = 4000 // 80 kB
 	keepItems    = 20_000
 )
 
@@ -70,21 +75,20 @@ const Always = math.MaxInt64
 func New(bound int, full bool, maxRecordBytes int32) *Log {
 	const overhead = 1000 // of a record: key and format, generously
 	return &Log{
-		index: map[xxh3.Uint128]entry{}, bound: bound, keep: min(bound, keepItems), full: full, floor: math.MinInt64,
+		index: map[uint64]entry{}, bound: bound, keep: min(bound, keepItems), full: full, floor: math.MinInt64, horizon: math.MinInt64,
 		size: max(1, min(segmentItems, (int(maxRecordBytes)-overhead)/itemBytes)),
 	}
 }
 
 // Unchanged reports whether content is what was written last for key.
-func (l *Log) Unchanged(key, content xxh3.Uint128, pass int64) bool {
+func (l *Log) Unchanged(key, content uint64, pass int64) bool {
 	e, ok := l.index[key]
 	if !ok || e.content != content {
 		return false
 	}
 	if l.full && e.field < pass {
 		if e.field < l.floor && pass >= l.floor {
-			e.in.live++
-			l.live++
+			l.count(e.in, 1)
 		}
 		e.field = pass
 		l.index[key] = e
@@ -93,7 +97,7 @@ func (l *Log) Unchanged(key, content xxh3.Uint128, pass int64) bool {
 }
 
 // Wrote notes that content was written for key.
-func (l *Log) Wrote(key, content xxh3.Uint128, field int64) {
+func (l *Log) Wrote(key, content uint64, field int64) {
 	old, known := l.index[key]
 	if !known && (l.bound == 0 || l.full && len(l.index) >= l.bound) {
 		// With a stream that is fetched whole each time, the oldest is just what comes next: forgetting it for
@@ -101,8 +105,11 @@ func (l *Log) Wrote(key, content xxh3.Uint128, field int64) {
 		return
 	}
 	if known && old.field >= l.floor {
-		old.in.live--
-		l.live--
+		l.count(old.in, -1)
+	}
+	if field < l.horizon && (!known || old.in.held) {
+		l.hold(key, content, field)
+		return
 	}
 	if l.open == nil {
 		l.open = &segment{number: l.next}
@@ -113,11 +120,51 @@ func (l *Log) Wrote(key, content xxh3.Uint128, field int64) {
 	l.stored++
 	l.index[key] = entry{content, field, l.open}
 	if field >= l.floor {
-		l.open.live++
-		l.live++
+		l.count(l.open, 1)
 	}
 	if len(l.items) >= l.size {
 		l.closeSegment()
+	}
+}
+
+// count counts a live item of a segment; live items of the log are those that are stored.
+func (l *Log) count(s *segment, n int) {
+	s.live += n
+	if !s.held {
+		l.live += n
+	}
+}
+
+// hold remembers a record in memory only.
+func (l *Log) hold(key, content uint64, field int64) {
+	if n := len(l.held); n == 0 || len(l.held[n-1].keys) >= l.size {
+		l.held = append(l.held, &segment{held: true})
+	}
+	in := l.held[len(l.held)-1]
+	in.keys = append(in.keys, key)
+	l.index[key] = entry{content, field, in}
+	if field >= l.floor {
+		l.count(in, 1)
+	}
+	if len(l.index) > l.bound {
+		l.release(func(entry) bool { return false })
+	}
+}
+
+// release forgets the oldest held segment, but stores the items that keep asks for.
+func (l *Log) release(keep func(entry) bool) {
+	oldest := l.held[0]
+	l.held[0] = nil
+	l.held = l.held[1:]
+	for _, k := range oldest.keys {
+		e, ok := l.index[k]
+		if !ok || e.in != oldest {
+			continue
+		}
+		delete(l.index, k)
+		if keep(e) {
+			l.Wrote(k, e.content, e.field)
+		}
 	}
 }
 
@@ -137,7 +184,9 @@ func (l *Log) Commit() []Record {
 	for len(l.segments) > 0 {
 		oldest := l.segments[0]
 		switch {
-		case l.stored > l.keep && oldest.live == 0, len(l.index) > l.bound:
+		case len(l.index) > l.bound && len(l.held) > 0:
+			l.release(func(entry) bool { return false })
+		case l.stored > l.keep && oldest.live == 0, len(l.index) > l.bound, len(oldest.keys) == 0:
 			l.drop()
 		case l.stored > 2*l.live+l.keep && moved < quota:
 			moved += l.move(oldest)
@@ -161,6 +210,21 @@ func (l *Log) Forget() {
 	for len(l.segments) > 0 {
 		l.drop()
 	}
+	for len(l.held) > 0 {
+		l.release(func(entry) bool { return false })
+	}
+}
+
+// Oldest is the number of the oldest segment that counts. It belongs into the cursor: the state topic may show a
+// segment again that was removed long ago, when the record of its removal is gone.
+func (l *Log) Oldest() uint64 {
+	switch {
+	case len(l.segments) > 0:
+		return l.segments[0].number
+	case l.open != nil:
+		return l.open.number
+	}
+	return l.next
 }
 
 // drop forgets the oldest segment.
@@ -189,35 +253,57 @@ func (l *Log) move(s *segment) (moved int) {
 	return moved
 }
 
-// SetFloor says that items with a lower field will not be fetched again.
+// SetHorizon says that records with a lower field will most likely not be fetched again after this pass.
+func (l *Log) SetHorizon(horizon int64) {
+	if !l.full {
+		l.horizon = horizon
+	}
+}
+
+// SetFloor says that items with a lower field will not be fetched again: a pass has ended. What was held is stored, or
+// forgotten.
 func (l *Log) SetFloor(floor int64) {
+	l.setFloor(floor)
+	l.horizon = math.MinInt64
+	for len(l.held) > 0 {
+		l.release(func(e entry) bool { return e.field >= floor })
+	}
+}
+
+func (l *Log) setFloor(floor int64) {
 	if floor == l.floor {
 		return
 	}
 	l.floor, l.live = floor, 0
-	for _, s := range l.segments {
-		s.live = 0
+	for _, all := range [][]*segment{l.segments, l.held} {
+		for _, s := range all {
+			s.live = 0
+		}
 	}
 	if l.open != nil {
 		l.open.live = 0
 	}
 	for _, e := range l.index {
 		if e.field >= floor {
-			e.in.live++
-			l.live++
+			l.count(e.in, 1)
 		}
 	}
 }
 
-// Restore replays the segments that the state topic has. In a stream that is fetched whole, all of them count as seen
+// Restore replays the segments that the state topic has, from the number oldest on; those before are removed again. In a stream that is fetched whole, all of them count as seen
 // in pass.
-func (l *Log) Restore(segments map[uint64][]byte, pass int64) error {
+func (l *Log) Restore(segments map[uint64][]byte, oldest uint64, pass int64) error {
 	numbers := make([]uint64, 0, len(segments))
 	for n := range segments {
 		numbers = append(numbers, n)
 	}
 	slices.SortFunc(numbers, cmp.Compare)
+	l.next = oldest
 	for _, n := range numbers {
+		if n < oldest {
+			l.closed = append(l.closed, Record{Segment: n})
+			continue
+		}
 		items, err := decodeSegment(segments[n])
 		if err != nil {
 			return err
@@ -236,6 +322,6 @@ func (l *Log) Restore(segments map[uint64][]byte, pass int64) error {
 	}
 	floor := l.floor
 	l.floor = floor + 1 // count anew
-	l.SetFloor(floor)
+	l.setFloor(floor)
 	return nil
 }
