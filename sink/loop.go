@@ -117,7 +117,7 @@ func (s *Sink) prune(ctx context.Context) time.Duration {
 	n, err := s.store.prune(ctx)
 	switch {
 	case err != nil && ctx.Err() == nil:
-		s.env.Log.Warn("removing old marks", "error", err)
+		s.env.Log.Warn("removing old marks", "err", err)
 	case n > 0:
 		s.env.Log.Debug("removed old marks", "marks", n)
 		return 5 * time.Second

@@ -42,7 +42,7 @@ func TestMain(m *testing.M) {
 			err = x.Run(context.Background())
 		}
 	}
-	log.Error("ended", "error", err)
+	log.Error("ended", "err", err)
 	os.Exit(1)
 }
 
@@ -120,7 +120,7 @@ func kill(t *testing.T, path string, enough func()) {
 	}
 	_ = child.Wait()
 	if strings.Contains(log.String(), "level=ERROR") {
-		t.Errorf("the process that was killed had said:\n%s", log.String())
+		t.Errorf("the process that was killed had logged:\n%s", log.String())
 	}
 }
 

@@ -74,32 +74,32 @@ type handler struct {
 
 func (h *handler) Handle(ctx context.Context, r slog.Record) error {
 	if r.Level >= slog.LevelWarn && !fromClient(r.PC) {
-		said := *h
-		r.Attrs(func(a slog.Attr) bool { said.take(a); return true })
+		with := *h
+		r.Attrs(func(a slog.Attr) bool { with.keep(a); return true })
 		text := oneLine(r.Message)
-		if said.err != "" {
-			text += ": " + oneLine(said.err)
+		if with.err != "" {
+			text += ": " + oneLine(with.err)
 		}
-		if said.stage != "" {
-			text = said.stage + ": " + text
+		if with.stage != "" {
+			text = with.stage + ": " + text
 		}
 		h.log.note(text)
 	}
 	return h.Handler.Handle(ctx, r)
 }
 
-// fromClient says that a Kafka client speaks. It warns of what it mends itself; what it does not, a stage says too.
+// fromClient says that a Kafka client logs. It warns of what it retries itself; what ends a retry, a stage logs too.
 func fromClient(pc uintptr) bool {
 	frame, _ := runtime.CallersFrames([]uintptr{pc}).Next()
 	return strings.HasPrefix(frame.Function, "github.com/twmb/franz-go/")
 }
 
-// take keeps the attributes that a notice shows.
-func (h *handler) take(a slog.Attr) {
+// keep keeps the attributes that a notice shows.
+func (h *handler) keep(a slog.Attr) {
 	switch a.Key {
 	case "stage":
 		h.stage = a.Value.String()
-	case "err", "error":
+	case "err":
 		h.err = a.Value.String()
 	}
 }
@@ -108,7 +108,7 @@ func (h *handler) WithAttrs(attrs []slog.Attr) slog.Handler {
 	with := *h
 	with.Handler = h.Handler.WithAttrs(slices.Clone(attrs))
 	for _, a := range attrs {
-		with.take(a)
+		with.keep(a)
 	}
 	return &with
 }

@@ -76,7 +76,7 @@ func startBroker(ctx context.Context, dir string, log *slog.Logger) (_ *broker, 
 	if err := b.commit.remove(); err != nil {
 		return nil, err
 	}
-	failed := func(err error) { log.Error("embedded Kafka broker: a transaction cannot be committed", "error", err) }
+	failed := func(err error) { log.Error("embedded Kafka broker: a transaction cannot be committed", "err", err) }
 	if b.unwatch, err = b.commit.watch(b.cluster, failed); err != nil {
 		return nil, err
 	}
@@ -99,6 +99,6 @@ type brokerLog struct{ log *slog.Logger }
 // Logf is called by the broker.
 func (b brokerLog) Logf(level kfake.LogLevel, format string, args ...any) {
 	if level == kfake.LogLevelError {
-		b.log.Error("embedded Kafka broker", "error", fmt.Sprintf(format, args...))
+		b.log.Error("embedded Kafka broker", "err", fmt.Sprintf(format, args...))
 	}
 }

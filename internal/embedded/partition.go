@@ -55,7 +55,7 @@ func (b batch) inTransaction() bool {
 	return b.attributes&attrTransactional != 0 && b.attributes&attrControl == 0
 }
 
-// scanPartition reads all batches of a partition, and mends the end of its last segment: bytes that are no whole batch
+// scanPartition reads all batches of a partition, and repairs the end of its last segment: bytes that are no whole batch
 // go, index entries that are missing are written. asked may be nil.
 func scanPartition(dir string, asked *commit) (*partition, error) {
 	p := &partition{dir: dir, open: map[int64]int16{}}

@@ -16,21 +16,22 @@ const repeatAfter = 30 * time.Second
 
 // newLogger passes on a client's warnings and errors, and with the level debug everything.
 func newLogger(log *slog.Logger) kgo.Logger {
-	return kslog.New(slog.New(&quiet{Handler: log.Handler(), said: &said{at: map[string]*saying{}}}))
+	return kslog.New(slog.New(&quiet{Handler: log.Handler(), passed: &passed{at: map[string]*passage{}}}))
 }
 
 // quiet is a handler that lowers a client's chatter by a level and drops repetitions.
 type quiet struct {
 	slog.Handler
-	said *said
+	passed *passed
 }
 
-type said struct {
+// passed is the lines that were passed on.
+type passed struct {
 	mu sync.Mutex
-	at map[string]*saying // by message
+	at map[string]*passage // by message
 }
 
-type saying struct {
+type passage struct {
 	last time.Time
 	held int // since then
 }
@@ -40,9 +41,9 @@ func (q *quiet) Enabled(ctx context.Context, level slog.Level) bool {
 	return q.Handler.Enabled(ctx, level) && (level >= slog.LevelWarn || q.Handler.Enabled(ctx, slog.LevelDebug))
 }
 
-// Handle passes r on if it was not said within repeatAfter, with how often it was held back.
+// Handle passes r on if its message was not passed on within repeatAfter, with how often it was held back.
 func (q *quiet) Handle(ctx context.Context, r slog.Record) error {
-	held, again := q.said.again(r.Message)
+	held, again := q.passed.again(r.Message)
 	if again {
 		return nil
 	}
@@ -53,8 +54,8 @@ func (q *quiet) Handle(ctx context.Context, r slog.Record) error {
 	return q.Handler.Handle(ctx, r)
 }
 
-// again reports whether message was said within repeatAfter; if not, how often it has been held back since it was.
-func (s *said) again(message string) (held int, again bool) {
+// again reports whether message was passed on within repeatAfter; if not, how often it has been held back since it was.
+func (s *passed) again(message string) (held int, again bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	now := time.Now()
@@ -66,16 +67,16 @@ func (s *said) again(message string) (held int, again bool) {
 	if old != nil {
 		held = old.held
 	}
-	s.at[message] = &saying{last: now}
+	s.at[message] = &passage{last: now}
 	return held, false
 }
 
 // WithAttrs keeps the repetitions shared.
 func (q *quiet) WithAttrs(attrs []slog.Attr) slog.Handler {
-	return &quiet{q.Handler.WithAttrs(attrs), q.said}
+	return &quiet{q.Handler.WithAttrs(attrs), q.passed}
 }
 
 // WithGroup keeps the repetitions shared.
 func (q *quiet) WithGroup(name string) slog.Handler {
-	return &quiet{q.Handler.WithGroup(name), q.said}
+	return &quiet{q.Handler.WithGroup(name), q.passed}
 }

@@ -56,7 +56,7 @@ func supervise(ctx context.Context, runs []run, s supervision) error {
 				errs = append(errs, e.err)
 			}
 			if e.err != nil && len(left) > 0 && ctx.Err() == nil { // alone, it is the last line of the process
-				s.log.Error("a stage has stopped; the others drain", "stage", e.stage, "error", e.err)
+				s.log.Error("a stage has stopped; the others drain", "stage", e.stage, "err", e.err)
 			}
 			cancel()
 		case <-late:
