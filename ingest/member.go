@@ -210,18 +210,15 @@ func (m *member) release(partitions []int32, within time.Duration) {
 	}
 	owned := m.owned()
 	m.mu.Unlock()
-	timeout := time.NewTimer(within)
-	defer timeout.Stop()
-	for _, r := range ending {
-		select {
-		case <-r.done:
-		case <-timeout.C:
+	each := func(f func(*running)) func() {
+		return func() {
 			for _, r := range ending {
-				r.kill()
+				f(r)
 			}
-			<-r.done
 		}
-		r.kill()
 	}
+	kill := each(func(r *running) { r.kill() })
+	stage.CloseWithin(within, each(func(r *running) { <-r.done }), kill)
+	kill()
 	m.in.setOwned(owned)
 }
