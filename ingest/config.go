@@ -36,17 +36,17 @@ func DefaultConfig() Config {
 	}
 }
 
-// Validate reports every field that is out of its range.
+// Validate joins every problem, with its value and its bounds.
 func (c Config) Validate() error {
 	var r stage.Ranges
-	stage.Between(&r, "ingest: CommitInterval", c.CommitInterval, time.Millisecond, 5*time.Second)
-	stage.AtLeast(&r, "ingest: TransactionBytes", c.TransactionBytes, 1<<20)
-	stage.AtLeast(&r, "ingest: PageMemoryBytes", c.PageMemoryBytes, 64<<10)
-	stage.AtLeast(&r, "ingest: MemoryBytes", c.MemoryBytes, c.PageMemoryBytes)
-	stage.AtLeast(&r, "ingest: RememberedRecords", c.RememberedRecords, 0)
-	stage.AtLeast(&r, "ingest: RememberedInAll", c.RememberedInAll, c.RememberedRecords)
-	stage.Between(&r, "ingest: SessionTimeout", c.SessionTimeout, 6*time.Second, 5*time.Minute)          // as brokers allow
-	stage.Between(&r, "ingest: TransactionTimeout", c.TransactionTimeout, 5*time.Second, 15*time.Minute) // as brokers allow
-	stage.AtLeast(&r, "ingest: Drain", c.Drain, time.Nanosecond)
+	stage.Between(&r, "CommitInterval", c.CommitInterval, time.Millisecond, 5*time.Second)
+	stage.AtLeast(&r, "TransactionBytes", c.TransactionBytes, 1<<20)
+	stage.AtLeast(&r, "PageMemoryBytes", c.PageMemoryBytes, 64<<10)
+	stage.AtLeast(&r, "MemoryBytes", c.MemoryBytes, c.PageMemoryBytes)
+	stage.AtLeast(&r, "RememberedRecords", c.RememberedRecords, 0)
+	stage.AtLeast(&r, "RememberedInAll", c.RememberedInAll, c.RememberedRecords)
+	stage.Between(&r, "SessionTimeout", c.SessionTimeout, 6*time.Second, 5*time.Minute)          // as brokers allow
+	stage.Between(&r, "TransactionTimeout", c.TransactionTimeout, 5*time.Second, 15*time.Minute) // as brokers allow
+	stage.AtLeast(&r, "Drain", c.Drain, time.Nanosecond)
 	return r.Err()
 }

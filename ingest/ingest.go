@@ -56,7 +56,7 @@ type sliceRef struct {
 // New checks that the streams can be fetched. It makes no connection.
 func New(p *pipeline.Pipeline, cfg Config, env stage.Env) (*Ingest, error) {
 	if err := cfg.Validate(); err != nil {
-		return nil, err
+		return nil, fmt.Errorf("ingest: %w", err)
 	}
 	in := &Ingest{
 		p: p, cfg: cfg, env: env, waits: stage.NewWaits("ingest", env), notices: stage.NewNotices("ingest", env),
@@ -66,15 +66,14 @@ func New(p *pipeline.Pipeline, cfg Config, env stage.Env) (*Ingest, error) {
 		ended: map[string]bool{}, passesDone: make(chan struct{}),
 	}
 	in.refusals = stage.NewRefusals(in.notices)
-	var errs []error
-	for _, name := range env.Streams {
-		if p.Stream(name) == nil {
-			errs = append(errs, fmt.Errorf("ingest: the pipeline %s has no stream %q", p.Name, name))
-		}
+	chosen, err := p.Choose(env.Streams)
+	if err != nil {
+		return nil, fmt.Errorf("ingest: %w", err)
 	}
+	var errs []error
 	for i := range p.Streams {
 		s := &p.Streams[i]
-		if err := in.register(s, env.Streams == nil || slices.Contains(env.Streams, s.Name)); err != nil {
+		if err := in.register(s, slices.Contains(chosen, s)); err != nil {
 			errs = append(errs, fmt.Errorf("ingest: stream %s: %w", s.Name, err))
 		}
 	}
@@ -83,7 +82,6 @@ func New(p *pipeline.Pipeline, cfg Config, env stage.Env) (*Ingest, error) {
 	}
 	in.transport = http.DefaultTransport.(*http.Transport).Clone()       //nolint:forcetypeassert // it is one, says net/http
 	in.transport.MaxIdleConns, in.transport.MaxIdleConnsPerHost = 0, 256 // the most that one slice may have in flight
-	var err error
 	in.metrics, err = newMetrics(env.Metrics)
 	return in, err
 }

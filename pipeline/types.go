@@ -11,16 +11,6 @@ type Pipeline struct { //nolint:recvcheck // Format must hold for values, too
 	Streams  []Stream // in the order of the file
 }
 
-// Stream returns the stream of that name, or nil.
-func (p *Pipeline) Stream(name string) *Stream {
-	for i := range p.Streams {
-		if p.Streams[i].Name == name {
-			return &p.Streams[i]
-		}
-	}
-	return nil
-}
-
 // Kafka says which brokers to use and how the topics are made.
 type Kafka struct {
 	Embedded       bool          // an in-process broker (kfake) in DataDir; Brokers is filled in by whoever starts it

@@ -48,7 +48,7 @@ func DefaultConfig() Config {
 	}
 }
 
-// Validate joins every problem.
+// Validate joins every problem, with its value and its bounds.
 func (c Config) Validate() error {
 	var r stage.Ranges
 	stage.Between(&r, "Sessions", c.Sessions, 1, 64)

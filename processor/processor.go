@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
@@ -48,17 +47,12 @@ func New(p *pipeline.Pipeline, cfg Config, env stage.Env) (*Processor, error) {
 		limit:   newLimit(cfg.MaxRecords),
 	}
 	out.refusals = stage.NewRefusals(out.notices)
-	for _, name := range env.Streams {
-		if p.Stream(name) == nil {
-			return nil, fmt.Errorf("processor: the pipeline has no stream %s", name)
-		}
+	chosen, err := p.Choose(env.Streams)
+	if err != nil {
+		return nil, fmt.Errorf("processor: %w", err)
 	}
 	var errs []error
-	for i := range p.Streams {
-		s := &p.Streams[i]
-		if env.Streams != nil && !slices.Contains(env.Streams, s.Name) {
-			continue
-		}
+	for _, s := range chosen {
 		compiled, err := newStream(p, s, out.metrics)
 		if err != nil {
 			errs = append(errs, fmt.Errorf("processor: %w", err))

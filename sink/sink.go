@@ -3,7 +3,6 @@ package sink
 import (
 	"context"
 	"fmt"
-	"slices"
 	"sync"
 	"sync/atomic"
 
@@ -78,15 +77,12 @@ func New(p *pipeline.Pipeline, cfg Config, env stage.Env) (*Sink, error) {
 		store: &store{dialect: d, cfg: cfg, owner: env.Instance},
 	}
 	s.refusals = stage.NewRefusals(s.notices)
-	for _, name := range env.Streams {
-		if p.Stream(name) == nil {
-			return nil, fmt.Errorf("sink: the pipeline has no stream %s", name)
-		}
+	chosen, err := p.Choose(env.Streams)
+	if err != nil {
+		return nil, fmt.Errorf("sink: %w", err)
 	}
-	for i := range p.Streams {
-		if st := &p.Streams[i]; env.Streams == nil || slices.Contains(env.Streams, st.Name) {
-			s.tables[topics.Processed(p.Name, st.Name)] = rows.NewTable(st)
-		}
+	for _, st := range chosen {
+		s.tables[topics.Processed(p.Name, st.Name)] = rows.NewTable(st)
 	}
 	return s, nil
 }

@@ -14,7 +14,6 @@ import (
 	"github.com/millrace-io/millrace/internal/cli"
 	"github.com/millrace-io/millrace/internal/embedded"
 	"github.com/millrace-io/millrace/internal/kafka"
-	"github.com/millrace-io/millrace/pipeline"
 	"github.com/millrace-io/millrace/topics"
 	"github.com/millrace-io/millrace/topics/admin"
 )
@@ -107,8 +106,12 @@ func readLetters(ctx context.Context, path string, streams []string, f func(lett
 	if err != nil {
 		return err
 	}
-	if streams, err = streamNames(p, streams); err != nil {
-		return err
+	if len(streams) == 0 {
+		streams = nil // all
+	}
+	chosen, err := p.Choose(streams)
+	if err != nil {
+		return &cli.UsageError{Err: err}
 	}
 	log := slog.New(slog.DiscardHandler)
 	servers, err := embedded.Attach(ctx, p, log)
@@ -120,8 +123,8 @@ func readLetters(ctx context.Context, path string, streams []string, f func(lett
 	if err != nil {
 		return err
 	}
-	for _, stream := range streams {
-		if err := readStreamLetters(ctx, opts, p.Name, stream, f); err != nil {
+	for _, s := range chosen {
+		if err := readStreamLetters(ctx, opts, p.Name, s.Name, f); err != nil {
 			return err
 		}
 	}
@@ -153,20 +156,4 @@ func readStreamLetters(ctx context.Context, opts []kgo.Opt, pipeline, stream str
 		return fmt.Errorf("topic %s is not there: the pipeline has not run yet, or under another name", topic)
 	}
 	return errors.Join(err, failed)
-}
-
-// streamNames checks names, or returns all streams of p.
-func streamNames(p *pipeline.Pipeline, names []string) ([]string, error) {
-	if len(names) == 0 {
-		for _, s := range p.Streams {
-			names = append(names, s.Name)
-		}
-		return names, nil
-	}
-	for _, name := range names {
-		if p.Stream(name) == nil {
-			return nil, &cli.UsageError{Err: fmt.Errorf("the pipeline %s has no stream %s", p.Name, name)}
-		}
-	}
-	return names, nil
 }

@@ -46,7 +46,7 @@ func TestDLQ(t *testing.T) {
 		t.Errorf("the log lacks %q", want)
 	}
 	check("beside the process")
-	if code, _, stderr := invoke(t, "millrace", "dlq", "list", path, "parcels"); code != cli.ExitUsage || !strings.Contains(stderr, "no stream parcels") {
+	if code, _, stderr := invoke(t, "millrace", "dlq", "list", path, "parcels"); code != cli.ExitUsage || !strings.Contains(stderr, `no stream "parcels"`) {
 		t.Errorf("no such stream: %d %s", code, stderr)
 	}
 	p.send(t, syscall.SIGTERM)

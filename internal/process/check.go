@@ -20,14 +20,8 @@ func (e *RefusedError) Unwrap() error { return e.Err }
 // check joins what cannot work before anything is started.
 func check(p *pipeline.Pipeline, o Options) error {
 	var errs []error
-	for _, name := range o.Streams {
-		if p.Stream(name) == nil {
-			var known []string
-			for _, s := range p.Streams {
-				known = append(known, s.Name)
-			}
-			errs = append(errs, fmt.Errorf("--streams: the pipeline %s has no stream %q; it has %q", p.Name, name, known))
-		}
+	if _, err := p.Choose(o.Streams); err != nil {
+		errs = append(errs, fmt.Errorf("--streams: %w", err))
 	}
 	var ranges stage.Ranges
 	stage.AtLeast(&ranges, "--drain-timeout", o.Drain, 0)
