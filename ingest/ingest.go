@@ -82,8 +82,8 @@ func New(p *pipeline.Pipeline, cfg Config, env stage.Env) (*Ingest, error) {
 	}
 	in.transport = http.DefaultTransport.(*http.Transport).Clone()       //nolint:forcetypeassert // it is one, says net/http
 	in.transport.MaxIdleConns, in.transport.MaxIdleConnsPerHost = 0, 256 // the most that one slice may have in flight
-	in.metrics, err = newMetrics(env.Metrics)
-	return in, err
+	in.metrics = newMetrics(env.Metrics)
+	return in, nil
 }
 
 // register counts the slices of a stream, and notes them as this process's to run if run.

@@ -17,24 +17,23 @@ type metrics struct {
 
 func newMetrics(r prometheus.Registerer) *metrics {
 	f := promauto.With(r)
+	counter := func(name, help string) prometheus.Counter {
+		return f.NewCounter(prometheus.CounterOpts{Name: "millrace_processor_" + name, Help: help})
+	}
 	byStream := func(name, help string) *prometheus.CounterVec {
-		return f.NewCounterVec(prometheus.CounterOpts{Name: name, Help: help}, []string{"stream"})
+		return f.NewCounterVec(prometheus.CounterOpts{Name: "millrace_processor_" + name, Help: help}, []string{"stream"})
 	}
 	return &metrics{
-		commits: f.NewCounter(prometheus.CounterOpts{
-			Name: "millrace_processor_commits_total", Help: "Kafka transactions committed.",
-		}),
-		aborts: f.NewCounter(prometheus.CounterOpts{
-			Name: "millrace_processor_aborts_total", Help: "Kafka transactions aborted or of unknown outcome; their records are processed again.",
-		}),
+		commits: counter("commits_total", "Kafka transactions committed."),
+		aborts:  counter("aborts_total", "Kafka transactions aborted or of unknown outcome; their records are processed again."),
 		duration: f.NewHistogram(prometheus.HistogramOpts{
 			Name: "millrace_processor_commit_duration_seconds", Help: "Time from the last record of a transaction to its end.",
 			Buckets: prometheus.ExponentialBuckets(0.001, 2, 15),
 		}),
-		records:  byStream("millrace_processor_records_total", "Raw records whose outcome is committed."),
-		rows:     byStream("millrace_processor_rows_total", "Records with a row."),
-		filtered: byStream("millrace_processor_filtered_total", "Records that a filter refused."),
-		letters:  byStream("millrace_processor_dead_letters_total", "Records sent to the dead-letter topic."),
+		records:  byStream("records_total", "Raw records whose outcome is committed."),
+		rows:     byStream("rows_total", "Records with a row."),
+		filtered: byStream("filtered_total", "Records that a filter refused."),
+		letters:  byStream("dead_letters_total", "Records sent to the dead-letter topic."),
 	}
 }
 
