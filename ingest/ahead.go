@@ -21,7 +21,7 @@ type pages struct {
 
 func (s *slice) pages(ctx context.Context) *pages {
 	p := &pages{s: s, cursor: s.plan, at: s.plan.Next}
-	if p.at.Index > 0 {
+	if p.at.Index > 0 && !s.alone {
 		p.start(ctx) // a pass that was interrupted
 	}
 	return p

@@ -323,3 +323,25 @@ func (r *process) gauge(t testing.TB, name string) (sum float64) {
 	}
 	return sum
 }
+
+// TestPageInTroubleIsAskedForAlone: while a page cannot be had, those after it are not asked for again and again.
+func TestPageInTroubleIsAskedForAlone(t *testing.T) {
+	t.Parallel()
+	var at, beyond atomic.Int64
+	r, _ := runCase(t, byPage, func(r *http.Request) (int, string) {
+		switch n := number(r, "page"); n {
+		case 0:
+			return 200, `{"data":` + records(0, 10) + `}`
+		case 1:
+			at.Add(1)
+		default:
+			beyond.Add(1)
+		}
+		return 404, "no such page"
+	})
+	testkit.Eventually(t, patience, testkit.That("the page is asked for again", func() bool { return at.Load() >= 20 }))
+	r.stop(t)
+	if n := beyond.Load(); n > 20 {
+		t.Errorf("%d requests for pages after the one that cannot be had", n)
+	}
+}

@@ -170,6 +170,7 @@ func start(t testing.TB, p *pipeline.Pipeline, name string, cfg ingest.Config) *
 func startWith(t testing.TB, p *pipeline.Pipeline, name string, cfg ingest.Config, opts ...kgo.Opt) *process {
 	t.Helper()
 	r := &process{Health: &stage.Health{}, Metrics: prometheus.NewRegistry(), log: &testkit.Buffer{}, done: make(chan error, 1)}
+	r.Health.Wait("ingest", "starting") // as the process says until the stage is ready
 	in, err := ingest.New(p, cfg, stage.Env{
 		Instance: name, Kafka: append([]kgo.Opt{kgo.SeedBrokers(p.Kafka.Brokers...), kgo.MetadataMinAge(50 * time.Millisecond)}, opts...),
 		Log: slog.New(slog.NewTextHandler(r.log, nil)).With("process", name), Metrics: r.Metrics, Health: r.Health,

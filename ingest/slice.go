@@ -42,6 +42,7 @@ type slice struct {
 	full    bool           // each pass fetches everything: there is no incremental field
 	written *written.Log   // only the commit loop uses it
 	doubted bool           // a notice about the end of a pass was raised
+	alone   bool           // the next page could not be had: it is asked for alone, without those after it
 }
 
 func (in *Ingest) newSlice(s *pipeline.Stream, name string, c cursor.Cursor, queue chan<- *page) (*slice, error) {
@@ -120,6 +121,7 @@ func (s *slice) run(ctx context.Context) {
 			continue
 		}
 		s.waiting(err)
+		s.alone = true
 		s.beginAgain(err)
 		_ = stage.Sleep(ctx, max(s.stream.Ingest.HTTP.Retry.Max, minPause))
 	}
@@ -175,6 +177,7 @@ func (s *slice) pass(ctx context.Context) error {
 			return ctx.Err()
 		}
 		s.in.waits.Done(s.base.Host, s.who)
+		s.alone = false
 		if ended != paginate.GoesOn {
 			pages.stop()
 			select {

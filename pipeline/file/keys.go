@@ -91,14 +91,14 @@ type streamFile struct {
 
 // ingestFile is a stream's ingest.
 type ingestFile struct {
-	Path    text       `key:"path,required" doc:"Appended to base_url; may hold {slice name}."`
-	Records dottedPath `key:"records" doc:"Where in the body the array of records is, as a path: names with dots between them, a name with other signs in double quotes; absent: the body is the array."`
+	Path text `key:"path,required" doc:"Appended to base_url; may hold {slice name}."`
 	ingestSharedFile
 }
 
 // ingestSharedFile is what defaults may hold for all streams.
 type ingestSharedFile struct {
 	httpFile
+	Records     dottedPath              `key:"records" doc:"Where in the body the array of records is, as a path: names with dots between them, a name with other signs in double quotes; absent: the body is the array."`
 	Query       mapping[text]           `key:"query" doc:"Query parameters of each request; values may hold {slice name}." empty:"ok"`
 	Key         dottedPaths             `key:"key" doc:"Field, or list of fields, that tells one record from another, as dotted paths. Required, here or in defaults."`
 	Version     choice[versionFile]     `key:"version" doc:"Field that grows with each revision of a record; absent: incremental.field; none: there is no such field." words:"*"`
