@@ -1,13 +1,16 @@
 package topics
 
 import (
+	"bytes"
+
 	"github.com/go-json-experiment/json/jsontext"
 	"github.com/twmb/franz-go/pkg/kgo"
 )
 
 // AppendKey appends the raw key made of the key fields' JSON values: the text of one field, without quotes
 // if it is a string; a compact JSON array of several. Numbers are written by their value, see [AppendNumber], and texts
-// as they are, however they were escaped.
+// as they are, however they were escaped. A text that is the spelling of a number makes the same key as that number,
+// in an array too: a column has one value for both.
 func AppendKey(dst []byte, values ...jsontext.Value) ([]byte, error) {
 	if len(values) == 1 {
 		if values[0].Kind() == '"' {
@@ -25,6 +28,10 @@ func AppendKey(dst []byte, values ...jsontext.Value) ([]byte, error) {
 			continue
 		}
 		text, err := jsontext.AppendUnquote(nil, v) // the same string may be escaped in several ways
+		if n, ok := NumberOf(text); ok && bytes.Equal(n, text) {
+			dst = append(dst, text...)
+			continue
+		}
 		if err == nil {
 			dst, err = jsontext.AppendQuote(dst, text)
 		}

@@ -3,6 +3,8 @@ package topics
 import (
 	"bytes"
 	"strconv"
+
+	"github.com/go-json-experiment/json/jsontext"
 )
 
 // maxPlainDigits is how many digits a number may have before it is written with an exponent.
@@ -40,6 +42,29 @@ func AppendNumber(dst, number []byte) []byte {
 	}
 	dst = append(append(dst, digits[:point]...), '.')
 	return append(dst, digits[point:]...)
+}
+
+// NumberOf is the one spelling, see [AppendNumber], of the number that a text means: 007, +7 and 7.0 mean 7. ok is false
+// if it means none.
+func NumberOf(text []byte) (number []byte, ok bool) {
+	rest, negative := bytes.CutPrefix(text, []byte{'-'})
+	if !negative {
+		rest = bytes.TrimPrefix(text, []byte{'+'})
+	}
+	digits := bytes.TrimLeft(rest, "0")
+	if len(digits) < len(rest) && (len(digits) == 0 || digits[0] < '0' || digits[0] > '9') {
+		digits = rest[len(rest)-len(digits)-1:]
+	}
+	if len(digits) == 0 || digits[0] < '0' || digits[0] > '9' || digits[len(digits)-1] <= ' ' {
+		return nil, false
+	}
+	if v := jsontext.Value(digits); v.Kind() != '0' || !v.IsValid() {
+		return nil, false
+	}
+	if negative {
+		digits = append([]byte{'-'}, digits...)
+	}
+	return AppendNumber(nil, digits), true
 }
 
 // whole reports whether a number is written as digits alone, which is its one spelling already.

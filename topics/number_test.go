@@ -35,6 +35,17 @@ func TestNumbersOfOneValueHaveOneSpelling(t *testing.T) {
 	}
 }
 
+func TestNumberOfText(t *testing.T) {
+	for text, want := range map[string]string{
+		"7": "7", "007": "7", "+7": "7", "-07": "-7", "7.0": "7", "00": "0", "-0": "0", "000.50": "0.5", "1e3": "1000", "+0": "0",
+		"": "", "+": "", "-": "", " 7": "", "7 ": "", ".5": "", "7.": "", "x": "", "0x7": "", "+-7": "", "--7": "", "1_000": "", "NaN": "", "7\n": "",
+	} {
+		if got, ok := topics.NumberOf([]byte(text)); string(got) != want || ok != (want != "") {
+			t.Errorf("%q means %q (%v), want %q", text, got, ok, want)
+		}
+	}
+}
+
 func FuzzNumber(f *testing.F) {
 	f.Add("7E+3")
 	f.Add("-0.00120e5")

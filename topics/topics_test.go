@@ -114,6 +114,7 @@ func TestAppendKey(t *testing.T) {
 		{[]jsontext.Value{jsontext.Value(`9007199254740993`)}, `9007199254740993`},
 		{[]jsontext.Value{jsontext.Value(`"x"`), jsontext.Value(`1`), jsontext.Value(`null`)}, `["x",1,null]`},
 		{[]jsontext.Value{jsontext.Value(`7E+3`)}, `7000`},
+		{[]jsontext.Value{jsontext.Value(`"x"`), jsontext.Value(`"9000"`), jsontext.Value(`"007"`), jsontext.Value(`"7.0"`)}, `["x",9000,"007","7.0"]`},
 		{[]jsontext.Value{jsontext.Value(`"7E+3"`)}, `7E+3`},
 		{[]jsontext.Value{jsontext.Value(`-0.50`), jsontext.Value(`true`)}, `[-0.5,true]`},
 		{[]jsontext.Value{jsontext.Value(`"\u0041"`), jsontext.Value(`"é"`)}, `["A","é"]`},

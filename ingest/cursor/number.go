@@ -25,31 +25,16 @@ var (
 
 // number returns the number that a value is, or that the text of it is: its one spelling, see [topics.AppendNumber].
 func number(v jsontext.Value) ([]byte, error) {
-	text := []byte(v)
 	switch v.Kind() {
 	case '0':
+		return topics.AppendNumber(nil, v), nil
 	case '"':
-		text = bytes.TrimPrefix(unquoted(v), []byte("+"))
-		negative := bytes.HasPrefix(text, []byte("-"))
-		digits := bytes.TrimLeft(bytes.TrimPrefix(text, []byte("-")), "0") // 007 is 7
-		if len(digits) == 0 || digits[0] == '.' {
-			digits = append([]byte("0"), digits...)
+		if n, ok := topics.NumberOf(unquoted(v)); ok {
+			return n, nil
 		}
-		if negative {
-			digits = append([]byte("-"), digits...)
-		}
-		if len(text) == 0 || !isNumber(digits) {
-			return nil, errNoNumber
-		}
-		text = digits
 	default:
-		return nil, errNoNumber
 	}
-	return topics.AppendNumber(nil, text), nil
-}
-
-func isNumber(b []byte) bool {
-	return b[len(b)-1] > ' ' && jsontext.Value(b).Kind() == '0' && jsontext.Value(b).IsValid()
+	return nil, errNoNumber
 }
 
 // scaled is the number with its point moved by scale digits to the right: a whole number from -2^63.

@@ -120,6 +120,17 @@ func (t Type) Kind() Kind {
 	return t.base.kind
 }
 
+// Places is how many digits behind the point of a decimal, or of the seconds of a time, a value keeps.
+func (t Type) Places() int {
+	switch {
+	case len(t.args) == 0:
+		return 0
+	case t.base.kind == Decimal:
+		return t.args[len(t.args)-1]
+	}
+	return t.args[0]
+}
+
 // Character reports whether the type has a character set and a collation.
 func (t Type) Character() bool { return t.base.character }
 

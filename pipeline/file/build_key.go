@@ -10,13 +10,13 @@ import (
 
 // checkKey makes sure that key columns are computed from the fields of the raw key, and from nothing else: a revision
 // that changed another field would move the row to another key, and the old row would stay. And from all of them:
-// two raw keys that differ in a field that no column has would share a row.
+// two raw keys that differ in a field that no column has would share a row, as would two that a column makes one of.
 func (d *decoder) checkKey(f *sinkFile, key *dottedPaths, p *plan.Plan, w *flow) {
 	var raw []string
 	for i := range key.list {
 		raw = append(raw, key.list[i].node.Value) // as it is written
 	}
-	used := map[string]bool{}
+	used, kept := map[string]bool{}, map[string]bool{} // fields of the raw key
 	keys := 0
 	sound := true
 	for i := range f.Columns.entries {
@@ -29,6 +29,10 @@ func (d *decoder) checkKey(f *sinkFile, key *dottedPaths, p *plan.Plan, w *flow)
 		if column < 0 {
 			sound = false
 			continue
+		}
+		if path := p.Last().Keeps[column]; path != nil {
+			field, _ := keyField(path, key)
+			kept[field] = true
 		}
 		for _, o := range p.Last().Sources[column] {
 			field, ok := keyField(o.Path, key)
@@ -46,9 +50,13 @@ func (d *decoder) checkKey(f *sinkFile, key *dottedPaths, p *plan.Plan, w *flow)
 		return
 	}
 	for i := range key.list {
-		if v := &key.list[i]; !used[v.s] {
+		switch v := &key.list[i]; {
+		case !used[v.s]:
 			d.reportf(v.place, "make a key column from it too, or remove it from ingest.key",
 				"the raw key has %s, but no key column is computed from it: records that differ in it alone would share a row", v.show())
+		case !kept[v.s]:
+			d.reportf(v.place, "make a key column of the field as it is", "no key column tells apart all values of %s that the raw key tells apart: "+
+				"what is computed from it may be the same for two of them, and their records would share a row", v.show())
 		}
 	}
 }

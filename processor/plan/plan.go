@@ -9,6 +9,7 @@ import (
 type Use struct {
 	Label  string     // its place in the pipeline file, such as process[1].map.total
 	Fields [][]string // paths that it names, each once; an empty path is everything there is
+	Keeps  []string   // the path whose values it tells apart; nil: none is known
 }
 
 // Step is one step, as far as names go.
@@ -30,6 +31,7 @@ type Origin struct {
 type Level struct {
 	Names   []string   // columns, in order
 	Sources [][]Origin // of each column; a field that several expressions name is there several times
+	Keeps   [][]string // of each column, the field of the record whose values it tells apart; nil: none is known
 	uses    [][]int    // by column: the columns of the level before that it is made of
 }
 
@@ -72,6 +74,7 @@ func New(steps []Step) (*Plan, []*Error) {
 				problems = append(problems, &Error{At: Place{i, j}, Label: use.Label, Err: err})
 			}
 			next.Sources, next.uses = append(next.Sources, from), append(next.uses, columns)
+			next.Keeps = append(next.Keeps, p.keeps(level, use.Keeps))
 		}
 		if step.Makes != nil {
 			p.Levels = append(p.Levels, next)
@@ -97,6 +100,17 @@ func (p *Plan) follow(level int, at Place, fields [][]string) (from []Origin, co
 		}
 	}
 	return from, columns, unknown
+}
+
+// keeps is the field of the record whose values an expression tells apart that tells apart those of path over a level.
+func (p *Plan) keeps(level int, path []string) []string {
+	if level == 0 || len(path) == 0 {
+		return path
+	}
+	if c := p.Levels[level].Column(path[0]); c >= 0 && len(path) == 1 {
+		return p.Levels[level].Keeps[c]
+	}
+	return nil
 }
 
 // Column returns the index of a column; -1: there is none of that name.

@@ -111,6 +111,7 @@ func (b *builder) use(label string) func(*expression.Program, error) *expression
 			b.problems = append(b.problems, &plan.Error{At: at, Label: label, Err: err})
 		} else {
 			use.Fields = p.Fields()
+			use.Keeps, _ = p.Keeps()
 		}
 		names.Uses = append(names.Uses, use)
 		return p

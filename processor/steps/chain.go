@@ -20,10 +20,12 @@ type Chain struct {
 
 // key is the primary key of the table.
 type key struct {
-	columns []int      // of the last level, in the order of the table
-	names   []string   // of these
+	columns []int    // of the last level, in the order of the table
+	names   []string // of these
+	types   []columntype.Type
 	raw     [][]string // paths of the fields that the raw key is made of
-	numeric bool       // all columns hold numbers
+	fields  []*keyField
+	numeric bool // all columns hold numbers
 }
 
 // Compile compiles the steps of a stream. The error joins everything that is wrong, an *[plan.Error] each.
@@ -37,6 +39,7 @@ func Compile(s *pipeline.Stream) (*Chain, error) {
 	if err != nil {
 		return nil, err
 	}
+	k.fields = keyFields(s, p, b.levels[0].scope)
 	for i, needed := range p.Needed(k.columns)[1:] {
 		b.levels[i].needed = needed // level i makes the columns of the plan's level i+1
 	}
@@ -57,6 +60,7 @@ func findKey(s *pipeline.Stream, last *plan.Level) (key, error) {
 			return k, fmt.Errorf("process: no map step makes the key column %s", c.Name)
 		}
 		k.columns, k.names = append(k.columns, i), append(k.names, c.Name)
+		k.types = append(k.types, columntype.Of(c.Type))
 		k.numeric = k.numeric && columntype.Of(c.Type).Kind().Numeric()
 	}
 	return k, nil

@@ -39,11 +39,11 @@ func (r *Runner) AppendPK(dst []byte) ([]byte, error) {
 
 // AppendTombstonePK appends the values of the key columns for a record of which only the raw key is known.
 //
-// The key of a stream with several key fields is a JSON array and has their types. That of one field is only
-// its text: 5 may have been a number or a string. Text that is no JSON number was a string. Text that is one
-// is tried as both: as a string first where the key columns hold text or times, else as a number first; what
-// an expression cannot do with gives way to the other. The sink gives a column the same value for 5 and
-// "5", so this is the row that the record had.
+// The key of a stream with several key fields is a JSON array; that of one field is only its text. In both, 5 may have
+// been a number or a string. Text that is no JSON number was a string. Text that is one is tried as both: as a string
+// first where the key columns hold text or times, else as a number first, and in an array always so; what an expression
+// cannot do with gives way to the other. The sink gives a column the same value for 5 and "5", so this is the row that
+// the record had.
 func (r *Runner) AppendTombstonePK(dst, key []byte) ([]byte, error) {
 	fields := r.chain.key.raw
 	if len(fields) != 1 {
@@ -51,7 +51,19 @@ func (r *Runner) AppendTombstonePK(dst, key []byte) ([]byte, error) {
 		if err != nil || len(values) != len(fields) {
 			return dst, &RefusedError{"record", fmt.Errorf("the record's key is not a JSON array of %d values, as ingest.key makes it", len(fields))}
 		}
-		return r.appendPKOf(dst, record(fields, values))
+		out, err := r.appendPKOf(dst, record(fields, values))
+		if err == nil {
+			return out, nil
+		}
+		for i, v := range values {
+			if v.Kind() == '0' {
+				values[i] = jsontext.Value(`"` + string(v) + `"`)
+			}
+		}
+		if out, other := r.appendPKOf(dst, record(fields, values)); other == nil {
+			return out, nil
+		}
+		return dst, err
 	}
 	text, err := jsontext.AppendQuote(nil, key)
 	if err != nil {

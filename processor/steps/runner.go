@@ -18,6 +18,8 @@ type Runner struct {
 	rows    [][]byte
 	dropped bool // by a step that may let another revision through
 	never   bool // by one that lets no revision through
+
+	scratch []byte
 }
 
 // Runner returns a runner of c.
@@ -39,6 +41,9 @@ func (r *Runner) Apply(dst, value, slice []byte) (Outcome, error) {
 	}
 	if r.chain.slice >= 0 {
 		r.frames[0].Slots[r.chain.slice] = expression.Text(slice)
+	}
+	if err := r.canonical(); err != nil {
+		return Outcome{}, err
 	}
 	r.dst, r.rows, r.dropped, r.never = dst, r.rows[:0], false, false
 	err := r.run(0)
@@ -93,6 +98,11 @@ func (r *Runner) lastColumns() ([]expression.Value, error) {
 	for i, c := range key.columns {
 		if columns[c].Absent() {
 			return nil, &RefusedError{"sink.columns." + key.names[i], fmt.Errorf("the key column %s is %s", key.names[i], columns[c].Kind())}
+		}
+		if rounds(key.types[i].Kind()) {
+			if err := keeps(key.names[i], key.types[i], columns[c]); err != nil {
+				return nil, &RefusedError{"sink.columns." + key.names[i], err}
+			}
 		}
 	}
 	return columns, nil
