@@ -14,7 +14,7 @@
 // one: records that come again, or late, change nothing. Where a row was removed, a mark keeps the version of the
 // removal, so that an older record does not bring the row back.
 //
-// A row that the database refuses is found by halving the batch, and goes to the dead-letter topic before the
+// A row that the database refuses is found by trying pieces of the batch, and goes to the dead-letter topic before the
 // offset moves on; a crash between the two sends the letter twice, under the same mr-id.
 //
 // The files, in the order in which a record meets them: claims.go and claim.go (who owns a partition, and where to go

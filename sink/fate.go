@@ -12,35 +12,33 @@ import (
 	"github.com/millrace-io/millrace/sink/rows"
 )
 
-// write writes j. It returns what is left of it: nothing, j, or smaller jobs in its place. later says not to try that
-// at once.
+// write makes one attempt to write j, and one to find what is refused of it, so that a revocation waits no longer. It
+// returns what is left of j: nothing, j, or smaller jobs in its place. later says not to try that at once.
 func (s *Sink) write(ctx context.Context, w *writer, d *rows.Decoder, j *job) (rest []*job, later bool) {
 	if j.batch == nil {
 		j.batch, j.began = newBatch(d, j), time.Now()
 	}
-	for failures := 0; ctx.Err() == nil; {
-		j.batch.drop()
-		if len(j.batch.moves) == 0 {
-			return nil, false
-		}
-		r, err := s.attempt(ctx, w, j)
-		if err == nil {
-			s.written(j, r)
-			return nil, false
-		}
-		again, pieces, err := s.fate(ctx, w, j, err)
-		if pieces != nil {
-			return pieces, false
-		}
-		if again {
-			continue
-		}
-		s.metrics.retries.WithLabelValues(s.reason(err)).Inc()
-		if failures++; failures > 1 { // a deadlock or a lost connection is over at once, anything else is logged
-			s.waits.On(s.server(err), "", err)
-			return []*job{j}, true
-		}
+	j.batch.drop()
+	if len(j.batch.moves) == 0 {
+		return nil, false
 	}
+	r, err := s.attempt(ctx, w, j)
+	if err == nil {
+		s.written(j, r)
+		return nil, false
+	}
+	again, pieces, err := s.fate(ctx, w, j, err)
+	if pieces != nil {
+		return pieces, false
+	}
+	if again {
+		return []*job{j}, false
+	}
+	s.metrics.retries.WithLabelValues(s.reason(err)).Inc()
+	if j.failures++; j.failures == 1 {
+		return []*job{j}, false // a deadlock or a lost connection is over at once, anything else is logged
+	}
+	s.waits.On(s.server(err), "", err)
 	return []*job{j}, true
 }
 
@@ -54,7 +52,7 @@ func (s *Sink) fate(ctx context.Context, w *writer, j *job, err error) (again bo
 		s.fenced(fenced.Partitions, j.batch)
 		return true, nil, err
 	case errors.As(err, &refused):
-		if j.records > isolateRecords { // halving is for few
+		if j.records > isolateRecords { // what is tried is done again
 			return false, j.pieces(isolateRecords), err
 		}
 		switch found, failed := w.isolate(ctx, j.batch); {

@@ -3,61 +3,74 @@ package sink
 import (
 	"context"
 	"errors"
+	"time"
 
 	"github.com/millrace-io/millrace/sink/dialect"
 	"github.com/millrace-io/millrace/sink/rows"
 )
 
-// isolate finds, by halving, the changes of b that the database refuses, and gives them its reason. Each half is
-// tried in a transaction of its own that is rolled back. What remains then goes in, the older revisions of the
-// refused ones included. It reports false if the database refuses none of them by itself.
+// isolateTimeout bounds one search: with the attempt before it, it is over before the group stops waiting for us.
+const isolateTimeout = 20 * time.Second
+
+// isolate finds the changes of b that the database refuses, and gives them its reason. They are tried in one transaction
+// that is rolled back, in the order of the batch: a few of them at a time after a refusal, twice as many after each success,
+// so that few refused ones cost little, and where all are refused each is tried once. A statement that is refused leaves
+// nothing behind. What remains then goes in, the older revisions of the refused ones included. It reports false if the
+// database refuses none of them by itself.
 func (w *writer) isolate(ctx context.Context, b *batch) (found bool, err error) {
+	ctx, cancel := context.WithTimeout(ctx, isolateTimeout)
+	defer cancel()
 	var tried []*rows.Change
 	for _, s := range rows.Newest(b.changes()...) {
 		tried = append(append(tried, s.Removes...), s.Upserts...)
 	}
-	return w.halve(ctx, tried)
+	if err := w.connect(ctx); err != nil {
+		return false, err
+	}
+	if err := w.exec(ctx, w.store.statements.Begin); err != nil {
+		return false, w.rollback(ctx, err)
+	}
+	if found, err = w.sift(ctx, tried); err != nil {
+		err = w.rollback(ctx, err)
+	} else if _, err = w.session.ExecContext(ctx, "ROLLBACK"); err != nil {
+		w.disconnect()
+	}
+	if found {
+		return true, nil // what went wrong after that, the next attempt meets again
+	}
+	return false, err
 }
 
-func (w *writer) halve(ctx context.Context, tried []*rows.Change) (found bool, err error) {
-	if len(tried) == 0 {
-		return false, nil
+// shrink is by how much fewer changes are tried together after a refusal.
+const shrink = 8
+
+func (w *writer) sift(ctx context.Context, tried []*rows.Change) (found bool, err error) {
+	for n := len(tried) / shrink; len(tried) > 0; {
+		n = min(max(1, n), len(tried))
+		refused, err := w.try(ctx, tried[:n])
+		switch {
+		case err != nil:
+			return found, err
+		case refused == nil:
+			tried, n = tried[n:], 2*n
+		case n > 1:
+			n /= shrink
+		default:
+			tried[0].Reason, found = refused, true
+			tried = tried[1:]
+		}
 	}
-	copies := make([]rows.Change, len(tried))
-	for i, x := range tried {
+	return found, nil
+}
+
+// try reports the error with which the database refuses changes.
+func (w *writer) try(ctx context.Context, changes []*rows.Change) (*dialect.RefusedError, error) {
+	copies := make([]rows.Change, len(changes))
+	for i, x := range changes {
 		copies[i] = *x
 	}
-	refused, err := w.try(ctx, copies)
-	if refused == nil || err != nil {
-		return false, err
-	}
-	if len(tried) == 1 {
-		tried[0].Reason = refused
-		return true, nil
-	}
-	first, err := w.halve(ctx, tried[:len(tried)/2])
-	if err != nil {
-		return false, err
-	}
-	second, err := w.halve(ctx, tried[len(tried)/2:])
-	return first || second, err
-}
-
-// try reports the error with which the database refuses changes, in a transaction that is rolled back.
-func (w *writer) try(ctx context.Context, changes []rows.Change) (*dialect.RefusedError, error) {
-	if err := w.connect(ctx); err != nil {
-		return nil, err
-	}
 	r := newResult()
-	err := w.exec(ctx, w.store.statements.Begin)
-	if err == nil {
-		err = w.writeRows(ctx, rows.Newest(changes), &r)
-	}
-	if err == nil {
-		_, err = w.session.ExecContext(ctx, "ROLLBACK")
-		return nil, err
-	}
-	err = w.rollback(ctx, err)
+	err := w.writeRows(ctx, rows.Newest(copies), &r)
 	if refused, ok := errors.AsType[*dialect.RefusedError](err); ok {
 		return refused, nil
 	}

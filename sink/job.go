@@ -13,7 +13,7 @@ const (
 	// it.
 	attemptTimeout   = 25 * time.Second
 	rebalanceTimeout = time.Minute
-	// isolateRecords is how many records are halved to find those that the database refuses.
+	// isolateRecords is how many records are looked through for those that the database refuses.
 	isolateRecords = 1000
 )
 
@@ -26,6 +26,8 @@ type job struct {
 	letters *letters
 	sent    sent
 	began   time.Time
+
+	failures int // attempts that failed for what another may not meet
 }
 
 // polled are records of one partition, in the order of their offsets.

@@ -3,8 +3,12 @@
 package sink
 
 import (
+	"fmt"
 	"strings"
 	"testing"
+	"time"
+
+	"github.com/millrace-io/millrace/sink/rows"
 )
 
 // questions is how many statements the writer's session has sent, this one not counted.
@@ -41,5 +45,59 @@ func TestOneGuardForAllPartitions(t *testing.T) {
 	}
 	if !strings.Contains(plan, "Single-row index lookup on o using PRIMARY") {
 		t.Errorf("the guard does not look its rows up by the primary key:\n%s", plan)
+	}
+}
+
+// TestIsolatingCostsAStatementEach: refused rows are found with few statements where they are few, and with about one for
+// each where all are refused.
+func TestIsolatingCostsAStatementEach(t *testing.T) {
+	const n = 1000
+	long := map[string]any{"note": "more than ten characters"}
+	for name, c := range map[string]struct {
+		bad  func(i int) bool
+		most int // statements
+	}{
+		"one":         {func(i int) bool { return i == 700 }, 60},
+		"a hundred":   {func(i int) bool { return i%10 == 0 }, n},
+		"every other": {func(i int) bool { return i%2 == 0 }, 2 * n},
+		"all":         {func(int) bool { return true }, n + 20},
+	} {
+		t.Run(name, func(t *testing.T) {
+			f := newFixture(t, onMySQL(t), false)
+			f.store.cfg.LoadRows = 2 * n
+			var events []event
+			want := 0
+			for i := range n {
+				e := event{int64(i), 0, fmt.Sprintf("k%04d", i), row(i)}
+				if c.bad(i) {
+					e.row = long
+					want++
+				}
+				events = append(events, e)
+			}
+			b := newBatch(rows.NewDecoder(), f.job(events...))
+			before, began := f.questions(), time.Now()
+			found, err := f.writer.isolate(t.Context(), b)
+			took, statements := time.Since(began), f.questions()-before-1
+			if err != nil || !found {
+				t.Fatal(found, err)
+			}
+			t.Logf("%d of %d refused: %d statements, %s", want, n, statements, took)
+			if statements > c.most {
+				t.Errorf("%d statements, want at most %d", statements, c.most)
+			}
+			for x := range b.refused() {
+				want--
+				if !c.bad(int(x.Record.Offset)) {
+					t.Errorf("%s is refused: %s", x.Record.Key, x.Reason)
+				}
+			}
+			if got := f.column("n"); want != 0 || len(got) != 0 {
+				t.Errorf("%d refused rows are missing, %d rows were written", want, len(got))
+			}
+			if _, err := f.writer.apply(t.Context(), b); err != nil {
+				t.Errorf("what remains: %v", err)
+			}
+		})
 	}
 }
