@@ -3,6 +3,8 @@ package pipeline
 import (
 	"fmt"
 	"log/slog"
+	"net/textproto"
+	"strings"
 )
 
 // Secret is text that must not be seen: it prints, logs and marshals as "[secret]" (P8). In an unexported field
@@ -28,6 +30,19 @@ func (s Secret) LogValue() slog.Value { return slog.StringValue(hidden) }
 
 // MarshalText hides the text from encoders.
 func (s Secret) MarshalText() ([]byte, error) { return []byte(hidden), nil }
+
+// Reference is a secret and where it comes from.
+type Reference struct {
+	Name  string // as the file refers to it: TOKEN or file:PATH; empty: it stands in the file itself
+	Value Secret
+}
+
+// PlainHeader reports whether the value of a header that stands in the file is no credential, by its name.
+func PlainHeader(name string) bool {
+	name = textproto.CanonicalMIMEHeaderKey(name)
+	return strings.HasPrefix(name, "Accept") || strings.HasPrefix(name, "Content-") || strings.HasSuffix(name, "-Version") ||
+		name == "User-Agent" || name == "Prefer"
+}
 
 // Types that hold secrets format themselves, whatever the verb, as with %v. Else fmt would take a pointer to one of
 // them and a verb that fits no pointer, such as %s, for a mistake, and print all that it points to without asking
@@ -59,6 +74,9 @@ func (a Auth) Format(f fmt.State, _ rune) { type plain Auth; format(f, plain(a))
 
 // Format is %v, whatever the verb.
 func (k APIKey) Format(f fmt.State, _ rune) { type plain APIKey; format(f, plain(k)) }
+
+// Format is %v, whatever the verb.
+func (r Reference) Format(f fmt.State, _ rune) { type plain Reference; format(f, plain(r)) }
 
 func format(f fmt.State, v any) {
 	switch {

@@ -9,6 +9,10 @@ type Pipeline struct { //nolint:recvcheck // Format must hold for values, too
 	Database Database //
 	DataDir  string   // where the embedded servers keep their files
 	Streams  []Stream // in the order of the file
+
+	// Secrets are the texts that must not be seen: of references, and what stands in the file as a credential. Some may be
+	// part of others. Nil for a pipeline that was not loaded from a file.
+	Secrets []Reference `json:"-"`
 }
 
 // Kafka says which brokers to use and how the topics are made.
@@ -81,6 +85,7 @@ type Ingest struct {
 // HTTP is how requests are made. It is shared by all streams that name the same API.
 type HTTP struct {
 	BaseURL   string            // absolute
+	Secrets   []Reference       `json:"-"` // as Pipeline.Secrets: an answer may hold any of them
 	Headers   map[string]Secret // sent with each request
 	Auth      Auth
 	RateLimit *RateLimit    // nil: none. One budget for all streams with the same BaseURL host and the same limit
@@ -88,7 +93,7 @@ type HTTP struct {
 	Retry     Retry
 }
 
-// Auth is at most one of its fields.
+// Auth is at most one of its fields; none: requests show no credentials.
 type Auth struct {
 	Bearer Secret
 	APIKey *APIKey

@@ -21,8 +21,9 @@ type Client struct {
 	Observe Observer // set before the first use
 
 	h      pipeline.HTTP
-	host   string // that may see the credentials
+	home   pipeline.Origin // that may see the credentials
 	auth   auth.All
+	seal   sealer
 	http   http.Client
 	budget *Budget
 	memory *Memory
@@ -40,11 +41,12 @@ type Observer struct {
 func NewClient(h pipeline.HTTP, transport http.RoundTripper, budget *Budget, memory *Memory) *Client {
 	credentials := auth.For(h)
 	c := &Client{
-		h: h, auth: credentials, budget: budget, memory: memory, redact: NewRedactor(credentials),
+		h: h, auth: credentials, budget: budget, memory: memory, redact: NewRedactor(h, credentials),
+		seal:    newSealer(h.Secrets),
 		Observe: Observer{Request: func(int, time.Duration) {}, Retry: func(*Error) {}, Waited: func(time.Duration) {}},
 	}
 	if u, err := url.Parse(h.BaseURL); err == nil {
-		c.host = u.Host
+		c.home = pipeline.OriginOf(u)
 	}
 	c.http = http.Client{Transport: transport, CheckRedirect: c.redirect}
 	return c
@@ -53,8 +55,9 @@ func NewClient(h pipeline.HTTP, transport http.RoundTripper, budget *Budget, mem
 // Redactor hides the secrets of this client's API.
 func (c *Client) Redactor() *Redactor { return c.redact }
 
-// Strip removes from a URL that the API gave what [Client.Get] puts into each request, so that it can be kept.
-func (c *Client) Strip(u *url.URL) *url.URL { return c.auth.StripURL(u) }
+// Strip removes from a URL that the API gave what [Client.Get] puts into each request, and other secrets, which Get puts
+// back, so that it can be kept.
+func (c *Client) Strip(u *url.URL) *url.URL { return c.seal.seal(c.auth.StripURL(u)) }
 
 // Answer is a page as it came. Its body must be closed.
 type Answer struct {
@@ -134,11 +137,15 @@ func (c *Client) attempt(
 	start = time.Now()
 	resp, err := c.http.Do(req)
 	if err != nil {
-		c.Observe.Request(0, time.Since(start))
+		status := 0
+		if resp != nil { // a redirect that was not followed; its body is closed
+			status = resp.StatusCode
+		}
+		c.Observe.Request(status, time.Since(start))
 		if ue, ok := errors.AsType[*url.Error](err); ok {
 			err = ue.Err
 		}
-		return nil, -1, fail(0, err, "")
+		return nil, -1, fail(status, err, hint(status))
 	}
 	defer func() { _ = resp.Body.Close() }()
 	past := slices.Contains(pastEnd, resp.StatusCode)
@@ -185,24 +192,38 @@ func (c *Client) timeout() time.Duration {
 }
 
 func (c *Client) request(ctx context.Context, u *url.URL) (*http.Request, error) {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, u.String(), nil)
+	home := pipeline.OriginOf(u) == c.home
+	opened, err := c.seal.open(u)
+	switch {
+	case err != nil:
+		return nil, err
+	case opened != u && !home:
+		return nil, fmt.Errorf("the next page's URL holds a secret of the pipeline file and leads to another place than %s", c.home)
+	}
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, opened.String(), nil)
 	if err != nil {
 		return nil, errors.New("malformed URL") // the error itself would quote it
 	}
 	req.Header.Set("Accept", "application/json")
 	req.Header.Set("User-Agent", "millrace")
-	if u.Host == c.host { // a next page elsewhere does not get the credentials
+	if home { // a next page elsewhere does not get the credentials
 		c.auth.Apply(req)
 	}
 	return req, nil
 }
 
-// redirect keeps the credentials from other hosts.
+// redirect keeps the credentials from other places, and refuses to leave TLS: what comes in clear text may be anybody's.
 func (c *Client) redirect(req *http.Request, via []*http.Request) error {
+	from, to := pipeline.OriginOf(via[len(via)-1].URL), pipeline.OriginOf(req.URL)
 	if len(via) >= 10 {
-		return errors.New("10 redirects")
+		return fmt.Errorf("more than 10 redirects, the last to %s", c.redact.URL(req.URL))
 	}
-	if req.URL.Host != c.host {
+	if from.LeavesTLS(to) {
+		return fmt.Errorf("redirect to %s refused: it leads from https to http", c.redact.URL(req.URL))
+	}
+	if to == c.home {
+		c.auth.ApplyHeaders(req.Header) // net/http compares hosts by their spelling, and may have dropped some
+	} else {
 		c.auth.Strip(req.Header)
 	}
 	req.Header.Del("Referer") // it would hold the parameters of the first request

@@ -6,14 +6,14 @@ import (
 	"strings"
 
 	"github.com/millrace-io/millrace/ingest/fetch/auth"
+	"github.com/millrace-io/millrace/internal/redact"
+	"github.com/millrace-io/millrace/pipeline"
 )
-
-const hidden = "[secret]"
 
 // Redactor hides the secrets of one API. It is read-only and may be used concurrently.
 type Redactor struct {
-	params   []string // of the query, lower case: their values are secrets
-	replacer *strings.Replacer
+	params  []string // of the query, lower case: their values are secrets
+	secrets *redact.Secrets
 }
 
 // Well-known names of parameters that hold secrets, which an API may have put into the URL of a next page.
@@ -23,30 +23,25 @@ var secretParams = []string{
 	"x-amz-credential", "x-amz-security-token", "x-amz-signature",
 }
 
-// NewRedactor knows the secrets among the credentials.
-func NewRedactor(credentials auth.All) *Redactor {
+// NewRedactor knows the secrets of the pipeline file, and those among the credentials.
+func NewRedactor(h pipeline.HTTP, credentials auth.All) *Redactor {
 	r := &Redactor{params: slices.Clone(secretParams)}
 	for _, param := range credentials.Params() {
 		r.params = append(r.params, strings.ToLower(param))
 	}
-	var pairs []string
-	for _, s := range credentials.Secrets() {
-		if len(s) < minSecret {
-			continue
-		}
-		for _, form := range []string{s, url.QueryEscape(s), url.PathEscape(s)} {
-			pairs = append(pairs, form, hidden)
-		}
+	var texts []string
+	for _, s := range h.Secrets {
+		texts = append(texts, s.Value.Reveal())
 	}
-	r.replacer = strings.NewReplacer(pairs...)
+	if h.Secrets == nil { // not loaded from a file
+		texts = credentials.Secrets()
+	}
+	r.secrets = redact.New(texts...)
 	return r
 }
 
-// minSecret is the length below which a header's value is not looked for in texts: "1" is not a secret.
-const minSecret = 4
-
 // Text hides the secrets in text.
-func (r *Redactor) Text(text string) string { return r.replacer.Replace(text) }
+func (r *Redactor) Text(text string) string { return r.secrets.Text(text) }
 
 // URL is u without user, password and the values of secret parameters.
 func (r *Redactor) URL(u *url.URL) string {
@@ -61,10 +56,10 @@ func (r *Redactor) URL(u *url.URL) string {
 				plain = name
 			}
 			if slices.Contains(r.params, strings.ToLower(plain)) {
-				pairs[i] = name + "=" + hidden
+				pairs[i] = name + "=" + redact.Hidden
 			}
 		}
 		c.RawQuery = strings.Join(pairs, "&")
 	}
-	return r.Text(c.String())
+	return seals.ReplaceAllString(r.Text(c.String()), redact.Hidden)
 }

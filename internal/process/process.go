@@ -12,6 +12,7 @@ import (
 	"github.com/millrace-io/millrace/ingest"
 	"github.com/millrace-io/millrace/internal/embedded"
 	"github.com/millrace-io/millrace/internal/kafka"
+	"github.com/millrace-io/millrace/internal/redact"
 	"github.com/millrace-io/millrace/internal/stage"
 	"github.com/millrace-io/millrace/internal/telemetry"
 	"github.com/millrace-io/millrace/pipeline"
@@ -50,6 +51,7 @@ type Process struct {
 	Address  string         // where health and metrics are; empty: nowhere
 
 	options   Options
+	secrets   *redact.Secrets
 	servers   *embedded.Servers
 	instances []*instance // as options.Stages
 	http      *telemetry.Server
@@ -65,10 +67,15 @@ type run struct {
 // New starts the embedded servers, if p has any, and makes the stages. What cannot work whatever the servers say is
 // a *[RefusedError]. On an error nothing is left behind; else the caller calls Run.
 func New(ctx context.Context, p *pipeline.Pipeline, o Options) (_ *Process, err error) {
+	secrets := secretsOf(p)
+	defer func() { err = secrets.Error(err) }()
 	if err := check(p, o); err != nil {
 		return nil, &RefusedError{err}
 	}
-	x := &Process{Pipeline: p, Metrics: telemetry.NewRegistry(), Health: &stage.Health{}, options: o}
+	o.Log = slog.New(secrets.Handler(o.Log.Handler()))
+	x := &Process{
+		Pipeline: p, Metrics: telemetry.NewRegistry(), Health: &stage.Health{Hide: secrets.Text}, options: o, secrets: secrets,
+	}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, x.close())
@@ -92,6 +99,15 @@ func New(ctx context.Context, p *pipeline.Pipeline, o Options) (_ *Process, err 
 		}
 	}
 	return x, nil
+}
+
+// secretsOf hides what p says is secret.
+func secretsOf(p *pipeline.Pipeline) *redact.Secrets {
+	texts := make([]string, len(p.Secrets))
+	for i, s := range p.Secrets {
+		texts[i] = s.Value.Reveal()
+	}
+	return redact.New(texts...)
 }
 
 // add takes an instance name for a stage, and makes it.
@@ -171,7 +187,7 @@ func (x *Process) Run(ctx context.Context) error {
 	}()
 	err := supervise(ctx, x.runs, supervision{drain: x.options.Drain, log: x.options.Log, health: x.Health})
 	stopLooking()
-	return errors.Join(err, <-served, x.close())
+	return x.secrets.Error(errors.Join(err, <-served, x.close()))
 }
 
 // close gives back what New took. It may be called when only a part was.

@@ -7,6 +7,8 @@ import (
 
 // Health is what a process tells on /readyz. It may be used concurrently.
 type Health struct {
+	Hide func(string) string // hides secrets in what is told; nil: nothing is hidden. Set before the first use
+
 	mu       sync.Mutex
 	waiting  map[string]string
 	degraded map[string]string
@@ -20,7 +22,14 @@ func (h *Health) Wait(who, what string) {
 	if h.waiting == nil {
 		h.waiting = map[string]string{}
 	}
-	h.waiting[who] = what
+	h.waiting[who] = h.hide(what)
+}
+
+func (h *Health) hide(text string) string {
+	if h.Hide == nil {
+		return text
+	}
+	return h.Hide(text)
 }
 
 // Ready notes that who no longer waits.
@@ -47,7 +56,7 @@ func (h *Health) Degrade(who, what string) {
 	if h.degraded == nil {
 		h.degraded = map[string]string{}
 	}
-	h.degraded[who] = what
+	h.degraded[who] = h.hide(what)
 }
 
 // Restore notes that there is nothing more to look at of who.

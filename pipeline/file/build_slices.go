@@ -27,6 +27,9 @@ func (d *decoder) slices(f *ingestFile) *pipeline.Slices {
 		seen := map[string]bool{}
 		for i := range e.v.list {
 			v := &e.v.list[i]
+			if v.refs {
+				d.reportf(v.place, "write ${plain:NAME} for what may be seen", "a hidden value cannot name a slice: the name is shown in logs, topics and metrics")
+			}
 			if v.ok && seen[v.s] {
 				d.reportf(v.place, "", "%s stands here twice", shown(v.place))
 			}

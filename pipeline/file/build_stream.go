@@ -7,6 +7,9 @@ import (
 // stream builds a stream. tables has the tables so far, by name in lower case, and their streams.
 func (d *decoder) stream(f *pipelineFile, e *entry[streamFile], tables map[string]string) pipeline.Stream {
 	in := &e.v.Ingest.v
+	if e.v.Ingest.ok {
+		d.foreign(levels(f, in))
+	}
 	inherit(&in.ingestSharedFile, &f.Defaults.v.Ingest.v)
 	inherit(&in.httpFile, &f.HTTP.v)
 	s := pipeline.Stream{Name: e.name, Generation: pipeline.FirstGeneration}

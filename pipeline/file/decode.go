@@ -8,6 +8,8 @@ import (
 
 	"github.com/invopop/jsonschema"
 	"go.yaml.in/yaml/v3"
+
+	"github.com/millrace-io/millrace/pipeline"
 )
 
 // decoder turns the nodes of one file into the types of keys.go, and collects what is wrong. It never stops at
@@ -16,6 +18,8 @@ type decoder struct {
 	file     string
 	lines    []string
 	refs     resolver
+	secrets  secretsOf
+	firstUse map[string]pipeline.Origin // of credentials written for no API in particular, by the key that holds them
 	problems Problems
 }
 

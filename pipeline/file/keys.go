@@ -51,8 +51,8 @@ type defaultsFile struct {
 
 type httpFile struct {
 	BaseURL   text                  `key:"base_url" doc:"What the path of each stream is appended to: https://api.example.com/v2."`
-	Headers   mapping[secret]       `key:"headers" doc:"Sent with each request." empty:"ok"`
-	Auth      object[authFile]      `key:"auth" doc:"How requests prove who sends them."`
+	Headers   mapping[secret]       `key:"headers" doc:"Sent with each request to scheme, host and port of base_url." empty:"ok"`
+	Auth      choice[authFile]      `key:"auth" doc:"How requests prove who sends them; none: they do not. It is sent to scheme, host and port of base_url alone." words:"none"`
 	RateLimit object[rateLimitFile] `key:"rate_limit" doc:"How many requests may be sent; streams of the same host and limit share it."`
 	Timeout   duration              `key:"timeout" doc:"Of one request, from dialling to the last byte of the body." min:"100ms" max:"1h" default:"30s"`
 	Retry     object[retryFile]     `key:"retry" doc:"What is done when a request fails."`

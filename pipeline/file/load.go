@@ -56,6 +56,7 @@ func Parse(name string, data []byte, env func(string) (string, bool)) (*pipeline
 	d.value(&file, place{node: root})
 	fill(reflect.ValueOf(&file).Elem())
 	p := d.build(&file)
+	d.secrets.into(p)
 	if len(d.problems) > 0 {
 		secrets := findMasks(root, d.lines)
 		for i := range d.problems {

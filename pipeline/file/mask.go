@@ -17,7 +17,7 @@ var sensitive = []string{"auth", "bearer", "api_key", "value", "sasl", "password
 var open = []string{"mechanism", "username", "header", "param"}
 
 // harmless are values that need not be hidden.
-var harmless = []string{"embedded", "~", "null"}
+var harmless = []string{"embedded", "none", "~", "null"}
 
 func isSensitive(key string) bool {
 	if len(key) > 40 || slices.Contains(open, key) {

@@ -9,11 +9,13 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
+
+	"github.com/millrace-io/millrace/pipeline"
 )
 
 // resolver replaces ${NAME} by a variable of the environment and ${file:PATH} by the content of a file, without
-// the white space around it; $${ stands for ${ itself. A value is resolved after YAML has been parsed, so whatever
-// it holds stays one value.
+// the white space around it; both are secrets. ${plain:NAME} is a variable that is none, and may be shown. $${ stands for
+// ${ itself. A value is resolved after YAML has been parsed, so whatever it holds stays one value.
 type resolver struct {
 	env func(string) (string, bool)
 	dir string // what PATH is relative to
@@ -23,15 +25,15 @@ const maxReferencedBytes = 1 << 20
 
 var envName = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
 
-// resolve returns s with its references replaced, and whether it has any. Its errors, one for each reference that
+// resolve returns s with its references replaced, and those that are secrets. Its errors, one for each reference that
 // does not resolve, name references and never what they stand for.
-func (r resolver) resolve(s string) (out string, refs bool, errs []error) {
+func (r resolver) resolve(s string) (out string, secrets []pipeline.Reference, errs []error) {
 	var b strings.Builder
 	for {
 		i := strings.Index(s, "${")
 		if i < 0 {
 			b.WriteString(s)
-			return b.String(), refs, errs
+			return b.String(), secrets, errs
 		}
 		if i > 0 && s[i-1] == '$' {
 			b.WriteString(s[:i-1] + "${")
@@ -41,23 +43,27 @@ func (r resolver) resolve(s string) (out string, refs bool, errs []error) {
 		b.WriteString(s[:i])
 		name, rest, closed := strings.Cut(s[i+2:], "}")
 		if !closed {
-			return "", true, append(errs, errors.New(`"${" without "}"; write $${ for the characters ${`))
+			return "", secrets, append(errs, errors.New(`"${" without "}"; write $${ for the characters ${`))
 		}
-		value, err := r.lookup(name)
+		variable, plain := strings.CutPrefix(name, "plain:")
+		value, err := r.lookup(variable, plain)
 		if err != nil {
 			errs = append(errs, err)
 		}
+		if !plain {
+			secrets = append(secrets, pipeline.Reference{Name: name, Value: pipeline.Secret(value)})
+		}
 		b.WriteString(value)
-		s, refs = rest, true
+		s = rest
 	}
 }
 
-func (r resolver) lookup(name string) (string, error) {
-	if path, ok := strings.CutPrefix(name, "file:"); ok {
+func (r resolver) lookup(name string, plain bool) (string, error) {
+	if path, ok := strings.CutPrefix(name, "file:"); ok && !plain {
 		return r.read(path)
 	}
 	if !envName.MatchString(name) {
-		return "", fmt.Errorf("${%s} is not a reference: it is either ${NAME}, of the environment, or ${file:PATH}", name)
+		return "", fmt.Errorf("${%s} is not a reference: want ${NAME}, of the environment, ${file:PATH}, or ${plain:NAME}, which may be shown", name)
 	}
 	value, ok := r.env(name)
 	if !ok {

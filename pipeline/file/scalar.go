@@ -16,7 +16,7 @@ import (
 type text struct {
 	leaf
 	s    string
-	refs bool // s comes from a reference, and must not be shown
+	refs bool // s comes from a reference that is a secret, and must not be shown
 }
 
 // scalar returns a single value with its references resolved, or reports what is wrong.
@@ -31,11 +31,12 @@ func (d *decoder) scalar(p place, want string) (s string, refs, ok bool) {
 		d.reportf(p, "", "it has a tag (!name) that is not known here; want %s", want)
 		return "", false, false
 	}
-	s, refs, errs := d.refs.resolve(p.node.Value)
+	s, secrets, errs := d.refs.resolve(p.node.Value)
 	for _, err := range errs {
 		d.reportf(p, "", "%v", err)
 	}
-	return s, refs, len(errs) == 0
+	d.secrets.found(p, s, secrets)
+	return s, len(secrets) > 0, len(errs) == 0
 }
 
 // shown is a value as messages may show it: a reference as it is written, never what it stands for, and nothing that
@@ -87,13 +88,14 @@ func (l *leaf) failf(d *decoder, hint, format string, args ...any) {
 // secret is text that is never shown.
 type secret struct {
 	leaf
-	v pipeline.Secret
+	v    pipeline.Secret
+	refs bool // v comes from a reference that is a secret
 }
 
 func (s *secret) decode(d *decoder, p place) {
 	s.begin(p)
-	v, _, ok := d.scalar(p, "text")
-	s.v, s.ok = pipeline.Secret(v), ok
+	v, refs, ok := d.scalar(p, "text")
+	s.v, s.refs, s.ok = pipeline.Secret(v), refs, ok
 	if ok && v == "" && p.tag.Get("empty") != "ok" {
 		s.failf(d, "", "is empty")
 	}

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
 	"go.yaml.in/yaml/v3"
 
 	"github.com/millrace-io/millrace/pipeline"
@@ -108,5 +109,52 @@ func TestErrorsShowNoReferencedValue(t *testing.T) {
 	}
 	if refused < 20 {
 		t.Errorf("only %d values were refused", refused)
+	}
+}
+
+// TestWhatIsSecret: every reference that is sent to an API or opens a server, and credentials in clear text; not where an
+// API or a server is, nor what the file declares to be plain.
+func TestWhatIsSecret(t *testing.T) {
+	values := map[string]string{
+		"QUERY": "in-query", "PATH_": "in-path", "BASE": "in-base-url", "API": "https://api.test/bot-in-api", "HEADER": "in-header", "TOKEN": "in-auth",
+		"START": "2024-01-01T00:00:00Z", "USER": "in-sasl", "DB": "in-dsn", "DBHOST": "db-host", "BROKER": "broker:9092", "HOST": "api-host.test",
+		"TABLE": "in_table", "REGION": "in-plain", "LABEL": "in-label",
+	}
+	p, err := file.Parse("x.yaml", []byte(`
+pipeline: p
+kafka: {brokers: ["${BROKER}"], sasl: {mechanism: PLAIN, username: "${USER}", password: in-clear-sasl}}
+database: {mysql: "root:${DB}@tcp(${DBHOST}:3306)/shop"}
+http:
+  base_url: https://${HOST}/${BASE}
+  headers: {X-A: "${HEADER}", X-B: in-clear-header, Accept: application/json, X-C: "${plain:LABEL}"}
+  auth: {api_key: {param: code, value: in-clear-key}}
+defaults: {ingest: {key: id}}
+streams:
+  a:
+    ingest: {path: "/x/${PATH_}/y", query: {token: "${QUERY}", region: "${plain:REGION}"}, incremental: {field: t, param: t, start: "${START}"}}
+    sink: {table: "${TABLE}", columns: {id: bigint key}}
+  b:
+    ingest: {base_url: "${API}", path: /x, auth: {bearer: "${TOKEN}"}, headers: {}}
+    sink: {columns: {id: bigint key}}
+`), func(name string) (string, bool) { v, ok := values[name]; return v, ok })
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := map[string]string{}
+	for _, r := range p.Secrets {
+		got[r.Value.Reveal()] = r.Name
+	}
+	want := map[string]string{
+		"in-query": "QUERY", "in-path": "PATH_", "in-base-url": "BASE", "bot-in-api": "API", "in-header": "HEADER", "in-auth": "TOKEN",
+		"2024-01-01T00:00:00Z": "START", "in-sasl": "USER", "in-dsn": "DB",
+		"in-clear-sasl": "", "in-clear-header": "", "in-clear-key": "",
+	}
+	if d := cmp.Diff(want, got); d != "" {
+		t.Error(d)
+	}
+	for _, s := range p.Streams {
+		if len(s.Ingest.HTTP.Secrets) != len(p.Secrets) {
+			t.Errorf("%s knows %d secrets of %d", s.Name, len(s.Ingest.HTTP.Secrets), len(p.Secrets))
+		}
 	}
 }

@@ -49,6 +49,17 @@ func (a All) Apply(req *http.Request) {
 	}
 }
 
+// ApplyHeaders puts the credentials that are headers into h, where it has none of that name.
+func (a All) ApplyHeaders(h http.Header) {
+	req := &http.Request{URL: &url.URL{}, Header: http.Header{}}
+	a.Apply(req)
+	for name, values := range req.Header {
+		if h.Values(name) == nil {
+			h[name] = values
+		}
+	}
+}
+
 // Strip takes all credentials off the headers of a request that goes to another host: net/http knows only of some
 // headers that they are secret.
 func (a All) Strip(h http.Header) {
