@@ -86,7 +86,8 @@ func lastData(ctx context.Context, brokers []string, adm *kadm.Client, topic str
 	at := map[string]map[int32]kgo.Offset{topic: {}}
 	ends.Each(func(o kadm.ListedOffset) {
 		if o.Offset > 0 {
-			at[topic][o.Partition] = kgo.NewOffset().At(max(o.Offset-100, 0)) // there are fewer markers than this after the last record
+			// There are fewer markers than this after the last record.
+			at[topic][o.Partition] = kgo.NewOffset().At(max(o.Offset-100, 0))
 		}
 	})
 	client, err := kgo.NewClient(kgo.SeedBrokers(brokers...), kgo.ConsumePartitions(at), kgo.FetchIsolationLevel(kgo.ReadCommitted()))

@@ -205,7 +205,7 @@ type killer struct {
 
 // once kills something, and starts it again a little later.
 func (k *killer) once(names []string) {
-	testkit.Pause(k.fleet.t.Context(), time.Duration(float64(k.pause)*(0.2+1.6*k.dice.Float64()))) // the moment is random
+	testkit.Pause(k.fleet.t.Context(), time.Duration(float64(k.pause)*(0.2+1.6*k.dice.Float64()))) // at random
 	if len(k.others) > 0 && k.dice.IntN(8) == 0 {
 		k.log = append(k.log, k.others[k.dice.IntN(len(k.others))]())
 		return

@@ -78,7 +78,8 @@ const often = 12
 // watch cuts at the commits of a process.
 func (c *cutter) watch(p *watched) {
 	stage, _, _ := strings.Cut(p.name, "-")
-	var down time.Time // until then every commit of this process is cut, and every question about it: a client's own attempts fail too
+	// Until then every commit of this process is cut, and every question about it: a client's own attempts fail too.
+	var down time.Time
 	judge := func(x proxy.Passage) proxy.Verdict {
 		if !x.Commits() {
 			return proxy.Pass

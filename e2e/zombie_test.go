@@ -25,7 +25,7 @@ type victim struct {
 	stage   string
 	link    func(*watched) *proxy.Proxy                        // where its commits pass
 	owns    func(*world, context.Context, string) error        // nil if that process owns some of the work
-	written func(*world, context.Context) (any, error)         // all that processes of the stage have written, to compare
+	written func(*world, context.Context) (any, error)         // all that the stage has written, to compare
 	moments map[string]func(proxy.Passage) (holdsItThere bool) // when it is frozen
 }
 

@@ -17,8 +17,8 @@ import (
 	"github.com/millrace-io/millrace/pipeline"
 )
 
-// BenchmarkPass fetches passes from an API that is served from memory: as fast as it goes, and with 50 ms of latency and 16
-// requests in flight, where concurrency ÷ latency is what can be reached.
+// BenchmarkPass fetches passes from an API that is served from memory: as fast as it goes, and with 50 ms of latency
+// and 16 requests in flight, where concurrency ÷ latency is what can be reached.
 func BenchmarkPass(b *testing.B) {
 	for _, latency := range []time.Duration{0, 50 * time.Millisecond} {
 		b.Run(latency.String(), func(b *testing.B) {

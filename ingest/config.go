@@ -12,12 +12,12 @@ type Config struct {
 	CommitInterval     time.Duration
 	TransactionBytes   int64         // of records in one transaction, from 1 MiB; a larger page commits in several
 	PageMemoryBytes    int64         // a page up to this is in memory, a larger one in a temporary file; from 64 KiB
-	MemoryBytes        int64         // of all pages in memory together, PageMemoryBytes or more; beyond, they go to files
+	MemoryBytes        int64         // of all pages in memory, PageMemoryBytes or more; beyond, they go to files
 	TempDir            string        // for those; empty: the system's
 	RememberedRecords  int           // per slice: hashes of written records, to recognise an unchanged one; 0: none
-	RememberedInAll    int           // the same for all slices of the process, about 100 bytes each; RememberedRecords or more
+	RememberedInAll    int           // for all slices of the process, about 100 bytes each; RememberedRecords or more
 	SessionTimeout     time.Duration // a process that is silent for so long loses its slices, 6 s–5 min
-	TransactionTimeout time.Duration // the broker aborts an open transaction then, 5 s–15 min; readers of raw wait for it
+	TransactionTimeout time.Duration // the broker aborts an open transaction then, 5 s–15 min; readers of raw wait
 	Drain              time.Duration // what stopping may take, more than 0
 }
 

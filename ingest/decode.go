@@ -136,8 +136,8 @@ func (rec *record) refuse(step, reason string) {
 	}
 }
 
-// judge decides whether a record is a dead letter. versions says that some record of the slice has had a version: then one
-// without any would be taken for older than all of them, and vanish.
+// judge decides whether a record is a dead letter. versions says that some record of the slice has had a version: then
+// one without any would be taken for older than all of them, and vanish.
 func (r *reader) judge(rec *record, versions bool) {
 	if rec.judged {
 		return

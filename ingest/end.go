@@ -9,8 +9,8 @@ import (
 	"github.com/millrace-io/millrace/ingest/paginate"
 )
 
-// follows says what follows a page, or why the pass ends with it. Its error means that neither is known: then the pass goes no
-// further, and since does not move.
+// follows says what follows a page, or why the pass ends with it. Its error means that neither is known: then the pass
+// goes no further, and since does not move.
 func (s *slice) follows(p *page, loop *paginate.Loop) (paginate.Position, paginate.Reason, error) {
 	leader, leads := s.pager.(paginate.Leader)
 	if leads {
@@ -36,7 +36,8 @@ func (s *slice) repeats() bool {
 	return p.Page != nil && p.Page.Stop.When == "repeat" || p.Offset != nil && p.Offset.Stop.When == "repeat"
 }
 
-// shown reports whether an answer of this slice, ever, or of this stream, in this process, has had what leads to the next page.
+// shown reports whether an answer of this slice, ever, or of this stream, in this process, has had what leads to the
+// next page.
 func (s *slice) shown(leader paginate.Leader) bool {
 	return s.in.seen[s.stream].leads.Load() || s.plan.Shown == leader.Shown()
 }

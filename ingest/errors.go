@@ -36,8 +36,8 @@ func (e *RecordTooLargeError) Error() string {
 		"raise that setting, and max.message.bytes of the stream's topics with it", what, size, e.Max)
 }
 
-// UnreadableError says that the version or the incremental field of a record cannot be read, where ingest.unreadable is wait.
-// The stream waits at its page; nothing is lost.
+// UnreadableError says that the version or the incremental field of a record cannot be read, where ingest.unreadable is
+// wait. The stream waits at its page; nothing is lost.
 type UnreadableError struct {
 	Setting string // a path in the pipeline file
 	Field   string

@@ -199,8 +199,8 @@ func (c *lossyConn) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// TestFrozenProcessIsFenced freezes a process between the records of a transaction and its commit until another has taken
-// over and gone on.
+// TestFrozenProcessIsFenced freezes a process between the records of a transaction and its commit until another has
+// taken over and gone on.
 func TestFrozenProcessIsFenced(t *testing.T) {
 	t.Parallel()
 	a := newAPI(t, 300)

@@ -38,7 +38,7 @@ type api struct {
 	*httptest.Server
 	mu       sync.Mutex
 	items    []item
-	cap      int                                                      // of a page's records, below what is asked for; 0: none
+	cap      int                                                      // of a page's records, below the asked; 0: none
 	before   func(n int, w http.ResponseWriter, r *http.Request) bool // may answer instead; n counts requests from 1
 	requests []string                                                 // request URIs
 	count    atomic.Int64

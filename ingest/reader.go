@@ -17,7 +17,8 @@ import (
 	"github.com/millrace-io/millrace/pipeline"
 )
 
-// reader finds the records in the pages of a stream, and what ingest needs of them. It is read-only and may be used concurrently.
+// reader finds the records in the pages of a stream, and what ingest needs of them. It is read-only and may be used
+// concurrently.
 type reader struct {
 	keys       [][]string
 	fields     *cut.Fields // keys, then version, then the incremental field

@@ -76,7 +76,8 @@ func TestKeyMovesToAnotherSliceAndBack(t *testing.T) {
 	r.stop(t)
 }
 
-// TestSliceInTheKey: records that each slice counts for itself are different records, and unchanged ones are not written again.
+// TestSliceInTheKey: records that each slice counts for itself are different records, and unchanged ones are not
+// written again.
 func TestSliceInTheKey(t *testing.T) {
 	t.Parallel()
 	h := newHalves(t)

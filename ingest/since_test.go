@@ -60,7 +60,8 @@ func (a *script) stream(change func(*pipeline.Ingest)) pipeline.Stream {
 	return s
 }
 
-// TestWhatChangesWhileAPassRunsIsFetchedByTheNext, whatever our clock says: that of the API is five minutes behind, or ahead.
+// TestWhatChangesWhileAPassRunsIsFetchedByTheNext, whatever our clock says: that of the API is five minutes behind, or
+// ahead.
 func TestWhatChangesWhileAPassRunsIsFetchedByTheNext(t *testing.T) {
 	for name, skew := range map[string]time.Duration{"behind": -5 * time.Minute, "ahead": 5 * time.Minute} {
 		t.Run(name, func(t *testing.T) {
@@ -152,7 +153,8 @@ func source(r *kgo.Record) string {
 	return string(r.Key) + ": " + string(v)
 }
 
-// TestRecordsWithoutTheirVersionDoNotVanish: what comes without a version after others had one would be taken for the oldest.
+// TestRecordsWithoutTheirVersionDoNotVanish: what comes without a version after others had one would be taken for the
+// oldest.
 func TestRecordsWithoutTheirVersionDoNotVanish(t *testing.T) {
 	first := `{"data":[{"id":1,"v":5},{"id":2,"v":5}]}`
 	for name, c := range map[string]struct {

@@ -15,7 +15,8 @@ var directives = map[byte]string{
 	'F': "2006-01-02", 'T': "15:04:05", 'R': "15:04", 'D': "01/02/06", '%': "%",
 }
 
-// Layout translates a format such as "%d.%m.%Y %H:%M:%S" into a layout of package time. The error says what is not known.
+// Layout translates a format such as "%d.%m.%Y %H:%M:%S" into a layout of package time. The error says what is not
+// known.
 func Layout(format string) (string, error) {
 	var out strings.Builder
 	literal := func(c byte) error {

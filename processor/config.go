@@ -9,8 +9,8 @@ import (
 
 // Config is how a processor works. What it does is in the pipeline.
 type Config struct {
-	// Sessions is the number of group members, each with a transactional producer; 1–64. About the number of cores is right:
-	// one computes while another waits for its commit.
+	// Sessions is the number of group members, each with a transactional producer; 1–64. About the number of cores is
+	// right: one computes while another waits for its commit.
 	Sessions int
 
 	// Interval is how long a transaction collects records. It is most of the delay that a record has in the

@@ -18,11 +18,11 @@
 // the same session comes back (at once) or after the transaction timeout. A rebalance does the same to a
 // session whose partitions it takes away.
 //
-// The outcome of an end may be unknown. A session then never goes on from memory, but from the group's committed offsets
-// (see session.verify).
+// The outcome of an end may be unknown. A session then never goes on from memory, but from the group's committed
+// offsets (see session.verify).
 //
-// The steps of a stream are compiled and run by the package steps; the way of names through them is planned once, by the
-// package plan. Neither knows Kafka.
+// The steps of a stream are compiled and run by the package steps; the way of names through them is planned once, by
+// the package plan. Neither knows Kafka.
 //
 // Order: a partition is processed by one goroutine at a time, and record n of raw partition p goes to
 // partition p of the processed topic before record n+1.

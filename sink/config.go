@@ -8,12 +8,12 @@ import (
 
 // Config is how a sink works. What it does is in the pipeline.
 type Config struct {
-	// Writers is how many connections write, each with partitions of its own; 1–64. More than two gain little on one MySQL with
-	// few cores.
+	// Writers is how many connections write, each with partitions of its own; 1–64. More than two gain little on one
+	// MySQL with few cores.
 	Writers int
 
-	// MaxFetchBytes is of one answer, of processed records as the brokers hold them; 64 KiB–1 GiB. Of each broker one answer is in
-	// hand and one ahead.
+	// MaxFetchBytes is of one answer, of processed records as the brokers hold them; 64 KiB–1 GiB. Of each broker one
+	// answer is in hand and one ahead.
 	MaxFetchBytes int
 	// MaxRecords is of one batch, which is a transaction; 1–1,000,000. One that is not written in 25 s is cut in four.
 	MaxRecords    int
@@ -22,15 +22,15 @@ type Config struct {
 	StatementBytes int // of one INSERT; 64 KiB–64 MiB, and never more than half of the server's max_allowed_packet
 	StatementRows  int // of one INSERT; 1–100,000
 
-	// LoadRows is from how many rows of a table in one batch they are sent by LOAD DATA, where the server takes it: with fewer, its
-	// round trips cost more than they save. 1–1,000,000.
+	// LoadRows is from how many rows of a table in one batch they are sent by LOAD DATA, where the server takes it:
+	// with fewer, its round trips cost more than they save. 1–1,000,000.
 	LoadRows int
 
-	// SessionTimeout is how long a sink may be silent before another takes its partitions over; 6 s–30 min, which are the
-	// brokers' default bounds.
+	// SessionTimeout is how long a sink may be silent before another takes its partitions over; 6 s–30 min, which are
+	// the brokers' default bounds.
 	SessionTimeout time.Duration
-	// LockTimeout is how long a claim waits for a row that a frozen owner may hold, before it kills that owner's connection;
-	// 1 s–1 min.
+	// LockTimeout is how long a claim waits for a row that a frozen owner may hold, before it kills that owner's
+	// connection; 1 s–1 min.
 	LockTimeout   time.Duration
 	MarkRetention time.Duration // marks are removed after this; older records must not come later. 1 h or more
 	Drain         time.Duration // at most, from the end of Run's context to its return; 0 or more

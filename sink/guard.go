@@ -45,8 +45,8 @@ func (w *writer) publish(ctx context.Context, moves []move) error {
 // errMissed says that the guard moved fewer rows than it named.
 var errMissed = errors.New("an offset did not move")
 
-// moveOffsets is the guard: each row must be ours, and where this batch begins. Its rows are locked from here on, in the
-// order of topic and partition. The error is errMissed if one of them is not.
+// moveOffsets is the guard: each row must be ours, and where this batch begins. Its rows are locked from here on, in
+// the order of topic and partition. The error is errMissed if one of them is not.
 func (w *writer) moveOffsets(ctx context.Context, moves []move) error {
 	for group := range slices.Chunk(moves, placesAtOnce) {
 		done, err := w.many(ctx, w.store.statements.MoveOffsets, guards(group))
@@ -72,8 +72,9 @@ func guards(moves []move) []rows.Values {
 	return out
 }
 
-// fenced asks, after errMissed and its rollback, which moves have another owner or another position. What is not ours any
-// more, or not where a batch begins, never is again: so it does not matter that the answer is younger than the miss.
+// fenced asks, after errMissed and its rollback, which moves have another owner or another position. What is not ours
+// any more, or not where a batch begins, never is again: so it does not matter that the answer is younger than the
+// miss.
 func (w *writer) fenced(ctx context.Context, moves []move) error {
 	held := map[topicPartition]bool{}
 	for group := range slices.Chunk(moves, placesAtOnce) {

@@ -15,8 +15,8 @@ type Spec struct {
 	Tuned       map[string]string // settings that a topic is given, also later, unless it has some of its own
 }
 
-// compaction keeps a compacted topic small: Kafka never compacts a segment that is written to, and by default that is up to
-// 1 GiB or a week. A tombstone is kept for longer than a reader takes from the start to it.
+// compaction keeps a compacted topic small: Kafka never compacts a segment that is written to, and by default that is
+// up to 1 GiB or a week. A tombstone is kept for longer than a reader takes from the start to it.
 var compaction = map[string]string{
 	"segment.bytes":             strconv.Itoa(16 << 20),
 	"segment.ms":                "300000",

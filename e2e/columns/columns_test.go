@@ -1,5 +1,5 @@
-// Package columns_test runs pipelines with a column of every type on the embedded Kafka, and looks at what arrives in the
-// database.
+// Package columns_test runs pipelines with a column of every type on the embedded Kafka, and looks at what arrives in
+// the database.
 package columns_test
 
 import (

@@ -94,7 +94,7 @@ func TestKills(t *testing.T) {
 		stopChanging := changing(a)
 		kill(t, path, func() {
 			awaitRequests(t, a, 20)
-			testkit.Pause(t.Context(), time.Duration(random.IntN(1200))*time.Millisecond) // the moment of a kill is random
+			testkit.Pause(t.Context(), time.Duration(random.IntN(1200))*time.Millisecond) // a kill comes at random
 		})
 		stopChanging()
 	}

@@ -36,8 +36,8 @@ func (r reader) local() *time.Location {
 	return r.zone
 }
 
-// iso reads ISO 8601 and its neighbours: a date, or a date and a time of day after T or a blank, with seconds or without,
-// a fraction of any length, of which nanoseconds count, after a point or a comma, and a zone or none.
+// iso reads ISO 8601 and its neighbours: a date, or a date and a time of day after T or a blank, with seconds or
+// without, a fraction of any length, of which nanoseconds count, after a point or a comma, and a zone or none.
 func (r reader) iso(b []byte, note bool) (at time.Time, form Form, ok bool) {
 	s := isoScanner{b: b, note: note}
 	y, mo, d := s.date()
@@ -45,7 +45,7 @@ func (r reader) iso(b []byte, note bool) (at time.Time, form Form, ok bool) {
 		return at, "", false
 	}
 	if s.done() {
-		return time.Date(y, time.Month(mo), d, 0, 0, 0, 0, r.local()), Form(s.layout), !s.basic // 20060102 alone is a number
+		return time.Date(y, time.Month(mo), d, 0, 0, 0, 0, r.local()), Form(s.layout), !s.basic // 20060102 is a number
 	}
 	s.separator()
 	h, mi, sec, ns := s.clock()

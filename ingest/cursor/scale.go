@@ -77,7 +77,8 @@ func (s Scale) Value(v jsontext.Value) (int64, error) {
 	return at.UnixMicro(), nil
 }
 
-// Form is how a field's value is written, so that since can be sent alike; empty: it is none that has a place on the scale.
+// Form is how a field's value is written, so that since can be sent alike; empty: it is none that has a place on the
+// scale.
 func (s Scale) Form(v jsontext.Value) Form {
 	if s.integer || Absent(v) {
 		return ""

@@ -27,8 +27,8 @@ type Answer struct {
 	Fields  []jsontext.Value // as Envelope.Fields; nil: absent. Copies
 	Null    bool             // null stands in the place of the array of records
 
-	// Rest is the answer without its records: an object in which [] or null stands in their place, and what is large is shortened.
-	// nil: the answer is no object. It may be there beside an error.
+	// Rest is the answer without its records: an object in which [] or null stands in their place, and what is large is
+	// shortened. nil: the answer is no object. It may be there beside an error.
 	Rest jsontext.Value
 }
 

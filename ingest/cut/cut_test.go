@@ -168,7 +168,8 @@ func TestFind(t *testing.T) {
 	}
 }
 
-// FuzzFind compares Find with a decoder that builds a tree, on whatever is JSON, and asks only that it ends on the rest.
+// FuzzFind compares Find with a decoder that builds a tree, on whatever is JSON, and asks only that it ends on the
+// rest.
 func FuzzFind(f *testing.F) {
 	f.Add([]byte(`{"id":7,"a":{"b":[1,2,{"c":"}"}]}}`))
 	f.Add([]byte(`{"a":"\\\"","id":{}}`))

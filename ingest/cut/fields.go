@@ -19,8 +19,8 @@ type node struct {
 	children []*node
 }
 
-// NewFields prepares the search for paths of object keys. The same path may occur more than once. Names that follow one another in
-// a path are found as one name with dots in it, too: see [pipeline.PathTakes].
+// NewFields prepares the search for paths of object keys. The same path may occur more than once. Names that follow one
+// another in a path are found as one name with dots in it, too: see [pipeline.PathTakes].
 func NewFields(paths ...[]string) *Fields {
 	f := &Fields{n: len(paths)}
 	for i, path := range paths {

@@ -6,8 +6,8 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 )
 
-// rest collects the answer without its records. What it holds of one member of an object on the way to the records, or to a field,
-// is bounded, and so is the whole: an API may send along much more than its records.
+// rest collects the answer without its records. What it holds of one member of an object on the way to the records, or
+// to a field, is bounded, and so is the whole: an API may send along much more than its records.
 type rest struct {
 	b     []byte
 	limit int  // for the member in hand

@@ -37,8 +37,8 @@ func TestRest(t *testing.T) {
 	}
 }
 
-// TestRestIsBounded: whatever comes beside the records, in whichever form, little of it is kept, and it is JSON; what comes
-// after it is there.
+// TestRestIsBounded: whatever comes beside the records, in whichever form, little of it is kept, and it is JSON; what
+// comes after it is there.
 func TestRestIsBounded(t *testing.T) {
 	members := func(n int, format string) string {
 		var b strings.Builder

@@ -25,7 +25,8 @@ const (
 	maxFields = 500
 )
 
-// Read takes the rest of an answer apart: see cut.Answer. Of nil, and of what is no JSON object, it is a Body without fields.
+// Read takes the rest of an answer apart: see cut.Answer. Of nil, and of what is no JSON object, it is a Body without
+// fields.
 func Read(rest jsontext.Value) *Body {
 	b := &Body{}
 	b.object(rest, nil)

@@ -10,8 +10,9 @@ import (
 
 // Failure says why the body is an error, in the API's own words, whatever the status of its answer; empty: it is none.
 //
-// At the top of the body: errors, error or fault that is not empty, null, false or 0; ok or success that is false; status that is error,
-// fail or failed. In response, result or meta: errors and error that are texts, objects or arrays, and the others.
+// At the top of the body: errors, error or fault that is not empty, null, false or 0; ok or success that is false;
+// status that is error, fail or failed. In response, result or meta: errors and error that are texts, objects or
+// arrays, and the others.
 func (b *Body) Failure() string {
 	for i := range b.fields {
 		f := &b.fields[i]

@@ -23,8 +23,8 @@ var (
 	limitNames = []string{"limit", "perpage", "pagesize", "size", "count", "top", "first", "max", "maxresults", "maxrecords", "rows", "take", "n", "num", "pagelimit"}
 )
 
-// More is what says for sure that another page follows: a field such as has_more that is true, or a link or cursor to a next page. It
-// lists each with its value.
+// More is what says for sure that another page follows: a field such as has_more that is true, or a link or cursor to a
+// next page. It lists each with its value.
 func (b *Body) More() []string {
 	var found []string
 	for i := range b.fields {
@@ -41,8 +41,8 @@ func (b *Body) More() []string {
 	return found
 }
 
-// Flagged reports whether a field such as has_more says that another page follows. Links and cursors do not count: some APIs
-// give them on each page.
+// Flagged reports whether a field such as has_more says that another page follows. Links and cursors do not count: some
+// APIs give them on each page.
 func (b *Body) Flagged() bool {
 	return slices.ContainsFunc(b.fields, func(f field) bool {
 		name := plain(f.name())
@@ -62,8 +62,8 @@ func (b *Body) NoMore() bool {
 	return false
 }
 
-// Beyond is what lets one think that the first page of a pass, which has so many records, is not all there is: a total above
-// their number, several pages. It lists each with its value.
+// Beyond is what lets one think that the first page of a pass, which has so many records, is not all there is: a total
+// above their number, several pages. It lists each with its value.
 func (b *Body) Beyond(records int64) []string {
 	var found []string
 	for i := range b.fields {
@@ -89,8 +89,8 @@ func (b *Body) Total(records int64) bool {
 	return false
 }
 
-// Full says why a page with so many records looks full: as many as u asks for, or a number that is a common size of pages. Empty: it
-// does not.
+// Full says why a page with so many records looks full: as many as u asks for, or a number that is a common size of
+// pages. Empty: it does not.
 func Full(u *url.URL, records int64) string {
 	if u != nil {
 		for name, values := range u.Query() {

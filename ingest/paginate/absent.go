@@ -14,9 +14,9 @@ type absence struct {
 	hint     string
 }
 
-// absent decides what an absence means. After the first page of a pass it is an end: it was there on the pages before. On the
-// first page it may as well be a mistake in the pipeline file. Then it ends the pass only if nothing says that there is more; and
-// if the stream has never had it, page.Doubt says so.
+// absent decides what an absence means. After the first page of a pass it is an end: it was there on the pages before.
+// On the first page it may as well be a mistake in the pipeline file. Then it ends the pass only if nothing says that
+// there is more; and if the stream has never had it, page.Doubt says so.
 func absent(p Position, page *Page, a absence) (Reason, error) {
 	body := evidence.Read(page.Rest)
 	n := int64(page.Records)

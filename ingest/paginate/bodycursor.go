@@ -75,8 +75,8 @@ func (g bodyCursor) Next(p Position, page *Page) (Position, Reason, error) {
 	return next, GoesOn, err
 }
 
-// last is a page that gives no cursor. Where the field is there, it says so itself, unless something else in the body says
-// the opposite.
+// last is a page that gives no cursor. Where the field is there, it says so itself, unless something else in the body
+// says the opposite.
 func (g bodyCursor) last(p Position, page *Page) (Reason, error) {
 	if page.field() != nil {
 		if more := evidence.Read(page.Rest).More(); len(more) > 0 {

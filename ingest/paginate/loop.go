@@ -6,8 +6,8 @@ import (
 	"github.com/zeebo/xxh3"
 )
 
-// Loop notices that a pass goes round in circles, or that its last page comes again. Its memory is bounded: after maxRemembered
-// cursors it forgets and starts again, so that a longer circle is noticed one round later.
+// Loop notices that a pass goes round in circles, or that its last page comes again. Its memory is bounded: after
+// maxRemembered cursors it forgets and starts again, so that a longer circle is noticed one round later.
 type Loop struct {
 	Repeats  bool  // the pipeline file says that the last page comes again past the end
 	MaxEmpty int64 // pages without records that are followed in a row; 0: any number
@@ -32,8 +32,9 @@ func (e *LoopError) Error() string {
 	return fmt.Sprintf("page %d of the pass leads back to %q, which this pass has followed already", e.Index, e.Cursor)
 }
 
-// Check is told of each page of a pass in order: its position, the one after it, why the pass ends with it, and a hash of its
-// records, which is zero if it has none. It completes next, and returns why the pass ends, which may be another reason.
+// Check is told of each page of a pass in order: its position, the one after it, why the pass ends with it, and a hash
+// of its records, which is zero if it has none. It completes next, and returns why the pass ends, which may be another
+// reason.
 func (l *Loop) Check(p Position, next *Position, ended Reason, records xxh3.Uint128) (Reason, error) {
 	next.Last = records.Lo ^ records.Hi
 	repeated := next.Last != 0 && next.Last == p.Last && p.Index > 0
@@ -53,8 +54,8 @@ func (l *Loop) Check(p Position, next *Position, ended Reason, records xxh3.Uint
 	return l.led(p, next, repeated, records == xxh3.Uint128{})
 }
 
-// addressed is about pages with numbers or offsets. A page that comes again is the last one, unless it is the first: then the API may
-// not know the parameter at all.
+// addressed is about pages with numbers or offsets. A page that comes again is the last one, unless it is the first:
+// then the API may not know the parameter at all.
 func (l *Loop) addressed(p Position, repeated bool) (Reason, error) {
 	switch {
 	case !repeated:
@@ -65,8 +66,8 @@ func (l *Loop) addressed(p Position, repeated bool) (Reason, error) {
 	return Repeated, nil
 }
 
-// led is about pages that lead to one another. One that names itself as the next is asked for once more: it is the last if nothing new
-// comes; some APIs have one cursor for a whole pass.
+// led is about pages that lead to one another. One that names itself as the next is asked for once more: it is the last
+// if nothing new comes; some APIs have one cursor for a whole pass.
 func (l *Loop) led(p Position, next *Position, repeated, empty bool) (Reason, error) {
 	switch {
 	case next.Cursor == p.Cursor && p.Index > 1 && (repeated || empty):

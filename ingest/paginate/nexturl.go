@@ -27,8 +27,8 @@ func resolve(page *Page, next string) (string, error) {
 	return u.String(), nil
 }
 
-// escape writes what cannot stand in a URL as browsers do: blanks, signs and letters beyond ASCII as %XX, a % that begins no such
-// escape as %25; line breaks and tabs are dropped, and blanks around it.
+// escape writes what cannot stand in a URL as browsers do: blanks, signs and letters beyond ASCII as %XX, a % that
+// begins no such escape as %25; line breaks and tabs are dropped, and blanks around it.
 func escape(next string) string {
 	next = strings.NewReplacer("\t", "", "\n", "", "\r", "").Replace(strings.TrimFunc(next, func(r rune) bool { return r <= ' ' }))
 	var b strings.Builder

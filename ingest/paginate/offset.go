@@ -29,8 +29,9 @@ func (g offset) URL(base *url.URL, p Position) (*url.URL, error) {
 	return withParams(base, limit, param{g.p.Param, strconv.FormatInt(p.At, 10)}), nil
 }
 
-// Next moves on by what the page gave: an API may give fewer records than asked for, and those between would be lost. Records that come
-// twice this way are not written twice. Of a page without records, only as much is passed over as the largest page so far had.
+// Next moves on by what the page gave: an API may give fewer records than asked for, and those between would be lost.
+// Records that come twice this way are not written twice. Of a page without records, only as much is passed over as the
+// largest page so far had.
 func (g offset) Next(p Position, page *Page) (Position, Reason, error) {
 	next := p.after(page)
 	step := g.step(next.Most)

@@ -271,7 +271,8 @@ func TestNextURLIsKeptWithoutCredentials(t *testing.T) {
 	}
 }
 
-// walk shows a loop the pages of a pass, each as the cursor that it gives and what its records are, and returns how the pass ends.
+// walk shows a loop the pages of a pass, each as the cursor that it gives and what its records are, and returns how the
+// pass ends.
 func walk(l *paginate.Loop, addressed bool, pages ...string) (int, paginate.Reason, error) {
 	var p paginate.Position
 	for i, page := range pages {

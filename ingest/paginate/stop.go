@@ -32,8 +32,8 @@ func (s stop) Wants() Wants {
 	return Wants{}
 }
 
-// step is how many records a page is sure to cover: as many as were asked for, or, if no page so far had so many, as the largest
-// one had. An API may give fewer than it is asked for.
+// step is how many records a page is sure to cover: as many as were asked for, or, if no page so far had so many, as
+// the largest one had. An API may give fewer than it is asked for.
 func (s stop) step(most int64) int64 {
 	if most > 0 && (most < s.size || s.size == 0) {
 		return most
@@ -41,8 +41,8 @@ func (s stop) step(most int64) int64 {
 	return s.size
 }
 
-// ended applies the rule to the page at p, of which asked says up to which record it is sure to reach. next is the position after it;
-// ended completes it.
+// ended applies the rule to the page at p, of which asked says up to which record it is sure to reach. next is the
+// position after it; ended completes it.
 func (s stop) ended(p Position, page *Page, next *Position, asked int64) (Reason, error) {
 	next.Asked = asked
 	if page.Nothing != 0 {
@@ -98,8 +98,8 @@ func (s stop) total(p Position, page *Page) (int64, error) {
 	return total, nil
 }
 
-// byTotal ends a pass when as many records came as the API counts, or when nothing more came and all that it counts was asked for. A
-// page without records before that is trouble.
+// byTotal ends a pass when as many records came as the API counts, or when nothing more came and all that it counts was
+// asked for. A page without records before that is trouble.
 func (s stop) byTotal(p Position, page *Page, next *Position) (Reason, error) {
 	total, err := s.total(p, page)
 	if err != nil {
@@ -138,8 +138,8 @@ func (s stop) byPages(p Position, page *Page, next *Position) (Reason, error) {
 	return GoesOn, nil
 }
 
-// byFlag reads a field that says whether another page follows, or whether this was the last one. The former may be missing on a
-// page after the first: it was there on the one before, and said yes.
+// byFlag reads a field that says whether another page follows, or whether this was the last one. The former may be
+// missing on a page after the first: it was there on the one before, and said yes.
 func (s stop) byFlag(p Position, page *Page, v jsontext.Value) (Reason, error) {
 	yes := false
 	switch strings.Trim(string(v), `"`) {

@@ -19,7 +19,8 @@ import (
 //
 // What is below the horizon will most likely never be fetched again, so it is held in memory only until the pass ends:
 // then it is stored if it may be fetched again after all, and forgotten if not. A key that the stored log knows is
-// always stored. So a back-fill costs the state topic nothing, and what a crash forgets of it is written again at worst.
+// always stored. So a back-fill costs the state topic nothing, and what a crash forgets of it is written again at
+// worst.
 //
 // It must not be used concurrently.
 //
@@ -290,8 +291,8 @@ func (l *Log) setFloor(floor int64) {
 	}
 }
 
-// Restore replays the segments that the state topic has, from the number oldest on; those before are removed again. In a stream that is fetched whole, all of them count as seen
-// in pass.
+// Restore replays the segments that the state topic has, from the number oldest on; those before are removed again. In
+// a stream that is fetched whole, all of them count as seen in pass.
 func (l *Log) Restore(segments map[uint64][]byte, oldest uint64, pass int64) error {
 	numbers := make([]uint64, 0, len(segments))
 	for n := range segments {

@@ -46,8 +46,8 @@ func (t *Transaction) Err() error {
 	return nil
 }
 
-// Commit ends the transaction. When it returns nil, everything in it is durable and visible. It waits until ctx ends for
-// brokers that do not answer. After an error it is not known whether the transaction was committed.
+// Commit ends the transaction. When it returns nil, everything in it is durable and visible. It waits until ctx ends
+// for brokers that do not answer. After an error it is not known whether the transaction was committed.
 func (t *Transaction) Commit(ctx context.Context) error {
 	if err := t.c.cl.Flush(ctx); err != nil {
 		return t.c.failed("flush", err)

@@ -55,8 +55,8 @@ func (b batch) inTransaction() bool {
 	return b.attributes&attrTransactional != 0 && b.attributes&attrControl == 0
 }
 
-// scanPartition reads all batches of a partition, and repairs the end of its last segment: bytes that are no whole batch
-// go, index entries that are missing are written. asked may be nil.
+// scanPartition reads all batches of a partition, and repairs the end of its last segment: bytes that are no whole
+// batch go, index entries that are missing are written. asked may be nil.
 func scanPartition(dir string, asked *commit) (*partition, error) {
 	p := &partition{dir: dir, open: map[int64]int16{}}
 	files, err := filepath.Glob(filepath.Join(dir, "*.dat"))

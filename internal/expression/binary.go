@@ -63,7 +63,8 @@ func (c *compiler) strict(n *ast.BinaryNode, op *operator) (node, error) {
 	if gives == 0 {
 		gives = x.kinds & y.kinds & op.takes
 	}
-	// All operators share this function, and what differs is not behind another call: a call costs as much as an addition.
+	// All operators share this function, and what differs is not behind another call: a call costs as much as an
+	// addition.
 	left, right := x.eval, y.eval
 	return node{kinds: gives, slot: -1, eval: func(f *Frame) (Value, error) {
 		a, err := left(f)

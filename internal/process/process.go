@@ -34,7 +34,7 @@ var All = []string{Ingest, Processor, Sink}
 type Options struct {
 	Stages   []string      // of All
 	Streams  []string      // nil: all
-	Instance string        // empty: MILLRACE_INSTANCE, else the host's name and a number that no other process on it has
+	Instance string        // empty: MILLRACE_INSTANCE, else the host's name and a number that is free on it
 	Listen   string        // address for health and metrics; empty: none
 	Profile  bool          // /debug/pprof/ on the same port
 	Drain    time.Duration // what stages may take to finish what is in hand

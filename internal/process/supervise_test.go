@@ -24,7 +24,7 @@ func drains(name string, after time.Duration) run {
 	}}
 }
 
-func supervised(ctx context.Context, log *bytes.Buffer, runs ...run) (err error, took time.Duration, health *stage.Health) { //nolint:staticcheck // the error is what is looked at first
+func supervised(ctx context.Context, log *bytes.Buffer, runs ...run) (err error, took time.Duration, health *stage.Health) { //nolint:staticcheck // what is looked at first
 	health = &stage.Health{}
 	begin := time.Now()
 	err = supervise(ctx, runs, supervision{drain: 20 * time.Second, log: slog.New(slog.NewTextHandler(log, nil)), health: health})

@@ -5,7 +5,8 @@ import (
 	"time"
 )
 
-// Drain returns a context for the work in hand: it outlives ctx by at most d. The caller calls cancel when the work is done.
+// Drain returns a context for the work in hand: it outlives ctx by at most d. The caller calls cancel when the work is
+// done.
 func Drain(ctx context.Context, d time.Duration) (hard context.Context, cancel context.CancelFunc) {
 	hard, end := context.WithCancel(context.WithoutCancel(ctx))
 	stop := context.AfterFunc(ctx, func() {
@@ -15,8 +16,9 @@ func Drain(ctx context.Context, d time.Duration) (hard context.Context, cancel c
 	return hard, func() { stop(); end() }
 }
 
-// CloseWithin calls closeIt and waits for its return. If that takes longer than grace, it calls kill first, which must make
-// closeIt return at once: a Kafka client that is joining a group waits for the other members, unless its context ends.
+// CloseWithin calls closeIt and waits for its return. If that takes longer than grace, it calls kill first, which must
+// make closeIt return at once: a Kafka client that is joining a group waits for the other members, unless its context
+// ends.
 func CloseWithin(grace time.Duration, closeIt, kill func()) {
 	closed := make(chan struct{})
 	go func() { defer close(closed); closeIt() }()

@@ -11,8 +11,8 @@ import (
 )
 
 // Notices are what a person should know although nothing waits: a setting that matched nothing, a table that does not
-// follow. Each is logged once as a warning, and until it is cleared it is shown in health as degraded, and in the metric
-// millrace_<stage>_notices by stream and kind. They may be used concurrently.
+// follow. Each is logged once as a warning, and until it is cleared it is shown in health as degraded, and in the
+// metric millrace_<stage>_notices by stream and kind. They may be used concurrently.
 type Notices struct {
 	stage string
 	env   Env

@@ -18,8 +18,8 @@ type Attempts struct {
 // steady is how long an attempt must have lasted for the back-off to begin again: it did work for a while.
 const steady = 30 * time.Second
 
-// Persist calls do until it returns nil, with a back-off from 50 ms to 5 s between attempts, and tells w what it waits for. It
-// returns nil when do does, or when ctx ends; and do's error when that is permanent.
+// Persist calls do until it returns nil, with a back-off from 50 ms to 5 s between attempts, and tells w what it waits
+// for. It returns nil when do does, or when ctx ends; and do's error when that is permanent.
 func (w *Waits) Persist(ctx context.Context, a Attempts, do func(context.Context) error) error {
 	b := NewBackoff()
 	for {
@@ -53,8 +53,8 @@ func once(ctx context.Context, timeout time.Duration, do func(context.Context) e
 	return do(ctx)
 }
 
-// NewBackoff returns the pauses between attempts at a server: from 50 ms to 5 s, growing by half, with jitter. It is for one
-// goroutine.
+// NewBackoff returns the pauses between attempts at a server: from 50 ms to 5 s, growing by half, with jitter. It is
+// for one goroutine.
 func NewBackoff() *backoff.ExponentialBackOff {
 	b := backoff.NewExponentialBackOff()
 	b.InitialInterval, b.MaxInterval = 50*time.Millisecond, 5*time.Second

@@ -8,9 +8,9 @@ import (
 	"unicode"
 )
 
-// Refusals tells of dead letters: one warning for each stream, step and kind of reason, with the first key, the count, the
-// topic and the next command; another when there are ten times as many, at most one a minute; and the counts in health.
-// Normal operation logs nothing for a record. It may be used concurrently.
+// Refusals tells of dead letters: one warning for each stream, step and kind of reason, with the first key, the count,
+// the topic and the next command; another when there are ten times as many, at most one a minute; and the counts in
+// health. Normal operation logs nothing for a record. It may be used concurrently.
 type Refusals struct {
 	env     Env
 	notices *Notices
@@ -62,7 +62,8 @@ func (b *Batch) Reset() { clear(b.refused) }
 // worthAgain is the growth that makes another line worth reading.
 const worthAgain = 10
 
-// Committed tells of b, whose letters are in their topics now, and empties it. topic names a stream's dead-letter topic.
+// Committed tells of b, whose letters are in their topics now, and empties it. topic names a stream's dead-letter
+// topic.
 func (r *Refusals) Committed(b *Batch, topic func(stream string) string) {
 	if len(b.refused) == 0 {
 		return

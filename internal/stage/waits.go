@@ -9,14 +9,15 @@ import (
 	"time"
 )
 
-// quiet is how long a wait that was logged is not logged again, so that a server that comes and goes does not fill the log.
+// quiet is how long a wait that was logged is not logged again, so that a server that comes and goes does not fill the
+// log.
 const quiet = time.Minute
 
 // healthNames is how many of those that wait are named in health; the others are counted.
 const healthNames = 5
 
-// Waits is what the parts of one stage wait for. It tells health, and the log: once when a wait for a server begins, once
-// when its cause changes, once when the last part that waited for it goes on. It may be used concurrently.
+// Waits is what the parts of one stage wait for. It tells health, and the log: once when a wait for a server begins,
+// once when its cause changes, once when the last part that waited for it goes on. It may be used concurrently.
 type Waits struct {
 	stage string
 	env   Env

@@ -62,7 +62,8 @@ func stopField(total, pages, hasMore, end *dottedPath) pipeline.StopRule {
 	return pipeline.StopRule{}
 }
 
-// pastEnd reads statuses that may mean that there is no such page: 4xx, but for those that are about who asks, or how often.
+// pastEnd reads statuses that may mean that there is no such page: 4xx, but for those that are about who asks, or how
+// often.
 func (d *decoder) pastEnd(f *texts) []int {
 	var statuses []int
 	for i := range f.list {

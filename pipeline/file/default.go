@@ -18,7 +18,7 @@ func fill(v reflect.Value) {
 			continue
 		}
 		if value := known.tag.Get("default"); value != "" && !strings.Contains(value, "<") && !f.isSet() {
-			if err := f.(assumer).assume(value); err != nil { //nolint:forcetypeassert // a kind that has defaults assumes them
+			if err := f.(assumer).assume(value); err != nil { //nolint:forcetypeassert // a kind with defaults assumes them
 				panic(fmt.Sprintf("tag default of %s: %v", known.tag.Get("key"), err))
 			}
 		}

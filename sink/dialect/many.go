@@ -4,8 +4,8 @@ import (
 	"github.com/millrace-io/millrace/sink/rows"
 )
 
-// Many is a statement about many rows of millrace_offsets at once. Between its ends comes a list of literals, which is a
-// table called m with these columns; it reads the rows, and locks them, in the order of the list.
+// Many is a statement about many rows of millrace_offsets at once. Between its ends comes a list of literals, which is
+// a table called m with these columns; it reads the rows, and locks them, in the order of the list.
 type Many struct {
 	Head, Columns, Tail string
 }

@@ -21,8 +21,8 @@ import (
 // topic which somebody else made differently is reported and never used in silence. Each stage calls it at
 // its start; any number of processes may do so at the same time, again and again.
 //
-// What only keeps a topic small it sets itself, see [topics.Spec], unless the topic has a value of its own or the brokers do
-// not know the setting.
+// What only keeps a topic small it sets itself, see [topics.Spec], unless the topic has a value of its own or the
+// brokers do not know the setting.
 //
 // It returns nil once every topic is known to the broker that was asked, a *[MismatchError] if a topic has
 // other settings, which needs an operator, and otherwise what the brokers answered: the caller tries again.

@@ -53,7 +53,8 @@ func untuned(s topics.Spec, is kadm.ResourceConfig) []kadm.AlterConfig {
 	return alter
 }
 
-// forbidden asks an operator to set what this user may not: without it the topic grows until it cannot be read any more.
+// forbidden asks an operator to set what this user may not: without it the topic grows until it cannot be read any
+// more.
 func forbidden(s topics.Spec, alter []kadm.AlterConfig, err error) error {
 	var found []Mismatch
 	for _, a := range alter {

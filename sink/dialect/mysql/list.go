@@ -7,8 +7,8 @@ import (
 	"github.com/millrace-io/millrace/sink/rows"
 )
 
-// AppendList appends a derived table: VALUES ROW(…), or, before MySQL 8.0.19, which is the first that knows it, selections
-// in a UNION ALL (MySQL Reference Manual, "VALUES Statement").
+// AppendList appends a derived table: VALUES ROW(…), or, before MySQL 8.0.19, which is the first that knows it,
+// selections in a UNION ALL (MySQL Reference Manual, "VALUES Statement").
 func (m *Dialect) AppendList(dst []byte, columns string, list []rows.Values) []byte {
 	before, between, after := "(VALUES ROW(", "), ROW(", "))"
 	if m.values {
