@@ -313,6 +313,7 @@ func (t *transaction) committed(took time.Duration) {
 		s.metrics.unchanged.Add(float64(n.unchanged))
 		s.metrics.deadLetters.Add(float64(n.letters))
 		s.in.metrics.commits.Observe(took.Seconds())
+		s.in.progress.Add(s.stream.Name, time.Time{}, n.records, n.unchanged, n.letters)
 		s.in.refusals.Committed(&n.refused, s.in.letters)
 	}
 	for _, p := range t.pages {

@@ -32,6 +32,7 @@ type Ingest struct {
 	waits       *stage.Waits
 	notices     *stage.Notices
 	refusals    *stage.Refusals
+	progress    *stage.Progress
 	seen        map[*pipeline.Stream]*seen
 	budgets     fetch.Budgets
 	memory      *fetch.Memory
@@ -66,6 +67,7 @@ func New(p *pipeline.Pipeline, cfg Config, env stage.Env) (*Ingest, error) {
 		ended: map[string]bool{}, passesDone: make(chan struct{}),
 	}
 	in.refusals = stage.NewRefusals(in.notices)
+	in.progress = stage.NewProgress(env, "records", "unchanged", "letters")
 	chosen, err := p.Choose(env.Streams)
 	if err != nil {
 		return nil, fmt.Errorf("ingest: %w", err)
@@ -129,6 +131,11 @@ func (in *Ingest) Run(ctx context.Context) error {
 	if err := in.ensureTopics(ctx); err != nil {
 		return err
 	}
+	var telling sync.WaitGroup
+	defer telling.Wait()
+	told, end := context.WithCancel(ctx)
+	defer end()
+	telling.Go(func() { in.progress.Run(told, nil) })
 	for ctx.Err() == nil {
 		err := in.participate(ctx)
 		if err == nil {

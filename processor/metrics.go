@@ -1,6 +1,8 @@
 package processor
 
 import (
+	"time"
+
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promauto"
 )
@@ -38,7 +40,10 @@ func newMetrics(r prometheus.Registerer) *metrics {
 }
 
 // counts is what a transaction did for one stream.
-type counts struct{ records, rows, filtered, letters int }
+type counts struct {
+	records, rows, filtered, letters int
+	newest                           time.Time // timestamp of the newest record
+}
 
 // counters are a stream's own, resolved once.
 type counters struct{ records, rows, filtered, letters prometheus.Counter }

@@ -74,6 +74,9 @@ func (l *lane) process(p *Processor, partition kgo.FetchTopicPartition, produce 
 		w = newWorker(p.streams[partition.Topic], l.arena)
 		l.workers[partition.Topic] = w
 	}
+	if last := partition.Records[len(partition.Records)-1].Timestamp; last.After(w.counts.newest) {
+		w.counts.newest = last
+	}
 	for _, r := range partition.Records {
 		for _, out := range w.outcome(r) {
 			produce(out)
@@ -102,7 +105,10 @@ func (p *pool) failure() error {
 func (p *pool) committed() {
 	for _, l := range p.lanes {
 		for _, w := range l.workers {
-			w.stream.counters.count(w.counts)
+			if c := w.counts; c.records > 0 {
+				w.stream.counters.count(c)
+				p.p.progress.Add(w.stream.name, c.newest, c.records, c.rows, c.filtered, c.letters)
+			}
 			w.counts = counts{}
 			p.p.refusals.Committed(&w.refused, p.p.letters)
 		}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
@@ -29,6 +30,7 @@ type Processor struct {
 	waits    *stage.Waits
 	notices  *stage.Notices
 	refusals *stage.Refusals
+	progress *stage.Progress
 	limit    *limit
 }
 
@@ -47,6 +49,7 @@ func New(p *pipeline.Pipeline, cfg Config, env stage.Env) (*Processor, error) {
 		limit:   newLimit(cfg.MaxRecords),
 	}
 	out.refusals = stage.NewRefusals(out.notices)
+	out.progress = stage.NewProgress(env, "records", "rows", "filtered", "letters")
 	chosen, err := p.Choose(env.Streams)
 	if err != nil {
 		return nil, fmt.Errorf("processor: %w", err)
@@ -83,7 +86,7 @@ func (p *Processor) Run(ctx context.Context) error {
 		return err
 	}
 	p.env.Log.Info("processing", "group", p.group, "streams", len(p.streams), "sessions", p.sessionCount())
-	return p.work(ctx, hard, adm)
+	return p.work(ctx, hard, cl)
 }
 
 // sessionCount is the number of sessions: more than there are partitions would be idle.
@@ -128,7 +131,8 @@ func (p *Processor) specs() []topics.Spec {
 }
 
 // work runs the sessions until ctx is cancelled or one of them cannot go on.
-func (p *Processor) work(ctx, hard context.Context, adm *kadm.Client) error {
+func (p *Processor) work(ctx, hard context.Context, cl *kgo.Client) error {
+	adm := kadm.NewClient(cl)
 	g, ctx := errgroup.WithContext(ctx)
 	for i := range p.sessionCount() {
 		id := topics.ProcessorTransactionalID(p.pipeline.Name, p.env.Instance, i)
@@ -137,11 +141,28 @@ func (p *Processor) work(ctx, hard context.Context, adm *kadm.Client) error {
 		})
 	}
 	g.Go(func() error { return p.watch(ctx, adm) })
+	g.Go(func() error {
+		p.progress.Run(ctx, p.lag(cl))
+		return nil
+	})
 	err := g.Wait()
 	if hard.Err() != nil && err == nil {
 		return fmt.Errorf("processor: not drained within %s: what was not committed will be processed again", p.cfg.Drain)
 	}
 	return err
+}
+
+// lag counts the raw records without an outcome.
+func (p *Processor) lag(cl *kgo.Client) stage.Lag {
+	return func(ctx context.Context, streams ...string) (int64, error) {
+		var names []string
+		for topic, s := range p.streams {
+			if len(streams) == 0 || slices.Contains(streams, s.name) {
+				names = append(names, topic)
+			}
+		}
+		return admin.Lag(ctx, cl, p.group, p.pipeline.Kafka.Partitions, names...)
+	}
 }
 
 // watch notices a Kafka that is gone while nothing is processed.

@@ -117,7 +117,22 @@ func (s *Sink) written(j *job, r result) {
 	}
 	s.client.MarkCommitOffsets(marks)
 	s.metrics.count(j, r)
+	s.tell(j, r)
 	s.refusals.Committed(&j.sent.refused, s.letters)
+}
+
+// tell notes what the committed batch of j did for each stream.
+func (s *Sink) tell(j *job, r result) {
+	newest := map[string]time.Time{}
+	for _, p := range j.polled {
+		stream, last := p.claim.table.Stream, p.records[len(p.records)-1].Timestamp
+		if last.After(newest[stream]) {
+			newest[stream] = last
+		}
+	}
+	for stream, at := range newest {
+		s.progress.Add(stream, at, r.upserts[stream], r.removed[stream], r.stale[stream], j.sent.count[stream])
+	}
 }
 
 // reason is a retry's label.

@@ -3,6 +3,7 @@ package sink
 import (
 	"context"
 	"fmt"
+	"slices"
 	"sync"
 	"sync/atomic"
 
@@ -16,6 +17,7 @@ import (
 	"github.com/millrace-io/millrace/sink/dialect/sqlite"
 	"github.com/millrace-io/millrace/sink/rows"
 	"github.com/millrace-io/millrace/topics"
+	"github.com/millrace-io/millrace/topics/admin"
 )
 
 const stageName = "sink"
@@ -31,6 +33,7 @@ type Sink struct {
 	waits    *stage.Waits
 	notices  *stage.Notices
 	refusals *stage.Refusals
+	progress *stage.Progress
 
 	client  *kgo.Client
 	adm     *kadm.Client
@@ -77,6 +80,7 @@ func New(p *pipeline.Pipeline, cfg Config, env stage.Env) (*Sink, error) {
 		store: &store{dialect: d, cfg: cfg, owner: env.Instance},
 	}
 	s.refusals = stage.NewRefusals(s.notices)
+	s.progress = stage.NewProgress(env, "rows", "deleted", "stale", "letters")
 	chosen, err := p.Choose(env.Streams)
 	if err != nil {
 		return nil, fmt.Errorf("sink: %w", err)
@@ -120,13 +124,34 @@ func (s *Sink) Run(ctx context.Context) (err error) {
 		return fmt.Errorf("sink: new client: %w", err)
 	}
 	s.env.Log.Info("writing", "group", topics.SinkGroup(s.pipeline.Name), "streams", len(s.tables), "database", s.store.dialect.Name(),
-		"by_load_data", s.bulkTables())
-	err = s.loop(ctx, hard)
+		"rows_to", s.store.dialect.Place(), "by_load_data", s.bulkTables())
+	err = s.work(ctx, hard)
 	s.leave(hard, kill)
 	if hard.Err() != nil && err == nil {
 		return fmt.Errorf("sink: not drained within %s: what was not committed will be written by whoever takes over", s.cfg.Drain)
 	}
 	return err
+}
+
+// work is the loop, with what tells of it.
+func (s *Sink) work(ctx, hard context.Context) error {
+	var telling sync.WaitGroup
+	defer telling.Wait()
+	told, end := context.WithCancel(ctx)
+	defer end()
+	telling.Go(func() { s.progress.Run(told, s.lag) })
+	return s.loop(ctx, hard)
+}
+
+// lag counts the processed records that are not applied. Kafka's offsets follow the database's within seconds.
+func (s *Sink) lag(ctx context.Context, streams ...string) (int64, error) {
+	var names []string
+	for topic, t := range s.tables {
+		if len(streams) == 0 || slices.Contains(streams, t.Stream) {
+			names = append(names, topic)
+		}
+	}
+	return admin.Lag(ctx, s.client, topics.SinkGroup(s.pipeline.Name), s.pipeline.Kafka.Partitions, names...)
 }
 
 // bulkTables counts the tables that have a way of many rows.

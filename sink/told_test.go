@@ -31,6 +31,12 @@ func TestRefusedRowsAreTold(t *testing.T) {
 	}
 	w.caughtUp(w.db(), 30*time.Second)
 	log := r.log.String()
+	if place := "rows_to=" + w.pipeline.DataDir + "/millrace.db"; !strings.Contains(log, place) {
+		t.Errorf("the log lacks %s:\n%s", place, log)
+	}
+	testkit.Eventually(t, 20*time.Second, testkit.That("a line that it caught up", func() bool {
+		return strings.Count(r.log.String(), "caught up: nothing is left to read") == 1
+	}))
 	if n := strings.Count(log, "records refused"); n != 1 {
 		t.Errorf("the log tells %d times of refused records, want once:\n%s", n, log)
 	}

@@ -21,6 +21,8 @@ type Dialect interface {
 	AppendList(dst []byte, columns string, list []rows.Values) []byte
 	// Name is how people call it.
 	Name() string
+	// Place is where the rows are, for people: a file, or user@host:port/schema. It is without secrets.
+	Place() string
 	// Open returns a pool whose sessions wait so long for a lock; it makes no connection.
 	Open(lockWait time.Duration) (*sql.DB, error)
 	// Writers is how many connections may write at the same time.

@@ -80,6 +80,9 @@ func (*Dialect) Name() string { return "MySQL" }
 // Writers is without a bound: MySQL has as many as it has connections.
 func (*Dialect) Writers() int { return math.MaxInt }
 
+// Place is the user, the server and the schema.
+func (m *Dialect) Place() string { return m.cfg.User + "@" + m.cfg.Addr + "/" + m.cfg.DBName }
+
 // Open returns a pool whose sessions wait so long for a lock, in whole seconds.
 func (m *Dialect) Open(lockWait time.Duration) (*sql.DB, error) {
 	cfg := m.cfg.Clone()

@@ -28,6 +28,9 @@ func New(dir string) *Dialect { return &Dialect{filepath.Join(dir, "millrace.db"
 // Name is how people call it.
 func (*Dialect) Name() string { return "SQLite" }
 
+// Place is the file.
+func (s *Dialect) Place() string { return s.file }
+
 // Writers is one: a file has one writer at a time.
 func (*Dialect) Writers() int { return 1 }
 
