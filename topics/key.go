@@ -5,12 +5,14 @@ import (
 
 	"github.com/go-json-experiment/json/jsontext"
 	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/millrace-io/millrace/internal/canonical"
 )
 
-// AppendKey appends the raw key made of the key fields' JSON values: the text of one field, without quotes
-// if it is a string; a compact JSON array of several. Numbers are written by their value, see [AppendNumber], and texts
-// as they are, however they were escaped. A text that is the spelling of a number makes the same key as that number,
-// in an array too: a column has one value for both.
+// AppendKey appends the raw key made of the key fields' JSON values: the text of one field, without quotes if it is a
+// string; a compact JSON array of several. Numbers are written by their value, see [canonical.AppendNumber], and texts
+// as they are, however they were escaped. A text that is the spelling of a number makes the same key as that number, in
+// an array too: a column has one value for both.
 func AppendKey(dst []byte, values ...jsontext.Value) ([]byte, error) {
 	if len(values) == 1 {
 		if values[0].Kind() == '"' {
@@ -28,7 +30,7 @@ func AppendKey(dst []byte, values ...jsontext.Value) ([]byte, error) {
 			continue
 		}
 		text, err := jsontext.AppendUnquote(nil, v) // the same string may be escaped in several ways
-		if n, ok := NumberOf(text); ok && bytes.Equal(n, text) {
+		if n, ok := canonical.NumberOf(text); ok && bytes.Equal(n, text) {
 			dst = append(dst, text...)
 			continue
 		}
@@ -45,7 +47,7 @@ func AppendKey(dst []byte, values ...jsontext.Value) ([]byte, error) {
 // appendPlain appends what is not a text.
 func appendPlain(dst []byte, v jsontext.Value) []byte {
 	if v.Kind() == '0' {
-		return AppendNumber(dst, v)
+		return canonical.AppendNumber(dst, v)
 	}
 	return append(dst, v...)
 }

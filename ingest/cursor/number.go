@@ -9,7 +9,7 @@ import (
 
 	"github.com/go-json-experiment/json/jsontext"
 
-	"github.com/millrace-io/millrace/topics"
+	"github.com/millrace-io/millrace/internal/canonical"
 )
 
 func parseInt(b []byte) (int64, error) { return strconv.ParseInt(string(b), 10, 64) }
@@ -23,13 +23,13 @@ var (
 	errRange    = errors.New("has more than 64 bits")
 )
 
-// number returns the number that a value is, or that the text of it is: its one spelling, see [topics.AppendNumber].
+// number returns the number that a value is, or that the text of it is: its one spelling, see [canonical.AppendNumber].
 func number(v jsontext.Value) ([]byte, error) {
 	switch v.Kind() {
 	case '0':
-		return topics.AppendNumber(nil, v), nil
+		return canonical.AppendNumber(nil, v), nil
 	case '"':
-		if n, ok := topics.NumberOf(unquoted(v)); ok {
+		if n, ok := canonical.NumberOf(unquoted(v)); ok {
 			return n, nil
 		}
 	default:

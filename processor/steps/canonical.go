@@ -9,11 +9,11 @@ import (
 
 	"github.com/go-json-experiment/json/jsontext"
 
+	"github.com/millrace-io/millrace/internal/canonical"
 	"github.com/millrace-io/millrace/internal/columntype"
 	"github.com/millrace-io/millrace/internal/expression"
 	"github.com/millrace-io/millrace/pipeline"
 	"github.com/millrace-io/millrace/processor/plan"
-	"github.com/millrace-io/millrace/topics"
 )
 
 // keyField is a field of the raw key. Two raw keys must never have one row: each would write it, and one would remove
@@ -54,7 +54,7 @@ func (r *Runner) canonical() error {
 		switch v.Kind() {
 		case expression.Number:
 			r.scratch = v.AppendJSON(r.scratch[:0])
-			if n := topics.AppendNumber(nil, r.scratch); !bytes.Equal(n, r.scratch) {
+			if n := canonical.AppendNumber(nil, r.scratch); !bytes.Equal(n, r.scratch) {
 				slots[f.slot] = expression.JSON(n)
 			}
 		case expression.String, expression.Bool:
@@ -86,7 +86,7 @@ func (f *keyField) check(v expression.Value) error {
 	switch kind {
 	case columntype.Integer, columntype.Boolean, columntype.Year, columntype.Decimal:
 		number := bytes.TrimSpace(text)
-		if want, ok := topics.NumberOf(number); ok && !bytes.Equal(want, text) {
+		if want, ok := canonical.NumberOf(number); ok && !bytes.Equal(want, text) {
 			return f.twice(name, string(text), string(want))
 		}
 	case columntype.Moment, columntype.Date, columntype.Clock:
@@ -163,7 +163,7 @@ func keeps(name string, typ columntype.Type, v expression.Value) error {
 			lost = fmt.Sprintf("digits of the fraction (%s(6) has the most)", typ.Name())
 		}
 	case columntype.Decimal:
-		number, _ := topics.NumberOf(text)
+		number, _ := canonical.NumberOf(text)
 		if i := bytes.IndexByte(number, '.'); i >= 0 && len(number)-i-1 > typ.Places() {
 			lost = "digits behind the point"
 		}

@@ -1,4 +1,4 @@
-package topics_test
+package canonical_test
 
 import (
 	"math/big"
@@ -7,7 +7,7 @@ import (
 
 	"github.com/go-json-experiment/json/jsontext"
 
-	"github.com/millrace-io/millrace/topics"
+	"github.com/millrace-io/millrace/internal/canonical"
 )
 
 func TestNumbersOfOneValueHaveOneSpelling(t *testing.T) {
@@ -23,13 +23,13 @@ func TestNumbersOfOneValueHaveOneSpelling(t *testing.T) {
 		"7." + long[1:] + "e69": {long, long + ".0", long + "e0"},
 	} {
 		for _, n := range spellings {
-			if got := topics.AppendNumber([]byte("x"), []byte(n)); string(got) != "x"+want {
+			if got := canonical.AppendNumber([]byte("x"), []byte(n)); string(got) != "x"+want {
 				t.Errorf("%s is written as %s, want %s", n, got[1:], want)
 			}
 		}
 	}
 	for _, n := range []string{"1e99999999999999999999", "-1e-99999999999999999999", "1e9223372036854775807"} {
-		if got := topics.AppendNumber(nil, []byte(n)); !jsontext.Value(got).IsValid() {
+		if got := canonical.AppendNumber(nil, []byte(n)); !jsontext.Value(got).IsValid() {
 			t.Errorf("%s is written as %s", n, got)
 		}
 	}
@@ -40,7 +40,7 @@ func TestNumberOfText(t *testing.T) {
 		"7": "7", "007": "7", "+7": "7", "-07": "-7", "7.0": "7", "00": "0", "-0": "0", "000.50": "0.5", "1e3": "1000", "+0": "0",
 		"": "", "+": "", "-": "", " 7": "", "7 ": "", ".5": "", "7.": "", "x": "", "0x7": "", "+-7": "", "--7": "", "1_000": "", "NaN": "", "7\n": "",
 	} {
-		if got, ok := topics.NumberOf([]byte(text)); string(got) != want || ok != (want != "") {
+		if got, ok := canonical.NumberOf([]byte(text)); string(got) != want || ok != (want != "") {
 			t.Errorf("%q means %q (%v), want %q", text, got, ok, want)
 		}
 	}
@@ -54,8 +54,8 @@ func FuzzNumber(f *testing.F) {
 		if !v.IsValid() || v.Kind() != '0' || len(number) > 200 || strings.TrimSpace(number) != number {
 			return
 		}
-		got := topics.AppendNumber(nil, v)
-		if again := topics.AppendNumber(nil, got); string(again) != string(got) {
+		got := canonical.AppendNumber(nil, v)
+		if again := canonical.AppendNumber(nil, got); string(again) != string(got) {
 			t.Errorf("%s becomes %s, and that %s", number, got, again)
 		}
 		if i := strings.IndexAny(number, "eE"); i >= 0 && len(number)-i > 5 {

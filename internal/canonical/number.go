@@ -1,4 +1,4 @@
-package topics
+package canonical
 
 import (
 	"bytes"
@@ -44,8 +44,8 @@ func AppendNumber(dst, number []byte) []byte {
 	return append(dst, digits[point:]...)
 }
 
-// NumberOf is the one spelling, see [AppendNumber], of the number that a text means: 007, +7 and 7.0 mean 7. ok is false
-// if it means none.
+// NumberOf is the one spelling, see [AppendNumber], of the number that a text means: 007, +7 and 7.0 mean 7. ok is
+// false if it means none.
 func NumberOf(text []byte) (number []byte, ok bool) {
 	rest, negative := bytes.CutPrefix(text, []byte{'-'})
 	if !negative {
