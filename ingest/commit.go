@@ -196,8 +196,8 @@ func (t *transaction) produce(ctx context.Context, p *page, from int, limit int6
 // older than this at the start of a pass is rare.
 const settled = 24 * time.Hour
 
-// horizon is the value of the incremental field below which the records of c's pass will most likely not be fetched again
-// after it: what it would ask for if the pass ended here, or if the API had records of the last day.
+// horizon is the value of the incremental field below which the records of c's pass will most likely not be fetched
+// again after it: what it would ask for if the pass ended here, or if the API had records of the last day.
 func (s *slice) horizon(c cursor.Cursor) int64 {
 	horizon := int64(math.MinInt64)
 	if end := c.End(c.Started); !c.Done && end.Since != nil {

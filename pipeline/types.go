@@ -10,8 +10,8 @@ type Pipeline struct { //nolint:recvcheck // Format must hold for values, too
 	DataDir  string   // where the embedded servers keep their files
 	Streams  []Stream // in the order of the file
 
-	// Secrets are the texts that must not be seen: of references, and what stands in the file as a credential. Some may be
-	// part of others. Nil for a pipeline that was not loaded from a file.
+	// Secrets are the texts that must not be seen: of references, and what stands in the file as a credential. Some may
+	// be part of others. Nil for a pipeline that was not loaded from a file.
 	Secrets []Reference `json:"-"`
 }
 
@@ -130,9 +130,9 @@ type Paginate struct {
 	Link   *LinkHeader
 }
 
-// StopRule says how the end of a pagination is known: a page without records (empty), with fewer than asked for after one that was
-// full (short), the last page once more (repeat), or a field of the body: the number of all records (total) or pages (pages),
-// whether there is more (has_more), whether this was the end (end).
+// StopRule says how the end of a pagination is known: a page without records (empty), with fewer than asked for after
+// one that was full (short), the last page once more (repeat), or a field of the body: the number of all records
+// (total) or pages (pages), whether there is more (has_more), whether this was the end (end).
 type StopRule struct {
 	When  string   // "empty", "short", "repeat", "total", "pages", "has_more" or "end"; of a cursor "", "has_more" or "end"
 	Field []string // path of object keys, for those that need one
@@ -158,9 +158,9 @@ type OffsetLimit struct {
 	PastEnd    []int // HTTP statuses with which the API answers for an offset after the last record
 }
 
-// BodyCursor is an opaque cursor in the body that is sent back as a parameter. null, "", 0 or false ends the pass; so does a missing
-// one, but on the first page of a pass only if nothing says that there is more.
-// A value that is an absolute or relative URL is followed as it is when Param is empty.
+// BodyCursor is an opaque cursor in the body that is sent back as a parameter. null, "", 0 or false ends the pass; so
+// does a missing one, but on the first page of a pass only if nothing says that there is more. A value that is an
+// absolute or relative URL is followed as it is when Param is empty.
 type BodyCursor struct {
 	Next       []string // path of object keys to the cursor
 	Param      string

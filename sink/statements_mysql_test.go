@@ -21,8 +21,8 @@ func (f *fixture) questions() (n int) {
 	return n - 1
 }
 
-// TestOneGuardForAllPartitions: a transaction over as many partitions as there may be has as many statements as one over
-// a single partition, and the guard finds each row by the primary key.
+// TestOneGuardForAllPartitions: a transaction over as many partitions as there may be has as many statements as one
+// over a single partition, and the guard finds each row by the primary key.
 func TestOneGuardForAllPartitions(t *testing.T) {
 	f := newFixture(t, onMySQL(t), false)
 	f.store.cfg.LoadRows = 2 * placesAtOnce // by INSERT
@@ -48,8 +48,8 @@ func TestOneGuardForAllPartitions(t *testing.T) {
 	}
 }
 
-// TestIsolatingCostsAStatementEach: refused rows are found with few statements where they are few, and with about one for
-// each where all are refused.
+// TestIsolatingCostsAStatementEach: refused rows are found with few statements where they are few, and with about one
+// for each where all are refused.
 func TestIsolatingCostsAStatementEach(t *testing.T) {
 	const n = 1000
 	long := map[string]any{"note": "more than ten characters"}

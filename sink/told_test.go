@@ -11,7 +11,8 @@ import (
 	"github.com/millrace-io/millrace/internal/testkit"
 )
 
-// TestRefusedRowsAreTold: one line and the counts in health, however many rows the database refuses; the sink stays ready.
+// TestRefusedRowsAreTold: one line and the counts in health, however many rows the database refuses; the sink stays
+// ready.
 func TestRefusedRowsAreTold(t *testing.T) {
 	w := newWorld(t, onSQLite(t))
 	r := w.start("0", nil)

@@ -55,8 +55,8 @@ func NewClient(h pipeline.HTTP, transport http.RoundTripper, budget *Budget, mem
 // Redactor hides the secrets of this client's API.
 func (c *Client) Redactor() *Redactor { return c.redact }
 
-// Strip removes from a URL that the API gave what [Client.Get] puts into each request, and other secrets, which Get puts
-// back, so that it can be kept.
+// Strip removes from a URL that the API gave what [Client.Get] puts into each request, and other secrets, which Get
+// puts back, so that it can be kept.
 func (c *Client) Strip(u *url.URL) *url.URL { return c.seal.seal(c.auth.StripURL(u)) }
 
 // Answer is a page as it came. Its body must be closed.
@@ -67,16 +67,18 @@ type Answer struct {
 	Time   time.Time // when it was received
 	Clock  time.Time // the API's when it was asked, or before; zero: it does not tell
 
-	// Nothing is the HTTP status of an answer without a body, which says that there is nothing to give; 0: it has a body.
+	// Nothing is the HTTP status of an answer without a body, which says that there is nothing to give; 0: it has a
+	// body.
 	Nothing int
 	PastEnd bool // that status is one of those given to [Client.Get]
 }
 
-// Get fetches u and has check look at the answer, again and again until an attempt succeeds, ctx ends (its error), or it
-// returns an *[Error]: what needs an operator at once, what is transient after the number of attempts that the pipeline
-// allows. An error of check counts as a cut answer unless it wraps [ErrFinal].
+// Get fetches u and has check look at the answer, again and again until an attempt succeeds, ctx ends (its error), or
+// it returns an *[Error]: what needs an operator at once, what is transient after the number of attempts that the
+// pipeline allows. An error of check counts as a cut answer unless it wraps [ErrFinal].
 //
-// 204, 304, and 200 with an empty body, are answers without a body, and so is a status in pastEnd, whatever comes with it.
+// 204, 304, and 200 with an empty body, are answers without a body, and so is a status in pastEnd, whatever comes with
+// it.
 func (c *Client) Get(ctx context.Context, u *url.URL, check func(*Answer) error, pastEnd ...int) (*Answer, error) {
 	for attempt := 1; ; attempt++ {
 		a, after, err := c.attempt(ctx, u, check, pastEnd)
@@ -212,7 +214,8 @@ func (c *Client) request(ctx context.Context, u *url.URL) (*http.Request, error)
 	return req, nil
 }
 
-// redirect keeps the credentials from other places, and refuses to leave TLS: what comes in clear text may be anybody's.
+// redirect keeps the credentials from other places, and refuses to leave TLS: what comes in clear text may be
+// anybody's.
 func (c *Client) redirect(req *http.Request, via []*http.Request) error {
 	from, to := pipeline.OriginOf(via[len(via)-1].URL), pipeline.OriginOf(req.URL)
 	if len(via) >= 10 {

@@ -14,9 +14,9 @@ import (
 	"github.com/millrace-io/millrace/pipeline"
 )
 
-// sealer keeps secrets out of the URLs of next pages, which an API may give with all that it was asked with, and which are
-// kept in the state topic. A seal stands there for the reference that the secret came from, so that the URL takes the
-// value of the day when it is asked for.
+// sealer keeps secrets out of the URLs of next pages, which an API may give with all that it was asked with, and which
+// are kept in the state topic. A seal stands there for the reference that the secret came from, so that the URL takes
+// the value of the day when it is asked for.
 type sealer struct{ secrets []sealed }
 
 type sealed struct {
@@ -85,8 +85,8 @@ func (s sealer) open(u *url.URL) (*url.URL, error) {
 	return opened, nil
 }
 
-// mapURL applies whole to u's path as it is spelled, and f to each segment of it and each value of its query, unescaped.
-// What they leave as it is stays as it is spelled.
+// mapURL applies whole to u's path as it is spelled, and f to each segment of it and each value of its query,
+// unescaped. What they leave as it is stays as it is spelled.
 func mapURL(u *url.URL, whole, f func(string) string) *url.URL {
 	path := strings.Split(whole(u.EscapedPath()), "/")
 	changed := mapAll(path, f, url.PathUnescape, url.PathEscape)

@@ -12,8 +12,8 @@ var keeping = map[string]bool{
 	"string": true, "int": true, "decimal": true, "toJSON": true, "datetime": true, "from_unix": true, "from_unix_ms": true,
 }
 
-// Keeps returns the path whose values the expression tells apart: no two of them give the same result, as far as that is
-// known. ok is false for all expressions of which it is not.
+// Keeps returns the path whose values the expression tells apart: no two of them give the same result, as far as that
+// is known. ok is false for all expressions of which it is not.
 func (p *Program) Keeps() (path []string, ok bool) {
 	if path, ok := p.Path(); ok {
 		return path, len(path) > 0

@@ -1,7 +1,7 @@
 package redact
 
-// Error is err with the secrets hidden in its text; err itself if it has none. What it wraps stays as it is: whoever shows
-// that alone asks [Secrets.Text].
+// Error is err with the secrets hidden in its text; err itself if it has none. What it wraps stays as it is: whoever
+// shows that alone asks [Secrets.Text].
 func (s *Secrets) Error(err error) error {
 	if err == nil {
 		return nil

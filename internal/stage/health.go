@@ -48,8 +48,8 @@ func (h *Health) Waiting() map[string]string {
 	return out
 }
 
-// Degrade notes what a person should look at although the process is ready: who (for example "sink orders") and what. It
-// replaces what was noted before of the same who.
+// Degrade notes what a person should look at although the process is ready: who (for example "sink orders") and what.
+// It replaces what was noted before of the same who.
 func (h *Health) Degrade(who, what string) {
 	h.mu.Lock()
 	defer h.mu.Unlock()

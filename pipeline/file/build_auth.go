@@ -14,14 +14,15 @@ type level struct {
 	http *httpFile
 }
 
-// levels are the places in which a stream's settings may stand, the one that wins first. It is asked before they are merged.
+// levels are the places in which a stream's settings may stand, the one that wins first. It is asked before they are
+// merged.
 func levels(f *pipelineFile, in *ingestFile) []level {
 	own := in.httpFile
 	return []level{{"ingest", &own}, {"defaults.ingest", &f.Defaults.v.Ingest.v.httpFile}, {"http", &f.HTTP.v}}
 }
 
-// foreign reports credentials that a stream would inherit although they were written for another API: its base_url stands
-// nearer to the stream, and leads to another place.
+// foreign reports credentials that a stream would inherit although they were written for another API: its base_url
+// stands nearer to the stream, and leads to another place.
 func (d *decoder) foreign(all []level) {
 	base := slices.IndexFunc(all, func(l level) bool { return l.http.BaseURL.ok })
 	if base < 0 {

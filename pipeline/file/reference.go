@@ -13,8 +13,8 @@ import (
 	"github.com/millrace-io/millrace/pipeline"
 )
 
-// resolver replaces ${NAME} by a variable of the environment and ${file:PATH} by the content of a file, without
-// the white space around it; both are secrets. ${plain:NAME} is a variable that is none, and may be shown. $${ stands for
+// resolver replaces ${NAME} by a variable of the environment and ${file:PATH} by the content of a file, without the
+// white space around it; both are secrets. ${plain:NAME} is a variable that is none, and may be shown. $${ stands for
 // ${ itself. A value is resolved after YAML has been parsed, so whatever it holds stays one value.
 type resolver struct {
 	env func(string) (string, bool)

@@ -112,8 +112,8 @@ func TestErrorsShowNoReferencedValue(t *testing.T) {
 	}
 }
 
-// TestWhatIsSecret: every reference that is sent to an API or opens a server, and credentials in clear text; not where an
-// API or a server is, nor what the file declares to be plain.
+// TestWhatIsSecret: every reference that is sent to an API or opens a server, and credentials in clear text; not where
+// an API or a server is, nor what the file declares to be plain.
 func TestWhatIsSecret(t *testing.T) {
 	values := map[string]string{
 		"QUERY": "in-query", "PATH_": "in-path", "BASE": "in-base-url", "API": "https://api.test/bot-in-api", "HEADER": "in-header", "TOKEN": "in-auth",

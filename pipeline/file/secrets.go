@@ -10,8 +10,8 @@ import (
 	"github.com/millrace-io/millrace/pipeline"
 )
 
-// secretsOf collects the secrets of a file: what references stand for where it is sent to an API or opens a server, and what
-// stands there as a credential in clear text.
+// secretsOf collects the secrets of a file: what references stand for where it is sent to an API or opens a server, and
+// what stands there as a credential in clear text.
 type secretsOf struct {
 	all []pipeline.Reference
 }
@@ -52,8 +52,8 @@ func (s *secretsOf) add(text string) {
 	s.all = append(s.all, pipeline.Reference{Value: pipeline.Secret(text)})
 }
 
-// baseURL notes the references of a base URL. Where the API is may be seen, as in every message of the network; its path may
-// hold a token.
+// baseURL notes the references of a base URL. Where the API is may be seen, as in every message of the network; its
+// path may hold a token.
 func (s *secretsOf) baseURL(text string, references []pipeline.Reference) {
 	u, err := url.Parse(text)
 	if err != nil {
@@ -71,8 +71,8 @@ func (s *secretsOf) baseURL(text string, references []pipeline.Reference) {
 	}
 }
 
-// dsn notes what is secret of a data source name: user and password, and whatever else a reference gives that is not the
-// address or the schema.
+// dsn notes what is secret of a data source name: user and password, and whatever else a reference gives that is not
+// the address or the schema.
 func (s *secretsOf) dsn(text string, references []pipeline.Reference) {
 	c, err := mysql.ParseDSN(text)
 	if err != nil {

@@ -26,7 +26,8 @@ type Kind interface {
 // All are the credentials of one API. They are read-only and may be used concurrently.
 type All []Kind
 
-// For returns the credentials in h, in the order in which they are applied: a later one replaces a header of an earlier.
+// For returns the credentials in h, in the order in which they are applied: a later one replaces a header of an
+// earlier.
 func For(h pipeline.HTTP) All {
 	var all All
 	for _, kind := range []func(pipeline.HTTP) Kind{ // each returns nil if it is not asked for
