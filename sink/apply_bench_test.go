@@ -64,7 +64,7 @@ func BenchmarkApply(b *testing.B) {
 		var claims []*claim
 		for partition := range int32(benchPartitions) {
 			c := &claim{topic: topic, partition: partition, table: t}
-			if err := s.claim(b.Context(), c, noLog, 0); err != nil {
+			if err := s.claimOne(b.Context(), c, noLog, 0); err != nil {
 				b.Fatal(err)
 			}
 			claims = append(claims, c)

@@ -2,7 +2,6 @@ package sink
 
 import (
 	"bytes"
-	"cmp"
 	"slices"
 
 	"github.com/millrace-io/millrace/sink/rows"
@@ -51,9 +50,7 @@ func newBatch(d *rows.Decoder, j *job) *batch {
 		m.changes = changes[begin:]
 		b.moves = append(b.moves, m)
 	}
-	slices.SortFunc(b.moves, func(a, b move) int {
-		return cmp.Or(cmp.Compare(a.claim.topic, b.claim.topic), cmp.Compare(a.claim.partition, b.claim.partition))
-	})
+	slices.SortFunc(b.moves, func(a, b move) int { return a.claim.compare(b.claim) })
 	return b
 }
 

@@ -22,46 +22,42 @@ func (s *Sink) assigned(ctx context.Context, offsets map[string]map[int32]kgo.Of
 	if err != nil {
 		return nil, err
 	}
-	out := make(map[string]map[int32]kgo.Offset, len(offsets))
+	var wanted []topicPartition
 	for topic, list := range offsets {
-		out[topic] = make(map[int32]kgo.Offset, len(list))
 		for partition := range list {
-			tp := topicPartition{topic, partition}
-			c, err := s.claimPartition(ctx, tp, infos[tp])
-			if err != nil {
-				return nil, err
-			}
-			out[topic][partition] = kgo.NewOffset().At(c.next)
+			wanted = append(wanted, topicPartition{topic, partition})
 		}
+	}
+	lost, err := s.claimAll(ctx, wanted, infos)
+	if len(lost) > 0 {
+		err = lost[0]
+		s.stop(err)
+	}
+	if err != nil {
+		return nil, err
+	}
+	out := make(map[string]map[int32]kgo.Offset, len(offsets))
+	for _, tp := range wanted {
+		if out[tp.topic] == nil {
+			out[tp.topic] = map[int32]kgo.Offset{}
+		}
+		out[tp.topic][tp.partition] = kgo.NewOffset().At(s.claims[tp].next)
 	}
 	return out, nil
 }
 
-// claimPartition claims one partition, waiting for the database as long as ctx lets it.
-func (s *Sink) claimPartition(ctx context.Context, tp topicPartition, info bounds) (*claim, error) {
-	topic, partition := tp.topic, tp.partition
-	at := (int(partition) + int(topicHash(topic))) % len(s.writers)
-	var c *claim
-	err := s.persist(ctx, s.store.dialect.Name(), "claims", func(ctx context.Context) error {
-		c = &claim{topic: topic, partition: partition, table: s.tables[topic], writer: at}
-		if err := s.writers[at].connect(ctx); err != nil {
+// claimAll claims partitions, waiting for the database as long as ctx lets it. Those whose position is lost have no claim
+// afterwards; all others have, unless there is an error. s.mu is held.
+func (s *Sink) claimAll(ctx context.Context, wanted []topicPartition, infos map[topicPartition]bounds) (lost []*PositionError, err error) {
+	var bids []*bid
+	err = s.persist(ctx, s.store.dialect.Name(), "claims", func(ctx context.Context) (err error) {
+		if bids, err = s.bids(ctx, wanted, infos); err != nil {
 			return err
 		}
-		for {
-			err := s.store.claim(ctx, c, info, s.writers[at].session.ID)
-			lost, ok := errors.AsType[*PositionError](err)
-			if !ok || lost.Recreated || lost.Next <= info.end {
-				return err
-			}
-			// The owner before us may have gone on since the end was asked for.
-			infos, failed := s.partitions(ctx, topic)
-			if failed != nil {
-				return failed
-			}
-			if info = infos[tp]; lost.Next > info.end {
-				return err
-			}
+		if err = s.store.claim(ctx, bids); err != nil {
+			return err
 		}
+		return s.claimBehind(ctx, bids)
 	})
 	if err == nil {
 		err = ctx.Err()
@@ -72,10 +68,55 @@ func (s *Sink) claimPartition(ctx context.Context, tp topicPartition, info bound
 		}
 		return nil, err
 	}
-	c.polled = c.next
-	s.claims[tp] = c
-	s.env.Log.Debug("claimed", "topic", topic, "partition", partition, "next_offset", c.next)
-	return c, nil
+	for _, b := range bids {
+		if b.lost != nil {
+			lost = append(lost, b.lost)
+			continue
+		}
+		s.claims[topicPartition{b.topic, b.partition}] = b.claim
+		s.env.Log.Debug("claimed", "topic", b.topic, "partition", b.partition, "next_offset", b.next)
+	}
+	return lost, nil
+}
+
+// bids are new claims on partitions, each with its writer, whose session is opened if there is none.
+func (s *Sink) bids(ctx context.Context, wanted []topicPartition, infos map[topicPartition]bounds) ([]*bid, error) {
+	out := make([]*bid, len(wanted))
+	for i, tp := range wanted {
+		at := (int(tp.partition) + int(topicHash(tp.topic))) % len(s.writers)
+		if err := s.writers[at].connect(ctx); err != nil {
+			return nil, err
+		}
+		out[i] = &bid{
+			claim:  &claim{topic: tp.topic, partition: tp.partition, table: s.tables[tp.topic], writer: at},
+			bounds: infos[tp], connection: s.writers[at].session.ID,
+		}
+	}
+	return out, nil
+}
+
+// claimBehind claims those again whose position is past the end of their log: the owner before us may have gone on since
+// the end was asked for.
+func (s *Sink) claimBehind(ctx context.Context, bids []*bid) error {
+	var behind []*bid
+	var names []string
+	for _, b := range bids {
+		if b.lost != nil && !b.lost.Recreated && b.lost.Next > b.bounds.end {
+			behind, names = append(behind, b), append(names, b.topic)
+		}
+	}
+	if len(behind) == 0 {
+		return nil
+	}
+	slices.Sort(names)
+	infos, err := s.partitions(ctx, slices.Compact(names)...)
+	if err != nil {
+		return err
+	}
+	for _, b := range behind {
+		b.bounds = infos[topicPartition{b.topic, b.partition}]
+	}
+	return s.store.claim(ctx, behind)
 }
 
 // topicHash spreads the partitions of several topics over the writers.

@@ -4,8 +4,9 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
+	"maps"
 	"slices"
-	"strconv"
 
 	"github.com/millrace-io/millrace/sink/rows"
 )
@@ -15,29 +16,36 @@ const placesAtOnce = 500
 
 // place is the beginning of c's literals in a statement about many rows of millrace_offsets: its topic and partition.
 func (c *claim) place() rows.Values {
-	return rows.Values{}.Append(rows.Text, []byte(c.topic)).Append(rows.Number, strconv.AppendInt(nil, int64(c.partition), 10))
+	return number(rows.Values{}.Append(rows.Text, []byte(c.topic)), c.partition)
+}
+
+func number[T int32 | int64 | uint64](v rows.Values, n T) rows.Values {
+	return v.Append(rows.Number, fmt.Append(nil, n))
 }
 
 // guard are the literals of the guard: whose row it must be and where, and where it goes.
 func (m *move) guard() rows.Values {
-	return m.claim.place().Append(rows.Bytes, m.claim.token[:]).
-		Append(rows.Number, strconv.AppendInt(nil, m.from, 10)).
-		Append(rows.Number, strconv.AppendInt(nil, m.next, 10)).
-		Append(rows.Bytes, m.high[:])
+	return number(number(m.claim.place().Append(rows.Bytes, m.claim.token[:]), m.from), m.next).Append(rows.Bytes, m.high[:])
 }
 
 // publish tells whoever may take over which connection to end, should we freeze: before it holds any lock, for what
 // its own transaction writes nobody can see.
 func (w *writer) publish(ctx context.Context, moves []move) error {
+	var list []rows.Values
+	var stale []*claim
 	for _, m := range moves {
-		if m.claim.connection == w.session.ID {
-			continue
+		if m.claim.connection != w.session.ID {
+			list = append(list, number(m.claim.place().Append(rows.Bytes, m.claim.token[:]), w.session.ID))
+			stale = append(stale, m.claim)
 		}
-		if err := w.exec(ctx, "UPDATE millrace_offsets SET connection_id = ? WHERE topic = ? AND part = ? AND owner = ?",
-			w.session.ID, m.claim.topic, m.claim.partition, m.claim.token[:]); err != nil {
+	}
+	for group := range slices.Chunk(list, placesAtOnce) {
+		if _, err := w.many(ctx, w.store.statements.PublishOffsets, group); err != nil {
 			return err
 		}
-		m.claim.connection = w.session.ID
+	}
+	for _, c := range stale {
+		c.connection = w.session.ID
 	}
 	return nil
 }
@@ -78,10 +86,15 @@ func guards(moves []move) []rows.Values {
 func (w *writer) fenced(ctx context.Context, moves []move) error {
 	held := map[topicPartition]bool{}
 	for group := range slices.Chunk(moves, placesAtOnce) {
-		w.sql = w.store.statements.HeldOffsets.Append(w.sql[:0], w.store.dialect, guards(group))
-		if err := w.held(ctx, held); err != nil {
+		found, err := w.session.QueryContext(ctx, w.store.text(w.store.statements.HeldOffsets, guards(group)))
+		if err != nil {
 			return w.store.dialect.Classify(err)
 		}
+		some, err := scanPlaces(found)
+		if err != nil {
+			return w.store.dialect.Classify(err)
+		}
+		maps.Copy(held, some)
 	}
 	var gone []string
 	for _, m := range moves {
@@ -93,23 +106,6 @@ func (w *writer) fenced(ctx context.Context, moves []move) error {
 		return errMissed
 	}
 	return &FencedError{gone}
-}
-
-// held runs the query under way, which reads topics and partitions.
-func (w *writer) held(ctx context.Context, into map[topicPartition]bool) error {
-	found, err := w.session.QueryContext(ctx, string(w.sql))
-	if err != nil {
-		return err
-	}
-	defer func() { _ = found.Close() }()
-	for found.Next() {
-		var tp topicPartition
-		if err := found.Scan(&tp.topic, &tp.partition); err != nil {
-			return err
-		}
-		into[tp] = true
-	}
-	return found.Err()
 }
 
 // committed asks, after errUnknown, whether b's transaction happened. The lock waits for a transaction that the

@@ -153,7 +153,7 @@ func TestClaimSaysWhatIsInItsWay(t *testing.T) {
 	}
 	f.writer.disconnect() // what the row names is gone
 	f.store.cfg.LockTimeout = time.Second
-	err = f.store.claim(t.Context(), &claim{topic: topic, table: f.table}, noLog, 0)
+	err = f.store.claimOne(t.Context(), &claim{topic: topic, table: f.table}, noLog, 0)
 	if err == nil || !strings.Contains(err.Error(), "millrace_offsets is locked") {
 		t.Errorf("%v, want an error that says that the row is locked", err)
 	}

@@ -38,20 +38,28 @@ func (s *Sink) claimAgain(ctx context.Context) map[string]map[int32]kgo.EpochOff
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	out := map[string]map[int32]kgo.EpochOffset{}
+	var due []*claim
 	for _, c := range s.claims {
 		if c.revoked.Load() {
 			s.anyFenced.Store(true) // until it is ours again, or another's
+			if !time.Now().Before(c.reclaim) {
+				due = append(due, c)
+			}
 		}
-		if !c.revoked.Load() || time.Now().Before(c.reclaim) {
-			continue
-		}
-		now, err := s.claimOneAgain(ctx, c)
-		if err != nil {
-			s.env.Log.Warn("not claimed again yet", "topic", c.topic, "partition", c.partition, "err", err)
+	}
+	if len(due) == 0 {
+		return nil
+	}
+	if err := s.claimDue(ctx, due); err != nil {
+		s.env.Log.Warn("not claimed again yet", "partitions", len(due), "first", due[0].String(), "err", err)
+		for _, c := range due {
 			c.reclaim = time.Now().Add(s.cfg.SessionTimeout / 2)
-			continue
 		}
+		return nil
+	}
+	out := map[string]map[int32]kgo.EpochOffset{}
+	for _, c := range due {
+		now := s.claims[topicPartition{c.topic, c.partition}]
 		if out[c.topic] == nil {
 			out[c.topic] = map[int32]kgo.EpochOffset{}
 		}
@@ -61,13 +69,24 @@ func (s *Sink) claimAgain(ctx context.Context) map[string]map[int32]kgo.EpochOff
 	return out
 }
 
-func (s *Sink) claimOneAgain(ctx context.Context, c *claim) (*claim, error) {
+// claimDue claims partitions again, in the time of an attempt: a revocation waits for it.
+func (s *Sink) claimDue(ctx context.Context, due []*claim) error {
 	ctx, cancel := context.WithTimeout(ctx, attemptTimeout)
 	defer cancel()
-	infos, err := s.partitions(ctx, c.topic)
-	if err != nil {
-		return nil, err
+	var wanted []topicPartition
+	var names []string
+	for _, c := range due {
+		wanted, names = append(wanted, topicPartition{c.topic, c.partition}), append(names, c.topic)
 	}
-	tp := topicPartition{c.topic, c.partition}
-	return s.claimPartition(ctx, tp, infos[tp])
+	slices.Sort(names)
+	infos, err := s.partitions(ctx, slices.Compact(names)...)
+	if err != nil {
+		return err
+	}
+	lost, err := s.claimAll(ctx, wanted, infos)
+	if len(lost) > 0 {
+		s.stop(lost[0])
+		return lost[0]
+	}
+	return err
 }

@@ -3,6 +3,7 @@
 package sink
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 	"testing"
@@ -99,5 +100,66 @@ func TestIsolatingCostsAStatementEach(t *testing.T) {
 				t.Errorf("what remains: %v", err)
 			}
 		})
+	}
+}
+
+// statements is how many statements all connections have sent in this schema.
+func (f *fixture) statements() (n int) {
+	f.t.Helper()
+	err := f.store.db.QueryRow(`SELECT COALESCE(SUM(count_star), 0) FROM performance_schema.events_statements_summary_by_digest
+		WHERE schema_name = DATABASE() AND digest_text NOT LIKE '%performance_schema%'`).Scan(&n)
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	return n
+}
+
+// TestClaimsAndReleasesInBulk: partitions are claimed by a few statements for each five hundred, and released by one.
+func TestClaimsAndReleasesInBulk(t *testing.T) {
+	f := newFixture(t, onMySQL(t), false)
+	f.statements()
+	before, began := f.statements(), time.Now()
+	claims := f.claims(2 * placesAtOnce)
+	took, n := time.Since(began), f.statements()-before
+	t.Logf("%d partitions claimed: %d statements, %s", len(claims), n, took)
+	if n > 2*5 { // BEGIN, INSERT, SELECT, UPDATE, COMMIT
+		t.Errorf("%d statements to claim %d partitions", n, len(claims))
+	}
+	before = f.statements()
+	if err := f.store.release(t.Context(), claims); err != nil {
+		t.Fatal(err)
+	}
+	if n := f.statements() - before; n > 2 {
+		t.Errorf("%d statements to release %d partitions", n, len(claims))
+	}
+}
+
+// TestFrozenOwnersAmongMany: of many partitions to be claimed two frozen owners hold some, each in a transaction.
+func TestFrozenOwnersAmongMany(t *testing.T) {
+	p := onMySQL(t)
+	f := newFixture(t, p, false)
+	f.store.cfg.LockTimeout = time.Second
+	const n = 100
+	for _, at := range []int32{7, 70} {
+		frozen := newFixture(t, p, false)
+		bids := []*bid{}
+		for i := range int32(5) {
+			bids = append(bids, &bid{claim: &claim{topic: topic, partition: at + i, table: f.table}, bounds: noLog, connection: frozen.writer.session.ID})
+		}
+		if err := frozen.store.claim(t.Context(), bids); err != nil {
+			t.Fatal(err)
+		}
+		var moves []move
+		for _, b := range bids {
+			moves = append(moves, move{claim: b.claim, from: 0, next: 1})
+		}
+		if err := errors.Join(frozen.writer.exec(t.Context(), f.store.statements.Begin), frozen.writer.moveOffsets(t.Context(), moves)); err != nil {
+			t.Fatal(err) // and no COMMIT
+		}
+	}
+	for i, c := range f.claims(n) {
+		if c.next != 0 {
+			t.Errorf("partition %d goes on at %d: what its owner did not commit", i, c.next)
+		}
 	}
 }

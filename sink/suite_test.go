@@ -76,6 +76,15 @@ func newFixture(t *testing.T, p *pipeline.Pipeline, versioned bool) *fixture {
 	return f
 }
 
+// claim claims one partition.
+func (s *store) claimOne(ctx context.Context, c *claim, b bounds, connection uint64) error {
+	one := &bid{claim: c, bounds: b, connection: connection}
+	if err := s.claim(ctx, []*bid{one}); err != nil || one.lost == nil {
+		return err
+	}
+	return one.lost
+}
+
 // newClaim takes the partition over.
 func (f *fixture) newClaim() *claim {
 	f.t.Helper()
@@ -83,7 +92,7 @@ func (f *fixture) newClaim() *claim {
 		f.t.Fatal(err)
 	}
 	c := &claim{topic: topic, table: f.table}
-	if err := f.store.claim(f.t.Context(), c, noLog, f.writer.session.ID); err != nil {
+	if err := f.store.claimOne(f.t.Context(), c, noLog, f.writer.session.ID); err != nil {
 		f.t.Fatal(err)
 	}
 	return c
@@ -302,6 +311,7 @@ func suite(t *testing.T, open func(t *testing.T) *pipeline.Pipeline) {
 		f.want(map[string]string{"a": "1"})
 	})
 	t.Run("ManyPartitionsMoveTogether", func(t *testing.T) { manyPartitions(t, open(t)) })
+	t.Run("ManyPartitionsAreClaimedTogether", func(t *testing.T) { manyClaims(t, open(t)) })
 	t.Run("AnotherOffsetFences", func(t *testing.T) {
 		f := plain(t)
 		f.apply(event{0, 0, "a", row(0)})
@@ -334,7 +344,7 @@ func suite(t *testing.T, open func(t *testing.T) *pipeline.Pipeline) {
 			"the log is cut":    {topicID: noLog.topicID, start: 0, end: 1},
 			"made again":        {topicID: [16]byte{2}, start: 0, end: 9},
 		} {
-			err := f.store.claim(t.Context(), &claim{topic: topic, table: f.table}, p, f.writer.session.ID)
+			err := f.store.claimOne(t.Context(), &claim{topic: topic, table: f.table}, p, f.writer.session.ID)
 			if _, ok := errors.AsType[*PositionError](err); !ok {
 				t.Errorf("%s: %v, want a PositionError", name, err)
 			}

@@ -381,8 +381,8 @@ func TestEndMovesBeforeTheClaim(t *testing.T) {
 	defer s.mu.Unlock()
 	for tp, info := range infos {
 		info.end = info.start
-		if _, err := s.claimPartition(t.Context(), tp, info); err != nil {
-			t.Error(err)
+		if lost, err := s.claimAll(t.Context(), []topicPartition{tp}, map[topicPartition]bounds{tp: info}); err != nil || len(lost) > 0 {
+			t.Error(lost, err)
 		}
 	}
 }

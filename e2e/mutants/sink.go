@@ -40,10 +40,11 @@ var Sink = []Mutant{
 		{
 			// The sink goes on where the consumer group is, not where the rows are.
 			File: "sink/claims.go",
-			Old:  "out[topic][partition] = kgo.NewOffset().At(c.next)",
-			New: "c.next = max(list[partition].EpochOffset().Offset, infos[tp].start)\n" +
+			Old:  "out[tp.topic][tp.partition] = kgo.NewOffset().At(s.claims[tp].next)",
+			New: "c := s.claims[tp]\n" +
+				"c.next = max(offsets[tp.topic][tp.partition].EpochOffset().Offset, infos[tp].start)\n" +
 				"c.polled = c.next\n" +
-				"out[topic][partition] = kgo.NewOffset().At(c.next)",
+				"out[tp.topic][tp.partition] = kgo.NewOffset().At(c.next)",
 		},
 	}},
 	{Name: Fencing, Edits: []Edit{
@@ -54,8 +55,8 @@ var Sink = []Mutant{
 		},
 		{
 			File: "sink/claim.go",
-			Old:  "killed, failed := s.dialect.Evict(ctx, s.db, holder)",
-			New:  "killed, failed := len(holder)+1, error(nil)",
+			Old:  "killed, failed := s.dialect.Evict(ctx, s.db, holders)",
+			New:  "killed, failed := len(holders)+1, error(nil)",
 		},
 	}},
 }

@@ -64,14 +64,20 @@ const (
 
 // Statements are statements on millrace's own tables, with their arguments in this order.
 type Statements struct {
-	Begin     string // a writing transaction
-	NewOffset string // the row of a partition, unless it is there: topic, part, topic_id, next_offset, high
-	Claim     string // owner, owner_name, connection_id, topic, part
-	// MoveOffsets is the guard: topic, part, owner, the expected next_offset, next_offset, high. HeldOffsets reads which
-	// of them are there, by topic and part.
+	Begin      string // a writing transaction
+	LockOffset string // reads next_offset and owner, and waits for whoever holds the row: topic, part
+	// The lists of these begin with topic and part, in the order of which they lock rows.
+	NewOffsets      Many // the rows of partitions, where there are none: topic_id, next_offset
+	LockOffsets     Many // reads topic, part, topic_id, next_offset and high, and waits for whoever holds a row
+	ClaimOffsets    Many // owner, owner_name, connection_id
+	FreeOffsets     Many // reads topic and part of the rows that nobody holds
+	OwnersOfOffsets Many // reads the connections of the rows' owners
+	PublishOffsets  Many // sets the connection of rows that an owner has: owner, connection_id
+	ReleaseOffsets  Many // gives up rows that an owner has: owner
+	// MoveOffsets is the guard: owner, the expected next_offset, next_offset, high. HeldOffsets reads topic and part of the
+	// rows that it would move.
 	MoveOffsets, HeldOffsets Many
 
-	LockOffset string // reads next_offset and owner, and waits for whoever holds the row: topic, part
 	PruneMarks string // a few thousand of those marked before a time: that time
 	Now        string // not a statement: the expression of the current time, in UTC
 	MergeMarks string // the end of an INSERT into millrace_marks: a mark takes the higher version

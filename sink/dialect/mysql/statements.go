@@ -6,6 +6,9 @@ import "github.com/millrace-io/millrace/sink/dialect"
 // which is the order in which all sinks take these locks.
 const place = " STRAIGHT_JOIN millrace_offsets AS o ON o.topic = CONVERT(m.topic USING ascii) COLLATE ascii_bin AND o.part = m.part"
 
+// owned is the row of a partition, if its owner is the one that the list says.
+const owned = place + " AND o.owner = m.owner"
+
 // guard is what a row must be for its offset to move.
 const (
 	guardColumns = "topic, part, owner, expected, moved, high"
@@ -16,17 +19,34 @@ const (
 func (m *Dialect) Statements() dialect.Statements {
 	at, version := m.inserted("marked_at"), m.inserted("version")
 	return dialect.Statements{
-		Begin: "START TRANSACTION",
-		NewOffset: `INSERT INTO millrace_offsets (topic, part, topic_id, next_offset, high, updated_at)
-			VALUES (?, ?, ?, ?, ?, CURRENT_TIMESTAMP(6)) ON DUPLICATE KEY UPDATE part = part`,
-		Claim: `UPDATE millrace_offsets SET owner = ?, owner_name = ?, connection_id = ?, updated_at = CURRENT_TIMESTAMP(6)
-			WHERE topic = ? AND part = ?`,
+		Begin:      "START TRANSACTION",
+		LockOffset: "SELECT next_offset, owner FROM millrace_offsets WHERE topic = ? AND part = ? FOR UPDATE",
+		NewOffsets: dialect.Many{
+			Head:    "INSERT INTO millrace_offsets (topic, part, topic_id, next_offset, high, updated_at) SELECT m.*, X'0000000000000000', CURRENT_TIMESTAMP(6) FROM ",
+			Columns: "topic, part, topic_id, next_offset", Tail: " ON DUPLICATE KEY UPDATE part = millrace_offsets.part",
+		},
+		LockOffsets: dialect.Many{
+			Head: "SELECT o.topic, o.part, o.topic_id, o.next_offset, o.high FROM ", Columns: "topic, part", Tail: place + " FOR UPDATE OF o",
+		},
+		ClaimOffsets: dialect.Many{
+			Head: "UPDATE ", Columns: "topic, part, owner, name, connection",
+			Tail: place + " SET o.owner = m.owner, o.owner_name = m.name, o.connection_id = m.connection, o.updated_at = CURRENT_TIMESTAMP(6)",
+		},
+		FreeOffsets: dialect.Many{Head: "SELECT o.topic, o.part FROM ", Columns: "topic, part", Tail: place + " FOR UPDATE OF o SKIP LOCKED"},
+		OwnersOfOffsets: dialect.Many{
+			Head: "SELECT DISTINCT o.connection_id FROM ", Columns: "topic, part", Tail: place + " WHERE o.connection_id IS NOT NULL",
+		},
+		PublishOffsets: dialect.Many{
+			Head: "UPDATE ", Columns: "topic, part, owner, connection", Tail: owned + " SET o.connection_id = m.connection",
+		},
+		ReleaseOffsets: dialect.Many{
+			Head: "UPDATE ", Columns: "topic, part, owner", Tail: owned + " SET o.owner = NULL, o.connection_id = NULL",
+		},
 		MoveOffsets: dialect.Many{
 			Head: "UPDATE ", Columns: guardColumns,
 			Tail: guard + " SET o.next_offset = m.moved, o.high = m.high, o.updated_at = CURRENT_TIMESTAMP(6)",
 		},
 		HeldOffsets: dialect.Many{Head: "SELECT o.topic, o.part FROM ", Columns: guardColumns, Tail: guard},
-		LockOffset:  "SELECT next_offset, owner FROM millrace_offsets WHERE topic = ? AND part = ? FOR UPDATE",
 		PruneMarks:  "DELETE FROM millrace_marks WHERE marked_at < ? LIMIT 2000",
 		Now:         "CURRENT_TIMESTAMP(6)",
 		MergeMarks: m.duplicate() + "marked_at = IF(" + version + " > millrace_marks.version, " + at + ", millrace_marks.marked_at)," +

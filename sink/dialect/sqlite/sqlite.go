@@ -54,6 +54,7 @@ const now = "strftime('%Y-%m-%d %H:%M:%f', 'now')"
 // place joins a row of millrace_offsets to its literals, and guard says what the row must be for its offset to move.
 const (
 	place        = " WHERE o.topic = m.topic AND o.part = m.part"
+	owned        = place + " AND o.owner = m.owner"
 	guardColumns = "topic, part, owner, expected, moved, high"
 	guard        = place + " AND o.owner = m.owner AND o.next_offset = m.expected"
 )
@@ -82,17 +83,35 @@ func (s *Dialect) AppendList(dst []byte, columns string, list []rows.Values) []b
 // file, and DELETE has no LIMIT.
 func (*Dialect) Statements() dialect.Statements {
 	return dialect.Statements{
-		Begin: "BEGIN IMMEDIATE",
-		NewOffset: `INSERT INTO millrace_offsets (topic, part, topic_id, next_offset, high, updated_at)
-			VALUES (?, ?, ?, ?, ?, ` + now + `) ON CONFLICT DO NOTHING`,
-		Claim: `UPDATE millrace_offsets SET owner = ?, owner_name = ?, connection_id = ?, updated_at = ` + now + `
-			WHERE topic = ? AND part = ?`,
+		Begin:      "BEGIN IMMEDIATE",
+		LockOffset: "SELECT next_offset, owner FROM millrace_offsets WHERE topic = ? AND part = ?",
+		NewOffsets: dialect.Many{
+			Head:    "INSERT INTO millrace_offsets (topic, part, topic_id, next_offset, high, updated_at) SELECT m.*, zeroblob(8), " + now + " FROM ",
+			Columns: "topic, part, topic_id, next_offset", Tail: " WHERE TRUE ON CONFLICT DO NOTHING",
+		},
+		LockOffsets: dialect.Many{
+			Head: "SELECT o.topic, o.part, o.topic_id, o.next_offset, o.high FROM millrace_offsets AS o, ", Columns: "topic, part", Tail: place,
+		},
+		ClaimOffsets: dialect.Many{
+			Head:    "UPDATE millrace_offsets AS o SET owner = m.owner, owner_name = m.name, connection_id = m.connection, updated_at = " + now + " FROM ",
+			Columns: "topic, part, owner, name, connection", Tail: place,
+		},
+		FreeOffsets: dialect.Many{Head: "SELECT o.topic, o.part FROM millrace_offsets AS o, ", Columns: "topic, part", Tail: place},
+		OwnersOfOffsets: dialect.Many{
+			Head: "SELECT DISTINCT o.connection_id FROM millrace_offsets AS o, ", Columns: "topic, part",
+			Tail: place + " AND o.connection_id IS NOT NULL",
+		},
+		PublishOffsets: dialect.Many{
+			Head: "UPDATE millrace_offsets AS o SET connection_id = m.connection FROM ", Columns: "topic, part, owner, connection", Tail: owned,
+		},
+		ReleaseOffsets: dialect.Many{
+			Head: "UPDATE millrace_offsets AS o SET owner = NULL, connection_id = NULL FROM ", Columns: "topic, part, owner", Tail: owned,
+		},
 		MoveOffsets: dialect.Many{
 			Head:    "UPDATE millrace_offsets AS o SET next_offset = m.moved, high = m.high, updated_at = " + now + " FROM ",
 			Columns: guardColumns, Tail: guard,
 		},
 		HeldOffsets: dialect.Many{Head: "SELECT o.topic, o.part FROM millrace_offsets AS o, ", Columns: guardColumns, Tail: guard},
-		LockOffset:  "SELECT next_offset, owner FROM millrace_offsets WHERE topic = ? AND part = ?",
 		PruneMarks: `DELETE FROM millrace_marks WHERE (stream, generation, raw_key) IN
 			(SELECT stream, generation, raw_key FROM millrace_marks WHERE marked_at < ? LIMIT 2000)`,
 		Now:        now,
