@@ -145,6 +145,7 @@ func (p *Processor) work(ctx, hard context.Context, cl *kgo.Client) error {
 		p.progress.Run(ctx, p.lag(cl))
 		return nil
 	})
+	g.Go(func() error { return p.tellUnseen(ctx) })
 	err := g.Wait()
 	if hard.Err() != nil && err == nil {
 		return fmt.Errorf("processor: not drained within %s: what was not committed will be processed again", p.cfg.Drain)

@@ -18,6 +18,7 @@ type builder struct {
 	levels   []level
 	names    []plan.Step // by step
 	problems []*plan.Error
+	expects  []expected
 }
 
 // level is what the steps between two changes of names share. The last of them makes the columns.
@@ -112,6 +113,7 @@ func (b *builder) use(label string) func(*expression.Program, error) *expression
 		} else {
 			use.Fields = p.Fields()
 			use.Keeps, _ = p.Keeps()
+			b.expect(label, p)
 		}
 		names.Uses = append(names.Uses, use)
 		return p

@@ -15,6 +15,7 @@ type Chain struct {
 	steps  []step
 	levels []level // by steps that make columns; the columns of the last one are the table's
 	key    key
+	fields *fields
 	slice  int // slot of the record's level for the name of its slice; -1: no expression names it
 }
 
@@ -46,7 +47,7 @@ func Compile(s *pipeline.Stream) (*Chain, error) {
 	slice := slices.IndexFunc(b.levels[0].scope.Paths(), func(path []string) bool {
 		return len(path) == 1 && path[0] == pipeline.SliceField
 	})
-	return &Chain{b.steps, b.levels, k, slice}, nil
+	return &Chain{b.steps, b.levels, k, newFields(b, s), slice}, nil
 }
 
 func findKey(s *pipeline.Stream, last *plan.Level) (key, error) {

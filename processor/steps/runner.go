@@ -20,11 +20,12 @@ type Runner struct {
 	never   bool // by one that lets no revision through
 
 	scratch []byte
+	unseen  []int // indexes of the chain's fields that no record of this runner has had
 }
 
 // Runner returns a runner of c.
 func (c *Chain) Runner() *Runner {
-	r := &Runner{chain: c, extractor: c.levels[0].scope.NewExtractor()}
+	r := &Runner{chain: c, extractor: c.levels[0].scope.NewExtractor(), unseen: c.fields.unseen()}
 	for i := range c.levels {
 		r.frames = append(r.frames, c.levels[i].scope.NewFrame())
 		r.values = append(r.values, make([]expression.Value, len(c.levels[i].columns)))
@@ -41,6 +42,9 @@ func (r *Runner) Apply(dst, value, slice []byte) (Outcome, error) {
 	}
 	if r.chain.slice >= 0 {
 		r.frames[0].Slots[r.chain.slice] = expression.Text(slice)
+	}
+	if len(r.unseen) > 0 {
+		r.look()
 	}
 	if err := r.canonical(); err != nil {
 		return Outcome{}, err
