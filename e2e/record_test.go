@@ -34,6 +34,9 @@ func (r revision) refusedByTable() bool {
 // good reports whether the revision counts for the table: a filtered one does, it has no rows.
 func (r revision) good() bool { return !r.refusedByStep() && !r.refusedByTable() }
 
+// region is the slice of a stream whose records move that the revision is in.
+func (r revision) region() string { return regions[r.dice("region")%len(regions)] }
+
 // json is the record as the API sends it.
 func (r revision) json() string {
 	status, amount, note := "active", strconv.FormatInt(r.rev*10+int64(r.dice("amount")), 10), "n"+strconv.FormatInt(r.rev, 36)

@@ -84,8 +84,8 @@ func newWorld(t testing.TB, seed uint64, brokers []string, dsn string, m *mutant
 
 // changes has the source change n times, as fast as it takes to last about the given time, until ctx ends.
 func (w *world) changes(ctx context.Context, n int, over time.Duration) {
-	// Of five changes three are in the stream that is cheapest to follow.
-	of := []string{"ordered", "versioned", "ordered", "sliced", "ordered"}
+	// Of eight changes three are in the stream that is cheapest to follow.
+	of := []string{"ordered", "versioned", "ordered", "sliced", "ordered", "behind", "ahead", "moving"}
 	const step = 20 * time.Millisecond
 	perStep := max(1, int(float64(n)*float64(step)/float64(over)))
 	for i := 0; i < n && ctx.Err() == nil; {

@@ -26,6 +26,9 @@ import (
 //	            Pages shift while they are read: the look-back makes up for it.
 //	ordered     a cursor over (rev, id), so that what changes comes again later; no version: raw order decides
 //	sliced      offset and limit, everything in each pass, three slices; no version
+//	behind      a cursor over ids, pages of any size, what changed since ?since= by a clock that is five minutes behind; no look-back
+//	ahead       the same by a clock that is five minutes ahead
+//	moving      the same by our clock, in three slices; a change may move a record from one to another
 type source struct {
 	server *httptest.Server
 	faults bool
@@ -44,7 +47,13 @@ type content struct {
 	byRev  []revision       // every revision in order; the newest of a key is the one that counts
 }
 
-var streamNames = []string{"versioned", "ordered", "sliced"}
+var streamNames = []string{"versioned", "ordered", "sliced", "behind", "ahead", "moving"}
+
+// skews are how far the clocks of streams are from ours.
+var skews = map[string]time.Duration{"behind": -5 * time.Minute, "ahead": 5 * time.Minute}
+
+// hasVersion reports whether a stream's revisions are ordered by their version, and not as they were committed.
+func hasVersion(stream string) bool { return stream != "ordered" && stream != "sliced" }
 
 var regions = []string{"north", "south", "west"}
 
@@ -83,7 +92,7 @@ func (s *source) change(name string) {
 	if len(c.ids) > 10 && s.dice.IntN(5) < 2 {
 		key = c.ids[s.dice.IntN(len(c.ids))]
 	}
-	rev := nextRev()
+	rev := nextRev() + skews[name].Milliseconds()
 	if _, ok := c.newest[key]; !ok {
 		at, _ := slices.BinarySearch(c.ids, key)
 		c.ids = slices.Insert(c.ids, at, key)
@@ -109,6 +118,7 @@ func (s *source) setFaults(on bool) {
 
 // ServeHTTP answers, or fails in one of the ways in which APIs fail.
 func (s *source) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	w.Header().Set("Date", time.Now().Add(skews[strings.TrimPrefix(r.URL.Path, "/")]).UTC().Format(http.TimeFormat))
 	body := s.answer(strings.TrimPrefix(r.URL.Path, "/"), r)
 	s.mu.Lock()
 	s.served++
@@ -148,6 +158,8 @@ func (s *source) answer(stream string, r *http.Request) []byte {
 		return envelope(c.page(number("since"), "", int(number("page")-1)*int(number("size")), int(number("size"))), nil)
 	case "sliced":
 		return envelope(c.page(0, r.FormValue("region"), int(number("offset")), int(number("limit"))), nil)
+	case "behind", "ahead", "moving":
+		return c.keyset(number("since"), r.FormValue("region"), r.FormValue("after"), 1+s.dice.IntN(int(number("limit"))))
 	case "ordered":
 		return c.after(number("since"), r.FormValue("after"), int(number("limit")))
 	default:
@@ -171,6 +183,26 @@ func (c *content) page(since int64, region string, offset, limit int) []revision
 		out = append(out, revision{c.name, id, c.newest[id]})
 	}
 	return out
+}
+
+// keyset returns what changed since, after an id in the order of ids. Of slices, it returns what is in one now.
+func (c *content) keyset(since int64, region, after string, limit int) []byte {
+	from, found := slices.BinarySearch(c.ids, after)
+	if found {
+		from++
+	}
+	var out []revision
+	for _, id := range c.ids[from:] {
+		r := revision{c.name, id, c.newest[id]}
+		if r.rev <= since || region != "" && r.region() != region {
+			continue
+		}
+		if len(out) == limit {
+			return envelope(out, &out[limit-1].key)
+		}
+		out = append(out, r)
+	}
+	return envelope(out, nil)
 }
 
 // after returns what changed since, in the order of rev, after a cursor.
@@ -241,5 +273,29 @@ streams:
       disjoint: true
       paginate: {offset: {param: offset, limit_param: limit, limit: 500, stop: short}}
       every: 3s
-      concurrency: 2`+processAndSink, name, brokers[0], dsn, s.server.URL, "versioned", "ordered", "sliced")
+      concurrency: 2`+processAndSink+`
+  behind:
+    ingest:
+      path: /behind
+      records: data
+      query: {limit: 300}
+      paginate: {cursor: {next: meta.next, param: after}}
+      incremental: {field: rev, param: since}`+processAndSink+`
+  ahead:
+    ingest:
+      path: /ahead
+      records: data
+      query: {limit: 300}
+      paginate: {cursor: {next: meta.next, param: after}}
+      incremental: {field: rev, param: since}`+processAndSink+`
+  moving:
+    ingest:
+      path: /moving
+      records: data
+      query: {region: "{region}", limit: 300}
+      slices: {region: [north, south, west]}
+      disjoint: false
+      paginate: {cursor: {next: meta.next, param: after}}
+      incremental: {field: rev, param: since}`+processAndSink+`
+`, name, brokers[0], dsn, s.server.URL, "versioned", "ordered", "sliced", "behind", "ahead", "moving")
 }
