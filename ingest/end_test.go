@@ -42,6 +42,9 @@ func (r *process) awaitTrouble(t *testing.T, words string) {
 	if n := r.counter(t, "millrace_ingest_passes_total"); n != 0 {
 		t.Errorf("%v passes ended", n)
 	}
+	if n := r.gauge(t, "millrace_ingest_waiting"); n != 1 {
+		t.Errorf("%v slices wait, says the metric; want 1", n)
+	}
 }
 
 func number(r *http.Request, name string) int {

@@ -21,6 +21,7 @@ type metrics struct {
 	deadLetters *prometheus.CounterVec
 	rateWait    *prometheus.CounterVec
 	passes      *prometheus.CounterVec
+	waiting     *prometheus.GaugeVec
 	fenced      prometheus.Counter
 	commits     prometheus.Histogram
 }
@@ -45,6 +46,9 @@ func newMetrics(r prometheus.Registerer) *metrics {
 			Name: "millrace_ingest_request_duration_seconds", Help: "Time from a request to the last byte of its answer.",
 			Buckets: prometheus.ExponentialBuckets(0.005, 2, 14),
 		}, []string{"stream"}),
+		waiting: f.NewGaugeVec(prometheus.GaugeOpts{
+			Name: "millrace_ingest_waiting", Help: "Slices that wait for their API: the log and /readyz tell what for.",
+		}, []string{"stream"}),
 		fenced: f.NewCounter(prometheus.CounterOpts{
 			Name: "millrace_ingest_fenced_total", Help: "Times that another process had taken over what this one was working on.",
 		}),
@@ -58,6 +62,7 @@ func newMetrics(r prometheus.Registerer) *metrics {
 // streamMetrics is the metrics of one stream.
 type streamMetrics struct {
 	pages, records, unchanged, deadLetters, passes prometheus.Counter
+	waiting                                        prometheus.Gauge
 }
 
 func (m *metrics) stream(name string) streamMetrics {
@@ -65,6 +70,7 @@ func (m *metrics) stream(name string) streamMetrics {
 		pages: m.pages.WithLabelValues(name), records: m.records.WithLabelValues(name),
 		unchanged:   m.unchanged.WithLabelValues(name),
 		deadLetters: m.deadLetters.WithLabelValues(name), passes: m.passes.WithLabelValues(name),
+		waiting: m.waiting.WithLabelValues(name),
 	}
 }
 

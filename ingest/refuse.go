@@ -46,14 +46,14 @@ func newErrorRule(when string) errorRule {
 }
 
 // check returns an *[AnswerError] if an answer without its records is an error.
-func (r *errorRule) check(rest jsontext.Value) error {
+func (r *errorRule) check(rest jsontext.Value, records []string) error {
 	if r.err != nil {
 		return r.err
 	}
 	if len(rest) == 0 {
 		return nil // the answer is the array of records
 	}
-	says := evidence.Read(rest).Failure()
+	says := evidence.Read(rest).Failure(records)
 	if r.when != nil {
 		is, err := r.holds(rest)
 		if err != nil {
@@ -95,7 +95,7 @@ func (r *reader) verdict(got *cut.Answer, err error) error {
 	if err != nil && !errors.As(err, &none) {
 		return r.tooLarge(err)
 	}
-	if wrong := r.wrong.check(got.Rest); wrong != nil {
+	if wrong := r.wrong.check(got.Rest, r.envelope.Records); wrong != nil {
 		return wrong
 	}
 	switch {

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"github.com/go-json-experiment/json/jsontext"
@@ -42,6 +43,7 @@ type slice struct {
 	full    bool           // each pass fetches everything: there is no incremental field
 	written *written.Log   // only the commit loop uses it
 	doubted bool           // a notice about the end of a pass was raised
+	waits   atomic.Bool    // for its API
 	alone   bool           // the next page could not be had: it is asked for alone, without those after it
 }
 
@@ -78,6 +80,9 @@ func (in *Ingest) newSlice(s *pipeline.Stream, name string, c cursor.Cursor, que
 	sl.plan = sl.adopt(c)
 	sl.plan.Shared = sl.shared
 	in.seen[s].restored(c)
+	if leader, ok := sl.pager.(paginate.Leader); ok && sl.plan.Shown == leader.Shown() {
+		in.seen[s].leads.Store(true)
+	}
 	return sl, nil
 }
 
@@ -111,6 +116,7 @@ func (s *slice) begin(c cursor.Cursor, at time.Time) cursor.Cursor {
 
 // run fetches passes until ctx ends. It waits out whatever is wrong with the API: that never ends a slice.
 func (s *slice) run(ctx context.Context) {
+	defer s.goesOn()
 	defer s.in.waits.Drop(s.who)
 	for ctx.Err() == nil {
 		err := s.awaitPass(ctx)
@@ -176,7 +182,7 @@ func (s *slice) pass(ctx context.Context) error {
 			p.close()
 			return ctx.Err()
 		}
-		s.in.waits.Done(s.base.Host, s.who)
+		s.goesOn()
 		s.alone = false
 		if ended != paginate.GoesOn {
 			pages.stop()
@@ -232,4 +238,15 @@ func (s *slice) waiting(err error) {
 		cause = s.who + ": " + cause
 	}
 	s.in.waits.On(s.base.Host, s.who, &redacted{text: r.Text(err.Error()), cause: errors.New(cause)})
+	if !s.waits.Swap(true) {
+		s.metrics.waiting.Inc()
+	}
+}
+
+// goesOn notes that the slice waits no longer.
+func (s *slice) goesOn() {
+	s.in.waits.Done(s.base.Host, s.who)
+	if s.waits.Swap(false) {
+		s.metrics.waiting.Dec()
+	}
 }

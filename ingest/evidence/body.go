@@ -46,7 +46,7 @@ func (b *Body) object(object jsontext.Value, path []string) {
 		if err != nil {
 			return
 		}
-		at := append(slices.Clip(path), name.String()) //nolint:gocritic // each member has its own
+		at := append(slices.Clip(path), name.String())
 		value, err := dec.ReadValue()
 		if err != nil {
 			return

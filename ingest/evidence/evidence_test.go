@@ -95,11 +95,14 @@ func TestFailure(t *testing.T) {
 		`{"status":200}`:                                                 "",
 		``:                                                               "",
 	} {
-		if got := read(body).Failure(); got != want {
+		if got := read(body).Failure([]string{"data"}); got != want {
 			t.Errorf("%s: %q, want %q", body, got, want)
 		}
 	}
-	if got := read(`{"error":"` + strings.Repeat("ü", 5000) + `"}`).Failure(); len(got) > 400 {
+	if got := read(`{"error":{"items":[]},"errors":["x"]}`).Failure([]string{"error", "items"}); got != `errors is ["x"]` {
+		t.Error(got)
+	}
+	if got := read(`{"error":"` + strings.Repeat("ü", 5000) + `"}`).Failure(nil); len(got) > 400 {
 		t.Errorf("%d bytes", len(got))
 	}
 }
@@ -117,6 +120,6 @@ func FuzzRead(f *testing.F) {
 	f.Add(`{"a":{"next":[{"rel":"next","href":"x"}]},"error":1}`)
 	f.Fuzz(func(_ *testing.T, rest string) {
 		b := read(rest)
-		_, _, _, _ = b.More(), b.Failure(), b.Names(), b.Beyond(1)
+		_, _, _, _ = b.More(), b.Failure(nil), b.Names(), b.Beyond(1)
 	})
 }

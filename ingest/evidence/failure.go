@@ -12,10 +12,13 @@ import (
 //
 // At the top of the body: errors, error or fault that is not empty, null, false or 0; ok or success that is false;
 // status that is error, fail or failed. In response, result or meta: errors and error that are texts, objects or
-// arrays, and the others.
-func (b *Body) Failure() string {
+// arrays, and the others. What leads to the records is none of these.
+func (b *Body) Failure(records []string) string {
 	for i := range b.fields {
 		f := &b.fields[i]
+		if strings.HasPrefix(strings.Join(records, ".")+".", strings.Join(f.path, ".")+".") {
+			continue
+		}
 		if len(f.path) > 1 && (len(f.path) > 2 || !slices.Contains(wrappers, plain(f.path[0]))) {
 			continue
 		}

@@ -2,6 +2,7 @@ package evidence
 
 import (
 	"bytes"
+	"maps"
 	"net/url"
 	"slices"
 	"strconv"
@@ -89,18 +90,28 @@ func (b *Body) Total(records int64) bool {
 	return false
 }
 
-// Full says why a page with so many records looks full: as many as u asks for, or a number that is a common size of
-// pages. Empty: it does not.
+// Full says why a page with so many records looks full: see [AsAsked]; or their number is a common size of pages.
+// Empty: it does not.
 func Full(u *url.URL, records int64) string {
-	if u != nil {
-		for name, values := range u.Query() {
-			if slices.Contains(limitNames, plain(name)) && values[0] == strconv.FormatInt(records, 10) && records > 0 {
-				return "it has " + values[0] + " records, as many as the parameter " + name + " asks for"
-			}
-		}
+	if asked := AsAsked(u, records); asked != "" {
+		return asked
 	}
 	if records >= 10 && (records <= 100 && records%10 == 0 || records%50 == 0 || records == 25) {
 		return "it has exactly " + strconv.FormatInt(records, 10) + " records, which may be the API's size of a page"
+	}
+	return ""
+}
+
+// AsAsked says that a page has as many records as a parameter of u asks for; empty: it has not.
+func AsAsked(u *url.URL, records int64) string {
+	if u == nil || records == 0 {
+		return ""
+	}
+	query := u.Query()
+	for _, name := range slices.Sorted(maps.Keys(query)) {
+		if slices.Contains(limitNames, plain(name)) && query.Get(name) == strconv.FormatInt(records, 10) {
+			return "it has " + query.Get(name) + " records, as many as the parameter " + name + " asks for"
+		}
 	}
 	return ""
 }

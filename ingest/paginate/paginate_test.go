@@ -150,6 +150,7 @@ func TestNext(t *testing.T) {
 		"comma inside of a link":         {p: links, link: `<?ids=1,2>; rel="next"`, want: "https://api.test/v1/items?ids=1,2"},
 		"one page":                       {p: pipeline.Paginate{}, records: 100, rest: `{"total":100,"next":null}`, ended: paginate.OnlyPage},
 		"one page of several":            {p: pipeline.Paginate{}, records: 100, rest: `{"total":101}`, ended: paginate.OnlyPage, doubt: "ingest.paginate is not set, but there seems to be more: total is 101"},
+		"one full page":                  {p: pipeline.Paginate{}, records: 37, asked: "limit=37", ended: paginate.OnlyPage, doubt: "as many as the parameter limit"},
 		"one page with a link":           {p: pipeline.Paginate{}, records: 100, link: `<?p=2>; rel=next`, ended: paginate.OnlyPage, doubt: "the Link header names a next page"},
 	} {
 		t.Run(name, func(t *testing.T) {
