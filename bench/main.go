@@ -67,13 +67,13 @@ func run(ctx context.Context, args []string) error {
 		return err
 	}
 	defer b.close()
-	parts := map[string]func(context.Context) error{
+	measures := map[string]func(context.Context) error{
 		"ingest": b.ingest, "processor": b.processor, "sink": b.sink, "whole": b.whole,
 	}
 	for name := range strings.SplitSeq(*only, ",") {
-		measure, ok := parts[name]
+		measure, ok := measures[name]
 		if !ok {
-			return fmt.Errorf("-only: unknown part %q", name)
+			return fmt.Errorf("-only: %q is no measurement", name)
 		}
 		if err := measure(ctx); err != nil {
 			return fmt.Errorf("%s: %w", name, err)

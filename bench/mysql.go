@@ -34,7 +34,7 @@ func count(ctx context.Context, db *sql.DB) (n int, err error) {
 }
 
 // dump writes the rows of the table, in the order of the primary key, to n files for LOAD DATA, cut into
-// contiguous parts. It returns the files and the list of columns.
+// contiguous pieces. It returns the files and the list of columns.
 func dump(ctx context.Context, db *sql.DB, dir string, n int) (files []string, columns string, err error) {
 	total, err := count(ctx, db)
 	if err != nil {
@@ -55,15 +55,15 @@ func dump(ctx context.Context, db *sql.DB, dir string, n int) (files []string, c
 		into[i] = &cells[i]
 	}
 	escape := strings.NewReplacer("\\", "\\\\", "\t", "\\t", "\n", "\\n", "\x00", "\\0")
-	for part := range n {
-		name := filepath.Join(dir, fmt.Sprintf("rows-%d.tsv", part))
+	for piece := range n {
+		name := filepath.Join(dir, fmt.Sprintf("rows-%d.tsv", piece))
 		files = append(files, name)
 		f, err := os.Create(name)
 		if err != nil {
 			return nil, "", err
 		}
 		out := bufio.NewWriterSize(f, 1<<20)
-		for i := part * total / n; i < (part+1)*total/n && rows.Next(); i++ {
+		for i := piece * total / n; i < (piece+1)*total/n && rows.Next(); i++ {
 			if err := rows.Scan(into...); err != nil {
 				return nil, "", err
 			}

@@ -36,15 +36,15 @@ type comparison struct {
 
 // place is a raw record's.
 type place struct {
-	stream string
-	part   int32
-	offset int64
+	stream    string
+	partition int32
+	offset    int64
 }
 
 type rawRecord struct {
 	revision
-	part   int32
-	offset int64
+	partition int32
+	offset    int64
 }
 
 func (c *comparison) wrongf(format string, args ...any) {
@@ -109,13 +109,13 @@ func (c *comparison) readRaw(ctx context.Context, brokers []string, stream strin
 			switch last := old[len(old)-1]; {
 			case stream == "moving": // one slice does not know what another wrote
 			case last.rev == x.rev:
-				c.wrongf("raw %s: doubled: %s rev %d at [%d]@%d and @%d", stream, x.key, x.rev, x.part, last.offset, x.offset)
+				c.wrongf("raw %s: doubled: %s rev %d at [%d]@%d and @%d", stream, x.key, x.rev, x.partition, last.offset, x.offset)
 			case last.rev > x.rev && !hasVersion(stream): // whose answers may overtake each other
-				c.wrongf("raw %s: out of order: %s rev %d at [%d]@%d, after rev %d", stream, x.key, x.rev, x.part, x.offset, last.rev)
+				c.wrongf("raw %s: out of order: %s rev %d at [%d]@%d, after rev %d", stream, x.key, x.rev, x.partition, x.offset, last.rev)
 			}
 		}
 		byKey[x.key] = append(byKey[x.key], x)
-		c.at[place{stream, x.part, x.offset}] = x
+		c.at[place{stream, x.partition, x.offset}] = x
 	})
 	if err != nil {
 		return err
@@ -149,7 +149,7 @@ func history(all []rawRecord) string {
 		case x.refusedByTable():
 			what = "refused by the table"
 		}
-		fmt.Fprintf(&b, " [%d]@%d rev %d %s;", x.part, x.offset, x.rev, what)
+		fmt.Fprintf(&b, " [%d]@%d rev %d %s;", x.partition, x.offset, x.rev, what)
 	}
 	return b.String()
 }
@@ -183,7 +183,7 @@ func (c *comparison) readOutcomes(ctx context.Context, brokers []string, stream 
 		}
 		last[r.Partition] = v.Offset() + 1
 		if outcomes[p]++; outcomes[p] > 1 {
-			c.wrongf("processed %s: doubled: raw [%d]@%d of %s", stream, p.part, p.offset, x.key)
+			c.wrongf("processed %s: doubled: raw [%d]@%d of %s", stream, p.partition, p.offset, x.key)
 		}
 		c.value(r, x)
 	})
@@ -204,7 +204,7 @@ func (c *comparison) readOutcomes(ctx context.Context, brokers []string, stream 
 		c.counts["processor letters"]++
 		var p place
 		parts := strings.Split(string(id), ":")
-		_, err := fmt.Sscanf(strings.Join(parts[3:], " "), "%d %d", &p.part, &p.offset)
+		_, err := fmt.Sscanf(strings.Join(parts[3:], " "), "%d %d", &p.partition, &p.offset)
 		p.stream = stream
 		x, ok := c.at[p]
 		if err != nil || !ok || !x.refusedByStep() || string(r.Value) != x.json() {
@@ -216,7 +216,7 @@ func (c *comparison) readOutcomes(ctx context.Context, brokers []string, stream 
 	})
 	for p, x := range c.at {
 		if p.stream == stream && outcomes[p] == 0 {
-			c.wrongf("%s: raw [%d]@%d of %s rev %d has no outcome", stream, p.part, p.offset, x.key, x.rev)
+			c.wrongf("%s: raw [%d]@%d of %s rev %d has no outcome", stream, p.partition, p.offset, x.key, x.rev)
 		}
 	}
 	return refused, err
@@ -256,7 +256,7 @@ func (c *comparison) letters(stream string, refused map[place]bool) {
 	}
 	for _, all := range c.raw[stream] {
 		newest := c.newestOf(all, func(rawRecord) bool { return true })
-		if newest != nil && newest.refusedByTable() && !refused[place{stream, newest.part, newest.offset}] {
+		if newest != nil && newest.refusedByTable() && !refused[place{stream, newest.partition, newest.offset}] {
 			c.wrongf("%s: %s rev %d is refused by the table, and has no letter: %s", stream, newest.key, newest.rev, history(all))
 		}
 	}

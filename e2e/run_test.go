@@ -102,24 +102,24 @@ func (w *world) sendAgain(ctx context.Context) (sent int) {
 	dice := rand.New(rand.NewPCG(w.dice.Uint64(), 3))
 	for ctx.Err() == nil {
 		stream := streamNames[dice.IntN(len(streamNames))]
-		topic, part := topics.Processed(w.pipeline, stream), int32(dice.IntN(6))
-		sent += w.copyRecords(ctx, dice, topic, part)
+		topic, partition := topics.Processed(w.pipeline, stream), int32(dice.IntN(6))
+		sent += w.copyRecords(ctx, dice, topic, partition)
 		testkit.Pause(ctx, 100*time.Millisecond)
 	}
 	return sent
 }
 
-func (w *world) copyRecords(ctx context.Context, dice *rand.Rand, topic string, part int32) (sent int) {
+func (w *world) copyRecords(ctx context.Context, dice *rand.Rand, topic string, partition int32) (sent int) {
 	ends, err := w.admin.ListCommittedOffsets(ctx, topic)
 	if err != nil {
 		return 0
 	}
-	end, ok := ends.Lookup(topic, part)
+	end, ok := ends.Lookup(topic, partition)
 	if !ok || end.Offset < 2 {
 		return 0
 	}
 	reader, err := kgo.NewClient(kgo.SeedBrokers(w.brokers...), kgo.FetchIsolationLevel(kgo.ReadCommitted()), kgo.FetchMaxPartitionBytes(64<<10),
-		kgo.ConsumePartitions(map[string]map[int32]kgo.Offset{topic: {part: kgo.NewOffset().At(dice.Int64N(end.Offset))}}))
+		kgo.ConsumePartitions(map[string]map[int32]kgo.Offset{topic: {partition: kgo.NewOffset().At(dice.Int64N(end.Offset))}}))
 	if err != nil {
 		return 0
 	}
@@ -217,12 +217,12 @@ func (w *world) stored(ctx context.Context, topic string) (map[int32]int64, erro
 	defer func() { _ = rows.Close() }()
 	out := map[int32]int64{}
 	for rows.Next() {
-		var part int32
+		var partition int32
 		var next int64
-		if err := rows.Scan(&part, &next); err != nil {
+		if err := rows.Scan(&partition, &next); err != nil {
 			return nil, err
 		}
-		out[part] = next
+		out[partition] = next
 	}
 	return out, rows.Err()
 }
@@ -270,12 +270,12 @@ func (w *world) backwards(ctx context.Context, c *comparison) error {
 	defer func() { _ = rows.Close() }()
 	for rows.Next() {
 		var topic string
-		var part int32
+		var partition int32
 		var was, became int64
-		if err := rows.Scan(&topic, &part, &was, &became); err != nil {
+		if err := rows.Scan(&topic, &partition, &was, &became); err != nil {
 			return err
 		}
-		c.wrongf("millrace_offsets: %s[%d] went back from %d to %d: a batch was applied twice", topic, part, was, became)
+		c.wrongf("millrace_offsets: %s[%d] went back from %d to %d: a batch was applied twice", topic, partition, was, became)
 	}
 	return rows.Err()
 }

@@ -219,8 +219,8 @@ func (w *world) claims(ctx context.Context, ingest string) error {
 	if err != nil {
 		return err
 	}
-	for part := range slice {
-		if owner[part] == ingest {
+	for partition := range slice {
+		if owner[partition] == ingest {
 			return nil
 		}
 	}

@@ -284,9 +284,9 @@ type slowLink struct{ net.Conn }
 const bytesPerSecond = 1 << 20
 
 func (s slowLink) Write(b []byte) (n int, err error) {
-	for part := range slices.Chunk(b, 16<<10) {
-		testkit.Pause(context.Background(), time.Second*time.Duration(len(part))/bytesPerSecond)
-		k, err := s.Conn.Write(part)
+	for piece := range slices.Chunk(b, 16<<10) {
+		testkit.Pause(context.Background(), time.Second*time.Duration(len(piece))/bytesPerSecond)
+		k, err := s.Conn.Write(piece)
 		if n += k; err != nil {
 			return n, err
 		}

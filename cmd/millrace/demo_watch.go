@@ -114,8 +114,8 @@ func (w *demoWatch) now() (state demo.State, caughtUp bool) {
 	state = w.state
 	state.At = time.Since(started)
 	state.Notice = w.log.Last(3 * time.Second)
-	for part, what := range w.stages.Health.Waiting() {
-		state.Notice = part + " waits for " + what
+	for who, what := range w.stages.Health.Waiting() {
+		state.Notice = who + " waits for " + what
 	}
 	return state, w.caughtUp
 }
@@ -147,7 +147,7 @@ func (w *demoWatch) sample(ctx context.Context) {
 			// The pass that was under way may have begun too early; the one after it has seen everything.
 			all := rests && counts.Passes >= restPasses+2
 			if ctx.Err() == nil { // else the lags are not known
-				w.take(counts, &meter, rests, all && counts.RawLag == 0 && counts.ProcessedLag == 0)
+				w.note(counts, &meter, rests, all && counts.RawLag == 0 && counts.ProcessedLag == 0)
 			}
 		}
 		select {
@@ -157,8 +157,8 @@ func (w *demoWatch) sample(ctx context.Context) {
 	}
 }
 
-// take keeps a sample.
-func (w *demoWatch) take(counts demo.Counts, meter *demo.Meter, rests, caughtUp bool) {
+// note keeps a sample.
+func (w *demoWatch) note(counts demo.Counts, meter *demo.Meter, rests, caughtUp bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	counts.At = time.Since(started)

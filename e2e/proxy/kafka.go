@@ -96,7 +96,7 @@ func (w *pendingRequests) put(x Passage) {
 	w.m[x.kafka.correlation] = x
 }
 
-func (w *pendingRequests) take(correlation int32) (Passage, bool) {
+func (w *pendingRequests) pop(correlation int32) (Passage, bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	x, ok := w.m[correlation]
@@ -139,7 +139,7 @@ func speakKafka(p *Proxy, c *pair) {
 			if len(frame) < 4 {
 				return fmt.Errorf("answer of %d bytes", len(frame))
 			}
-			x, ok := asked.take(int32(binary.BigEndian.Uint32(frame)))
+			x, ok := asked.pop(int32(binary.BigEndian.Uint32(frame)))
 			if ok {
 				x.Answer = true
 				if !p.passes(x) {

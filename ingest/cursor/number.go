@@ -89,20 +89,20 @@ func instant(v jsontext.Value) (at time.Time, form Form, ok bool) {
 	var nine [9]byte
 	copy(nine[:], "000000000")
 	copy(nine[:], fraction)
-	part, err := parseInt(nine[:]) // in billionths of the unit
+	billionths, err := parseInt(nine[:])
 	if err != nil {
 		return at, "", false
 	}
 	if text[0] == '-' {
-		part = -part
+		billionths = -billionths
 	}
 	switch a := max(n, -n); {
 	case a < 1e11:
-		return time.Unix(n, part), unix, true
+		return time.Unix(n, billionths), unix, true
 	case a < 1e14:
-		return time.UnixMilli(n).Add(time.Duration(part / 1e3)), unixMilli, true
+		return time.UnixMilli(n).Add(time.Duration(billionths / 1e3)), unixMilli, true
 	case a < 1e17:
-		return time.UnixMicro(n).Add(time.Duration(part / 1e6)), unixMicro, true
+		return time.UnixMicro(n).Add(time.Duration(billionths / 1e6)), unixMicro, true
 	}
 	return time.Unix(n/1e9, n%1e9), unixNano, true
 }

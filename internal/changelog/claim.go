@@ -30,7 +30,7 @@ type Changelog struct {
 
 // Claim takes a partition over, and calls restore for each record that was committed to it and that compaction has
 // left, in order; a nil value removes its key. Its errors are a [*FencedError], if another claim came after this one,
-// and what the brokers answered; then restore may have been called for a part of the state. It waits until ctx ends for
+// and what the brokers answered; then restore may have been called for some of the state. It waits until ctx ends for
 // brokers that do not answer.
 func Claim(ctx context.Context, cfg Config, restore func(key string, value []byte)) (*Changelog, error) {
 	cl, err := kgo.NewClient(append(slices.Clone(cfg.Client),

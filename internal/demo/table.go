@@ -120,16 +120,16 @@ func (d Difference) String() string {
 	if d.Equal() {
 		return fmt.Sprintf("%d rows, no difference", d.Rows)
 	}
-	var parts []string
+	var differences []string
 	for _, p := range []struct {
 		what string
 		ids  []string
 	}{{"missing", d.Missing}, {"too many", d.Extra}, {"stale", d.Stale}, {"newer", d.Newer}, {"with other values", d.Wrong}} {
 		if n := len(p.ids); n > 0 {
-			parts = append(parts, fmt.Sprintf("%d %s (%s)", n, p.what, strings.Join(p.ids[:min(n, 3)], ", ")))
+			differences = append(differences, fmt.Sprintf("%d %s (%s)", n, p.what, strings.Join(p.ids[:min(n, 3)], ", ")))
 		}
 	}
-	return fmt.Sprintf("%d rows: ", d.Rows) + strings.Join(parts, "; ")
+	return fmt.Sprintf("%d rows: ", d.Rows) + strings.Join(differences, "; ")
 }
 
 // Compare reads the whole table and compares it with what it should be.

@@ -107,7 +107,7 @@ func (f commitFile) watch(cluster *kfake.Cluster, failed func(error)) (unwatch f
 		if !ok {
 			return nil
 		}
-		c := w.take(end)
+		c := w.pop(end)
 		if !end.Commit || end.Version < ownEpochs {
 			return nil
 		}
@@ -145,8 +145,8 @@ func (w *watcher) add(r *kmsg.TxnOffsetCommitRequest) {
 	}
 }
 
-// take forgets a producer's offsets, and returns its commit.
-func (w *watcher) take(r *kmsg.EndTxnRequest) *commit {
+// pop forgets a producer's offsets, and returns its commit.
+func (w *watcher) pop(r *kmsg.EndTxnRequest) *commit {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	c := w.offsets[r.ProducerID]

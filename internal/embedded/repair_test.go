@@ -52,16 +52,16 @@ func offset(t *testing.T, cl *kgo.Client, at int64) {
 	}
 	r := kmsg.NewPtrTxnOffsetCommitRequest()
 	r.TransactionalID, r.ProducerID, r.ProducerEpoch, r.Group = "ingest", id, epoch, group
-	part := kmsg.NewTxnOffsetCommitRequestTopicPartition()
-	part.Offset = at
-	part.Metadata = new("why")
+	partition := kmsg.NewTxnOffsetCommitRequestTopicPartition()
+	partition.Offset = at
+	partition.Metadata = new("why")
 	in := kmsg.NewTxnOffsetCommitRequestTopic()
 	details, err := kadm.NewClient(cl).ListTopics(soon(t), topic)
 	if err != nil {
 		t.Fatal(err)
 	}
 	in.TopicID = details[topic].ID // as kgo's own commits: the name is not sent
-	in.Topic, in.Partitions = topic, []kmsg.TxnOffsetCommitRequestTopicPartition{part}
+	in.Topic, in.Partitions = topic, []kmsg.TxnOffsetCommitRequestTopicPartition{partition}
 	r.Topics = append(r.Topics, in)
 	answer, err := r.RequestWith(soon(t), cl)
 	if err != nil {

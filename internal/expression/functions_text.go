@@ -71,9 +71,9 @@ func replace(f *Frame, args []Value) (Value, error) {
 }
 
 func split(f *Frame, args []Value) (Value, error) {
-	parts := bytes.Split(f.str(args[0]), f.str(args[1]))
-	values := make([]Value, len(parts))
-	for i, p := range parts {
+	pieces := bytes.Split(f.str(args[0]), f.str(args[1]))
+	values := make([]Value, len(pieces))
+	for i, p := range pieces {
 		values[i] = Text(p)
 	}
 	return list(values), nil

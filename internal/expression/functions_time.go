@@ -87,12 +87,12 @@ func toUnix(f *Frame, args []Value) (Value, error) {
 	if err != nil {
 		return Value{}, err
 	}
-	whole, part := t.Unix(), int64(t.Nanosecond())
+	whole, fraction := t.Unix(), int64(t.Nanosecond())
 	nanos, ok := mul64(whole, 1_000_000_000)
-	if !ok || part == 0 {
+	if !ok || fraction == 0 {
 		return integer(whole), nil
 	}
-	return trimmedSigned(nanos+part, 9), nil
+	return trimmedSigned(nanos+fraction, 9), nil
 }
 
 func toUnixMilli(f *Frame, args []Value) (Value, error) {

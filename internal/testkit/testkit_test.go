@@ -64,8 +64,8 @@ func TestRecords(t *testing.T) {
 		if err := cl.BeginTransaction(); err != nil {
 			t.Fatal(err)
 		}
-		for part := range int32(2) {
-			r := &kgo.Record{Topic: "numbers", Partition: part, Value: fmt.Append(nil, i)}
+		for partition := range int32(2) {
+			r := &kgo.Record{Topic: "numbers", Partition: partition, Value: fmt.Append(nil, i)}
 			if err := cl.ProduceSync(ctx, r).FirstErr(); err != nil {
 				t.Fatal(err)
 			}
