@@ -124,7 +124,7 @@ func (d *decoder) unreadable(ordinal int, rec *record, key string, path []string
 	if d.r.wait {
 		return &UnreadableError{Setting: "ingest." + key, Field: pipeline.FormatPath(path), Ordinal: ordinal, Err: err}
 	}
-	rec.hasSource, rec.field = false, written.Always
+	rec.hasSource, rec.field, rec.unreadable = false, written.Always, true
 	rec.refuse("ingest."+key, fmt.Sprintf("the field %q, %.80s, %s", pipeline.FormatPath(path), v, err))
 	return nil
 }
@@ -145,7 +145,7 @@ func (r *reader) judge(rec *record, versions bool) {
 	rec.judged = true
 	if r.version != nil && versions && !rec.hasSource && !r.oldest {
 		rec.refuse("ingest.version", fmt.Sprintf("the record has no version: the field %q is missing or null, and other records have it; "+
-			"version.missing: oldest says that a record without it is older than all with it", pipeline.FormatPath(r.version)))
+			"version.missing: oldest takes it for older than all with one, and version: none orders records as they come", pipeline.FormatPath(r.version)))
 	}
 	if rec.reason != "" && rec.key != nil { // once it is no letter any more, it is new
 		rec.content = xxh3.Hash128Seed(rec.value, 2).Lo

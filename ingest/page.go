@@ -20,6 +20,7 @@ type page struct {
 	summary paginate.Page
 	records []record // nil if there are many: they are cut out again when they are written
 	seen    cursor.Seen
+	flawed  bool         // a record has a version or an incremental field that cannot be read
 	hash    xxh3.Uint128 // of the records' contents, in order; zero if there are none
 
 	// Set once the pages before it are known:
@@ -36,14 +37,15 @@ func (p *page) abandon() { p.answer.Body.Abandon() }
 
 // record is a record of a page.
 type record struct {
-	value     []byte // as the API sent it
-	key       []byte // raw key; nil: it has none
-	reason    string // why it is a dead letter; empty: it is none
-	step      string // what refused it, as a path in the pipeline file
-	source    int64  // its version, if hasSource
-	hasSource bool
-	judged    bool   // reason and content are final
-	field     int64  // value of the incremental field; written.Always: none
-	id        uint64 // hash of the key
-	content   uint64 // hash of the value
+	value      []byte // as the API sent it
+	key        []byte // raw key; nil: it has none
+	reason     string // why it is a dead letter; empty: it is none
+	step       string // what refused it, as a path in the pipeline file
+	source     int64  // its version, if hasSource
+	hasSource  bool
+	unreadable bool   // its version or its incremental field, which is there
+	judged     bool   // reason and content are final
+	field      int64  // value of the incremental field; written.Always: none
+	id         uint64 // hash of the key
+	content    uint64 // hash of the value
 }

@@ -81,7 +81,7 @@ const (
 func (r *reader) read(a *fetch.Answer, p *page) error {
 	p.answer = a
 	p.hash = xxh3.Uint128{}
-	p.seen = cursor.Seen{Clock: a.Clock}
+	p.seen, p.flawed = cursor.Seen{Clock: a.Clock}, false
 	p.records = p.records[:0]
 	p.summary = paginate.Page{URL: a.URL, Header: a.Header, Asked: p.asked, Strip: p.slice.client.Strip}
 	if a.Nothing != 0 {
@@ -99,6 +99,7 @@ func (r *reader) read(a *fetch.Answer, p *page) error {
 			return err
 		}
 		p.seen.Versions = p.seen.Versions || rec.hasSource
+		p.flawed = p.flawed || rec.unreadable
 		if rec.field != written.Always {
 			highest = p.see(rec.field, d.field(), highest)
 		}

@@ -37,7 +37,7 @@ func (s *seen) page(p *page, ended bool) {
 		return
 	}
 	in := &s.stream.Ingest
-	tell := ended || n >= enough
+	tell := (ended || n >= enough) && !p.flawed // which is told of as refused records are
 	if in.Version != "" && (in.Incremental == nil || in.Version != in.Incremental.Field) {
 		s.missed(&s.version, p.seen.Versions, tell, "version_never_seen", fmt.Sprintf("ingest.version: no record so far has a version "+
 			"in the field %q: a revision that comes late takes the place of a newer one", in.Version))

@@ -20,7 +20,7 @@ var (
 	errNoTime   = errors.New("is not a time in a form that is known; incremental.format names others")
 	errNoNumber = errors.New("is not a number")
 	errFraction = errors.New("has more digits behind the point than count: version.scale says how many do")
-	errRange    = errors.New("has more than 64 bits")
+	errRange    = errors.New("has more than 64 bits; version.as: unsigned takes all of 64 bits without a sign")
 )
 
 // number returns the number that a value is, or that the text of it is: its one spelling, see [canonical.AppendNumber].
