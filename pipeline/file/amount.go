@@ -21,10 +21,7 @@ func (v *duration) decode(d *decoder, p place) {
 		return
 	}
 	t, err := parseDuration(s)
-	least, most := time.Duration(0), tagDuration(p, "max")
-	if p.tag.Get("min") != "" {
-		least = tagDuration(p, "min")
-	}
+	least, most := bounds(p, parseDuration)
 	switch {
 	case err != nil:
 		hint := "write it as in 500ms, 30s, 1h30m or 7d"
@@ -37,14 +34,6 @@ func (v *duration) decode(d *decoder, p place) {
 	default:
 		v.d, v.ok = t, true
 	}
-}
-
-func tagDuration(p place, name string) time.Duration {
-	t, err := parseDuration(p.tag.Get(name))
-	if err != nil {
-		panic(fmt.Sprintf("%s: tag %s: %v", p.path, name, err))
-	}
-	return t
 }
 
 var (
@@ -97,8 +86,7 @@ func (v *size) decode(d *decoder, p place) {
 		return
 	}
 	n, err := parseSize(s)
-	least, _ := parseSize(p.tag.Get("min"))
-	most, _ := parseSize(p.tag.Get("max"))
+	least, most := bounds(p, parseSize)
 	switch {
 	case err != nil:
 		v.failf(d, "write it as in 1048576, 512KiB, 8MiB or 8MB", "%s is not a size", shown(p))

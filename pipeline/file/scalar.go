@@ -114,20 +114,29 @@ func (i *integer) decode(d *decoder, p place) {
 	if !ok {
 		return
 	}
-	n, err := strconv.ParseInt(s, 10, 64)
-	if err != nil || n < tagInteger(p, "min") || n > tagInteger(p, "max") {
+	n, err := parseInteger(s)
+	if least, most := bounds(p, parseInteger); err != nil || n < least || n > most {
 		i.failf(d, "", "%s is not %s", shown(p), want)
 		return
 	}
 	i.n, i.ok = n, true
 }
 
-func tagInteger(p place, name string) int64 {
-	n, err := strconv.ParseInt(p.tag.Get(name), 10, 64)
-	if err != nil {
-		panic(fmt.Sprintf("%s: tag %s: %v", p.path, name, err))
+func parseInteger(s string) (int64, error) { return strconv.ParseInt(s, 10, 64) }
+
+// bounds are the tags min and max of a key. Without min, the least value is the zero one.
+func bounds[T any](p place, parse func(string) (T, error)) (least, most T) {
+	tag := func(name string) T {
+		v, err := parse(p.tag.Get(name))
+		if err != nil {
+			panic(fmt.Sprintf("%s: tag %s: %v", p.path, name, err))
+		}
+		return v
 	}
-	return n
+	if p.tag.Get("min") != "" {
+		least = tag("min")
+	}
+	return least, tag("max")
 }
 
 // flag is true or false.
