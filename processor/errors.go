@@ -30,6 +30,26 @@ func (e *PositionError) Error() string {
 
 func (e *PositionError) Unwrap() error { return e.Err }
 
+// TwinError says that two processes run under one name, and each ends what the other has begun.
+type TwinError struct{ Instance string }
+
+// Error is the same whatever the brokers answered, so that it is told once.
+func (e *TwinError) Error() string {
+	return fmt.Sprintf("another process runs under the instance name %s too, and each aborts the transactions of the other: give every process a name "+
+		"of its own with --instance (if there is no other, this one was frozen for longer than a transaction may last, and goes on)", e.Instance)
+}
+
+// twin makes a *[TwinError] of an answer that says that another producer or member of the same name has come.
+func (p *Processor) twin(err error) error {
+	for _, k := range []*kerr.Error{kerr.FencedInstanceID, kerr.ProducerFenced, kerr.InvalidProducerEpoch} {
+		if errors.Is(err, k) {
+			p.env.Log.Debug("a session ends", "err", err)
+			return &TwinError{p.env.Instance}
+		}
+	}
+	return err
+}
+
 // needsOperator reports whether err is one that a person has to act on. After any other there is a new session.
 func needsOperator(err error) bool {
 	var position *PositionError
@@ -55,7 +75,7 @@ func fetchError(group string, e kgo.FetchError) error {
 	case errors.Is(e.Err, kerr.OffsetOutOfRange), errors.As(e.Err, &loss):
 		return &PositionError{group, e.Topic, e.Partition, e.Err}
 	case errors.Is(e.Err, kerr.FencedInstanceID):
-		return fmt.Errorf("another process has the same instance name: %w", e.Err)
+		return e.Err
 	case kerr.IsRetriable(e.Err):
 		return nil
 	}

@@ -116,6 +116,15 @@ func (p *pool) committed() {
 	}
 }
 
+// tell tells of the letters of a transaction that was committed.
+func (p *pool) tell() {
+	for _, l := range p.lanes {
+		for _, w := range l.workers {
+			p.p.refusals.Committed(&w.refused, p.p.letters)
+		}
+	}
+}
+
 // aborted forgets what was counted. The memory is not reused: the client may still hold on to it.
 func (p *pool) aborted() {
 	for _, l := range p.lanes {

@@ -137,7 +137,7 @@ func (p *Processor) work(ctx, hard context.Context, cl *kgo.Client) error {
 	for i := range p.sessionCount() {
 		id := topics.ProcessorTransactionalID(p.pipeline.Name, p.env.Instance, i)
 		g.Go(func() error {
-			return p.waits.Persist(ctx, p.attempts(id), func(ctx context.Context) error { return p.runSession(ctx, hard, adm, id) })
+			return p.waits.Persist(ctx, p.attempts(id), func(ctx context.Context) error { return p.sessions(ctx, hard, adm, id) })
 		})
 	}
 	g.Go(func() error { return p.watch(ctx, adm) })
@@ -151,6 +151,16 @@ func (p *Processor) work(ctx, hard context.Context, cl *kgo.Client) error {
 		return fmt.Errorf("processor: not drained within %s: what was not committed will be processed again", p.cfg.Drain)
 	}
 	return err
+}
+
+// sessions runs one session after the other until an error is worth a pause, and a word.
+func (p *Processor) sessions(ctx, hard context.Context, adm *kadm.Client, id string) error {
+	for {
+		err := p.runSession(ctx, hard, adm, id)
+		if !errors.Is(err, errCommitHappened) || ctx.Err() != nil { // which is in order: the next one begins behind it
+			return p.twin(err)
+		}
+	}
 }
 
 // lag counts the raw records without an outcome.

@@ -69,8 +69,12 @@ func (s *session) end(hard context.Context) error {
 	case err != nil:
 		return fmt.Errorf("end transaction: %w", err)
 	}
+	err = s.verify(ctx)
+	if errors.Is(err, errCommitHappened) {
+		s.pool.tell()
+	}
 	s.pool.aborted()
-	return s.verify(ctx)
+	return err
 }
 
 var errCommitHappened = errors.New("a commit whose outcome was not known did happen")

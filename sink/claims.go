@@ -176,7 +176,7 @@ func (s *Sink) gone(ctx context.Context, partitions map[string][]int32, revoked 
 	}
 	if !revoked {
 		if len(claims) > 0 {
-			s.env.Log.Warn("partitions lost: another sink takes over", "group", topics.SinkGroup(s.pipeline.Name), "partitions", len(claims))
+			s.env.Log.Warn("partitions lost: the group has not heard of this process in time, or its broker went away; whoever is assigned them goes on where the rows are", "group", topics.SinkGroup(s.pipeline.Name), "partitions", len(claims))
 		}
 		return
 	}

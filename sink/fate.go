@@ -93,7 +93,7 @@ func (s *Sink) attempt(ctx context.Context, w *writer, j *job) (result, error) {
 	if !errors.Is(err, errUnknown) {
 		return r, err
 	}
-	s.env.Log.Warn("COMMIT was not answered; asking the offset row whether it happened", "err", err)
+	s.env.Log.Debug("COMMIT was not answered; asking the offset row whether it happened", "err", err)
 	happened, asked := w.committed(ctx, j.batch)
 	if asked != nil {
 		return r, fmt.Errorf("%w; asking: %w", err, asked)
@@ -101,7 +101,7 @@ func (s *Sink) attempt(ctx context.Context, w *writer, j *job) (result, error) {
 	if happened {
 		return r, nil
 	}
-	return r, err
+	return r, &notCommittedError{err}
 }
 
 // written moves the claims' positions and counts.

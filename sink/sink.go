@@ -124,7 +124,10 @@ func (s *Sink) Run(ctx context.Context) (err error) {
 		return fmt.Errorf("sink: new client: %w", err)
 	}
 	s.env.Log.Info("writing", "group", topics.SinkGroup(s.pipeline.Name), "streams", len(s.tables), "database", s.store.dialect.Name(),
-		"rows_to", s.store.dialect.Place(), "by_load_data", s.bulkTables())
+		"rows_to", s.store.dialect.Place())
+	if n := s.bulkTables(); n > 0 {
+		s.env.Log.Info("many rows at once go by LOAD DATA", "tables", n)
+	}
 	err = s.work(ctx, hard)
 	s.leave(hard, kill)
 	if hard.Err() != nil && err == nil {

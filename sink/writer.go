@@ -6,6 +6,7 @@ import (
 	"database/sql/driver"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/millrace-io/millrace/sink/dialect"
@@ -67,6 +68,16 @@ func (w *writer) disconnect() {
 
 // errUnknown says that COMMIT was sent and not answered.
 var errUnknown = errors.New("the outcome of COMMIT is not known")
+
+// notCommittedError says that COMMIT was sent and not answered, and did not happen.
+type notCommittedError struct{ err error }
+
+func (e *notCommittedError) Error() string {
+	return "COMMIT did not happen: " + strings.TrimPrefix(e.err.Error(), errUnknown.Error()+": ")
+}
+
+// Unwrap returns what was known before.
+func (e *notCommittedError) Unwrap() error { return e.err }
 
 // apply writes b in one transaction. It returns a *FencedError if a partition is not ours or not where b begins, a
 // *dialect.RefusedError if a row is refused, errUnknown if COMMIT was not answered; after any error nothing is left

@@ -72,7 +72,7 @@ func (d *demoRun) lookTopic() string {
 
 // next is what to try after this.
 func (d *demoRun) next() []string {
-	program := programName()
+	program := programName(os.Args[0])
 	next := []string{
 		program + " demo --print-pipeline > pipeline.yaml",
 		program + " demo api    # and in another terminal:  " + program + " run pipeline.yaml",
@@ -83,11 +83,10 @@ func (d *demoRun) next() []string {
 	return next
 }
 
-// programName is how this program was called, as far as that can be repeated.
-func programName() string {
-	path, err := os.Executable()
-	if err != nil || strings.Contains(path, string(filepath.Separator)+"go-build") {
+// programName is how the program that was called so can be called again: go run removes what it has built.
+func programName(called string) string {
+	if strings.Contains(called, string(filepath.Separator)+"go-build") {
 		return "go run ./cmd/millrace"
 	}
-	return filepath.Base(path)
+	return called
 }

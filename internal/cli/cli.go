@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 
 	"github.com/spf13/cobra"
@@ -81,7 +82,7 @@ func explain(stderr io.Writer, root, cmd *cobra.Command, err error) int {
 	if errors.As(err, &problems) { // each line begins with file:line:column, as editors know it
 		_, _ = fmt.Fprintln(stderr, err)
 	} else {
-		_, _ = fmt.Fprintf(stderr, "%s: %v\n", root.Name(), err)
+		_, _ = fmt.Fprintln(stderr, once(root.Name()+": "+err.Error()))
 	}
 	var usage *UsageError
 	var file *FileError
@@ -99,6 +100,17 @@ func explain(stderr io.Writer, root, cmd *cobra.Command, err error) int {
 		return ExitUsage
 	}
 	return ExitError
+}
+
+// once drops what a text begins with again and again: a binary and its stage have one name, and say it both.
+func once(text string) string {
+	for {
+		name, rest, ok := strings.Cut(text, ": ")
+		if !ok || !strings.HasPrefix(rest, name+": ") {
+			return text
+		}
+		text = rest
+	}
 }
 
 // Args makes a wrong number of arguments a [UsageError].

@@ -2,7 +2,10 @@ package kafka
 
 import (
 	"context"
+	"errors"
+	"io"
 	"log/slog"
+	"strings"
 	"sync"
 	"time"
 
@@ -43,6 +46,7 @@ func (q *quiet) Enabled(ctx context.Context, level slog.Level) bool {
 
 // Handle passes r on if its message was not passed on within repeatAfter, with how often it was held back.
 func (q *quiet) Handle(ctx context.Context, r slog.Record) error {
+	r = withoutGuess(r)
 	held, again := q.passed.again(r.Message)
 	if again {
 		return nil
@@ -52,6 +56,30 @@ func (q *quiet) Handle(ctx context.Context, r slog.Record) error {
 		r.AddAttrs(slog.Int("repeated", held))
 	}
 	return q.Handler.Handle(ctx, r)
+}
+
+// guess is what the client adds to every first answer that does not come. Only a connection that the broker closes
+// speaks for it.
+const guess = " (is SASL missing?)"
+
+// withoutGuess takes the guess out where it is none: the broker was silent.
+func withoutGuess(r slog.Record) slog.Record {
+	message, guessed := strings.CutSuffix(r.Message, guess)
+	if !guessed {
+		return r
+	}
+	closed := false
+	r.Attrs(func(a slog.Attr) bool {
+		err, ok := a.Value.Any().(error)
+		closed = closed || ok && (errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF))
+		return true
+	})
+	if closed {
+		return r
+	}
+	r = r.Clone()
+	r.Message = message
+	return r
 }
 
 // again reports whether message was passed on within repeatAfter; if not, how often it has been held back since it was.

@@ -2,7 +2,9 @@ package kafka
 
 import (
 	"bytes"
+	"io"
 	"log/slog"
+	"os"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -37,5 +39,17 @@ func TestDebugShowsWhatTheClientDoes(t *testing.T) {
 	}
 	if quiet := newLogger(slog.New(slog.NewTextHandler(&out, nil))); quiet.Level() != kgo.LogLevelWarn {
 		t.Errorf("level %v without debug, want warn", quiet.Level())
+	}
+}
+
+// TestNoGuessForTimeouts: a broker that is silent says nothing of SASL; one that closes the connection may.
+func TestNoGuessForTimeouts(t *testing.T) {
+	const message = "read from broker errored, killing connection after 0 successful responses (is SASL missing?)"
+	for err, guessed := range map[error]bool{os.ErrDeadlineExceeded: false, io.EOF: true} {
+		var out bytes.Buffer
+		newLogger(slog.New(slog.NewTextHandler(&out, nil))).Log(kgo.LogLevelWarn, message, "addr", "b:9092", "err", err)
+		if got := out.String(); strings.Contains(got, "SASL") != guessed || !strings.Contains(got, "0 successful responses") {
+			t.Errorf("%v: %s", err, got)
+		}
 	}
 }

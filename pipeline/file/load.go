@@ -99,6 +99,18 @@ var (
 	unquotedReference = regexp.MustCompile(`[{\[].*[:,\[ ][^"',]*\$\{`)
 )
 
+// tab finds a tab in the indentation of a line, or of one of the two behind it: the parser's count may be that far off. A
+// column of 0 says that there is none. Lines and columns count from 1.
+func tab(lines []string, line int) (at, column int) {
+	for i := max(line-1, 0); i < min(line+2, len(lines)); i++ {
+		indentation := lines[i][:len(lines[i])-len(strings.TrimLeft(lines[i], " \t"))]
+		if n := strings.IndexByte(indentation, '\t'); n >= 0 && len(indentation) < len(lines[i]) {
+			return i + 1, n + 1
+		}
+	}
+	return 0, 0
+}
+
 func syntaxProblem(err error, data []byte) *Problem {
 	message := strings.TrimPrefix(err.Error(), "yaml: ")
 	if strings.Contains(message, "unknown anchor") { // its name may be a secret that happens to begin with *
@@ -112,6 +124,9 @@ func syntaxProblem(err error, data []byte) *Problem {
 	p.Line, _ = strconv.Atoi(m[1])
 	p.Message = "YAML: " + message[len(m[0]):]
 	lines := strings.Split(string(data), "\n")
+	if n, column := tab(lines, p.Line-1); column > 0 && (strings.Contains(message, "tab character") || strings.Contains(message, "cannot start any token")) {
+		return &Problem{Line: n, Column: column, Message: "YAML: a tab in the indentation", Hint: "indent with spaces"}
+	}
 	if strings.HasPrefix(p.Message, "YAML: did not find expected") && p.Line < len(lines) {
 		p.Line++ // the parser counts from 0 where the scanner counts from 1
 	}
