@@ -21,13 +21,13 @@ type pages struct {
 
 func (s *slice) pages(ctx context.Context) *pages {
 	p := &pages{s: s, cursor: s.plan, at: s.plan.Next}
-	if p.at.Index > 0 && !s.alone {
+	if p.at.Index > 0 && !s.single {
 		p.start(ctx) // a pass that was interrupted
 	}
 	return p
 }
 
-// start fetches ahead, if the API allows it. A pass begins with one page alone: often it is the only one.
+// start fetches ahead, if the API allows it. A pass begins with one page: often it is the only one.
 func (p *pages) start(ctx context.Context) {
 	pager, ok := p.s.pager.(paginate.Addressable)
 	if n := p.s.stream.Ingest.Concurrency; ok && p.run == nil && n > 1 {

@@ -44,7 +44,7 @@ type slice struct {
 	written *written.Log   // only the commit loop uses it
 	doubted bool           // a notice about the end of a pass was raised
 	waits   atomic.Bool    // for its API
-	alone   bool           // the next page could not be had: it is asked for alone, without those after it
+	single  bool           // a page could not be fetched: the next request is for it, and for none after it
 }
 
 func (in *Ingest) newSlice(s *pipeline.Stream, name string, c cursor.Cursor, queue chan<- *page) (*slice, error) {
@@ -127,7 +127,7 @@ func (s *slice) run(ctx context.Context) {
 			continue
 		}
 		s.waiting(err)
-		s.alone = true
+		s.single = true
 		s.beginAgain(err)
 		_ = stage.Sleep(ctx, max(s.stream.Ingest.HTTP.Retry.Max, minPause))
 	}
@@ -183,7 +183,7 @@ func (s *slice) pass(ctx context.Context) error {
 			return ctx.Err()
 		}
 		s.goesOn()
-		s.alone = false
+		s.single = false
 		if ended != paginate.GoesOn {
 			pages.stop()
 			select {
