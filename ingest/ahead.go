@@ -39,6 +39,10 @@ func (p *pages) start(ctx context.Context) {
 func (p *pages) next(ctx context.Context) (*page, error) {
 	if p.run != nil {
 		got, err := p.run.next(ctx)
+		if err != nil && p.at.Closing { // it was asked for before it was known that it may be past the end
+			p.stop()
+			return p.s.fetch(ctx, p.cursor, p.at)
+		}
 		if got != nil {
 			got.at = p.at // what was guessed of it is known now
 		}

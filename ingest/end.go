@@ -64,13 +64,13 @@ func (s *slice) doubt(text string) {
 	}
 }
 
-// pastEnd lists the statuses that mean that there is no page at a position. The first page of a pass is always there.
+// pastEnd lists the statuses that mean that there is no page at a position.
 func (s *slice) pastEnd(at paginate.Position) []int {
 	ending, ok := s.pager.(paginate.Ending)
-	if !ok || at.Index == 0 {
+	if !ok {
 		return nil
 	}
-	return ending.PastEnd()
+	return ending.PastEnd(at)
 }
 
 // hintAtEnd adds to an error of a page after the first how a pipeline file says that it is an end.

@@ -80,6 +80,17 @@ func TestWhereAPassEnds(t *testing.T) {
 			}
 			return 404, `{"detail":"Invalid page."}`
 		}, 4},
+		"404 after a page that says it is the last": {byPage, func(r *http.Request) (int, string) {
+			n := number(r, "page")
+			next := "null"
+			if n < 2 {
+				next = fmt.Sprintf(`"/items?page=%d"`, n+1)
+			}
+			if n < 3 {
+				return 200, fmt.Sprintf(`{"data":%s,"next":%s}`, records(2*n, 2*n+2), next)
+			}
+			return 404, `{"detail":"Invalid page."}`
+		}, 6},
 		"the last page again": {page(pipeline.StopRule{}, 0), func(r *http.Request) (int, string) {
 			n := min(number(r, "page"), 1)
 			return 200, `{"data":` + records(2*n, 2*n+2) + `}`

@@ -39,7 +39,8 @@ func TestMore(t *testing.T) {
 }
 
 func TestNoMoreAndTotals(t *testing.T) {
-	if !read(`{"has_more":false}`).NoMore() || !read(`{"page":{"last":true}}`).NoMore() || read(`{"has_more":false,"next":"x"}`).NoMore() || read(`{"a":1}`).NoMore() {
+	if !read(`{"has_more":false}`).NoMore() || !read(`{"page":{"last":true}}`).NoMore() ||
+		!read(`{"count":4,"next":null}`).NoMore() || read(`{"next":null,"has_more":true}`).NoMore() || read(`{"prev":null}`).NoMore() || read(`{"has_more":false,"next":"x"}`).NoMore() || read(`{"a":1}`).NoMore() {
 		t.Error("NoMore")
 	}
 	for body, want := range map[string]string{

@@ -51,16 +51,20 @@ func (b *Body) Flagged() bool {
 	})
 }
 
-// NoMore reports whether the body says that no other page follows, and nothing else says that one does.
+// NoMore reports whether the body says that no other page follows: a field such as has_more that is false, or next that is
+// null; and nothing else says that one does.
 func (b *Body) NoMore() bool {
-	for i := range b.fields {
-		f := &b.fields[i]
+	says := slices.ContainsFunc(b.fields, func(f field) bool {
 		name := plain(f.name())
-		if slices.Contains(moreNames, name) && (f.value.Kind() == 'f' || string(f.value) == "0") || slices.Contains(lastNames, name) && f.value.Kind() == 't' {
-			return len(b.More()) == 0
+		switch {
+		case slices.Contains(moreNames, name):
+			return f.value.Kind() == 'f' || string(f.value) == "0"
+		case slices.Contains(lastNames, name):
+			return f.value.Kind() == 't'
 		}
-	}
-	return false
+		return slices.Contains(nextNames, name) && f.value.Kind() == 'n'
+	})
+	return says && len(b.More()) == 0
 }
 
 // Beyond is what lets one think that the first page of a pass, which has so many records, is not all there is: a total

@@ -55,7 +55,7 @@ func (g bodyCursor) Next(p Position, page *Page) (Position, Reason, error) {
 	if err != nil {
 		return next, GoesOn, err
 	}
-	if g.p.Stop.When != "" {
+	if g.p.Stop.When != "" && (page.Fields[1] != nil || p.Index == 0 || text == "") {
 		ended, err := stop{rule: g.p.Stop}.byFlag(p, page, page.Fields[1])
 		switch {
 		case err != nil || ended != GoesOn:

@@ -47,4 +47,4 @@ func (g offset) Guess(p Position) Position {
 	return Position{Index: p.Index + 1, At: p.At + g.size}
 }
 
-func (g offset) PastEnd() []int { return g.p.PastEnd }
+func (g offset) PastEnd(p Position) []int { return pastEnd(p, g.p.PastEnd) }

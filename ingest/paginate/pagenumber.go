@@ -45,4 +45,4 @@ func (g pageNumber) Guess(p Position) Position {
 	return Position{Index: p.Index + 1, At: p.At + 1}
 }
 
-func (g pageNumber) PastEnd() []int { return g.p.PastEnd }
+func (g pageNumber) PastEnd(p Position) []int { return pastEnd(p, g.p.PastEnd) }

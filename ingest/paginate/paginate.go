@@ -56,8 +56,8 @@ type Leader interface {
 type Ending interface {
 	Pager
 
-	// PastEnd lists these statuses.
-	PastEnd() []int
+	// PastEnd lists these statuses, for the page at p.
+	PastEnd(p Position) []int
 }
 
 // New returns the pager of a stream. p has at most one field set; without any, a pass is one page.
@@ -77,15 +77,16 @@ func New(p pipeline.Paginate) Pager {
 
 // Position is where a page is in its pass.
 type Position struct {
-	Index  int64  `json:"index"`            // of the page in its pass, from 0
-	At     int64  `json:"at,omitzero"`      // page number or offset, where pages have one
-	Cursor string `json:"cursor,omitempty"` // that the page before gave, or an absolute URL; empty: none
-	Seen   int64  `json:"seen,omitzero"`    // records on the pages before this one
-	Most   int64  `json:"most,omitzero"`    // records on the largest of them
-	Asked  int64  `json:"asked,omitzero"`   // up to which record they are sure to reach
-	Total  int64  `json:"total,omitzero"`   // that the page before counted, of records or pages
-	Empty  int64  `json:"empty,omitzero"`   // pages in a row before this one that had no records
-	Last   uint64 `json:"last,omitzero"`    // hash of the records of the page before; 0: there are none
+	Index   int64  `json:"index"`            // of the page in its pass, from 0
+	At      int64  `json:"at,omitzero"`      // page number or offset, where pages have one
+	Cursor  string `json:"cursor,omitempty"` // that the page before gave, or an absolute URL; empty: none
+	Seen    int64  `json:"seen,omitzero"`    // records on the pages before this one
+	Most    int64  `json:"most,omitzero"`    // records on the largest of them
+	Asked   int64  `json:"asked,omitzero"`   // up to which record they are sure to reach
+	Total   int64  `json:"total,omitzero"`   // that the page before counted, of records or pages
+	Empty   int64  `json:"empty,omitzero"`   // pages in a row before this one that had no records
+	Last    uint64 `json:"last,omitzero"`    // hash of the records of the page before; 0: there are none
+	Closing bool   `json:"closing,omitzero"` // the page before said that no other follows
 }
 
 // after is the position after the page at p, without At and Cursor, which are the pager's to fill in.

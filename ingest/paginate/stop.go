@@ -2,6 +2,8 @@ package paginate
 
 import (
 	"math"
+	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -56,8 +58,10 @@ func (s stop) ended(p Position, page *Page, next *Position, asked int64) (Reason
 	case "has_more", "end":
 		return s.byFlag(p, page, page.field())
 	}
+	body := evidence.Read(page.Rest)
+	next.Closing = body.NoMore()
 	switch n := int64(page.Records); {
-	case n == 0 && !evidence.Read(page.Rest).Flagged():
+	case n == 0 && !body.Flagged():
 		return EmptyPage, nil
 	case s.rule.When == "short" && n > 0 && n < s.size && p.Most >= s.size:
 		// A short page may lack records that this client may not see, or be cut at a limit of the API's own: only where
@@ -77,6 +81,19 @@ func (s stop) nothing(p Position, page *Page) (Reason, error) {
 		return GoesOn, newFieldError(s.rule.Field, nil, page, "true or false")
 	}
 	return page.noContent(), nil
+}
+
+// pastEnd are the statuses that mean that the page at p is past the last one: those that are declared, and, where the page
+// before said that it is the last, those that APIs commonly have for it.
+func pastEnd(p Position, declared []int) []int {
+	switch {
+	case p.Index == 0:
+		return nil
+	case p.Closing:
+		return append(slices.Clip(declared), http.StatusNotFound, http.StatusBadRequest, http.StatusGone,
+			http.StatusRequestedRangeNotSatisfiable, http.StatusUnprocessableEntity)
+	}
+	return declared
 }
 
 func (s stop) of() string {
@@ -113,10 +130,19 @@ func (s stop) byTotal(p Position, page *Page, next *Position) (Reason, error) {
 		return GoesOn, &EarlyEndError{Total: total, Of: s.of(), Seen: p.Seen}
 	case p.Index == 0 && n > total, p.Index == 1 && p.Seen >= total:
 		return GoesOn, newFieldError(s.rule.Field, page.field(), page, "the number of all records, and there are more than that already: does it count pages, or the records of one page?")
-	case p.Index == 0 && n == total && n >= s.size:
+	case p.Index == 0 && n == total && s.full(page):
 		return GoesOn, nil // it may be the number of this page's records: the next page shows
 	}
 	return endedIf(next.Seen >= total, TotalReached), nil
+}
+
+// full reports whether a page may be one of several, and does not say that it is the last.
+func (s stop) full(page *Page) bool {
+	n := int64(page.Records)
+	if evidence.Read(page.Rest).NoMore() {
+		return false
+	}
+	return s.size > 0 && n >= s.size || s.size == 0 && evidence.Full(page.Asked, n) != ""
 }
 
 // byPages ends a pass with the last page that the API counts. A page without records before that is trouble.
