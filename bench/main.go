@@ -166,7 +166,7 @@ func (b *bench) forget(ctx context.Context, p *pipeline.Pipeline) {
 }
 
 func (b *bench) drop(ctx context.Context) {
-	for _, t := range []string{table, "millrace_offsets", "millrace_marks", "millrace_generations"} {
+	for _, t := range []string{table, "millrace_offsets", "millrace_marks", "millrace_tables"} {
 		_, _ = b.db.ExecContext(ctx, "DROP TABLE IF EXISTS "+t)
 	}
 }

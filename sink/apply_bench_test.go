@@ -58,7 +58,10 @@ func BenchmarkApply(b *testing.B) {
 				b.Fatal(err)
 			}
 		}
-		if err := s.prepare(b.Context(), []*rows.Table{t}); err != nil {
+		if err := s.prepare(b.Context(), map[string]*rows.Table{topic: t}); err != nil {
+			b.Fatal(err)
+		}
+		if err := s.prepareTable(b.Context(), topic, t); err != nil {
 			b.Fatal(err)
 		}
 		var claims []*claim

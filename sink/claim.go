@@ -6,6 +6,7 @@ import (
 	"context"
 	"crypto/rand"
 	"database/sql"
+	"errors"
 	"fmt"
 	"slices"
 	"sync/atomic"
@@ -68,7 +69,7 @@ func (s *store) claim(ctx context.Context, bids []*bid) error {
 				break
 			}
 			if s.dialect.Reason(err) != dialect.LockTimeout {
-				return err
+				return s.defect(err)
 			}
 			if err := s.evict(ctx, group, err); err != nil {
 				return err
@@ -76,6 +77,15 @@ func (s *store) claim(ctx context.Context, bids []*bid) error {
 		}
 	}
 	return nil
+}
+
+// defect classifies err. A right that was given back counts for new sessions only, so those that are there are given up.
+func (s *store) defect(err error) error {
+	err = s.dialect.Classify(err)
+	if _, ok := errors.AsType[*dialect.DefectError](err); ok {
+		s.forget()
+	}
+	return err
 }
 
 // tryClaim is one transaction. It takes the locks of all rows, in the order of topic and partition, before it changes any.

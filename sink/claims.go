@@ -24,33 +24,44 @@ func (s *Sink) assigned(ctx context.Context, offsets map[string]map[int32]kgo.Of
 	}
 	var wanted []topicPartition
 	for topic, list := range offsets {
+		waits, _ := s.parking.has(topic)
 		for partition := range list {
-			wanted = append(wanted, topicPartition{topic, partition})
+			if tp := (topicPartition{topic, partition}); waits {
+				s.hold(tp)
+			} else {
+				wanted = append(wanted, tp)
+			}
 		}
 	}
-	lost, err := s.claimAll(ctx, wanted, infos)
-	if len(lost) > 0 {
-		err = lost[0]
-		s.stop(err)
-	}
-	if err != nil {
+	if err := s.claimAll(ctx, wanted, infos); err != nil {
 		return nil, err
 	}
 	out := make(map[string]map[int32]kgo.Offset, len(offsets))
-	for _, tp := range wanted {
-		if out[tp.topic] == nil {
-			out[tp.topic] = map[int32]kgo.Offset{}
+	for topic, list := range offsets {
+		out[topic] = make(map[int32]kgo.Offset, len(list))
+		for partition := range list {
+			out[topic][partition] = kgo.NewOffset().At(s.claims[topicPartition{topic, partition}].next)
 		}
-		out[tp.topic][tp.partition] = kgo.NewOffset().At(s.claims[tp].next)
 	}
 	return out, nil
 }
 
-// claimAll claims partitions, waiting for the database as long as ctx lets it. Those whose position is lost have no claim
-// afterwards; all others have, unless there is an error. s.mu is held.
-func (s *Sink) claimAll(ctx context.Context, wanted []topicPartition, infos map[topicPartition]bounds) (lost []*PositionError, err error) {
+// hold keeps the place of a partition that the group assigns to us and that is claimed later: its stream waits. Its topic
+// is paused, so its offset counts for nothing.
+func (s *Sink) hold(tp topicPartition) {
+	c := &claim{topic: tp.topic, partition: tp.partition, table: s.tables[tp.topic]}
+	c.revoked.Store(true)
+	s.claims[tp] = c
+}
+
+// claimAll claims partitions, waiting for the database as long as ctx lets it. Those whose position is lost are held, and
+// their streams parked. s.mu is held.
+func (s *Sink) claimAll(ctx context.Context, wanted []topicPartition, infos map[topicPartition]bounds) error {
+	if len(wanted) == 0 {
+		return nil
+	}
 	var bids []*bid
-	err = s.persist(ctx, s.store.dialect.Name(), "claims", func(ctx context.Context) (err error) {
+	err := s.persist(ctx, s.store.dialect.Name(), "claims", func(ctx context.Context) (err error) {
 		if bids, err = s.bids(ctx, wanted, infos); err != nil {
 			return err
 		}
@@ -66,17 +77,19 @@ func (s *Sink) claimAll(ctx context.Context, wanted []topicPartition, infos map[
 		if mustStop(err) {
 			s.stop(err)
 		}
-		return nil, err
+		return err
 	}
 	for _, b := range bids {
+		tp := topicPartition{b.topic, b.partition}
 		if b.lost != nil {
-			lost = append(lost, b.lost)
+			s.hold(tp)
+			s.park(b.topic, b.lost)
 			continue
 		}
-		s.claims[topicPartition{b.topic, b.partition}] = b.claim
+		s.claims[tp] = b.claim
 		s.env.Log.Debug("claimed", "topic", b.topic, "partition", b.partition, "next_offset", b.next)
 	}
-	return lost, nil
+	return nil
 }
 
 // bids are new claims on partitions, each with its writer, whose session is opened if there is none.

@@ -18,6 +18,11 @@ func (s *Sink) join(ctx, life context.Context) (err error) {
 	defer s.mu.Unlock()
 	if s.client, err = kgo.NewClient(append(s.clientOpts(ctx), kgo.WithContext(life))...); err == nil {
 		s.adm = kadm.NewClient(s.client)
+		for topic := range s.tables {
+			if waits, _ := s.parking.has(topic); waits {
+				s.client.PauseFetchTopics(topic)
+			}
+		}
 	}
 	return err
 }

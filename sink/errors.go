@@ -3,6 +3,8 @@ package sink
 import (
 	"fmt"
 	"strings"
+
+	"github.com/millrace-io/millrace/sink/rows"
 )
 
 // FencedError says that partitions have another owner, or another position than ours: a process that took them over
@@ -32,15 +34,35 @@ func (e *PositionError) Error() string {
 		what = "the topic was deleted and made again since the rows were written"
 		remedy = "if its records are the ones to go on with, delete this topic's rows"
 	}
-	return fmt.Sprintf("%s[%d]: %s; %s from millrace_offsets and start again", e.Topic, e.Partition, what, remedy)
+	return fmt.Sprintf("%s[%d]: %s; %s from millrace_offsets", e.Topic, e.Partition, what, remedy)
 }
 
-// TableError says that a table does not fit the pipeline.
+// TableError says why a table cannot be written until it, or the pipeline file, is put right.
 type TableError struct {
 	Table    string
-	Problems []string // each with its remedy
+	Problems []string // of what it is, each with its remedy
+	Err      error    // or what the database answered
 }
 
+// Unwrap returns Err.
+func (e *TableError) Unwrap() error { return e.Err }
+
 func (e *TableError) Error() string {
+	if e.Err != nil {
+		return "table " + e.Table + ": " + e.Err.Error()
+	}
+	if len(e.Problems) == 1 {
+		return "table " + e.Table + ": " + e.Problems[0]
+	}
 	return "table " + e.Table + " does not fit the pipeline file:\n  " + strings.Join(e.Problems, "\n  ")
 }
+
+// faultError is what the database answered to a statement of a writer that only concerns one table.
+type faultError struct {
+	table *rows.Table
+	err   error
+}
+
+func (e *faultError) Error() string { return e.err.Error() }
+
+func (e *faultError) Unwrap() error { return e.err }

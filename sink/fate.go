@@ -46,12 +46,15 @@ func (s *Sink) write(ctx context.Context, w *writer, d *rows.Decoder, j *job) (r
 // about it; or in pieces; or, if neither, because of the error that is returned, which another attempt may not meet.
 func (s *Sink) fate(ctx context.Context, w *writer, j *job, err error) (again bool, pieces []*job, _ error) {
 	var fenced *FencedError
-	var refused *dialect.RefusedError
+	refusal := j.isRefusal(err)
 	switch {
 	case errors.As(err, &fenced):
 		s.fenced(fenced.Partitions, j.batch)
 		return true, nil, err
-	case errors.As(err, &refused):
+	case (!refusal || !j.looked) && s.trouble(ctx, err, j.failures > 0):
+		return true, nil, err
+	case refusal:
+		j.looked = true
 		if j.records > isolateRecords { // what is tried is done again
 			return false, j.pieces(isolateRecords), err
 		}
@@ -72,6 +75,24 @@ func (s *Sink) fate(ctx context.Context, w *writer, j *job, err error) (again bo
 		return false, j.pieces((j.records + 3) / 4), err
 	}
 	return false, nil, err
+}
+
+// isTableFault reports whether err is about a table of the pipeline, and not one of ours.
+func isTableFault(err error) bool {
+	_, ok := errors.AsType[*faultError](err)
+	return ok
+}
+
+// isRefusal reports whether err is about rows of the batch. An error that nobody listed is, once the server gives it a
+// second time.
+func (j *job) isRefusal(err error) bool {
+	refused, ok := errors.AsType[*dialect.RefusedError](err)
+	if !ok || !isTableFault(err) {
+		return false
+	}
+	sure := j.doubted || !refused.Doubtful
+	j.doubted = true
+	return sure
 }
 
 // server is who did not do what an attempt asked for.

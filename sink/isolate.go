@@ -71,7 +71,7 @@ func (w *writer) try(ctx context.Context, changes []*rows.Change) (*dialect.Refu
 	}
 	r := newResult()
 	err := w.writeRows(ctx, rows.Newest(copies), &r)
-	if refused, ok := errors.AsType[*dialect.RefusedError](err); ok {
+	if refused, ok := errors.AsType[*dialect.RefusedError](err); ok && isTableFault(err) {
 		return refused, nil
 	}
 	return nil, err

@@ -27,7 +27,9 @@ type job struct {
 	sent    sent
 	began   time.Time
 
-	failures int // attempts that failed for what another may not meet
+	failures int  // attempts that failed for what another may not meet
+	doubted  bool // the server has answered once with an error that nobody listed
+	looked   bool // at the table, after a row of it was refused: it is in order
 }
 
 // polled are records of one partition, in the order of their offsets.
@@ -76,7 +78,7 @@ func (j *job) pieces(n int) []*job {
 	for _, p := range j.polled {
 		for len(p.records) > 0 {
 			if len(out) == 0 || out[len(out)-1].records >= n {
-				out = append(out, &job{letters: j.letters, sent: newSent()})
+				out = append(out, &job{letters: j.letters, sent: newSent(), looked: j.looked})
 			}
 			last := out[len(out)-1]
 			last.fill(&p, n-last.records, Config{MaxRecords: n, MaxBatchBytes: math.MaxInt})

@@ -20,7 +20,10 @@ func (s *Sink) loop(ctx, hard context.Context) error {
 		feeds[i] = make(chan []*job, 1) // a poll ahead, so that no writer waits for another
 		group.Go(func() { s.serve(ctx, hard, w, feeds[i]) })
 	}
+	tending, stop := context.WithCancel(ctx)
+	group.Go(func() { s.tend(tending) })
 	defer group.Wait()
+	defer stop()
 	defer func() {
 		for _, feed := range feeds {
 			close(feed)
@@ -28,11 +31,7 @@ func (s *Sink) loop(ctx, hard context.Context) error {
 	}()
 	nextPrune, nextPing := time.Now().Add(time.Minute), time.Now()
 	for ctx.Err() == nil {
-		queues, err := s.poll(ctx)
-		if err != nil {
-			return fmt.Errorf("sink: %w", err)
-		}
-		idle := feed(ctx, feeds, queues)
+		idle := feed(ctx, feeds, s.poll(ctx))
 		s.reclaim(ctx)
 		now := time.Now()
 		if idle && now.After(nextPing) {
@@ -67,16 +66,14 @@ func feed(ctx context.Context, feeds []chan []*job, queues [][]*job) (idle bool)
 
 // poll returns what each writer has to write. From the poll to AllowRebalance no partition is revoked, and none while
 // mu is held: so the records belong to the claims that are there.
-func (s *Sink) poll(ctx context.Context) ([][]*job, error) {
+func (s *Sink) poll(ctx context.Context) [][]*job {
 	idle, cancel := context.WithTimeout(ctx, time.Second)
 	fetches := s.client.PollFetches(idle)
 	cancel()
 	s.mu.RLock()
 	defer s.mu.RUnlock()
 	s.client.AllowRebalance()
-	if err := s.fetchError(fetches); err != nil {
-		return nil, err
-	}
+	s.fetchErrors(fetches)
 	return s.split(fetches)
 }
 

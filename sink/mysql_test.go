@@ -258,7 +258,7 @@ func TestMySQLTableThatDoesNotFit(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	err := f.store.prepare(t.Context(), []*rows.Table{f.table})
+	err := f.store.prepareTable(t.Context(), topic, f.table)
 	if _, ok := errors.AsType[*TableError](err); !ok {
 		t.Fatalf("%v, want a TableError", err)
 	}

@@ -10,8 +10,8 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 )
 
-// fetchError is the first error of a poll that the client does not get over by itself.
-func (s *Sink) fetchError(fetches kgo.Fetches) (err error) {
+// fetchErrors tells of the errors of a poll, and parks the streams whose positions the log does not have.
+func (s *Sink) fetchErrors(fetches kgo.Fetches) {
 	healthy := fetches.NumRecords() > 0
 	fetches.EachError(func(topic string, partition int32, e error) {
 		var loss *kgo.ErrDataLoss
@@ -20,7 +20,7 @@ func (s *Sink) fetchError(fetches kgo.Fetches) (err error) {
 		case errors.Is(e, kgo.ErrClientClosed):
 		case errors.Is(e, kerr.OffsetOutOfRange), errors.As(e, &loss):
 			if c := s.claims[topicPartition{topic, partition}]; c != nil {
-				err = s.positionError(c)
+				s.park(topic, s.positionError(c))
 			}
 		default:
 			healthy = false
@@ -30,7 +30,6 @@ func (s *Sink) fetchError(fetches kgo.Fetches) (err error) {
 	if healthy {
 		s.waits.Done("Kafka", "")
 	}
-	return err
 }
 
 // positionError describes a position that the log does not have.
@@ -46,8 +45,8 @@ func (s *Sink) positionError(c *claim) error {
 }
 
 // split gives each writer the records of its partitions, in batches of at most MaxRecords and MaxBatchBytes. It
-// returns a *PositionError if records that were not read yet have been deleted from the log.
-func (s *Sink) split(fetches kgo.Fetches) (queues [][]*job, err error) {
+// parks streams of which records that were not read yet have been deleted from the log.
+func (s *Sink) split(fetches kgo.Fetches) (queues [][]*job) {
 	byWriter := make([][]polled, len(s.writers))
 	fetches.EachPartition(func(p kgo.FetchTopicPartition) {
 		c := s.claims[topicPartition{p.Topic, p.Partition}]
@@ -62,7 +61,7 @@ func (s *Sink) split(fetches kgo.Fetches) (queues [][]*job, err error) {
 			return
 		}
 		if records[0].Offset > c.polled && p.LogStartOffset > c.polled {
-			err = s.positionError(c)
+			s.park(p.Topic, s.positionError(c))
 			return
 		}
 		byWriter[c.writer] = extend(byWriter[c.writer], polled{c, c.polled, records})
@@ -71,7 +70,7 @@ func (s *Sink) split(fetches kgo.Fetches) (queues [][]*job, err error) {
 	for _, all := range byWriter {
 		queues = append(queues, s.jobs(all))
 	}
-	return queues, err
+	return queues
 }
 
 // stride is how many records of a partition come before some of the next.

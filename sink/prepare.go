@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 
@@ -12,19 +13,21 @@ import (
 
 	"github.com/millrace-io/millrace/internal/stage"
 	"github.com/millrace-io/millrace/sink/dialect"
-	"github.com/millrace-io/millrace/sink/rows"
 	"github.com/millrace-io/millrace/topics"
 	"github.com/millrace-io/millrace/topics/admin"
 )
 
 // prepare makes topics and tables, waiting for their servers as long as it takes.
 func (s *Sink) prepare(ctx context.Context) error {
-	tables := make([]*rows.Table, 0, len(s.tables))
-	for _, t := range s.tables {
-		tables = append(tables, t)
+	err := s.persist(ctx, s.store.dialect.Name(), "tables", func(ctx context.Context) error {
+		s.store.forget()
+		return s.store.prepare(ctx, s.tables)
+	})
+	for _, topic := range slices.Sorted(maps.Keys(s.tables)) {
+		if err == nil && ctx.Err() == nil {
+			err = s.prepareTable(ctx, topic)
+		}
 	}
-	slices.SortFunc(tables, func(a, b *rows.Table) int { return slices.Compare([]byte(a.Name), []byte(b.Name)) })
-	err := s.persist(ctx, s.store.dialect.Name(), "tables", func(ctx context.Context) error { return s.store.prepare(ctx, tables) })
 	if err != nil || ctx.Err() != nil {
 		return err
 	}
@@ -38,6 +41,19 @@ func (s *Sink) prepare(ctx context.Context) error {
 	})
 }
 
+// prepareTable parks the stream of a topic if its table is not in order.
+func (s *Sink) prepareTable(ctx context.Context, topic string) error {
+	return s.persist(ctx, s.store.dialect.Name(), "tables", func(ctx context.Context) error {
+		s.store.forget()
+		err := s.store.prepareTable(ctx, topic, s.tables[topic])
+		if misfit, ok := errors.AsType[*TableError](err); ok {
+			s.park(topic, misfit) // nobody else is there to need s.mu
+			return nil
+		}
+		return err
+	})
+}
+
 // persist calls do until it returns nil, ctx is cancelled (nil too), or its error needs an operator. The log names who waits.
 func (s *Sink) persist(ctx context.Context, server, who string, do func(context.Context) error) error {
 	return s.waits.Persist(ctx, stage.Attempts{Server: server, Who: who, Timeout: 30 * time.Second, Permanent: mustStop}, do)
@@ -46,8 +62,7 @@ func (s *Sink) persist(ctx context.Context, server, who string, do func(context.
 // mustStop tells what needs an operator before anything can go on.
 func mustStop(err error) bool {
 	var mismatch *admin.MismatchError
-	var misfit *TableError
 	var position *PositionError
 	var server *dialect.ServerError
-	return errors.As(err, &server) || errors.As(err, &mismatch) || errors.As(err, &misfit) || errors.As(err, &position)
+	return errors.As(err, &server) || errors.As(err, &mismatch) || errors.As(err, &position)
 }

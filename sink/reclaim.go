@@ -30,17 +30,24 @@ func (s *Sink) reclaim(ctx context.Context) {
 	if again := s.claimAgain(ctx); len(again) > 0 {
 		s.client.SetOffsets(again)
 	}
+	if due := s.parking.topics(true); len(due) > 0 {
+		s.mu.RLock()
+		defer s.mu.RUnlock()
+		for _, topic := range due {
+			s.unpark(topic)
+		}
+	}
 }
 
 func (s *Sink) claimAgain(ctx context.Context) map[string]map[int32]kgo.EpochOffset {
-	if !s.anyFenced.Swap(false) {
+	if !s.anyFenced.Swap(false) && len(s.parking.topics(true)) == 0 {
 		return nil
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	var due []*claim
 	for _, c := range s.claims {
-		if c.revoked.Load() {
+		if waits, ready := s.parking.has(c.topic); c.revoked.Load() && (!waits || ready) {
 			s.anyFenced.Store(true) // until it is ours again, or another's
 			if !time.Now().Before(c.reclaim) {
 				due = append(due, c)
@@ -60,10 +67,16 @@ func (s *Sink) claimAgain(ctx context.Context) map[string]map[int32]kgo.EpochOff
 	out := map[string]map[int32]kgo.EpochOffset{}
 	for _, c := range due {
 		now := s.claims[topicPartition{c.topic, c.partition}]
+		if now.revoked.Load() {
+			continue // its position is lost: its stream waits
+		}
 		if out[c.topic] == nil {
 			out[c.topic] = map[int32]kgo.EpochOffset{}
 		}
 		out[c.topic][c.partition] = kgo.EpochOffset{Epoch: -1, Offset: now.next}
+		if waits, _ := s.parking.has(c.topic); waits {
+			continue
+		}
 		s.env.Log.Info("claimed again: the group still assigns it to us", "topic", c.topic, "partition", c.partition, "next_offset", now.next)
 	}
 	return out
@@ -83,10 +96,5 @@ func (s *Sink) claimDue(ctx context.Context, due []*claim) error {
 	if err != nil {
 		return err
 	}
-	lost, err := s.claimAll(ctx, wanted, infos)
-	if len(lost) > 0 {
-		s.stop(lost[0])
-		return lost[0]
-	}
-	return err
+	return s.claimAll(ctx, wanted, infos)
 }

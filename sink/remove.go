@@ -42,7 +42,7 @@ func (w *writer) remove(ctx context.Context, s *rows.Share, r *result) error {
 		}
 		done, err := w.session.ExecContext(ctx, string(w.sql))
 		if err != nil {
-			return fmt.Errorf("delete from %s: %w", s.Table.Name, w.store.dialect.Classify(err))
+			return w.onTable(s.Table, "delete from", err)
 		}
 		n, err := done.RowsAffected()
 		if err != nil {

@@ -45,6 +45,8 @@ type Sink struct {
 	mu     sync.RWMutex
 	claims map[topicPartition]*claim
 
+	parking parking
+
 	anyFenced atomic.Bool // a claim waits to be claimed again
 
 	stop context.CancelCauseFunc

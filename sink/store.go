@@ -3,8 +3,6 @@ package sink
 import (
 	"context"
 	"database/sql"
-	"errors"
-	"fmt"
 	"time"
 
 	"github.com/millrace-io/millrace/sink/dialect"
@@ -45,38 +43,6 @@ func (s *store) close() {
 			_ = db.Close()
 		}
 	}
-}
-
-// prepare makes the tables that are missing and checks those that are there. No writer's connection runs DDL.
-func (s *store) prepare(ctx context.Context, tables []*rows.Table) error {
-	if err := s.db.PingContext(ctx); err != nil {
-		return s.dialect.Classify(err)
-	}
-	n, err := s.dialect.Inspect(ctx, s.db)
-	if err != nil {
-		return err
-	}
-	s.bytes, s.statements, s.upserts = min(n, s.cfg.StatementBytes), s.dialect.Statements(), map[*rows.Table]dialect.Upsert{}
-	for _, statement := range s.dialect.CreateOwn() {
-		if _, err := s.db.ExecContext(ctx, statement); err != nil {
-			return fmt.Errorf("create millrace's own tables: %w", s.dialect.Classify(err))
-		}
-	}
-	var errs []error
-	for _, t := range tables {
-		s.upserts[t] = s.dialect.Upsert(t)
-		if _, err := s.db.ExecContext(ctx, s.dialect.CreateTable(t)); err != nil {
-			return fmt.Errorf("create table %s: %w", t.Name, s.dialect.Classify(err))
-		}
-		problems, err := s.dialect.Check(ctx, s.db, t)
-		if err != nil {
-			return fmt.Errorf("look at table %s: %w", t.Name, err)
-		}
-		if len(problems) > 0 {
-			errs = append(errs, &TableError{t.Name, problems})
-		}
-	}
-	return errors.Join(errs...)
 }
 
 // prune removes some of the marks that are older than their retention. It returns how many.

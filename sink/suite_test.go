@@ -66,7 +66,10 @@ func newFixture(t *testing.T, p *pipeline.Pipeline, versioned bool) *fixture {
 		t.Fatal(err)
 	}
 	t.Cleanup(f.store.close)
-	if err := f.store.prepare(t.Context(), []*rows.Table{f.table}); err != nil {
+	if err := f.store.prepare(t.Context(), map[string]*rows.Table{topic: f.table}); err != nil {
+		t.Fatal(err)
+	}
+	if err := f.store.prepareTable(t.Context(), topic, f.table); err != nil {
 		t.Fatal(err)
 	}
 	f.store.cfg.LoadRows = 1
@@ -405,7 +408,7 @@ func TestTableThatDoesNotFit(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	err := f.store.prepare(context.Background(), []*rows.Table{f.table})
+	err := f.store.prepareTable(context.Background(), topic, f.table)
 	if _, ok := errors.AsType[*TableError](err); !ok {
 		t.Fatalf("%v, want a TableError", err)
 	}

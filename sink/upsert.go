@@ -2,7 +2,7 @@ package sink
 
 import (
 	"context"
-	"fmt"
+	"errors"
 
 	"github.com/millrace-io/millrace/sink/dialect"
 	"github.com/millrace-io/millrace/sink/rows"
@@ -15,8 +15,11 @@ func (w *writer) upsert(ctx context.Context, t *rows.Table, changes []*rows.Chan
 	for bulk := u.Bulk; len(changes) > 0; {
 		if n := bulkRows(bulk, len(changes), w.store.cfg.LoadRows); n > 0 {
 			done, err := bulk.Upsert(ctx, w.session, changes[:n])
-			if err != nil {
+			if errors.Is(err, dialect.ErrBulk) {
 				return err
+			}
+			if err != nil {
+				return &faultError{t, err}
 			}
 			if done {
 				changes = changes[n:]
@@ -26,7 +29,7 @@ func (w *writer) upsert(ctx context.Context, t *rows.Table, changes []*rows.Chan
 		}
 		n := w.statement(u, changes)
 		if err := w.exec(ctx, string(w.sql)); err != nil {
-			return fmt.Errorf("upsert into %s: %w", t.Name, err)
+			return w.onTable(t, "upsert into", err)
 		}
 		changes = changes[n:]
 	}

@@ -50,9 +50,9 @@ func (w *writer) connect(ctx context.Context) error {
 	id, err := w.store.dialect.ConnectionID(ctx, conn)
 	if err != nil {
 		_ = conn.Close()
-		return err
+		return w.store.dialect.Classify(err)
 	}
-	w.session = &dialect.Session{Conn: conn, ID: id, Temporary: map[string]bool{}}
+	w.session = &dialect.Session{Conn: conn, ID: id}
 	return nil
 }
 
@@ -142,8 +142,9 @@ func (w *writer) writeRows(ctx context.Context, shares []*rows.Share, r *result)
 
 // rollback ends the transaction after err. A lock time-out, for one, has left it open.
 func (w *writer) rollback(ctx context.Context, err error) error {
-	if _, failed := w.session.ExecContext(context.WithoutCancel(ctx), "ROLLBACK"); failed != nil {
-		w.disconnect()
+	_, failed := w.session.ExecContext(context.WithoutCancel(ctx), "ROLLBACK")
+	if _, defect := errors.AsType[*dialect.DefectError](err); failed != nil || defect {
+		w.disconnect() // a right that was given back counts for new sessions only, and a server that became read-only stays it
 	}
 	return err
 }
@@ -153,6 +154,11 @@ func (w *writer) many(ctx context.Context, m dialect.Many, list []rows.Values) (
 	w.sql = m.Append(w.sql[:0], w.store.dialect, list)
 	done, err := w.session.ExecContext(ctx, string(w.sql))
 	return done, w.store.dialect.Classify(err)
+}
+
+// onTable says that err was the answer to a statement that only concerns t.
+func (w *writer) onTable(t *rows.Table, doing string, err error) error {
+	return &faultError{t, fmt.Errorf("%s %s: %w", doing, t.Name, w.store.dialect.Classify(err))}
 }
 
 func (w *writer) exec(ctx context.Context, statement string, args ...any) error {

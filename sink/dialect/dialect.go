@@ -8,6 +8,7 @@ package dialect
 import (
 	"context"
 	"database/sql"
+	"strings"
 	"time"
 
 	"github.com/millrace-io/millrace/sink/rows"
@@ -36,6 +37,9 @@ type Dialect interface {
 	// that makes t.
 	CreateOwn() []string
 	CreateTable(t *rows.Table) string
+	// Made says of those of the tables named that are there when they were made, as a text that changes when a table is
+	// made again, and may change when its definition does; empty: not known.
+	Made(ctx context.Context, db *sql.DB, names []string) (map[string]string, error)
 	// Check says what in the existing table does not fit t, each with its remedy.
 	Check(ctx context.Context, db *sql.DB, t *rows.Table) ([]string, error)
 	// Upsert is how rows get into t.
@@ -46,6 +50,8 @@ type Dialect interface {
 	Evict(ctx context.Context, db *sql.DB, connections []uint64) (int, error)
 	// Classify wraps err in a *[RefusedError] or a *[DefectError] if it is one; any other is tried again.
 	Classify(err error) error
+	// Missing reports whether err says that there is no table of that name.
+	Missing(err error) bool
 	// Reason says in a word why an attempt failed that will be tried again: one of the reasons below.
 	Reason(err error) string
 }
@@ -88,6 +94,9 @@ type Upsert struct {
 	Insert string // comes before the rows' literals (AppendRow)
 	Merge  string // comes after them
 	Bulk   Bulk   // the way of many rows; nil: none
+	// Probe are statements that write no row, and that the database refuses for whatever is in the way of every row: a right
+	// or a column that is missing, a lock on the table.
+	Probe []string
 }
 
 // Bulk is a way of many rows into one table that is faster than INSERT. It may be used by several sessions
@@ -104,6 +113,23 @@ type Bulk interface {
 // Session is one connection to the database, and what its dialect has made in it. It is for one goroutine.
 type Session struct {
 	*sql.Conn
-	ID        uint64 // at the server, see ConnectionID
-	Temporary map[string]bool
+	ID uint64 // at the server, see ConnectionID
+}
+
+// Pairs reads what a query answers: of each row a name, in lower case, and a text.
+func Pairs(ctx context.Context, db *sql.DB, query string, args ...any) (map[string]string, error) {
+	found, err := db.QueryContext(ctx, query, args...)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = found.Close() }()
+	out := map[string]string{}
+	for found.Next() {
+		var name, text string
+		if err := found.Scan(&name, &text); err != nil {
+			return nil, err
+		}
+		out[strings.ToLower(name)] = text
+	}
+	return out, found.Err()
 }

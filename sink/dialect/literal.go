@@ -58,13 +58,17 @@ func KeyNames(t *rows.Table) string {
 	return strings.Join(names, ", ")
 }
 
-// InsertInto is the beginning of an INSERT of all columns and the version.
-func InsertInto(t *rows.Table) string {
+// ColumnNames are the names of all columns of t and of the version, quoted, with commas between them.
+func ColumnNames(t *rows.Table) string {
 	var b strings.Builder
-	b.WriteString("INSERT INTO " + Quote(t.Name) + " (")
 	for _, c := range t.Columns {
-		b.WriteString(Quote(c.Name) + ",")
+		b.WriteString(Quote(c.Name) + ", ")
 	}
-	b.WriteString(rows.VersionColumn + ") VALUES ")
+	b.WriteString(rows.VersionColumn)
 	return b.String()
+}
+
+// InsertInto is the beginning of an INSERT of all columns of t and the version. target is how the statement names t.
+func InsertInto(target string, t *rows.Table) string {
+	return "INSERT INTO " + target + " (" + ColumnNames(t) + ") VALUES "
 }

@@ -23,11 +23,14 @@ import (
 //
 // LOAD DATA LOCAL makes warnings of errors (MySQL Reference Manual, "LOAD DATA Statement"), so rows with any warning go
 // by INSERT, which refuses them. So do few rows, and those of a table that has columns that memory cannot hold.
+//
+// The temporary table is made in the transaction that uses it: what it is made from cannot be altered until the
+// transaction ends, so both have the same columns.
 type load struct {
 	dialect   *Dialect
 	table     string       // the name of the table
 	temporary string       // the name of the temporary table
-	create    string       // makes it, with the table's columns and no rows
+	create    [2]string    // drop the one before, and make it, with the table's columns as they are now and no rows
 	fill      string       // takes the name of a reader of rows
 	upsert    string       // from the temporary table into the table
 	rows      int          // at most of one load
@@ -35,6 +38,7 @@ type load struct {
 }
 
 const (
+	badField = 1054 // ER_BAD_FIELD_ERROR
 	// loadRest is how long LOAD DATA rests after the server refused it.
 	loadRest = 10 * time.Minute
 	// loadMemory is how large a temporary table becomes: half of what max_heap_table_size is by default.
@@ -60,8 +64,11 @@ func (m *Dialect) newLoad(t *rows.Table, merge string) *load {
 	temporary := fmt.Sprintf("millrace_bulk_%x", name[:16])
 	return &load{
 		dialect: m, table: t.Name, temporary: temporary,
-		create: fmt.Sprintf("CREATE TEMPORARY TABLE %s ENGINE = MEMORY SELECT %s, %s FROM %s LIMIT 0",
-			temporary, columns, rows.VersionColumn, dialect.Quote(t.Name)),
+		create: [2]string{
+			"DROP TEMPORARY TABLE IF EXISTS " + temporary,
+			fmt.Sprintf("CREATE TEMPORARY TABLE %s ENGINE = MEMORY SELECT %s, %s FROM %s LIMIT 0",
+				temporary, columns, rows.VersionColumn, dialect.Quote(t.Name)),
+		},
 		fill: fmt.Sprintf(`LOAD DATA LOCAL INFILE ? INTO TABLE %s CHARACTER SET utf8mb4 FIELDS TERMINATED BY ',' OPTIONALLY ENCLOSED BY '\'' ESCAPED BY '\\'`+
 			` LINES TERMINATED BY '\n' (%s, @version) SET %s = UNHEX(@version)`, temporary, columns, rows.VersionColumn),
 		upsert: fmt.Sprintf("INSERT INTO %s (%s, %s) SELECT %[2]s, %[3]s FROM %[4]s", dialect.Quote(t.Name), columns, rows.VersionColumn, temporary) + merge,
@@ -94,6 +101,9 @@ func (l *load) Rows(n int) int {
 func (l *load) Upsert(ctx context.Context, s *dialect.Session, changes []*rows.Change) (done bool, err error) {
 	fits, err := l.load(ctx, s, changes)
 	if e, ok := errors.AsType[*mysql.MySQLError](err); ok {
+		if l.dialect.Missing(err) || number(err) == badField || transient[e.Number] {
+			return false, fmt.Errorf("upsert into %s: %w", l.table, l.dialect.Classify(err)) // INSERT would meet it too
+		}
 		l.closed.Store(time.Now().Add(loadRest).Unix())
 		return false, fmt.Errorf("upsert into %s %w: LOAD DATA rests for %s: %w", l.table, dialect.ErrBulk, loadRest, e)
 	}
@@ -108,15 +118,10 @@ func (l *load) Upsert(ctx context.Context, s *dialect.Session, changes []*rows.C
 
 // load fills the temporary table. It reports false if a value did not fit.
 func (l *load) load(ctx context.Context, s *dialect.Session, changes []*rows.Change) (bool, error) {
-	if s.Temporary[l.temporary] {
-		if _, err := s.ExecContext(ctx, "DELETE FROM "+l.temporary); err != nil {
+	for _, statement := range l.create {
+		if _, err := s.ExecContext(ctx, statement); err != nil {
 			return false, err
 		}
-	} else {
-		if _, err := s.ExecContext(ctx, l.create); err != nil {
-			return false, err
-		}
-		s.Temporary[l.temporary] = true
 	}
 	name := fmt.Sprintf("%s_%p", l.temporary, s)
 	mysql.RegisterReaderHandler(name, func() io.Reader { return &lines{dialect: l.dialect, changes: changes} })

@@ -43,8 +43,8 @@ func New(dsn pipeline.Secret) (*Dialect, error) {
 	cfg.ClientFoundRows = true   // an UPDATE counts the rows it matches: a guard that holds is 1, whatever the values
 	cfg.InterpolateParams = true // one round trip a statement
 	cfg.MultiStatements = false
-	cfg.MaxAllowedPacket = 0  // the server's
-	cfg.RejectReadOnly = true // after a failover the old primary answers so: connect again, to the new one
+	cfg.MaxAllowedPacket = 0   // the server's
+	cfg.RejectReadOnly = false // its error would be nameless; the sink gives the connection up itself, see errors.go
 	cfg.Logger = &mysql.NopLogger{}
 	if err := cfg.Apply(mysql.Charset("utf8mb4", "")); err != nil { // what text relies on
 		return nil, fmt.Errorf("database.mysql: %w", err)
@@ -86,7 +86,9 @@ func (m *Dialect) Place() string { return m.cfg.User + "@" + m.cfg.Addr + "/" + 
 // Open returns a pool whose sessions wait so long for a lock, in whole seconds.
 func (m *Dialect) Open(lockWait time.Duration) (*sql.DB, error) {
 	cfg := m.cfg.Clone()
-	cfg.Params["innodb_lock_wait_timeout"] = strconv.Itoa(max(1, int(lockWait.Seconds())))
+	wait := strconv.Itoa(max(1, int(lockWait.Seconds())))
+	cfg.Params["innodb_lock_wait_timeout"] = wait // of rows
+	cfg.Params["lock_wait_timeout"] = wait        // of tables
 	connector, err := mysql.NewConnector(cfg)
 	if err != nil {
 		return nil, fmt.Errorf("database.mysql: %w", err)

@@ -24,6 +24,10 @@ func (*Dialect) CreateOwn() []string {
   stream VARCHAR(200) CHARACTER SET ascii COLLATE ascii_bin, generation SMALLINT UNSIGNED,
   raw_key BINARY(16), version VARBINARY(32) NOT NULL, marked_at TIMESTAMP(6) NOT NULL,
   PRIMARY KEY (stream, generation, raw_key), KEY (marked_at)) ENGINE = InnoDB`,
+		`CREATE TABLE IF NOT EXISTS millrace_tables (
+  topic VARCHAR(249) CHARACTER SET ascii COLLATE ascii_bin, name VARCHAR(64) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin,
+  made VARCHAR(32) NOT NULL,
+  PRIMARY KEY (topic, name)) ENGINE = InnoDB`,
 	}
 }
 
@@ -48,6 +52,17 @@ func definition(c rows.Column) string {
 		return d + " NOT NULL"
 	}
 	return d + " NULL" // TIMESTAMP is not null otherwise, on some servers
+}
+
+// Made asks information_schema. A table that is made again has another time, and one that is rebuilt too; not one that is
+// emptied by TRUNCATE.
+func (*Dialect) Made(ctx context.Context, db *sql.DB, names []string) (map[string]string, error) {
+	args := make([]any, len(names))
+	for i, name := range names {
+		args[i] = name
+	}
+	return dialect.Pairs(ctx, db, `SELECT table_name, COALESCE(create_time, '') FROM information_schema.tables
+		WHERE table_schema = DATABASE() AND table_name IN (?`+strings.Repeat(",?", len(names)-1)+")", args...)
 }
 
 // Check asks information_schema. Types are the user's affair: a column may be widened.

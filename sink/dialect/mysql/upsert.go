@@ -10,7 +10,11 @@ import (
 
 // Upsert is INSERT … ON DUPLICATE KEY UPDATE, and LOAD DATA where the server takes it.
 func (m *Dialect) Upsert(t *rows.Table) dialect.Upsert {
-	u := dialect.Upsert{Insert: dialect.InsertInto(t), Merge: m.merge(t)}
+	u := dialect.Upsert{Insert: dialect.InsertInto(dialect.Quote(t.Name), t), Merge: m.merge(t)}
+	u.Probe = []string{
+		fmt.Sprintf("DELETE FROM %s WHERE 1 = 0", dialect.Quote(t.Name)),
+		m.probe(t) + u.Merge,
+	}
 	if m.loads {
 		if l := m.newLoad(t, u.Merge); l != nil {
 			u.Bulk = l
@@ -38,12 +42,25 @@ func (m *Dialect) merge(t *rows.Table) string {
 	return b.String()
 }
 
+// alias names the new row of an upsert. The pipeline file takes no table whose name begins so.
+const alias = "millrace_new"
+
+// probe is an upsert into t of no rows, without its end.
+func (m *Dialect) probe(t *rows.Table) string {
+	names := dialect.ColumnNames(t)
+	sql := fmt.Sprintf("INSERT INTO %s (%s) SELECT %[2]s FROM (SELECT %[2]s FROM %[1]s WHERE 1 = 0)", dialect.Quote(t.Name), names)
+	if m.values {
+		sql += " AS " + alias // what Merge begins with otherwise
+	}
+	return sql
+}
+
 // duplicate is what comes between the rows of an upsert and its assignments.
 func (m *Dialect) duplicate() string {
 	if m.values {
 		return " ON DUPLICATE KEY UPDATE "
 	}
-	return " AS n ON DUPLICATE KEY UPDATE "
+	return " AS " + alias + " ON DUPLICATE KEY UPDATE "
 }
 
 // inserted is the value that an upsert would insert into a column.
@@ -51,5 +68,5 @@ func (m *Dialect) inserted(column string) string {
 	if m.values {
 		return "VALUES(" + column + ")"
 	}
-	return "n." + column
+	return alias + "." + column
 }

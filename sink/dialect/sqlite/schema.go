@@ -20,6 +20,8 @@ func (*Dialect) CreateOwn() []string {
 		`CREATE TABLE IF NOT EXISTS millrace_marks (
   stream TEXT, generation INTEGER, raw_key BLOB, version BLOB NOT NULL, marked_at TEXT NOT NULL,
   PRIMARY KEY (stream, generation, raw_key)) WITHOUT ROWID`,
+		`CREATE TABLE IF NOT EXISTS millrace_tables (
+  topic TEXT, name TEXT, made TEXT NOT NULL, PRIMARY KEY (topic, name)) WITHOUT ROWID`,
 		`CREATE INDEX IF NOT EXISTS millrace_marks_marked_at ON millrace_marks (marked_at)`,
 	}
 }
@@ -42,6 +44,16 @@ func definition(c rows.Column) string {
 		d += " NOT NULL"
 	}
 	return d
+}
+
+// Made says which tables are there; SQLite does not know when they were made.
+func (*Dialect) Made(ctx context.Context, db *sql.DB, names []string) (map[string]string, error) {
+	args := make([]any, len(names))
+	for i, name := range names {
+		args[i] = name
+	}
+	return dialect.Pairs(ctx, db, `SELECT name, '' FROM sqlite_master WHERE type = 'table' AND name COLLATE NOCASE IN (?`+
+		strings.Repeat(",?", len(names)-1)+")", args...)
 }
 
 // Check compares names and the primary key.

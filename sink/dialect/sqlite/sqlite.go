@@ -119,6 +119,10 @@ func (*Dialect) Statements() dialect.Statements {
 	}
 }
 
+// alias names the table in an upsert: the name of the table may be "excluded". The pipeline file takes no table whose name
+// begins so.
+const alias = "millrace_old"
+
 // Upsert is INSERT … ON CONFLICT DO UPDATE.
 func (*Dialect) Upsert(t *rows.Table) dialect.Upsert {
 	var b strings.Builder
@@ -128,8 +132,15 @@ func (*Dialect) Upsert(t *rows.Table) dialect.Upsert {
 			fmt.Fprintf(&b, "%s = excluded.%s, ", dialect.Quote(c.Name), dialect.Quote(c.Name))
 		}
 	}
-	fmt.Fprintf(&b, "%s = excluded.%[1]s WHERE excluded.%[1]s > %s.%[1]s", rows.VersionColumn, dialect.Quote(t.Name))
-	return dialect.Upsert{Insert: dialect.InsertInto(t), Merge: b.String()}
+	fmt.Fprintf(&b, "%s = excluded.%[1]s WHERE excluded.%[1]s > %s.%[1]s", rows.VersionColumn, alias)
+	name, columns := dialect.Quote(t.Name), dialect.ColumnNames(t)
+	return dialect.Upsert{
+		Insert: dialect.InsertInto(name+" AS "+alias, t), Merge: b.String(),
+		Probe: []string{
+			fmt.Sprintf("DELETE FROM %s WHERE FALSE", name),
+			fmt.Sprintf("INSERT INTO %s AS %s (%s) SELECT %[3]s FROM %[1]s WHERE FALSE", name, alias, columns) + b.String(),
+		},
+	}
 }
 
 // AppendLiteral appends v as a literal.
@@ -165,11 +176,18 @@ func appendText(dst, s []byte) []byte {
 func (*Dialect) Classify(err error) error {
 	if e, ok := errors.AsType[*sqlite.Error](err); ok {
 		switch e.Code() & 0xff {
+		case sqlite3.SQLITE_ERROR: // a table or column that is gone, and whatever else is wrong with a statement
+			return &dialect.DefectError{Err: err, Hint: "look at the table"}
 		case sqlite3.SQLITE_CONSTRAINT, sqlite3.SQLITE_MISMATCH, sqlite3.SQLITE_TOOBIG:
 			return &dialect.RefusedError{Err: err}
 		}
 	}
 	return err
+}
+
+// Missing asks the text: there is no code of its own.
+func (*Dialect) Missing(err error) bool {
+	return err != nil && strings.Contains(err.Error(), "no such table")
 }
 
 // Reason is always that of a file that cannot be written now.

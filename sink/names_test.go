@@ -1,0 +1,31 @@
+package sink
+
+import (
+	"fmt"
+	"testing"
+
+	"github.com/millrace-io/millrace/pipeline"
+	"github.com/millrace-io/millrace/sink/dialect"
+)
+
+// namesCollide: a table and columns may have any name, those included that a statement of ours could use itself.
+func namesCollide(t *testing.T, open func(*testing.T) *pipeline.Pipeline) {
+	for _, name := range []string{"n", "new", "excluded", "values", "VERSION", "temporary"} {
+		p := open(t)
+		p.Streams = []pipeline.Stream{{Name: "s", Generation: pipeline.FirstGeneration, Sink: pipeline.Sink{
+			Table: name, Columns: []pipeline.ColumnType{
+				{Name: "id", Type: "varchar(20)", Key: true, NotNull: true}, {Name: "n", Type: "int"}, {Name: "excluded", Type: "int"}, {Name: name + "_x", Type: "int"},
+			},
+		}}}
+		f := newFixture(t, p, false)
+		f.apply(event{0, 0, "a", row(1)}, event{1, 0, "b", row(1)}, event{2, 0, "c", row(1)})
+		f.apply(event{3, 0, "a", row(2)}, event{4, 0, "c", nil})
+		f.apply(event{2, 0, "a", row(3)}) // an older one
+		var got string
+		if err := f.store.db.QueryRow(fmt.Sprintf("SELECT GROUP_CONCAT(n) FROM (SELECT n FROM %s ORDER BY id) AS x", dialect.Quote(name))).Scan(&got); err != nil || got != "2,1" {
+			t.Errorf("table %s: n = %q, %v; want 2,1", name, got, err)
+		}
+	}
+}
+
+func TestNamesCollide(t *testing.T) { namesCollide(t, onSQLite) }

@@ -1,0 +1,205 @@
+package sink
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/cenkalti/backoff/v5"
+
+	"github.com/millrace-io/millrace/internal/stage"
+	"github.com/millrace-io/millrace/sink/dialect"
+)
+
+// parking holds the streams that wait for an operator, each by itself, by processed topic: their table cannot be written, or
+// the topic does not have their position. Nothing is fetched for them, their claims count as revoked, and the others go on.
+//
+//	park    a writer, a claim or the watch finds what is wrong: it is told, and fetching pauses
+//	tend    looks at the table again and again, until nothing is wrong with it: the stream is due
+//	reclaim claims the partitions of a stream that is due, which checks their positions, and fetching goes on
+type parking struct {
+	mu      sync.Mutex
+	streams map[string]*parked
+}
+
+// parked is one stream that waits.
+type parked struct {
+	wait *backoff.ExponentialBackOff
+	next time.Time // when to look again
+	due  bool      // its table is in order
+}
+
+// at notes that a topic's stream waits, from now.
+func (p *parking) at(topic string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.streams == nil {
+		p.streams = map[string]*parked{}
+	}
+	if p.streams[topic] == nil {
+		p.streams[topic] = &parked{wait: stage.NewBackoff()}
+	}
+	x := p.streams[topic]
+	x.due, x.next = false, time.Now().Add(x.wait.NextBackOff())
+}
+
+// has reports whether a topic's stream waits, and whether its table is in order.
+func (p *parking) has(topic string) (waits, due bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	x := p.streams[topic]
+	return x != nil, x != nil && x.due
+}
+
+// topics are those whose streams wait and are due, or, if due is false, those to look at again.
+func (p *parking) topics(due bool) (out []string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for topic, x := range p.streams {
+		if x.due == due && (due || !time.Now().Before(x.next)) {
+			out = append(out, topic)
+		}
+	}
+	return out
+}
+
+func (p *parking) makeDue(topic string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if x := p.streams[topic]; x != nil {
+		x.due = true
+	}
+}
+
+func (p *parking) leave(topic string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	delete(p.streams, topic)
+}
+
+// park has a stream wait, tells why, and lets its batches go: what is not written is fetched again. s.mu is held.
+func (s *Sink) park(topic string, why error) {
+	s.parking.at(topic)
+	for _, c := range s.claims {
+		if c.topic == topic {
+			c.revoked.Store(true)
+		}
+	}
+	if s.client != nil {
+		s.client.PauseFetchTopics(topic)
+	}
+	s.waits.On(s.parkedName(topic), "", why)
+}
+
+func (s *Sink) parkedName(topic string) string { return "stream " + s.tables[topic].Stream }
+
+// unpark has a due stream go on, once all its claims are ours again. s.mu is held.
+func (s *Sink) unpark(topic string) {
+	for _, c := range s.claims {
+		if c.topic == topic && c.revoked.Load() {
+			return
+		}
+	}
+	s.parking.leave(topic)
+	s.client.ResumeFetchTopics(topic)
+	s.waits.Done(s.parkedName(topic), "")
+}
+
+// trouble parks the stream whose table is what err is about, if it is the table that is in the way, and not a row.
+func (s *Sink) trouble(ctx context.Context, err error, again bool) bool {
+	fault, ok := errors.AsType[*faultError](err)
+	if !ok {
+		return false
+	}
+	defect, isDefect := errors.AsType[*dialect.DefectError](err)
+	_, isRefused := errors.AsType[*dialect.RefusedError](err)
+	switch locked := s.store.dialect.Reason(err) == dialect.LockTimeout; {
+	case isDefect && defect.Server, !isDefect && !isRefused && (!locked || !again):
+		return false
+	}
+	topic := s.topicOf(fault)
+	ctx, cancel := context.WithTimeout(ctx, attemptTimeout)
+	defer cancel()
+	s.store.forget()
+	looked := s.store.prepareTable(ctx, topic, fault.table)
+	if misfit, ok := errors.AsType[*TableError](looked); ok {
+		s.park(topic, misfit)
+		return true
+	}
+	if isDefect { // a trigger, say, which only a row meets
+		s.park(topic, &TableError{Table: fault.table.Name, Err: err})
+	}
+	return isDefect
+}
+
+func (s *Sink) topicOf(fault *faultError) string {
+	for topic, t := range s.tables {
+		if t == fault.table {
+			return topic
+		}
+	}
+	return ""
+}
+
+// watchEvery is how often the tables that are written are looked at: whether they are the same ones.
+const watchEvery = 5 * time.Second
+
+// tend looks after the tables until ctx is cancelled: those of streams that wait, and, now and then, whether another was
+// made in the place of one.
+func (s *Sink) tend(ctx context.Context) {
+	made := map[string]string{}
+	for next := time.Now(); stage.Sleep(ctx, 200*time.Millisecond) == nil; {
+		for _, topic := range s.parking.topics(false) {
+			s.lookAgain(ctx, topic)
+		}
+		if time.Now().After(next) {
+			s.watch(ctx, made)
+			next = time.Now().Add(watchEvery)
+		}
+	}
+}
+
+// lookAgain looks at the table of a stream that waits.
+func (s *Sink) lookAgain(ctx context.Context, topic string) {
+	s.store.forget()
+	err := s.store.prepareTable(ctx, topic, s.tables[topic])
+	if ctx.Err() != nil {
+		return
+	}
+	if err == nil {
+		s.parking.makeDue(topic)
+		return
+	}
+	s.parking.at(topic)
+	if misfit, ok := errors.AsType[*TableError](err); ok {
+		s.waits.On(s.parkedName(topic), "", misfit)
+	}
+}
+
+// watch compares when the tables were made with what it found before, and checks those that differ. An error is for the
+// writers to meet.
+func (s *Sink) watch(ctx context.Context, before map[string]string) {
+	names := make([]string, 0, len(s.tables))
+	for _, t := range s.tables {
+		names = append(names, t.Name)
+	}
+	made, err := s.store.dialect.Made(ctx, s.store.db, names)
+	if err != nil {
+		return
+	}
+	for topic, t := range s.tables {
+		now, there := made[strings.ToLower(t.Name)]
+		was, known := before[topic]
+		before[topic] = now
+		if waits, _ := s.parking.has(topic); waits || there && (!known || was == now) {
+			continue
+		}
+		if misfit, ok := errors.AsType[*TableError](s.store.prepareTable(ctx, topic, t)); ok {
+			s.mu.RLock()
+			s.park(topic, misfit)
+			s.mu.RUnlock()
+		}
+	}
+}
