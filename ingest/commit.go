@@ -22,11 +22,12 @@ import (
 // remembered: what was committed is read back from the state topic, so that it does not matter what became of a
 // commit that had no answer.
 type committer struct {
-	log      *changelog.Changelog
-	queue    <-chan *page
-	interval time.Duration // a transaction takes pages for so long
-	limit    int64         // bytes of records in a transaction
-	timeout  time.Duration // of a commit
+	log        *changelog.Changelog
+	queue      <-chan *page
+	pace       stage.Pace
+	partitions int           // of a raw topic
+	limit      int64         // bytes of records in a transaction
+	timeout    time.Duration // of a commit
 }
 
 // run commits until the queue is closed, or something fails.
@@ -46,8 +47,8 @@ func (c *committer) run(ctx context.Context) error {
 	}
 }
 
-// transact commits p and what follows it within the interval. The transaction begins when a page is there, so that a
-// slow API never holds one open.
+// transact commits p and the pages that are there when it may end by the pace, or that come until then. The transaction
+// begins when a page is there, so that a slow API never holds one open.
 func (c *committer) transact(ctx context.Context, p *page) (err error) {
 	var t *transaction
 	defer func() {
@@ -63,26 +64,46 @@ func (c *committer) transact(ctx context.Context, p *page) (err error) {
 	if t, err = c.begin(); err != nil {
 		return err
 	}
-	timer := time.NewTimer(c.interval)
-	defer timer.Stop()
+	c.pace.Begin()
 	for {
 		if t, err = c.write(ctx, t, p); err != nil {
 			return err
 		}
-		if t.bytes >= c.limit || p.after.Done && len(c.queue) == 0 {
-			return t.commit(ctx)
+		if t.bytes >= c.limit || c.pace.Rest() == 0 {
+			break
 		}
-		select {
-		case next, ok := <-c.queue:
-			if !ok {
-				return t.commit(ctx)
-			}
-			p = next
-		case <-timer.C:
-			return t.commit(ctx)
-		case <-ctx.Done():
-			return ctx.Err()
+		next, err := c.next(ctx, c.pace.Left(t.cost(c.partitions)))
+		if err != nil {
+			return err
 		}
+		if next == nil {
+			break
+		}
+		p = next
+	}
+	c.pace.End()
+	return t.commit(ctx)
+}
+
+// next is the next page, if there is one or one comes within a time; else it is nil.
+func (c *committer) next(ctx context.Context, within time.Duration) (*page, error) {
+	select {
+	case p := <-c.queue: // nil if it is closed
+		return p, nil
+	default:
+	}
+	if within == 0 {
+		return nil, nil //nolint:nilnil // as the comment says
+	}
+	timer := time.NewTimer(within)
+	defer timer.Stop()
+	select {
+	case p := <-c.queue:
+		return p, nil
+	case <-timer.C:
+		return nil, nil //nolint:nilnil // as the comment says
+	case <-ctx.Done():
+		return nil, ctx.Err()
 	}
 }
 
@@ -129,6 +150,14 @@ type transaction struct {
 	pages   []*page                   // that end in it
 	cursors map[*slice]*cursor.Cursor // to commit
 	counts  map[*slice]*counts
+}
+
+// cost is over how many records, and at most how many partitions of its raw topic, the transaction is.
+func (t *transaction) cost(partitions int) (records, touched int) {
+	for _, n := range t.counts {
+		records += n.records + n.letters
+	}
+	return records, min(records, partitions)
 }
 
 type counts struct {

@@ -76,8 +76,8 @@ func (o *owner) once(fetch, work context.Context) error {
 		close(queue)
 	}()
 	c := committer{
-		log: log, queue: queue, interval: o.in.cfg.CommitInterval, limit: o.in.cfg.TransactionBytes,
-		timeout: 2 * o.in.cfg.TransactionTimeout,
+		log: log, queue: queue, pace: stage.Pace{Interval: o.in.cfg.CommitInterval}, partitions: int(o.in.p.Kafka.Partitions),
+		limit: o.in.cfg.TransactionBytes, timeout: 2 * o.in.cfg.TransactionTimeout,
 	}
 	err = c.run(work)
 	cancel()

@@ -19,6 +19,15 @@ type session struct {
 	id    string // transactional id and group instance id
 	kafka *kgo.GroupTransactSession
 	pool  pool
+
+	pace    stage.Pace
+	touched map[touched]struct{} // by the transaction in hand
+}
+
+// touched is a partition of a raw topic.
+type touched struct {
+	topic     string
+	partition int32
 }
 
 // pollRecords bounds what is processed between two looks at the clock.
@@ -28,7 +37,7 @@ const pollRecords = 10_000
 // transactions: the one in hand is ended first. hard bounds that end. It returns nil after a clean drain; after
 // an error, what was not committed is processed again by whoever gets the partitions.
 func (p *Processor) runSession(ctx, hard context.Context, adm *kadm.Client, id string) (err error) {
-	s := &session{p: p, id: id, pool: newPool(p)}
+	s := &session{p: p, id: id, pool: newPool(p), pace: stage.Pace{Interval: p.cfg.Interval}, touched: map[touched]struct{}{}}
 	life, kill := context.WithCancel(context.WithoutCancel(ctx))
 	if s.kafka, err = kgo.NewGroupTransactSession(append(p.sessionOpts(id), kgo.WithContext(life))...); err != nil {
 		kill()

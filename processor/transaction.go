@@ -10,34 +10,59 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 )
 
-// transact makes one transaction of what was polled and of what comes within the interval.
+// transact makes one transaction of what was polled and of what comes while it is open: until nothing is there to be added
+// and it may end by the pace, or until it is full.
 func (s *session) transact(ctx, hard context.Context, fetches kgo.Fetches) error {
 	if err := s.kafka.Begin(); err != nil {
 		return fmt.Errorf("begin: %w", err)
 	}
-	until, limit := time.Now().Add(s.p.cfg.Interval), s.p.limit.get()
+	s.pace.Begin()
+	clear(s.touched)
+	limit := s.p.limit.get()
 	records, bytes := 0, 0
 	var pollErr error
 	for {
 		n, size := s.pool.process(fetches, s.produce(hard))
 		records, bytes = records+n, bytes+size
-		left := time.Until(until)
-		if left <= 0 || records >= limit || bytes >= s.p.cfg.MaxBytes || ctx.Err() != nil || s.pool.failed() || pollErr != nil {
+		s.touch(fetches)
+		if s.pace.Rest() == 0 || records >= limit || bytes >= s.p.cfg.MaxBytes || ctx.Err() != nil || s.pool.failed() || pollErr != nil {
 			break
 		}
-		pollCtx, cancel := context.WithTimeout(ctx, left)
-		fetches = s.kafka.PollRecords(pollCtx, min(pollRecords, limit-records))
-		cancel()
+		fetches = s.more(ctx, min(pollRecords, limit-records), s.pace.Left(records, len(s.touched)))
 		pollErr = pollError(s.p.group, fetches) // what came with it is processed still: it has been polled
+		if pollErr == nil && fetches.Empty() && s.pace.Left(records, len(s.touched)) == 0 {
+			break
+		}
 	}
+	s.pace.End()
+	ending := time.Now()
 	if err := s.end(hard); err != nil {
 		s.p.limit.lower(min(limit, records))
 		return err
 	}
-	if time.Since(until) < s.p.cfg.TransactionTimeout/4 {
+	if time.Since(ending) < s.p.cfg.TransactionTimeout/4 {
 		s.p.limit.raise(limit)
 	}
 	return pollErr
+}
+
+// more polls what is there or, if nothing is, what comes within a time.
+func (s *session) more(ctx context.Context, limit int, within time.Duration) kgo.Fetches {
+	if within == 0 {
+		return s.kafka.PollRecords(nil, limit) //nolint:staticcheck // nil: at once
+	}
+	ctx, cancel := context.WithTimeout(ctx, within)
+	defer cancel()
+	return s.kafka.PollRecords(ctx, limit)
+}
+
+// touch notes the partitions of the transaction in hand.
+func (s *session) touch(fetches kgo.Fetches) {
+	fetches.EachPartition(func(p kgo.FetchTopicPartition) {
+		if len(p.Records) > 0 {
+			s.touched[touched{p.Topic, p.Partition}] = struct{}{}
+		}
+	})
 }
 
 func (s *session) produce(ctx context.Context) func(*kgo.Record) {

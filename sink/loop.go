@@ -29,9 +29,12 @@ func (s *Sink) loop(ctx, hard context.Context) error {
 			close(feed)
 		}
 	}()
-	nextPrune, nextPing := time.Now().Add(time.Minute), time.Now()
+	nextPrune, nextPing, nextPoll := time.Now().Add(time.Minute), time.Now(), time.Now()
 	for ctx.Err() == nil {
-		idle := feed(ctx, feeds, s.poll(ctx))
+		_ = stage.Sleep(ctx, time.Until(nextPoll)) // what comes meanwhile is one transaction, not many
+		queues := s.poll(ctx)
+		nextPoll = time.Now().Add(gap(queues))
+		idle := feed(ctx, feeds, queues)
 		s.reclaim(ctx)
 		now := time.Now()
 		if idle && now.After(nextPing) {
@@ -46,6 +49,23 @@ func (s *Sink) loop(ctx, hard context.Context) error {
 		return fmt.Errorf("sink: %w", err)
 	}
 	return nil
+}
+
+// maxGap bounds the time between two polls, however many partitions they are of.
+const maxGap = 100 * time.Millisecond
+
+// gap is how much time is to be between a poll and the next: none after one that brought nothing.
+func gap(queues [][]*job) time.Duration {
+	partitions := 0
+	for _, queue := range queues {
+		if len(queue) > 0 {
+			partitions += len(queue[0].polled)
+		}
+	}
+	if partitions == 0 {
+		return 0
+	}
+	return min(maxGap, stage.Gap(0, partitions))
 }
 
 // feed gives each writer its queue, and waits until they take them. It reports whether there was nothing to give.
