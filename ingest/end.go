@@ -3,7 +3,6 @@ package ingest
 import (
 	"errors"
 	"net/http"
-	"slices"
 
 	"github.com/millrace-io/millrace/ingest/fetch"
 	"github.com/millrace-io/millrace/ingest/paginate"
@@ -79,7 +78,9 @@ func (s *slice) hintAtEnd(err error, at paginate.Position) {
 	if _, ok := s.pager.(paginate.Ending); !ok || at.Index == 0 || !errors.As(err, &e) {
 		return
 	}
-	if slices.Contains([]int{http.StatusBadRequest, http.StatusNotFound, http.StatusRequestedRangeNotSatisfiable, http.StatusUnprocessableEntity}, e.Status) {
+	switch e.Status {
+	case http.StatusBadRequest, http.StatusNotFound, http.StatusGone, http.StatusRequestedRangeNotSatisfiable,
+		http.StatusUnprocessableEntity:
 		e.Hint = "if this is how the API answers for a page after the last one, say so with past_end in ingest.paginate"
 	}
 }

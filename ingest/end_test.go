@@ -118,6 +118,18 @@ func TestWhereAPassEnds(t *testing.T) {
 			from := number(r, "offset")
 			return 200, `{"data":` + strings.NewReplacer(`{"id":4,"text":"text 4"},`, "").Replace(records(from, max(from, min(from+10, 25)))) + `}`
 		}, 24},
+		"a hidden last record, and a total": {byOffset(pipeline.StopRule{When: "total", Field: []string{"total"}}), func(r *http.Request) (int, string) {
+			from := number(r, "offset")
+			return 200, `{"total":25,"data":` + records(min(from, 24), max(min(from, 24), min(from+10, 24))) + `}`
+		}, 24},
+		"a hidden record on a page, and a total": {page(pipeline.StopRule{When: "total", Field: []string{"total"}}, 10), func(r *http.Request) (int, string) {
+			from := min(number(r, "page")*10, 25)
+			return 200, `{"total":25,"data":` + strings.NewReplacer(`{"id":4,"text":"text 4"},`, "").Replace(records(from, min(from+10, 25))) + `}`
+		}, 24},
+		"a cap below the limit, and a total": {byOffset(pipeline.StopRule{When: "total", Field: []string{"total"}}), func(r *http.Request) (int, string) {
+			from := number(r, "offset")
+			return 200, `{"total":25,"data":` + records(from, max(from, min(from+5, 25))) + `}`
+		}, 25},
 		"a cap below the limit, short": {byOffset(pipeline.StopRule{When: "short"}), func(r *http.Request) (int, string) {
 			from := number(r, "offset")
 			return 200, `{"data":` + records(from, max(from, min(from+5, 25))) + `}`

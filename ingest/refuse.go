@@ -23,7 +23,8 @@ func (e *AnswerError) Error() string { return "the answer is an error, whatever 
 type NullError struct{ Path []string }
 
 func (e *NullError) Error() string {
-	return fmt.Sprintf("null stands where the records should be, at %s: if that is how this API says that there are none, set ingest.null_is_empty: true",
+	return fmt.Sprintf("null stands where the records should be, at %s: "+
+		"if that is how this API says that there are none, set ingest.null_is_empty: true",
 		pipeline.FormatPath(e.Path))
 }
 

@@ -57,15 +57,20 @@ func pathName(s string) (name, after string, err *PathError) {
 	case strings.ContainsAny(name, "[]*"):
 		return "", "", &PathError{
 			Problem: "has a place in an array",
-			Hint:    `a path leads through objects by their names, as in meta.next_cursor; a name with such a sign is quoted: "a[0]"`,
+			Hint: `a path leads through objects by their names, as in meta.next_cursor; ` +
+				`a name with such a sign is quoted: "a[0]"`,
 		}
 	case strings.Trim(name, "-0123456789") == "":
 		return "", "", &PathError{
 			Problem: "has a number for a name",
-			Hint:    `a path leads through objects by their names, not to a place in an array; where a name is a number, quote it: totals."2024"`,
+			Hint: `a path leads through objects by their names, not to a place in an array; ` +
+				`where a name is a number, quote it: totals."2024"`,
 		}
 	case strings.ContainsAny(name, "\"'\\ \t\r\n()?") || strings.HasPrefix(name, "/"):
-		return "", "", &PathError{Problem: "has signs that need quotes", Hint: `write names with dots between them, and quote a name with other signs: meta."next page"`}
+		return "", "", &PathError{
+			Problem: "has signs that need quotes",
+			Hint:    `write names with dots between them, and quote a name with other signs: meta."next page"`,
+		}
 	}
 	return name, after, nil
 }
@@ -84,7 +89,10 @@ func quotedName(s string) (name, after string, err *PathError) {
 		case i+1 == len(s):
 			return b.String(), "", nil
 		case s[i+1] != '.':
-			return "", "", &PathError{Problem: "has more behind a quoted name", Hint: `after the quote comes a dot, or nothing: meta."next page".id`}
+			return "", "", &PathError{
+				Problem: "has more behind a quoted name",
+				Hint:    `after the quote comes a dot, or nothing: meta."next page".id`,
+			}
 		default:
 			return b.String(), s[i+1:], nil
 		}

@@ -37,7 +37,8 @@ func (b *Body) object(object jsontext.Value, path []string) {
 	if len(object) == 0 || object.Kind() != '{' || len(path) >= maxDepth {
 		return
 	}
-	dec := jsontext.NewDecoder(bytes.NewReader(object), jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true))
+	dec := jsontext.NewDecoder(bytes.NewReader(object),
+		jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true))
 	if _, err := dec.ReadToken(); err != nil {
 		return
 	}
@@ -103,5 +104,7 @@ func (b *Body) Names() string {
 
 // plain is a name without what spellings differ in: next_page, nextPage and @odata.next-page are one.
 func plain(name string) string {
-	return strings.TrimPrefix(strings.NewReplacer("_", "", "-", "", ".", "", "@", "", "$", "", " ", "").Replace(strings.ToLower(name)), "odata")
+	return strings.TrimPrefix(signs.Replace(strings.ToLower(name)), "odata")
 }
+
+var signs = strings.NewReplacer("_", "", "-", "", ".", "", "@", "", "$", "", " ", "")

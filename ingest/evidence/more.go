@@ -12,16 +12,33 @@ import (
 
 // The names that APIs use, as plain has them.
 var (
-	moreNames = []string{"hasmore", "hasnext", "hasnextpage", "hasmoreitems", "hasmorepages", "more", "moreresults", "moreavailable", "morerecords", "morepages",
-		"istruncated", "truncated", "incomplete", "incompleteresults"}
-	lastNames = []string{"last", "islast", "islastpage", "lastpagereached", "endofstream", "endoflist", "isend", "isfinished"}
-	nextNames = []string{"next", "nextpage", "nextcursor", "nextlink", "nexturl", "nexturi", "nexthref", "nextpagetoken", "nextpageurl", "nextpagelink", "nexttoken",
-		"nextrecordsurl", "nextoffset", "nextid", "nextpageid", "nextpagecursor", "nextstart", "nextmarker", "nextkey", "nextpagekey",
-		"nextcontinuationtoken", "continuationtoken", "continuation", "cursornext", "paginationtoken"}
-	totalNames = []string{"total", "totalcount", "count", "totalresults", "totalrecords", "totalitems", "totalelements", "totalrows", "totalhits",
-		"numresults", "numrecords", "numfound", "recordcount", "resultcount", "hits"}
-	pagesNames = []string{"totalpages", "pages", "pagecount", "pagestotal", "numpages", "lastpage", "maxpage"}
-	limitNames = []string{"limit", "perpage", "pagesize", "size", "count", "top", "first", "max", "maxresults", "maxrecords", "rows", "take", "n", "num", "pagelimit"}
+	moreNames = []string{
+		"hasmore", "hasnext", "hasnextpage", "hasmoreitems", "hasmorepages", "more", "moreresults",
+		"moreavailable", "morerecords", "morepages", "istruncated", "truncated", "incomplete",
+		"incompleteresults",
+	}
+	lastNames = []string{
+		"last", "islast", "islastpage", "lastpagereached", "endofstream", "endoflist", "isend",
+		"isfinished",
+	}
+	nextNames = []string{
+		"next", "nextpage", "nextcursor", "nextlink", "nexturl", "nexturi", "nexthref", "nextpagetoken",
+		"nextpageurl", "nextpagelink", "nexttoken", "nextrecordsurl", "nextoffset", "nextid", "nextpageid",
+		"nextpagecursor", "nextstart", "nextmarker", "nextkey", "nextpagekey", "nextcontinuationtoken",
+		"continuationtoken", "continuation", "cursornext", "paginationtoken",
+	}
+	totalNames = []string{
+		"total", "totalcount", "count", "totalresults", "totalrecords", "totalitems", "totalelements",
+		"totalrows", "totalhits", "numresults", "numrecords", "numfound", "recordcount", "resultcount",
+		"hits",
+	}
+	pagesNames = []string{
+		"totalpages", "pages", "pagecount", "pagestotal", "numpages", "lastpage", "maxpage",
+	}
+	limitNames = []string{
+		"limit", "perpage", "pagesize", "size", "count", "top", "first", "max", "maxresults", "maxrecords",
+		"rows", "take", "n", "num", "pagelimit",
+	}
 )
 
 // More is what says for sure that another page follows: a field such as has_more that is true, or a link or cursor to a
@@ -51,8 +68,8 @@ func (b *Body) Flagged() bool {
 	})
 }
 
-// NoMore reports whether the body says that no other page follows: a field such as has_more that is false, or next that is
-// null; and nothing else says that one does.
+// NoMore reports whether the body says that no other page follows: a field such as has_more that is false, or next that
+// is null; and nothing else says that one does.
 func (b *Body) NoMore() bool {
 	says := slices.ContainsFunc(b.fields, func(f field) bool {
 		name := plain(f.name())
@@ -134,7 +151,9 @@ func (f *field) leads() bool {
 		n, ok := f.number()
 		return !ok || n != 0
 	case '{':
-		return slices.ContainsFunc(Read(f.value).fields, func(x field) bool { return slices.Contains(linkNames, plain(x.name())) && x.leads() })
+		return slices.ContainsFunc(Read(f.value).fields, func(x field) bool {
+			return slices.Contains(linkNames, plain(x.name())) && x.leads()
+		})
 	}
 	return false
 }

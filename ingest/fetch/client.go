@@ -169,7 +169,10 @@ func (c *Client) attempt(
 	took := time.Since(start)
 	c.Observe.Request(resp.StatusCode, took)
 	if err == nil {
-		a = &Answer{Body: body, URL: c.Strip(resp.Request.URL), Header: resp.Header, Time: time.Now(), Clock: clock(resp.Header, took), PastEnd: past}
+		a = &Answer{
+			Body: body, URL: c.Strip(resp.Request.URL), Header: resp.Header,
+			Time: time.Now(), Clock: clock(resp.Header, took), PastEnd: past,
+		}
 		if body.Blank() {
 			a.Nothing = resp.StatusCode
 		}

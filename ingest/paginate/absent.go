@@ -32,8 +32,8 @@ func absent(p Position, page *Page, a absence) (Reason, error) {
 		return GoesOn, &MoreError{Lacks: a.lacks, Found: found, Names: body.Names(), Hint: a.hint}
 	}
 	if first && n > 0 && !a.declared && !page.Shown && !body.NoMore() && !body.Total(n) {
-		page.Doubt = "each pass ends after its first page: the answer " + a.lacks + ", and none had it so far; its fields are: " +
-			body.Names() + "; " + a.hint
+		page.Doubt = "each pass ends after its first page: the answer " + a.lacks +
+			", and none had it so far; its fields are: " + body.Names() + "; " + a.hint
 	}
 	return a.reason, nil
 }

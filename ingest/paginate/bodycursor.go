@@ -61,7 +61,8 @@ func (g bodyCursor) Next(p Position, page *Page) (Position, Reason, error) {
 		case err != nil || ended != GoesOn:
 			return next, ended, err
 		case text == "":
-			return next, GoesOn, newMoreError(g.p.Next, page, []string{pipeline.FormatPath(g.p.Stop.Field) + " is " + string(page.Fields[1])})
+			more := pipeline.FormatPath(g.p.Stop.Field) + " is " + string(page.Fields[1])
+			return next, GoesOn, newMoreError(g.p.Next, page, []string{more})
 		}
 	}
 	if text == "" {
@@ -87,7 +88,8 @@ func (g bodyCursor) last(p Position, page *Page) (Reason, error) {
 	path := pipeline.FormatPath(g.p.Next)
 	return absent(p, page, absence{
 		lacks: "has no field " + path + " (paginate.cursor.next)", declared: g.p.AbsentEnds, reason: NoCursor,
-		hint: "correct the path; or, if the API leaves the field out where there is no other page, set paginate.cursor.absent_ends: true",
+		hint: "correct the path; or, if the API leaves the field out where there is no other page, " +
+			"set paginate.cursor.absent_ends: true",
 	})
 }
 

@@ -46,7 +46,8 @@ type MoreError struct {
 }
 
 func (e *MoreError) Error() string {
-	s := fmt.Sprintf("the answer %s, and yet there seems to be more: %s; its fields are: %s", e.Lacks, strings.Join(e.Found, ", "), e.Names)
+	s := fmt.Sprintf("the answer %s, and yet there seems to be more: %s; its fields are: %s",
+		e.Lacks, strings.Join(e.Found, ", "), e.Names)
 	if e.Hint != "" {
 		s += "; " + e.Hint
 	}
@@ -54,7 +55,9 @@ func (e *MoreError) Error() string {
 }
 
 func newMoreError(path []string, page *Page, found []string) error {
-	return &MoreError{Lacks: "leads no further at " + pipeline.FormatPath(path), Found: found, Names: evidence.Read(page.Rest).Names()}
+	return &MoreError{
+		Lacks: "leads no further at " + pipeline.FormatPath(path), Found: found, Names: evidence.Read(page.Rest).Names(),
+	}
 }
 
 // EarlyEndError says that an API has no more records before as many came as it counts.
@@ -65,12 +68,14 @@ type EarlyEndError struct {
 }
 
 func (e *EarlyEndError) Error() string {
-	return fmt.Sprintf("the page has no records, and only %d of %d %s came before it, as the API counts them: the others are missing", e.Seen, e.Total, e.Of)
+	return fmt.Sprintf("the page has no records, and only %d of %d %s came before it, as the API counts them: "+
+		"the others are missing", e.Seen, e.Total, e.Of)
 }
 
 // EndlessError says that so many pages in a row had no records that this may never end.
 type EndlessError struct{ Pages int64 }
 
 func (e *EndlessError) Error() string {
-	return fmt.Sprintf("%d pages in a row have no records, and yet another one follows each of them: if that is how this API is, raise ingest.empty_pages", e.Pages)
+	return fmt.Sprintf("%d pages in a row have no records, and yet another one follows each of them: "+
+		"if that is how this API is, raise ingest.empty_pages", e.Pages)
 }

@@ -49,7 +49,8 @@ func (g link) Next(p Position, page *Page) (Position, Reason, error) {
 	}
 	ended, err := absent(p, page, absence{
 		lacks: lacks, declared: g.absentEnds || g.Shows(page), reason: NoLink,
-		hint: "set paginate to how this API does it; or, if it leaves the header out where there is no other page, set paginate.link.absent_ends: true",
+		hint: "set paginate to how this API does it; or, if it leaves the header out where there is no other page, " +
+			"set paginate.link.absent_ends: true",
 	})
 	return next, ended, err
 }

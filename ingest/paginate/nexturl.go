@@ -30,7 +30,8 @@ func resolve(page *Page, next string) (string, error) {
 // escape writes what cannot stand in a URL as browsers do: blanks, signs and letters beyond ASCII as %XX, a % that
 // begins no such escape as %25; line breaks and tabs are dropped, and blanks around it.
 func escape(next string) string {
-	next = strings.NewReplacer("\t", "", "\n", "", "\r", "").Replace(strings.TrimFunc(next, func(r rune) bool { return r <= ' ' }))
+	next = strings.TrimFunc(next, func(r rune) bool { return r <= ' ' })
+	next = strings.NewReplacer("\t", "", "\n", "", "\r", "").Replace(next)
 	var b strings.Builder
 	for i := range len(next) {
 		switch c := next[i]; {

@@ -24,11 +24,13 @@ func (single) Next(p Position, page *Page) (Position, Reason, error) {
 	if link := findLink(linkHeader(page), "next"); link != "" {
 		found = append(found, "the Link header names a next page")
 	}
-	if asked := evidence.AsAsked(page.Asked, int64(page.Records)); asked != "" && !body.NoMore() && !body.Total(int64(page.Records)) {
+	n := int64(page.Records)
+	if asked := evidence.AsAsked(page.Asked, n); asked != "" && !body.NoMore() && !body.Total(n) {
 		found = append(found, asked)
 	}
 	if len(found) > 0 && page.Nothing == 0 {
-		page.Doubt = "the pass is one page, because ingest.paginate is not set, but there seems to be more: " + strings.Join(found, ", ")
+		page.Doubt = "the pass is one page, because ingest.paginate is not set, but there seems to be more: " +
+			strings.Join(found, ", ")
 	}
 	return p.after(page), OnlyPage, nil
 }

@@ -83,8 +83,8 @@ func (s stop) nothing(p Position, page *Page) (Reason, error) {
 	return page.noContent(), nil
 }
 
-// pastEnd are the statuses that mean that the page at p is past the last one: those that are declared, and, where the page
-// before said that it is the last, those that APIs commonly have for it.
+// pastEnd are the statuses that mean that the page at p is past the last one: those that are declared, and, where the
+// page before said that it is the last, those that APIs commonly have for it.
 func pastEnd(p Position, declared []int) []int {
 	switch {
 	case p.Index == 0:
@@ -129,7 +129,8 @@ func (s stop) byTotal(p Position, page *Page, next *Position) (Reason, error) {
 	case n == 0:
 		return GoesOn, &EarlyEndError{Total: total, Of: s.of(), Seen: p.Seen}
 	case p.Index == 0 && n > total, p.Index == 1 && p.Seen >= total:
-		return GoesOn, newFieldError(s.rule.Field, page.field(), page, "the number of all records, and there are more than that already: does it count pages, or the records of one page?")
+		return GoesOn, newFieldError(s.rule.Field, page.field(), page, "the number of all records, "+
+			"and there are more than that already: does it count pages, or the records of one page?")
 	case p.Index == 0 && n == total && s.full(page):
 		return GoesOn, nil // it may be the number of this page's records: the next page shows
 	}

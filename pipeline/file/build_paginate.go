@@ -17,7 +17,10 @@ func (d *decoder) paginate(c *choice[paginateFile]) pipeline.Paginate {
 		return pipeline.Paginate{Link: &pipeline.LinkHeader{Rel: f.Link.v.Rel.s}}
 	case f.Page.ok:
 		p := &f.Page.v
-		n := &pipeline.PageNumber{Param: p.Param.s, Start: p.Start.n, SizeParam: p.SizeParam.s, Size: int(p.Size.n), Stop: stopRule(&p.Stop), PastEnd: d.pastEnd(&p.PastEnd)}
+		n := &pipeline.PageNumber{
+			Param: p.Param.s, Start: p.Start.n, SizeParam: p.SizeParam.s, Size: int(p.Size.n),
+			Stop: stopRule(&p.Stop), PastEnd: d.pastEnd(&p.PastEnd),
+		}
 		if p.SizeParam.set && !p.Size.set {
 			d.reportf(p.SizeParam.place, "", "size_param needs size, the number to send")
 		}
@@ -28,12 +31,14 @@ func (d *decoder) paginate(c *choice[paginateFile]) pipeline.Paginate {
 	case f.Offset.ok:
 		o := &f.Offset.v
 		return pipeline.Paginate{Offset: &pipeline.OffsetLimit{
-			Param: o.Param.s, LimitParam: o.LimitParam.s, Limit: int(o.Limit.n), Start: o.Start.n, Stop: stopRule(&o.Stop), PastEnd: d.pastEnd(&o.PastEnd),
+			Param: o.Param.s, LimitParam: o.LimitParam.s, Limit: int(o.Limit.n), Start: o.Start.n,
+			Stop: stopRule(&o.Stop), PastEnd: d.pastEnd(&o.PastEnd),
 		}}
 	case f.Cursor.ok:
 		c := &f.Cursor.v
 		return pipeline.Paginate{Cursor: &pipeline.BodyCursor{
-			Next: c.Next.fields, Param: c.Param.s, Stop: stopField(nil, nil, &c.Stop.v.HasMore, &c.Stop.v.End), AbsentEnds: c.AbsentEnds.on,
+			Next: c.Next.fields, Param: c.Param.s, AbsentEnds: c.AbsentEnds.on,
+			Stop: stopField(nil, nil, &c.Stop.v.HasMore, &c.Stop.v.End),
 		}}
 	case f.Link.ok:
 		return pipeline.Paginate{Link: &pipeline.LinkHeader{Rel: f.Link.v.Rel.s, AbsentEnds: f.Link.v.AbsentEnds.on}}
@@ -81,5 +86,6 @@ func (d *decoder) pastEnd(f *texts) []int {
 }
 
 var notPastEnd = []int{
-	http.StatusUnauthorized, http.StatusForbidden, http.StatusProxyAuthRequired, http.StatusRequestTimeout, http.StatusTooEarly, http.StatusTooManyRequests,
+	http.StatusUnauthorized, http.StatusForbidden, http.StatusProxyAuthRequired, http.StatusRequestTimeout,
+	http.StatusTooEarly, http.StatusTooManyRequests,
 }
