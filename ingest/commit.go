@@ -187,7 +187,7 @@ func (t *transaction) produce(ctx context.Context, p *page, from int, limit int6
 			return errFull
 		}
 		next = ordinal + 1
-		s.reader.judge(rec, p.after.Versions)
+		s.reader.judge(rec, p)
 		remember := !s.shared || rec.reason != "" // what another slice wrote last is not known here
 		if remember && s.written.Unchanged(rec.id, rec.content, p.after.Pass) {
 			n.unchanged++

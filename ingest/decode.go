@@ -2,6 +2,7 @@ package ingest
 
 import (
 	"fmt"
+	"time"
 
 	"github.com/go-json-experiment/json/jsontext"
 	"github.com/zeebo/xxh3"
@@ -136,18 +137,47 @@ func (rec *record) refuse(step, reason string) {
 	}
 }
 
-// judge decides whether a record is a dead letter. versions says that some record of the slice has had a version: then
-// one without any would be taken for older than all of them, and vanish.
-func (r *reader) judge(rec *record, versions bool) {
+// judge decides what becomes of a record without version, and which records are dead letters. Without a version it would be
+// taken for older than all with one, and vanish.
+func (r *reader) judge(rec *record, p *page) {
 	if rec.judged {
 		return
 	}
 	rec.judged = true
-	if r.version != nil && versions && !rec.hasSource && !r.oldest {
-		rec.refuse("ingest.version", fmt.Sprintf("the record has no version: the field %q is missing or null, and other records have it; "+
-			"version.missing: oldest takes it for older than all with one, and version: none orders records as they come", pipeline.FormatPath(r.version)))
+	if top := p.after.Top; r.version != nil && top != nil && !rec.hasSource && rec.reason == "" {
+		switch {
+		case r.missing == "oldest":
+		case r.missing == "newest" && r.past(*top, p):
+			rec.source, rec.hasSource = *top, true
+		default:
+			rec.refuse("ingest.version", r.unversioned())
+		}
 	}
 	if rec.reason != "" && rec.key != nil { // once it is no letter any more, it is new
 		rec.content = xxh3.Hash128Seed(rec.value, 2).Lo
 	}
+}
+
+func (r *reader) unversioned() string {
+	name := pipeline.FormatPath(r.version)
+	if r.missing == "newest" {
+		return fmt.Sprintf("the record has no version, and cannot count as the newest: others have a time to come in the field %q", name)
+	}
+	return fmt.Sprintf("the record has no version: the field %q is missing or null, and other records have it; version.missing: oldest takes it "+
+		"for older than all with one, newest for as new as the newest so far, and version: none orders records as they come", name)
+}
+
+// past reports whether a version is no time to come: what took such a version would be the newest of its key for that long.
+func (r *reader) past(version int64, p *page) bool {
+	if !r.versions.Times() {
+		return true
+	}
+	now := p.seen.Clock.Add(time.Minute)
+	if p.seen.Clock.IsZero() {
+		now = p.answer.Time.Add(time.Hour)
+	}
+	if r.scale.Doubtful(p.after.HighOf) || r.scale.Doubtful(p.after.Form) {
+		now = now.Add(24 * time.Hour)
+	}
+	return version <= now.UnixNano()
 }

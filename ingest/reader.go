@@ -25,7 +25,7 @@ type reader struct {
 	version    []string    // path; nil: there is none
 	field      []string    // the incremental field's; nil: there is none
 	sliceInKey int         // index in keys; -1: it is not in them
-	oldest     bool        // a record without version is older than all with one
+	missing    string      // what a record without version is, as pipeline.VersionRule.Missing
 	wait       bool        // for a person, where a field cannot be read
 	lastRecord bool        // is wanted for pagination
 	scale      cursor.Scale
@@ -42,7 +42,7 @@ func newReader(s *pipeline.Stream, wants paginate.Wants, maxRecordBytes int32) (
 	r := &reader{
 		stream: s.Name, max: int64(maxRecordBytes), lastRecord: wants.LastRecord,
 		wrong: newErrorRule(in.ErrorWhen), nullEmpty: in.NullIsEmpty,
-		oldest: in.VersionRule.Missing == "oldest", wait: in.Unreadable == "wait",
+		missing: missing(in), wait: in.Unreadable == "wait",
 	}
 	var err error
 	if r.scale, err = cursor.NewScale(in); err != nil {
@@ -68,6 +68,16 @@ func newReader(s *pipeline.Stream, wants paginate.Wants, maxRecordBytes int32) (
 	}
 	r.fields = cut.NewFields(paths...)
 	return r, nil
+}
+
+// missing is what a record without version is: a position that since is found from grows over all records, so that what is
+// served now may have the highest; other versions may count for each record alone.
+func missing(in *pipeline.Ingest) string {
+	shared := in.Slices != nil && in.Slices.Shared && !slices.Contains(in.Key, pipeline.SliceField)
+	if in.VersionRule.Missing == "" && in.Incremental != nil && in.Version == in.Incremental.Field && !shared {
+		return "newest"
+	}
+	return in.VersionRule.Missing
 }
 
 // keptRecords is how many records of a page are kept as they were read, if there is memory for recordBytes each.
@@ -98,7 +108,9 @@ func (r *reader) read(a *fetch.Answer, p *page) error {
 		if err := d.decode(ordinal, value, &rec); err != nil {
 			return err
 		}
-		p.seen.Versions = p.seen.Versions || rec.hasSource
+		if rec.hasSource {
+			p.top(rec.source)
+		}
 		p.flawed = p.flawed || rec.unreadable
 		if rec.field != written.Always {
 			highest = p.see(rec.field, d.field(), highest)
@@ -119,6 +131,14 @@ func (r *reader) read(a *fetch.Answer, p *page) error {
 	}
 	p.summary.Records, p.summary.Fields, p.summary.LastRecord, p.summary.Rest = got.Records, got.Fields, last, got.Rest
 	return nil
+}
+
+// top notes a version.
+func (p *page) top(version int64) {
+	if p.seen.Top == nil {
+		p.seen.Top = &version
+	}
+	*p.seen.Top = max(*p.seen.Top, version)
 }
 
 // see notes a value of the incremental field, and returns how the highest so far is written.

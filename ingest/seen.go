@@ -26,7 +26,7 @@ const enough = 1000
 
 // restored notes what a cursor says of earlier times.
 func (s *seen) restored(c cursor.Cursor) {
-	s.version.Store(s.version.Load() || c.Versions)
+	s.version.Store(s.version.Load() || c.Top != nil)
 	s.field.Store(s.field.Load() || c.Form != "" || c.High != nil || c.HighOf != "")
 }
 
@@ -39,7 +39,7 @@ func (s *seen) page(p *page, ended bool) {
 	in := &s.stream.Ingest
 	tell := (ended || n >= enough) && !p.flawed // which is told of as refused records are
 	if in.Version != "" && (in.Incremental == nil || in.Version != in.Incremental.Field) {
-		s.missed(&s.version, p.seen.Versions, tell, "version_never_seen", fmt.Sprintf("ingest.version: no record so far has a version "+
+		s.missed(&s.version, p.seen.Top != nil, tell, "version_never_seen", fmt.Sprintf("ingest.version: no record so far has a version "+
 			"in the field %q: a revision that comes late takes the place of a newer one", in.Version))
 	}
 	if in.Incremental == nil {

@@ -166,6 +166,8 @@ func TestRecordsWithoutTheirVersionDoNotVanish(t *testing.T) {
 		"null or missing": {pipeline.VersionRule{}, []string{first, `{"data":[{"id":1,"v":null},{"id":2,"deleted":true}]}`}, map[string]string{
 			"1": "ingest.version: the record has no version", "2": "ingest.version: the record has no version",
 		}, []string{"1: 5", "2: 5"}},
+		"declared to be the newest": {pipeline.VersionRule{Missing: "newest"}, []string{first, `{"data":[{"id":1,"v":null},{"id":2,"v":9}]}`}, map[string]string{},
+			[]string{"1: 5", "1: 9", "2: 5", "2: 9"}},
 		"declared to be the oldest": {pipeline.VersionRule{Missing: "oldest"}, []string{first, `{"data":[{"id":3,"v":null}]}`}, map[string]string{},
 			[]string{"1: 5", "2: 5", "3 has none"}},
 		"no record ever had one": {pipeline.VersionRule{}, []string{`{"data":[{"id":1},{"id":2,"v":null}]}`}, map[string]string{},
@@ -290,6 +292,47 @@ func TestSinceIsSentAsTheAPIWritesIt(t *testing.T) {
 			r.stop(t)
 			if got := a.requests()[1].Get("since"); got != want {
 				t.Errorf("asks since %q, want %q", got, want)
+			}
+		})
+	}
+}
+
+// TestStubsOfDeletedRecords have no time of their change: they come after what is there, and what comes later after them.
+func TestStubsOfDeletedRecords(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		answers []string
+		raw     []string
+		letters int
+	}{
+		"a stub": {[]string{
+			`{"data":[{"id":1,"at":"2024-03-01T00:00:00Z"},{"id":2,"at":"2024-03-02T00:00:00Z"},{"id":3}]}`, `{"data":[{"id":1,"deleted":true},{"id":2,"at":null}]}`,
+			`{"data":[{"id":1,"at":"2024-03-03T00:00:00Z"}]}`,
+		}, []string{
+			"1: 1709251200000000000", "1: 1709337600000000000", "1: 1709424000000000000", "2: 1709337600000000000", "2: 1709337600000000000", "3: 1709337600000000000",
+		}, 0},
+		"a time to come": {[]string{`{"data":[{"id":1,"at":"9999-12-31T00:00:00Z"},{"id":2}]}`}, []string{"1: 9223372036854775807"}, 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			var answers []func(http.ResponseWriter) string
+			for _, a := range c.answers {
+				answers = append(answers, says(a))
+			}
+			a := newScript(t, answers...)
+			kafka := testkafka.New(t)
+			s := a.stream(func(in *pipeline.Ingest) {
+				in.Incremental = &pipeline.Incremental{Field: "at", Param: "since"}
+				in.Version = "at"
+			})
+			r := start(t, newPipeline(kafka.ListenAddrs(), s), "one", testConfig())
+			r.awaitPasses(t, 4)
+			r.stop(t)
+			if got := letters(t, kafka.ListenAddrs()); len(got) != c.letters {
+				t.Errorf("letters %v, want %d", got, c.letters)
+			}
+			if d := cmp.Diff(c.raw, sources(t, kafka.ListenAddrs())); d != "" {
+				t.Errorf("versions in raw (-want +got):\n%s", d)
 			}
 		})
 	}

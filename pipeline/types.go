@@ -191,8 +191,9 @@ type VersionRule struct {
 	As     string // "": whole numbers, and times; "time", "number", "unsigned", "digits" or "hex"
 	Scale  int    // of As "number": as many digits behind the point count, 0–18
 	Format string // of As "time", if it is none of the common ones: as in strftime, see [Layout]
-	// Missing is what a record without version is, once a record of its slice had one: "letter" ("" too), a dead
-	// letter; "oldest", older than all that have one.
+	// Missing is what a record without version is, once a record of its slice had one: "letter", a dead letter; "oldest",
+	// older than all that have one; "newest", of the highest version so far. "": newest, where Version is the field of
+	// Incremental and slices share no keys; else letter.
 	Missing string
 }
 

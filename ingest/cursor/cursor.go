@@ -14,26 +14,26 @@ const version = 1
 
 // Cursor is where a slice is in its API. It is committed with the records up to it.
 type Cursor struct {
-	Version  int               `json:"v"`       // 0: the slice was never fetched
-	Request  string            `json:"request"` // hash of what the positions of the pass depend on in the pipeline file
-	Pass     int64             `json:"pass"`    // number of the pass, from 1
-	Started  time.Time         `json:"started"` // start of the pass
-	Kind     string            `json:"kind"`    // of Since and High: see [Scale.Kind]
-	Since    *int64            `json:"since,omitempty"`
-	Form     Form              `json:"form,omitempty"`      // how the field is written that Since comes from
-	Clock    time.Time         `json:"clock,omitzero"`      // the API's, when the first page of the pass was asked for, or before; zero: not known
-	High     *int64            `json:"high,omitempty"`      // highest value of the incremental field seen in the pass
-	HighOf   Form              `json:"high_form,omitempty"` // how that was written
-	First    *int64            `json:"first,omitempty"`     // High after the first page
-	Mixed    bool              `json:"mixed,omitempty"`     // the values seen in the pass did not come in ascending order
-	Versions bool              `json:"versions,omitempty"`  // a record of the slice has had a version
-	Shared   bool              `json:"shared,omitempty"`    // the slice did not remember what it wrote, as others write the same keys
-	Shown    string            `json:"shown,omitempty"`     // what leads to the next page, once an answer had it: see [paginate.Leader]
-	Next     paginate.Position `json:"next"`                // the page after the last committed one
-	Partial  *Partial          `json:"part,omitempty"`      // how much of the page Next is committed already; nil: nothing
-	Done     bool              `json:"done"`                // the pass has ended
-	Ended    time.Time         `json:"ended,omitzero"`
-	Oldest   uint64            `json:"oldest,omitempty"` // segment of what was written that counts, see [written.Log.Oldest]
+	Version int               `json:"v"`       // 0: the slice was never fetched
+	Request string            `json:"request"` // hash of what the positions of the pass depend on in the pipeline file
+	Pass    int64             `json:"pass"`    // number of the pass, from 1
+	Started time.Time         `json:"started"` // start of the pass
+	Kind    string            `json:"kind"`    // of Since and High: see [Scale.Kind]
+	Since   *int64            `json:"since,omitempty"`
+	Form    Form              `json:"form,omitempty"`      // how the field is written that Since comes from
+	Clock   time.Time         `json:"clock,omitzero"`      // the API's, when the first page of the pass was asked for, or before; zero: not known
+	High    *int64            `json:"high,omitempty"`      // highest value of the incremental field seen in the pass
+	HighOf  Form              `json:"high_form,omitempty"` // how that was written
+	First   *int64            `json:"first,omitempty"`     // High after the first page
+	Mixed   bool              `json:"mixed,omitempty"`     // the values seen in the pass did not come in ascending order
+	Top     *int64            `json:"top,omitempty"`       // highest version that a record of the slice has had; nil: none had one
+	Shared  bool              `json:"shared,omitempty"`    // the slice did not remember what it wrote, as others write the same keys
+	Shown   string            `json:"shown,omitempty"`     // what leads to the next page, once an answer had it: see [paginate.Leader]
+	Next    paginate.Position `json:"next"`                // the page after the last committed one
+	Partial *Partial          `json:"part,omitempty"`      // how much of the page Next is committed already; nil: nothing
+	Done    bool              `json:"done"`                // the pass has ended
+	Ended   time.Time         `json:"ended,omitzero"`
+	Oldest  uint64            `json:"oldest,omitempty"` // segment of what was written that counts, see [written.Log.Oldest]
 }
 
 // Partial says how far a page is that commits in several transactions.
@@ -48,7 +48,7 @@ func Start(kind string) Cursor { return Cursor{Version: version, Kind: kind, Don
 // Begin is the start, at a time, of the pass after c, whose first page is first. The caller sets Request.
 func (c Cursor) Begin(at time.Time, first paginate.Position) Cursor {
 	return Cursor{
-		Version: version, Pass: c.Pass + 1, Started: stamp(at), Kind: c.Kind, Since: c.Since, Form: c.Form, Versions: c.Versions, Shared: c.Shared, Shown: c.Shown, Next: first,
+		Version: version, Pass: c.Pass + 1, Started: stamp(at), Kind: c.Kind, Since: c.Since, Form: c.Form, Top: c.Top, Shared: c.Shared, Shown: c.Shown, Next: first,
 	}
 }
 
@@ -58,7 +58,7 @@ type Seen struct {
 	Low, High *int64    // lowest and highest value of the incremental field; nil: no record has one
 	Form      Form      // how High is written
 	Mixed     bool      // the values are not in ascending order
-	Versions  bool      // a record has a version
+	Top       *int64    // highest version; nil: no record has one
 }
 
 // See is c after a page of its pass; first says that it is the first one.
@@ -66,7 +66,9 @@ func (c Cursor) See(p Seen, first bool) Cursor {
 	if first {
 		c.Clock, c.First = p.Clock.UTC(), p.High
 	}
-	c.Versions = c.Versions || p.Versions
+	if c.Top == nil || p.Top != nil && *p.Top > *c.Top {
+		c.Top = p.Top
+	}
 	if p.High == nil {
 		return c
 	}

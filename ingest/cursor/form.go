@@ -20,8 +20,9 @@ const (
 // zoned reports whether an instant in that form is known without knowing where it was written.
 func (f Form) zoned() bool {
 	switch f {
-	case "", unix, unixMilli, unixMicro, unixNano:
+	case "", rfc3339, unix, unixMilli, unixMicro, unixNano:
 		return true
+	default:
 	}
 	return strings.Contains(string(f), "Z07") || strings.Contains(string(f), "-07") ||
 		strings.Contains(string(f), "GMT") || strings.Contains(string(f), "UTC")
@@ -48,7 +49,7 @@ func (f Form) unit() time.Duration {
 // format writes a time, which names how much of it is there, and returns the time that the text names.
 func (f Form) format(at time.Time, local *time.Location) (text string, named time.Time) {
 	switch f {
-	case "":
+	case "", rfc3339:
 		f = rfc3339
 	case unix:
 		at = floor(at, time.Second)
@@ -60,6 +61,7 @@ func (f Form) format(at time.Time, local *time.Location) (text string, named tim
 		return strconv.FormatInt(at.UnixMicro(), 10), at
 	case unixNano:
 		return strconv.FormatInt(at.UnixMicro(), 10) + "000", at
+	default:
 	}
 	at = at.In(time.UTC)
 	if !f.zoned() {

@@ -100,7 +100,7 @@ func (s *isoScanner) digits(n int) (v int) {
 
 // take reads one byte of some.
 func (s *isoScanner) take(some string) bool {
-	if s.bad || len(s.b) == 0 || bytes.IndexByte([]byte(some), s.b[0]) < 0 {
+	if s.bad || len(s.b) == 0 || strings.IndexByte(some, s.b[0]) < 0 {
 		return false
 	}
 	s.b = s.b[1:]
@@ -189,7 +189,7 @@ func (s *isoScanner) zone() (offset time.Duration, zoned bool) {
 		s.b = nil
 		return 0, true
 	}
-	sign := time.Duration(1)
+	sign := 1
 	switch {
 	case s.take("-"):
 		sign = -1
@@ -202,7 +202,7 @@ func (s *isoScanner) zone() (offset time.Duration, zoned bool) {
 		m = s.digits(2)
 	}
 	s.bad = s.bad || h > 18 || m > 59
-	return sign * (time.Duration(h)*time.Hour + time.Duration(m)*time.Minute), true
+	return time.Duration(sign*(60*h+m)) * time.Minute, true
 }
 
 // dotNet reads /Date(1709373600000+0100)/, milliseconds since 1970; what follows them says nothing about the instant.

@@ -50,6 +50,9 @@ func newReader(format, zone string) (r reader, err error) {
 	return r, nil
 }
 
+// Times reports whether versions are times, and numbers of nanoseconds.
+func (v Versions) Times() bool { return v.as == "time" }
+
 // Version is the number of a version: of a time its nanoseconds since 1970, of a number itself, times 10^scale where
 // there is one. The error says what is wrong with the value: that it is absent is [Absent].
 func (v Versions) Version(value jsontext.Value) (int64, error) {

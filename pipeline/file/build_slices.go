@@ -71,5 +71,8 @@ func (d *decoder) sharedKeys(f *ingestFile, s *pipeline.Slices) {
 			"disjoint: false if it may move from one to another", "may two slices have records with the same key? They would be taken for one record")
 	default:
 		s.Shared = !f.Disjoint.on
+		if m := &f.Version.v.Missing; s.Shared && m.s == "newest" {
+			d.reportf(m.place, "say letter or oldest", "what is the newest is not known where another slice may have the same key")
+		}
 	}
 }

@@ -182,7 +182,7 @@ type versionFile struct {
 	As      text       `key:"as" doc:"How its values are compared: time, number, unsigned (whole numbers up to 64 bits), digits (the first digits of a text, as of v12), hex; absent: whole numbers, and times." words:"time number unsigned digits hex"`
 	Scale   integer    `key:"scale" doc:"Of numbers: how many digits behind the point count." min:"0" max:"18" default:"0"`
 	Format  text       `key:"format" doc:"How times are written, as in strftime, where it is none of the common forms." examples:"%d.%m.%Y"`
-	Missing text       `key:"missing" doc:"What a record without it is, where others have it: letter, a dead letter; oldest, older than all with it." words:"letter oldest" default:"letter"`
+	Missing text       `key:"missing" doc:"What a record without it is, where others have it: newest, as new as the newest of the slice so far; oldest, older than all with it; letter, a dead letter. Absent: newest if it is incremental.field, too, else letter." words:"newest oldest letter"`
 }
 
 type stepFile struct {
