@@ -254,7 +254,7 @@ func letter(p *page, ordinal int, rec *record, raw *kgo.Record) *kgo.Record {
 // recordName is a record's key, or, without one, where it is in its page.
 func recordName(p *page, ordinal int, rec *record) string {
 	if rec.key == nil {
-		return fmt.Sprintf("none: record %d of page %s", ordinal, p.id)
+		return fmt.Sprintf("none: record %d of %s", ordinal, p.url)
 	}
 	return string(rec.key)
 }
@@ -292,7 +292,7 @@ func resume(p *page) (int, error) {
 	}
 	if b := h.Bytes(); hex.EncodeToString(b[:]) != partial.Hash {
 		p.slice.log.Info("a large page has changed since its first records were committed: it begins again",
-			"page", p.id, "records", partial.Ordinal)
+			"url", p.url, "records", partial.Ordinal)
 		return 0, nil
 	}
 	return partial.Ordinal, nil
@@ -344,12 +344,17 @@ func (t *transaction) committed(took time.Duration) {
 		s.in.metrics.commits.Observe(took.Seconds())
 		s.in.progress.Add(s.stream.Name, time.Time{}, n.records, n.unchanged, n.letters)
 		s.in.refusals.Committed(&n.refused, s.in.letters)
+		s.tally.add(tally{records: n.records + n.unchanged + n.letters, changed: n.records, letters: n.letters})
 	}
 	for _, p := range t.pages {
-		p.slice.metrics.pages.Inc()
+		s := p.slice
+		s.metrics.pages.Inc()
+		s.tally.pages++
 		if p.after.Done {
-			p.slice.metrics.passes.Inc()
-			p.slice.in.passEnded(p.slice.key)
+			s.metrics.passes.Inc()
+			s.in.passEnded(s.key)
+			s.in.seen[s.stream].passes.end(s, s.tally, &p.after, s.in.lastPass(s.stream))
+			s.tally = tally{}
 		}
 		p.close()
 		close(p.committed)

@@ -19,6 +19,9 @@ type AnswerError struct {
 
 func (e *AnswerError) Error() string { return "the answer is an error, whatever its status: " + e.Says }
 
+// Quotes says that the answer's own words are shown.
+func (e *AnswerError) Quotes() bool { return true }
+
 // NullError says that null stands where an answer should have its records.
 type NullError struct{ Path []string }
 

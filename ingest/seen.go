@@ -19,6 +19,7 @@ type seen struct {
 	records        atomic.Int64
 	version, field atomic.Bool // a record had it
 	leads          atomic.Bool // an answer had what leads to the next page
+	passes         passes      // that have ended
 }
 
 // enough is how many records are looked at before a field is missed in the middle of a pass.

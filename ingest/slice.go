@@ -42,6 +42,7 @@ type slice struct {
 	shared  bool           // another slice may write the same keys
 	full    bool           // each pass fetches everything: there is no incremental field
 	written *written.Log   // only the commit loop uses it
+	tally   tally          // of the pass under way: only the commit loop uses it
 	doubted bool           // a notice about the end of a pass was raised
 	waits   atomic.Bool    // for its API
 	single  bool           // a page could not be fetched: the next request is for it, and for none after it
@@ -73,7 +74,7 @@ func (in *Ingest) newSlice(s *pipeline.Stream, name string, c cursor.Cursor, que
 	count := sl.client.Observe.Retry
 	sl.client.Observe.Retry = func(e *fetch.Error) {
 		count(e)
-		if e.Tried >= warnAfter {
+		if e.Tried >= warnAfter || e.After >= longPause {
 			sl.waiting(e)
 		}
 	}
@@ -88,6 +89,9 @@ func (in *Ingest) newSlice(s *pipeline.Stream, name string, c cursor.Cursor, que
 
 // warnAfter is how many attempts at a page may fail before somebody is told.
 const warnAfter = 3
+
+// longPause is how long a pause that the API asks for is told of at once.
+const longPause = 10 * time.Second
 
 // adopt is the cursor to go on from, given the one that was committed: the pipeline file may have changed since.
 func (s *slice) adopt(c cursor.Cursor) cursor.Cursor {
@@ -224,7 +228,7 @@ func (s *slice) beginAgain(err error) {
 		}
 	}
 	if expired || errors.As(err, &loop) && s.plan.Next.Cursor != "" {
-		s.log.Warn("the pass begins again at its first page", "page", s.plan.Next.Index)
+		s.log.Warn("the API does not know the position that it gave: the pass begins again at its first page")
 		s.plan = s.begin(s.plan, time.Now())
 	}
 }
@@ -234,7 +238,7 @@ func (s *slice) beginAgain(err error) {
 func (s *slice) waiting(err error) {
 	r := s.client.Redactor()
 	cause := r.Text(stage.Cause(err))
-	if e, ok := errors.AsType[*fetch.Error](err); !ok || !e.Transient() {
+	if e, ok := errors.AsType[*fetch.Error](err); !ok || !e.Transient() || e.Status/100 == 2 { // the latter: not what it should be
 		cause = s.who + ": " + cause
 	}
 	s.in.waits.On(s.base.Host, s.who, &redacted{text: r.Text(err.Error()), cause: errors.New(cause)})

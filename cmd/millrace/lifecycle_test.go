@@ -1,8 +1,10 @@
 package main
 
 import (
+	"database/sql"
 	"net/http"
 	"net/http/httptest"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -126,5 +128,40 @@ func TestATopicThatDiffersEndsTheProcess(t *testing.T) {
 	code, _, stderr := invoke(t, "millrace", "run", name, "--listen", "127.0.0.1:0")
 	if code != cli.ExitError || !strings.Contains(stderr, "partitions is 7, want 6") || !strings.Contains(stderr, "a stage has stopped") {
 		t.Errorf("%d, want 1 and the topic: %s", code, stderr)
+	}
+}
+
+// TestRunOnceEnds: with exit code 0 when a pass of every stream is in the tables, again and again, although its streams have
+// an interval; a letter is through, too.
+func TestRunOnceEnds(t *testing.T) {
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		_, _ = w.Write([]byte(`[{"id": 1, "total": 10}, {"id": 2, "total": "many"}, {"total": 30}, {"id": 4, "total": 40}]`))
+	}))
+	t.Cleanup(server.Close)
+	name := pipelineFile(t, server.URL)
+	for range 2 {
+		code, _, stderr := invoke(t, "millrace", "run", name, "--once", "--listen", "")
+		if code != cli.ExitOK || !strings.Contains(stderr, "one pass of every stream is in the tables") {
+			t.Fatalf("%d %s", code, stderr)
+		}
+		if strings.Contains(stderr, "OffsetCommitResponse") {
+			t.Errorf("a warning of no use: %s", stderr)
+		}
+		db, err := sql.Open("sqlite", filepath.Join(filepath.Dir(name), "data", "millrace.db"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		var ids string
+		if err := db.QueryRowContext(t.Context(), "SELECT group_concat(id) FROM orders").Scan(&ids); err != nil || ids != "1,4" {
+			t.Errorf("rows %s: %v", ids, err)
+		}
+		_ = db.Close()
+	}
+}
+
+// TestOnceIsForAllStages: a stage alone does not know when the others are through.
+func TestOnceIsForAllStages(t *testing.T) {
+	if code, _, stderr := invoke(t, "ingest", "x.yaml", "--once"); code != cli.ExitUsage || !strings.Contains(stderr, "--once") {
+		t.Errorf("%d %s", code, stderr)
 	}
 }

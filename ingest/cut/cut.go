@@ -45,6 +45,9 @@ func (e *NoRecordsError) Error() string {
 	return fmt.Sprintf("at %s in the answer there is no array", at(e.Path))
 }
 
+// Quotes says that the answer is JSON, whose fields are named; records may stand anywhere in it.
+func (e *NoRecordsError) Quotes() bool { return true }
+
 // TooLargeError says that a record, or another value of an answer, is larger than may be held.
 type TooLargeError struct {
 	Ordinal int // of the record, from 0; -1: it is outside the records
@@ -305,5 +308,8 @@ type SyntaxError struct {
 }
 
 func (e *SyntaxError) Error() string { return fmt.Sprintf("not JSON at byte %d: %v", e.Offset, e.Err) }
+
+// Quotes reports whether it is about a place within an answer that began as JSON.
+func (e *SyntaxError) Quotes() bool { return e.Offset > 0 }
 
 func (e *SyntaxError) Unwrap() error { return e.Err }

@@ -161,6 +161,15 @@ func (b *Body) Bytes() []byte {
 // Reader reads the body from its beginning; each call gives a new one.
 func (b *Body) Reader() io.Reader { return io.NewSectionReader(b.file, 0, b.size) }
 
+// beginning is a copy of the first n bytes, or of all there are.
+func (b *Body) beginning(n int64) []byte {
+	if mem := b.Bytes(); mem != nil {
+		return bytes.Clone(mem[:min(n, b.size)])
+	}
+	text, _ := io.ReadAll(io.LimitReader(b.Reader(), n)) // without it, an error says less
+	return text
+}
+
 // Hash is a hash of the whole body.
 func (b *Body) Hash() (xxh3.Uint128, error) {
 	if b.mem != nil {

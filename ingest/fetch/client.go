@@ -8,7 +8,6 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/millrace-io/millrace/ingest/fetch/auth"
@@ -129,8 +128,8 @@ func (c *Client) attempt(
 	c.Observe.Waited(time.Since(start))
 	ctx, cancel := context.WithTimeout(ctx, c.timeout())
 	defer cancel()
-	fail := func(status int, err error, hint string) error {
-		return &Error{URL: c.redact.URL(u), Status: status, Text: c.redact.Text(cause(err)), Hint: hint}
+	fail := func(status int, err error, hint string) *Error {
+		return &Error{URL: c.redact.URL(u), Status: status, Text: c.redact.Text(cause(err)), Hint: hint, kind: kindOf(status, err)}
 	}
 	req, err := c.request(ctx, u)
 	if err != nil {
@@ -152,13 +151,14 @@ func (c *Client) attempt(
 	defer func() { _ = resp.Body.Close() }()
 	past := slices.Contains(pastEnd, resp.StatusCode)
 	if resp.StatusCode/100 != 2 && resp.StatusCode != http.StatusNotModified && !past {
-		err = c.notAPage(resp)
+		err = c.unexpected(resp, req.URL)
 		c.Observe.Request(resp.StatusCode, time.Since(start))
-		after := time.Duration(-1)
+		e := fail(resp.StatusCode, err, hint(resp.StatusCode))
 		if d, ok := retryAfter(resp.Header, answered(resp.Header)); ok {
-			after = d
+			e.After = d
+			return nil, d, e
 		}
-		return nil, after, fail(resp.StatusCode, err, hint(resp.StatusCode))
+		return nil, -1, e
 	}
 	content, size := io.Reader(resp.Body), resp.ContentLength
 	if past { // what comes with it is not a page
@@ -178,6 +178,9 @@ func (c *Client) attempt(
 		}
 		if err = check(a); err == nil {
 			return a, -1, nil
+		}
+		if !errors.Is(err, ErrFinal) {
+			err = c.notThePage(err, resp, body, req.URL)
 		}
 	} else if disk := (*DiskError)(nil); !errors.As(err, &disk) {
 		err = fmt.Errorf("answer cut off after %d bytes: %w", body.Size(), err)
@@ -234,25 +237,4 @@ func (c *Client) redirect(req *http.Request, via []*http.Request) error {
 	}
 	req.Header.Del("Referer") // it would hold the parameters of the first request
 	return nil
-}
-
-// An error quotes excerptBytes of an answer, of the readBytes that are looked at for secrets.
-const (
-	excerptBytes = 300
-	readBytes    = 16 << 10
-)
-
-// notAPage describes an answer that is not a page, and reads enough of it for the connection to be used again.
-func (c *Client) notAPage(resp *http.Response) error {
-	body, _ := io.ReadAll(io.LimitReader(resp.Body, readBytes))
-	_, _ = io.CopyN(io.Discard, resp.Body, 64<<10)
-	text := c.redact.Text(strings.ToValidUTF8(string(body), "")) // before it is cut: half a secret would not be known
-	text = strings.Join(strings.Fields(text), " ")
-	if len(text) > excerptBytes {
-		text = strings.ToValidUTF8(text[:excerptBytes], "") + "…"
-	}
-	if text == "" {
-		return errors.New(resp.Status)
-	}
-	return fmt.Errorf("%s: %s", resp.Status, text)
 }

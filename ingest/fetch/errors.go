@@ -5,21 +5,30 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"time"
+
+	"github.com/millrace-io/millrace/internal/stage"
 )
 
 // Error says that a page could not be had. Its text holds no secret.
 type Error struct {
-	URL    string // without secrets
-	Status int    // HTTP status; 0: there was no answer
-	Text   string // what went wrong, without secrets
-	Hint   string // what a person may do; empty: wait
-	Tried  int    // attempts made
+	URL    string        // without secrets
+	Status int           // HTTP status; 0: there was no answer
+	Text   string        // what went wrong, without secrets
+	Hint   string        // what a person may do; empty: wait
+	Tried  int           // attempts made
+	After  time.Duration // how long the API asked us to wait; 0: it did not
+
+	kind string // what stays equal when the same request fails again in the same way
 }
 
 func (e *Error) Error() string {
 	s := fmt.Sprintf("GET %s: %s", e.URL, e.Text)
 	if e.Tried > 1 {
 		s += fmt.Sprintf(" (after %d attempts)", e.Tried)
+	}
+	if e.After > 0 {
+		s += fmt.Sprintf("; the API asks for a pause of %v", e.After.Round(time.Second))
 	}
 	if e.Hint != "" {
 		s += "; " + e.Hint
@@ -28,7 +37,26 @@ func (e *Error) Error() string {
 }
 
 // Unwrap is what stays equal when the same request fails again in the same way.
-func (e *Error) Unwrap() error { return statusError(e.Status) }
+func (e *Error) Unwrap() error {
+	if e.kind != "" {
+		return kindError(e.kind)
+	}
+	return statusError(e.Status)
+}
+
+// kindOf is what stays equal of an answer that is not the page: what is wrong with it, not what it says. Of any other it is
+// the status alone.
+func kindOf(status int, err error) string {
+	var u *unexpectedError
+	if status/100 != 2 || !errors.As(err, &u) {
+		return ""
+	}
+	return stage.ReasonKind(u.err.Error())
+}
+
+type kindError string
+
+func (e kindError) Error() string { return string(e) }
 
 // statusError is an HTTP status; 0: there was no answer.
 type statusError int

@@ -144,7 +144,7 @@ func TestKeptURLsHoldNoSecret(t *testing.T) {
 // TestReferencedSecretsDoNotShow: in whatever an error quotes.
 func TestReferencedSecretsDoNotShow(t *testing.T) {
 	h := secretsOf()
-	body := `{"error":"no such bot: bot1234:s3cret, token t\/s3cret \u0026+ and literal-s3cret", "region": "eu", "why": "queues of europe"}`
+	body := `{"error":"no such bot: bot1234:s3cret, token t\/s3cret \u0026+ and literal-s3cret", "region": "eu", "message": "queues of europe"}`
 	for _, status := range []int{0, 200, 403, 500} {
 		cl := client(h, transport(func(r *http.Request) (*http.Response, error) {
 			if status == 0 {

@@ -26,10 +26,10 @@ type LoopError struct {
 
 func (e *LoopError) Error() string {
 	if e.Cursor == "" {
-		return fmt.Sprintf("page %d of the pass has exactly the records of the page before: does the API know the parameter of paginate? "+
-			"If it gives its last page again past the end, set stop: repeat", e.Index)
+		return "the page has exactly the records of the page before: does the API know the parameter of paginate? " +
+			"If it gives its last page again past the end, set stop: repeat"
 	}
-	return fmt.Sprintf("page %d of the pass leads back to %q, which this pass has followed already", e.Index, e.Cursor)
+	return fmt.Sprintf("the page leads back to %q, which this pass has followed already", e.Cursor)
 }
 
 // Check is told of each page of a pass in order: its position, the one after it, why the pass ends with it, and a hash

@@ -308,7 +308,7 @@ func TestLoop(t *testing.T) {
 		err   string
 	}{
 		"goes on":                       {pages: []string{"a x", "b y", "c z"}, at: 3},
-		"leads back":                    {pages: []string{"a x", "b y", "a z"}, at: 2, err: `page 2 of the pass leads back to "a"`},
+		"leads back":                    {pages: []string{"a x", "b y", "a z"}, at: 2, err: `the page leads back to "a"`},
 		"the same records twice":        {pages: []string{"a x", "b x", "c y"}, at: 3},
 		"the same records three times":  {pages: []string{"a x", "b x", "c x"}, at: 2, err: "exactly the records"},
 		"names itself and repeats":      {pages: []string{"a x", "b y", "b z", "b z"}, at: 3, ended: paginate.Repeated},

@@ -94,8 +94,20 @@ file, and nothing was started. A process that a second signal killed shows in a 
 		},
 	}
 	f.Add(cmd)
+	if len(stages) == len(process.All) {
+		cmd.Flags().BoolVar(&f.Once, "once", false, "end when one pass of every stream is in the tables")
+		cmd.Long += aboutOnce
+		cmd.Example += strings.ReplaceAll("\n  PROGRAM shop.yaml --once", "PROGRAM", program)
+	}
 	return cmd
 }
+
+const aboutOnce = `
+
+With --once it fetches one pass of every stream, and ends with exit code 0 when what that brought is in the tables (or
+waits as a dead letter): all passes have ended and are committed, the processor has read the raw topics to their end,
+the sink the processed topics. While an API, a broker or the database is in the way, it waits, as ever. It is for a
+process that runs the pipeline alone.`
 
 // StageMain is the whole of a binary that runs one stage; it returns the exit code.
 func StageMain(name, short string) int {

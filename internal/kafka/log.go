@@ -5,10 +5,12 @@ import (
 	"errors"
 	"io"
 	"log/slog"
+	"net"
 	"strings"
 	"sync"
 	"time"
 
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/plugin/kslog"
 )
@@ -46,6 +48,9 @@ func (q *quiet) Enabled(ctx context.Context, level slog.Level) bool {
 
 // Handle passes r on if its message was not passed on within repeatAfter, with how often it was held back.
 func (q *quiet) Handle(ctx context.Context, r slog.Record) error {
+	if !q.Handler.Enabled(ctx, slog.LevelDebug) && ofNoUse(&r) {
+		return nil
+	}
 	r = withoutGuess(r)
 	held, again := q.passed.again(r.Message)
 	if again {
@@ -80,6 +85,40 @@ func withoutGuess(r slog.Record) slog.Record {
 	r = r.Clone()
 	r.Message = message
 	return r
+}
+
+// ofNoUse reports whether a client warns of what passes by itself, or of what was meant: the stage that waits for the brokers
+// says so, once, and what a client cannot do without them it tries again. Hints at a wrong configuration are of use.
+func ofNoUse(r *slog.Record) bool {
+	if strings.Contains(r.Message, "misconfigured?") || strings.Contains(r.Message, "missing?") {
+		return false
+	}
+	if strings.HasPrefix(r.Message, "received an OffsetCommitResponse after our group session has ended") ||
+		strings.HasPrefix(r.Message, "abandoning ") {
+		return true
+	}
+	useless := false
+	r.Attrs(func(a slog.Attr) bool {
+		err, ok := a.Value.Any().(error)
+		useless = ok && transient(err)
+		return !ok
+	})
+	return useless
+}
+
+// transient reports whether an error of a client passes by itself.
+func transient(err error) bool {
+	if kerr.IsRetriable(err) || kgo.IsRetryableBrokerErr(err) || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, net.ErrClosed) ||
+		errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) || errors.Is(err, kgo.ErrClientClosed) {
+		return true
+	}
+	for _, group := range []error{kerr.RebalanceInProgress, kerr.UnknownMemberID, kerr.IllegalGeneration, kerr.UnstableOffsetCommit} {
+		if errors.Is(err, group) { // the client joins again
+			return true
+		}
+	}
+	_, network := errors.AsType[net.Error](err)
+	return network
 }
 
 // again reports whether message was passed on within repeatAfter; if not, how often it has been held back since it was.

@@ -2,14 +2,18 @@ package kafka
 
 import (
 	"bytes"
+	"fmt"
 	"io"
 	"log/slog"
+	"net"
 	"os"
 	"strings"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 )
 
@@ -51,5 +55,36 @@ func TestNoGuessForTimeouts(t *testing.T) {
 		if got := out.String(); strings.Contains(got, "SASL") != guessed || !strings.Contains(got, "0 successful responses") {
 			t.Errorf("%v: %s", err, got)
 		}
+	}
+}
+
+// TestWarningsOfNoUseAreForDebugging: one outage is told by the stage that waits, not by each client in its own words.
+func TestWarningsOfNoUseAreForDebugging(t *testing.T) {
+	refused := &net.OpError{Op: "dial", Net: "tcp", Err: syscall.ECONNREFUSED}
+	warn := func(log kgo.Logger) {
+		log.Log(kgo.LogLevelWarn, "received an OffsetCommitResponse after our group session has ended, unable to handle this (were we kicked from the group?)")
+		log.Log(kgo.LogLevelWarn, "unable to open connection to broker", "addr", "b:9092", "broker", "1", "err", refused)
+		log.Log(kgo.LogLevelWarn, "join group failed", "group", "g", "err", fmt.Errorf("dial: %w", refused))
+		log.Log(kgo.LogLevelError, "group manage loop errored", "group", "g", "err", kerr.CoordinatorNotAvailable)
+		log.Log(kgo.LogLevelWarn, "fetch offsets failed for partition; injecting error and continuing", "err", kerr.UnstableOffsetCommit)
+		log.Log(kgo.LogLevelError, "default commit failed", "err", kerr.IllegalGeneration)
+		log.Log(kgo.LogLevelWarn, "unable to request api versions", "broker", 1, "err", io.ErrUnexpectedEOF)
+	}
+	var out bytes.Buffer
+	log := newLogger(slog.New(slog.NewTextHandler(&out, nil)))
+	warn(log)
+	if out.Len() > 0 {
+		t.Errorf("of no use:\n%s", out.String())
+	}
+	log.Log(kgo.LogLevelWarn, "read from broker errored, killing connection after 0 successful responses (is SASL missing?)", "err", io.EOF)
+	log.Log(kgo.LogLevelError, "fatal InitProducerID error, failing all buffered records", "err", kerr.TransactionalIDAuthorizationFailed)
+	log.Log(kgo.LogLevelWarn, "metadata has a new ID for a topic we already hold", "topic", "t")
+	if n := strings.Count(out.String(), "\n"); n != 3 {
+		t.Errorf("%d lines of 3 that are of use:\n%s", n, out.String())
+	}
+	out.Reset()
+	warn(newLogger(slog.New(slog.NewTextHandler(&out, &slog.HandlerOptions{Level: slog.LevelDebug}))))
+	if n := strings.Count(out.String(), "\n"); n != 7 {
+		t.Errorf("%d lines of 7 for debugging:\n%s", n, out.String())
 	}
 }

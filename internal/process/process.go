@@ -38,6 +38,7 @@ type Options struct {
 	Listen   string        // address for health and metrics; empty: none
 	Profile  bool          // /debug/pprof/ on the same port
 	Drain    time.Duration // what stages may take to finish what is in hand
+	Once     bool          // end when a pass of every slice is in the database; all stages must be in this process
 	Log      *slog.Logger
 	File     string // path of the pipeline file, for what the log tells to do next; empty: not known
 }
@@ -51,6 +52,7 @@ type Process struct {
 	Address  string         // where health and metrics are; empty: nowhere
 
 	options   Options
+	sink      *sink.Sink // nil if it is not among the stages
 	secrets   *redact.Secrets
 	servers   *embedded.Servers
 	instances []*instance // as options.Stages
@@ -144,6 +146,9 @@ func (x *Process) stage(name string, env stage.Env) (func(context.Context) error
 			return nil, err
 		}
 		x.Ingest = s
+		if x.options.Once {
+			return x.once(env), nil
+		}
 		return s.Run, nil
 	case Processor:
 		cfg := processor.DefaultConfig()
@@ -160,6 +165,7 @@ func (x *Process) stage(name string, env stage.Env) (func(context.Context) error
 		if err != nil {
 			return nil, err
 		}
+		x.sink = s
 		return s.Run, nil
 	}
 }

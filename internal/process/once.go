@@ -1,0 +1,118 @@
+package process
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/millrace-io/millrace/internal/stage"
+	"github.com/millrace-io/millrace/topics"
+	"github.com/millrace-io/millrace/topics/admin"
+)
+
+// onceEvery is how often the stages are asked how far they are.
+const onceEvery = 200 * time.Millisecond
+
+// once is ingest's Run for one pass of every slice:
+//
+//	every slice's pass has ended, its pages and its cursor are committed → ingest drains, so that raw has an end
+//	the processor's group has committed raw's end → processed has an end, dead letters are written
+//	the positions in the database are processed's end → return, and the other stages drain
+//
+// A stage that is behind because a server is away is waited for. If the context ends before, it returns as ingest does.
+func (x *Process) once(env stage.Env) func(context.Context) error {
+	return func(ctx context.Context) error {
+		fetching, stop := context.WithCancel(ctx)
+		defer stop()
+		go func() {
+			select {
+			case <-x.Ingest.PassesDone():
+				stop()
+			case <-fetching.Done():
+			}
+		}()
+		if err := x.Ingest.Run(fetching); err != nil || ctx.Err() != nil {
+			return err
+		}
+		env.Log.Info("every stream has ended a pass; waiting until it is in the tables")
+		if err := x.through(ctx, env); err != nil || ctx.Err() != nil {
+			return err
+		}
+		env.Log.Info("done: one pass of every stream is in the tables")
+		return nil
+	}
+}
+
+// through returns when processor and sink have nothing left to read, or ctx ends.
+func (x *Process) through(ctx context.Context, env stage.Env) error {
+	cl, err := kgo.NewClient(env.Kafka...)
+	if err != nil {
+		return fmt.Errorf("ask how far the stages are: %w", err)
+	}
+	defer cl.Close()
+	for _, left := range []func(context.Context, *kgo.Client) (int64, error){x.rawLeft, x.processedLeft} {
+		for ctx.Err() == nil {
+			asking, cancel := context.WithTimeout(ctx, 10*time.Second)
+			n, err := left(asking, cl)
+			cancel()
+			if err == nil && n == 0 {
+				break
+			}
+			if err != nil { // a server is away: the stage that needs it says so
+				env.Log.Debug("how far the stages are is not known", "err", err)
+			}
+			_ = stage.Sleep(ctx, onceEvery)
+		}
+	}
+	return nil
+}
+
+// rawLeft is how many raw records the processor has not committed.
+func (x *Process) rawLeft(ctx context.Context, cl *kgo.Client) (int64, error) {
+	committed, err := kadm.NewClient(cl).FetchOffsets(ctx, topics.ProcessorGroup(x.Pipeline.Name))
+	if err != nil {
+		return 0, err
+	}
+	return x.left(ctx, cl, topics.Raw, func(topic string, partition int32) int64 {
+		if o, ok := committed.Lookup(topic, partition); ok {
+			return o.At
+		}
+		return -1
+	})
+}
+
+// processedLeft is how many processed records the database does not have.
+func (x *Process) processedLeft(ctx context.Context, cl *kgo.Client) (int64, error) {
+	next, err := x.sink.Positions(ctx)
+	if err != nil {
+		return 0, err
+	}
+	return x.left(ctx, cl, topics.Processed, func(topic string, partition int32) int64 {
+		if offset, ok := next[topic][partition]; ok {
+			return offset
+		}
+		return -1
+	})
+}
+
+// left is how many records the topics of the chosen streams have from the next offsets on.
+func (x *Process) left(
+	ctx context.Context, cl *kgo.Client, topic func(pipeline, stream string) string, next func(topic string, partition int32) int64,
+) (int64, error) {
+	chosen, err := x.Pipeline.Choose(x.options.Streams)
+	if err != nil {
+		return 0, err
+	}
+	from := map[string]map[int32]int64{}
+	for _, s := range chosen {
+		name := topic(x.Pipeline.Name, s.Name)
+		from[name] = map[int32]int64{}
+		for partition := range x.Pipeline.Kafka.Partitions {
+			from[name][partition] = next(name, partition)
+		}
+	}
+	return admin.Remaining(ctx, cl, from)
+}
