@@ -22,27 +22,39 @@ import (
 type restored struct {
 	cursors  map[string][]byte            // by slice key
 	segments map[string]map[uint64][]byte // by slice key and number
+	next     int64                        // offset up to which this is true
 }
 
 const (
-	claimTimeout  = time.Minute // then the claim begins anew, with another client
+	claimQuiet    = time.Minute // without getting further; then the claim is made anew, with another client
+	restores      = 4           // at a time: more would share the link until each is too slow for its client
 	bufferedBytes = 16 << 20    // records on their way to the brokers, per claim
 )
 
-// claim takes a partition of the state topic over.
-func (in *Ingest) claim(ctx context.Context, partition int32) (*changelog.Changelog, *restored, error) {
-	ctx, cancel := context.WithTimeout(ctx, claimTimeout)
-	defer cancel()
+// claim takes a partition of the state topic over and restores into state, which goes on where a claim before was given
+// up.
+func (in *Ingest) claim(ctx context.Context, partition int32, state *restored) (*changelog.Changelog, error) {
 	id := topics.IngestTransactionalID(in.p.Name, partition)
-	state := &restored{cursors: map[string][]byte{}, segments: map[string]map[uint64][]byte{}}
-	log, err := changelog.Claim(ctx, changelog.Config{
+	return changelog.Claim(ctx, changelog.Config{
 		Topic: topics.IngestState(in.p.Name), Partition: partition, TransactionalID: id,
 		TransactionTimeout: in.cfg.TransactionTimeout, Owner: in.env.Instance,
+		Quiet: claimQuiet, From: &state.next, Turn: in.restoring,
 		Client: append(append([]kgo.Opt(nil), in.env.Kafka...),
 			kgo.ProducerBatchMaxBytes(in.p.Kafka.MaxRecordBytes),
 			kgo.MaxBufferedBytes(max(bufferedBytes, 2*int(in.p.Kafka.MaxRecordBytes)))),
 	}, state.apply)
-	return log, state, err
+}
+
+// restoring waits for one of the places to restore in.
+func (in *Ingest) restoring(ctx context.Context) (done func(), err error) {
+	if err := in.restores.Acquire(ctx, 1); err != nil {
+		return nil, err
+	}
+	return func() { in.restores.Release(1) }, nil
+}
+
+func newRestored() *restored {
+	return &restored{cursors: map[string][]byte{}, segments: map[string]map[uint64][]byte{}}
 }
 
 // apply applies a record of the state topic; a nil value removes what its key names.

@@ -13,6 +13,7 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
+	"golang.org/x/sync/semaphore"
 
 	"github.com/millrace-io/millrace/ingest/cursor"
 	"github.com/millrace-io/millrace/ingest/fetch"
@@ -36,6 +37,7 @@ type Ingest struct {
 	seen        map[*pipeline.Stream]*seen
 	budgets     fetch.Budgets
 	memory      *fetch.Memory
+	restores    *semaphore.Weighted
 	transport   *http.Transport
 	byPartition map[int32][]sliceRef  // slices that this process may run
 	slicesOf    map[*fetch.Budget]int // of the whole pipeline, by the budget that they share
@@ -62,6 +64,7 @@ func New(p *pipeline.Pipeline, cfg Config, env stage.Env) (*Ingest, error) {
 	in := &Ingest{
 		p: p, cfg: cfg, env: env, waits: stage.NewWaits("ingest", env), notices: stage.NewNotices("ingest", env),
 		seen:        map[*pipeline.Stream]*seen{},
+		restores:    semaphore.NewWeighted(restores),
 		memory:      fetch.NewMemory(cfg.MemoryBytes, cfg.PageMemoryBytes, cfg.TempDir),
 		byPartition: map[int32][]sliceRef{}, slicesOf: map[*fetch.Budget]int{},
 		ended: map[string]bool{}, passesDone: make(chan struct{}),

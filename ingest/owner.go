@@ -6,6 +6,8 @@ import (
 	"strconv"
 	"sync"
 
+	"github.com/twmb/franz-go/pkg/kerr"
+
 	"github.com/millrace-io/millrace/ingest/cursor"
 	"github.com/millrace-io/millrace/ingest/written"
 	"github.com/millrace-io/millrace/internal/changelog"
@@ -21,6 +23,7 @@ import (
 type owner struct {
 	in        *Ingest
 	partition int32
+	half      *restored                   // of a claim that was given up; nil: none
 	confirm   func(context.Context) error // whether this process is a member of the group still
 }
 
@@ -56,7 +59,7 @@ func (o *owner) once(fetch, work context.Context) error {
 	if err := o.confirm(both); err != nil {
 		return err
 	}
-	log, state, err := o.in.claim(both, o.partition)
+	log, state, err := o.claim(both)
 	if err != nil {
 		return err
 	}
@@ -85,6 +88,20 @@ func (o *owner) once(fetch, work context.Context) error {
 		p.close()
 	}
 	return err
+}
+
+// claim takes the partition over. What was restored of it before a claim was given up is kept for the next one, which
+// reads what comes after.
+func (o *owner) claim(ctx context.Context) (*changelog.Changelog, *restored, error) {
+	state := o.half
+	if o.half = nil; state == nil {
+		state = newRestored()
+	}
+	log, err := o.in.claim(ctx, o.partition, state)
+	if err != nil && !errors.Is(err, kerr.OffsetOutOfRange) { // else it is another topic of that name
+		o.half = state
+	}
+	return log, state, err
 }
 
 // slices restores the slices of the partition.

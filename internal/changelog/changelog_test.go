@@ -28,7 +28,7 @@ func newWorld(t *testing.T) *world {
 	cluster := testkafka.New(t)
 	testkafka.Topics(t, cluster, 2, "state", "output")
 	return &world{brokers: cluster.ListenAddrs(), cfg: changelog.Config{
-		Topic: "state", Partition: partition, TransactionalID: "test.1", TransactionTimeout: 10 * time.Second,
+		Topic: "state", Partition: partition, TransactionalID: "test.1", TransactionTimeout: 10 * time.Second, Quiet: 20 * time.Second,
 		Client: []kgo.Opt{kgo.SeedBrokers(cluster.ListenAddrs()...)},
 	}}
 }

@@ -1,0 +1,80 @@
+package changelog_test
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"testing"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/millrace-io/millrace/internal/changelog"
+	"github.com/millrace-io/millrace/internal/testkit"
+)
+
+// TestRestoreKeepsWhatItHas claims over a link that stalls in the middle: the claim is given up, and the next one reads
+// only what is left.
+func TestRestoreKeepsWhatItHas(t *testing.T) {
+	w := newWorld(t)
+	const values, size = 60, 50_000
+	noise := rand.NewChaCha8([32]byte{})
+	want := map[string][]byte{}
+	first, _ := w.claim(t, "before")
+	for i := range values {
+		value := make([]byte, size)
+		_, _ = noise.Read(value)
+		key := fmt.Sprint("k", i)
+		want[key] = value
+		tx := begin(t, first)
+		tx.Append(t.Context(), []byte(key), value)
+		if err := tx.Commit(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	first.Close()
+
+	link := testkit.NewLink(1 << 30)
+	cfg, state, next := w.cfg, map[string][]byte{}, int64(0)
+	cfg.Client = append(cfg.Client, kgo.Dialer(link.Dial), kgo.RequestTimeoutOverhead(time.Second))
+	cfg.From, cfg.Quiet = &next, time.Second
+	resume := func() {}
+	restore := func(key string, value []byte) {
+		if state[key] = value; len(state) == values/2 {
+			resume = link.Stall()
+		}
+	}
+	claim := func() (*changelog.Changelog, error) {
+		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+		defer cancel()
+		return changelog.Claim(ctx, cfg, restore)
+	}
+	if c, err := claim(); err == nil {
+		c.Close()
+		t.Fatal("a claim over a stalled link came to its end")
+	}
+	had := len(state)
+	if had < values/2 {
+		t.Errorf("%d values restored before the stall, want %d or more", had, values/2)
+	}
+	resume()
+	before := link.Down()
+	cfg.Quiet = 20 * time.Second
+	c, err := claim()
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.Close()
+	if len(state) != values {
+		t.Errorf("%d values restored, want %d", len(state), values)
+	}
+	for key, value := range want {
+		if !bytes.Equal(state[key], value) {
+			t.Errorf("%s was not restored as it was written", key)
+		}
+	}
+	if most := int64(values-had)*size + 400_000; link.Down()-before > most {
+		t.Errorf("the second claim read %d bytes, want at most %d", link.Down()-before, most)
+	}
+}
