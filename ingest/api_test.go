@@ -32,7 +32,7 @@ func TestAPIGivesFewerThanAsked(t *testing.T) {
 	c := testkafka.New(t)
 	r := start(t, newPipeline(c.ListenAddrs(), a.stream("items", byOffset(pipeline.StopRule{When: "empty"}))), "one", testConfig())
 	r.awaitPass(t)
-	r.stop(t)
+	r.stop()
 	if d := cmp.Diff(a.wantOnce(), texts(t, c.ListenAddrs(), "shop.items.raw")); d != "" {
 		t.Error(d)
 	}
@@ -56,7 +56,7 @@ func TestAnswersInAnyOrder(t *testing.T) {
 	pl.Kafka.Partitions = 1
 	r := start(t, pl, "one", testConfig())
 	r.awaitPass(t)
-	r.stop(t)
+	r.stop()
 	for i, rec := range testkit.Records(t, c.ListenAddrs(), "shop.items.raw") {
 		if string(rec.Key) != strconv.Itoa(i) {
 			t.Fatalf("record %d has key %s", i, rec.Key)
@@ -101,7 +101,7 @@ func TestExpiredCursorBeginsAgain(t *testing.T) {
 	c := testkafka.New(t)
 	r := start(t, newPipeline(c.ListenAddrs(), a.stream("items", byCursor)), "one", testConfig())
 	r.awaitPass(t)
-	r.stop(t)
+	r.stop()
 	if d := cmp.Diff(a.wantOnce(), texts(t, c.ListenAddrs(), "shop.items.raw")); d != "" {
 		t.Error(d)
 	}
@@ -127,7 +127,7 @@ func TestRefusingAPIIsWaitedFor(t *testing.T) {
 	refuse.Store(false)
 	r.awaitPass(t)
 	testkit.Eventually(t, patience, testkit.That("it is ready", func() bool { return len(r.Health.Waiting()) == 0 }))
-	r.stop(t)
+	r.stop()
 	if log := r.log.String(); strings.Contains(log, "t0ps3cret") || strings.Count(log, "waiting for "+s.Ingest.HTTP.BaseURL[len("http://"):]) != 2 || !strings.Contains(log, "no longer waiting") {
 		t.Errorf("log:\n%s", log)
 	}
@@ -149,7 +149,7 @@ func TestNoSecretInTopics(t *testing.T) {
 	s.Ingest.HTTP.Auth.APIKey = &pipeline.APIKey{Param: "code", Value: "t0ps3cret"}
 	r := start(t, newPipeline(c.ListenAddrs(), s), "one", testConfig())
 	r.awaitPass(t)
-	r.stop(t)
+	r.stop()
 	for _, topic := range []string{"shop.items.raw", "shop.ingest.state"} {
 		for _, rec := range testkit.Records(t, c.ListenAddrs(), topic) {
 			if s := fmt.Sprintf("%s %s %s", rec.Key, rec.Value, rec.Headers); strings.Contains(s, "t0ps3cret") {
@@ -188,7 +188,7 @@ func TestDrainCommitsWhatIsThere(t *testing.T) {
 	r := start(t, newPipeline(c.ListenAddrs(), s), "one", cfg)
 	reached.Wait()
 	begun := time.Now()
-	r.stop(t)
+	r.stop()
 	if took := time.Since(begun); took > 4*time.Second {
 		t.Errorf("the drain took %v", took)
 	}
@@ -204,7 +204,7 @@ func TestKafkaIsWaitedFor(t *testing.T) {
 	pl := newPipeline([]string{"127.0.0.1:1"}, a.stream("items", byPage))
 	r := start(t, pl, "one", testConfig())
 	testkit.Eventually(t, patience, testkit.That("health says so", func() bool { return strings.Contains(r.Health.Waiting()["ingest"], "Kafka: ") }))
-	r.stop(t)
+	r.stop()
 }
 
 func TestNewRefuses(t *testing.T) {
@@ -259,7 +259,7 @@ func TestSliceValuesAreEscaped(t *testing.T) {
 	s.Ingest.Slices = &pipeline.Slices{Name: "region", Values: values}
 	r := start(t, newPipeline(c.ListenAddrs(), s), "one", testConfig())
 	r.awaitPass(t)
-	r.stop(t)
+	r.stop()
 	want := map[string]bool{}
 	for _, v := range values {
 		want["/in/"+url.PathEscape(v)+"/items <"+v+">"] = true

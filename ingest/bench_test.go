@@ -55,7 +55,7 @@ func BenchmarkPass(b *testing.B) {
 				r.awaitPass(b)
 				took += time.Since(begun)
 				cpu += processor() - before
-				r.stop(b)
+				r.stop()
 			}
 			records := float64(b.N * pages * size)
 			b.ReportMetric(records/took.Seconds(), "records/s")

@@ -174,7 +174,7 @@ func TestWhereAPassEnds(t *testing.T) {
 			t.Parallel()
 			r, brokers := runCase(t, c.p, c.answer)
 			r.awaitPass(t)
-			r.stop(t)
+			r.stop()
 			if got := texts(t, brokers, "shop.items.raw"); len(got) != c.want {
 				t.Errorf("%d records, want %d", len(got), c.want)
 			}
@@ -260,7 +260,7 @@ func TestErrorInAnAnswerDoesNotMoveSince(t *testing.T) {
 				}
 			})
 			testkit.Eventually(t, patience, testkit.That("all records are there", func() bool { return r.counter(t, "millrace_ingest_passes_total") == 1 }))
-			r.stop(t)
+			r.stop()
 			if got := texts(t, brokers, "shop.items.raw"); len(got) != 9 {
 				t.Errorf("%d records, want 9", len(got))
 			}
@@ -324,7 +324,7 @@ func TestDoubtIsToldOnce(t *testing.T) {
 	r.awaitPasses(t, 2)
 	grown.Store(false) // the field is known by now
 	r.awaitPasses(t, 3)
-	r.stop(t)
+	r.stop()
 	if d := r.Health.Degraded(); len(d) > 0 {
 		t.Errorf("degraded again: %v", d)
 	}
@@ -366,7 +366,7 @@ func TestPageInTroubleIsAskedForAlone(t *testing.T) {
 		return 404, "no such page"
 	})
 	testkit.Eventually(t, patience, testkit.That("the page is asked for again", func() bool { return at.Load() >= 20 }))
-	r.stop(t)
+	r.stop()
 	if n := beyond.Load(); n > 20 {
 		t.Errorf("%d requests for pages after the one that cannot be had", n)
 	}

@@ -64,7 +64,7 @@ func TestFailingAPI(t *testing.T) {
 			c := testkafka.New(t)
 			r := start(t, newPipeline(c.ListenAddrs(), a.stream("items", p)), "one", testConfig())
 			r.awaitPass(t)
-			r.stop(t)
+			r.stop()
 			if d := cmp.Diff(a.wantOnce(), texts(t, c.ListenAddrs(), "shop.items.raw")); d != "" {
 				t.Error(d)
 			}
@@ -92,11 +92,11 @@ func TestAbruptStops(t *testing.T) {
 				requests := before + 1 + rand.Int64N(12)
 				testkit.Eventually(t, patience, testkit.That("requests are made", func() bool { return a.count.Load() >= requests || done(r.PassesDone()) }))
 				testkit.Pause(t.Context(), rand.N(8*time.Millisecond)) // the moment is random
-				r.stop(t)
+				r.stop()
 			}
 			r := start(t, pl, "last", testConfig())
 			r.awaitPass(t)
-			r.stop(t)
+			r.stop()
 			if d := cmp.Diff(a.wantOnce(), texts(t, c.ListenAddrs(), "shop.items.raw")); d != "" {
 				t.Error(d)
 			}
@@ -142,7 +142,7 @@ func TestUnknownOutcomes(t *testing.T) {
 	cfg.CommitInterval = time.Millisecond
 	r := startWith(t, pl, "one", cfg, kgo.Dialer(lossy.dial))
 	r.awaitPass(t)
-	r.stop(t)
+	r.stop()
 	for _, topic := range []string{"shop.items.raw", "shop.others.raw"} {
 		if d := cmp.Diff(a.wantOnce(), texts(t, c.ListenAddrs(), topic)); d != "" {
 			t.Errorf("%s: %s", topic, d)
@@ -231,8 +231,8 @@ func TestFrozenProcessIsFenced(t *testing.T) {
 		log := zombie.log.String()
 		return strings.Contains(log[strings.Index(log, "fenced: "):], "partitions assigned")
 	}))
-	heir.stop(t)
-	zombie.stop(t)
+	heir.stop()
+	zombie.stop()
 	got := texts(t, c.ListenAddrs(), "shop.items.raw")
 	want := a.wantOnce()
 	if len(got["5"]) == 2 { // whoever has the slice after a restart of the group may begin another pass
@@ -267,14 +267,14 @@ func TestProcessesShareSlices(t *testing.T) {
 	testkit.Eventually(t, patience, testkit.That("two has slices", func() bool { return strings.Contains(two.log.String(), "partitions assigned") }))
 	three := start(t, pl, "three", testConfig())
 	two.awaitPass(t)
-	one.stop(t)
+	one.stop()
 	two.awaitPass(t)
 	three.awaitPass(t)
-	two.stop(t)
-	three.stop(t)
+	two.stop()
+	three.stop()
 	last := start(t, pl, "last", testConfig())
 	last.awaitPass(t)
-	last.stop(t)
+	last.stop()
 	type at struct{ key, slice string }
 	counts := map[at]int{}
 	for _, r := range testkit.Records(t, c.ListenAddrs(), "shop.items.raw") {

@@ -1,7 +1,6 @@
 package ingest_test
 
 import (
-	"context"
 	"encoding/json"
 	"fmt"
 	"log/slog"
@@ -151,8 +150,7 @@ type process struct {
 	Health  *stage.Health
 	Metrics *prometheus.Registry
 	log     *testkit.Buffer
-	cancel  context.CancelFunc
-	done    chan error
+	stop    func()
 }
 
 func testConfig() ingest.Config {
@@ -169,7 +167,7 @@ func start(t testing.TB, p *pipeline.Pipeline, name string, cfg ingest.Config) *
 
 func startWith(t testing.TB, p *pipeline.Pipeline, name string, cfg ingest.Config, opts ...kgo.Opt) *process {
 	t.Helper()
-	r := &process{Health: &stage.Health{}, Metrics: prometheus.NewRegistry(), log: &testkit.Buffer{}, done: make(chan error, 1)}
+	r := &process{Health: &stage.Health{}, Metrics: prometheus.NewRegistry(), log: &testkit.Buffer{}}
 	r.Health.Wait("ingest", "starting") // as the process says until the stage is ready
 	in, err := ingest.New(p, cfg, stage.Env{
 		Instance: name, Kafka: append([]kgo.Opt{kgo.SeedBrokers(p.Kafka.Brokers...), kgo.MetadataMinAge(50 * time.Millisecond)}, opts...),
@@ -179,25 +177,13 @@ func startWith(t testing.TB, p *pipeline.Pipeline, name string, cfg ingest.Confi
 		t.Fatal(err)
 	}
 	r.Ingest = in
-	ctx, cancel := context.WithCancel(context.Background())
-	r.cancel = cancel
-	go func() { r.done <- in.Run(ctx) }()
-	t.Cleanup(func() { r.stop(t) })
-	return r
-}
-
-func (r *process) stop(t testing.TB) {
-	t.Helper()
-	r.cancel()
-	select {
-	case err := <-r.done:
-		if err != nil {
-			t.Errorf("Run: %v", err)
+	t.Cleanup(func() {
+		if t.Failed() {
+			t.Logf("log of %s:\n%s", name, r.log)
 		}
-		r.done <- nil
-	case <-time.After(40 * time.Second):
-		t.Fatalf("Run does not end; log:\n%s", r.log)
-	}
+	})
+	r.stop = testkit.Run(t, in.Run)
+	return r
 }
 
 func (r *process) awaitPass(t testing.TB) {
@@ -258,7 +244,7 @@ func TestEveryPagination(t *testing.T) {
 			pl := newPipeline(c.ListenAddrs(), a.stream("items", p))
 			r := start(t, pl, "one", testConfig())
 			r.awaitPass(t)
-			r.stop(t)
+			r.stop()
 			if d := cmp.Diff(a.wantOnce(), texts(t, c.ListenAddrs(), "shop.items.raw")); d != "" {
 				t.Error(d)
 			}

@@ -38,12 +38,12 @@ func TestAbruptStopsOnKafka(t *testing.T) {
 		r := start(t, pl, fmt.Sprint("p", i), cfg)
 		testkit.Eventually(t, patience, testkit.That("requests are made", func() bool { return a.count.Load() >= requests || done(r.PassesDone()) }))
 		testkit.Pause(t.Context(), rand.N(20*time.Millisecond)) // the moment is random
-		r.stop(t)
+		r.stop()
 	}
 	r := start(t, pl, "last", testConfig())
 	r.awaitPass(t)
 	r.awaitPasses(t, 2)
-	r.stop(t)
+	r.stop()
 	for _, stream := range []string{"items", "others"} {
 		if d := cmp.Diff(a.wantOnce(), texts(t, brokers, pl.Name+"."+stream+".raw")); d != "" {
 			t.Errorf("%s: %s", stream, d)
@@ -74,7 +74,7 @@ func TestBrokerGoesAndComesBack(t *testing.T) {
 		t.Fatalf("no pass ended; waiting for %v; log:\n%s", r.Health.Waiting(), r.log)
 	}
 	testkit.Eventually(t, patience, testkit.That("it is ready", func() bool { return len(r.Health.Waiting()) == 0 }))
-	r.stop(t)
+	r.stop()
 	if d := cmp.Diff(a.wantOnce(), texts(t, server.Brokers(), "shop.items.raw")); d != "" {
 		t.Error(d)
 	}
@@ -110,12 +110,12 @@ func TestFrozenProcessIsFencedOnKafka(t *testing.T) {
 	}
 	close(release)
 	testkit.Eventually(t, patience, testkit.That("the zombie says that it was fenced", func() bool { return strings.Contains(zombie.log.String(), "fenced: ") }))
-	heir.stop(t)
+	heir.stop()
 	testkit.Eventually(t, patience, testkit.That("the zombie joins again", func() bool {
 		log := zombie.log.String()
 		return strings.Contains(log[strings.Index(log, "fenced: "):], "slices=1")
 	}))
-	zombie.stop(t)
+	zombie.stop()
 	if d := cmp.Diff(a.wantOnce(), texts(t, brokers, pl.Name+".items.raw")); d != "" {
 		t.Error(d)
 	}

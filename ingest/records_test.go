@@ -69,7 +69,7 @@ func TestUnchangedRecordsAreNotWrittenAgain(t *testing.T) {
 			var r *process
 			restart := func() {
 				if r != nil {
-					r.stop(t)
+					r.stop()
 				}
 				r = start(t, pl, "one", testConfig())
 				r.awaitPass(t)
@@ -96,7 +96,7 @@ func TestUnchangedRecordsAreNotWrittenAgain(t *testing.T) {
 			if n := r.counter(t, "millrace_ingest_unchanged_records_total"); n < 100 {
 				t.Errorf("%v records were found unchanged, want 100 or more", n)
 			}
-			r.stop(t)
+			r.stop()
 			if d := cmp.Diff(want, texts(t, c.ListenAddrs(), "shop.items.raw")); d != "" {
 				t.Error(d)
 			}
@@ -112,7 +112,7 @@ func TestSinceAdvancesAtTheEndOfAPass(t *testing.T) {
 	r := start(t, newPipeline(c.ListenAddrs(), incremental(a.stream("items", byCursor), 10*time.Second)), "one", testConfig())
 	r.awaitPass(t)
 	r.awaitPasses(t, 1)
-	r.stop(t)
+	r.stop()
 	for i, u := range a.seen()[:5] {
 		want := "since=2020-01-01T00%3A00%3A00Z"
 		if i >= 4 { // the newest is of 22:13:54; less ten seconds
@@ -152,11 +152,11 @@ func TestStartIsChangedWithinAPass(t *testing.T) {
 	}
 	r := start(t, from(half), "one", testConfig())
 	testkit.Await(t, c.ListenAddrs(), 1, "shop.items.raw")
-	r.stop(t)
+	r.stop()
 	whole.Store(true)
 	r = start(t, from(0), "two", testConfig())
 	r.awaitPass(t)
-	r.stop(t)
+	r.stop()
 	if got := texts(t, c.ListenAddrs(), "shop.items.raw"); len(got) != n {
 		t.Errorf("%d records, want %d", len(got), n)
 	}
@@ -173,7 +173,7 @@ func TestRecordsWithoutKeyAreDeadLetters(t *testing.T) {
 	r := start(t, newPipeline(c.ListenAddrs(), s), "one", testConfig())
 	r.awaitPass(t)
 	r.awaitPasses(t, 3)
-	r.stop(t)
+	r.stop()
 	var raw, dead []string
 	for _, rec := range testkit.Records(t, c.ListenAddrs(), "shop.items.raw") {
 		raw = append(raw, string(rec.Key))
@@ -245,7 +245,7 @@ func TestLargeRecordStopsItsStreamOnly(t *testing.T) {
 	testkit.Eventually(t, patience, testkit.That("the other stream is fetched", func() bool { return r.counter(t, "millrace_ingest_records_total") == 20 }))
 	large.Store(false)
 	r.awaitPass(t)
-	r.stop(t)
+	r.stop()
 	if n := len(testkit.Records(t, c.ListenAddrs(), "shop.items.raw")); n != 2 {
 		t.Errorf("%d records, want 2", n)
 	}
@@ -274,11 +274,11 @@ func TestLargePageCommitsInParts(t *testing.T) {
 			testkit.Eventually(t, patience, testkit.That("some is committed", func() bool {
 				return r.counter(t, "millrace_ingest_records_total") >= float64(committed) || done(r.PassesDone())
 			}))
-			r.stop(t)
+			r.stop()
 			continue
 		}
 		r.awaitPass(t)
-		r.stop(t)
+		r.stop()
 		break
 	}
 	counts := map[string]int{} // in the first pass: a process may have begun another one

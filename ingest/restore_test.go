@@ -52,7 +52,7 @@ func restoreOver(t testing.TB, partitionBytes, bytesPerSecond int, within time.D
 	}
 	took, down = time.Since(begun), link.Down()
 	link.SetRate(1 << 30)
-	r.stop(t)
+	r.stop()
 	return took, down
 }
 

@@ -73,7 +73,7 @@ func TestKeyMovesToAnotherSliceAndBack(t *testing.T) {
 		r.awaitPasses(t, 6)
 		testkit.Eventually(t, patience, testkit.That("the newest is "+step.want, func() bool { return newest(t, c.ListenAddrs())["1"] == step.want }))
 	}
-	r.stop(t)
+	r.stop()
 }
 
 // TestSliceInTheKey: records that each slice counts for itself are different records, and unchanged ones are not
@@ -85,7 +85,7 @@ func TestSliceInTheKey(t *testing.T) {
 	c := testkafka.New(t)
 	r := start(t, newPipeline(c.ListenAddrs(), h.stream(true, pipeline.SliceField, "id")), "one", testConfig())
 	r.awaitPasses(t, 6)
-	r.stop(t)
+	r.stop()
 	var keys []string
 	for _, rec := range testkit.Records(t, c.ListenAddrs(), "shop.items.raw") {
 		keys = append(keys, string(rec.Key))
@@ -106,7 +106,7 @@ func TestSlicesBecomeDisjoint(t *testing.T) {
 		r := start(t, newPipeline(c.ListenAddrs(), h.stream(shared, "id")), "one", testConfig())
 		r.awaitPass(t)
 		r.awaitPasses(t, 4)
-		r.stop(t)
+		r.stop()
 	}
 	a, b := `{"id":1,"v":"a"}`, `{"id":1,"v":"b"}`
 	run(false, a, ``)

@@ -106,7 +106,7 @@ func TestWhatChangesWhileAPassRunsIsFetchedByTheNext(t *testing.T) {
 			c := testkafka.New(t)
 			r := start(t, newPipeline(c.ListenAddrs(), s), "one", testConfig())
 			r.awaitPasses(t, 3)
-			r.stop(t)
+			r.stop()
 			newest := map[string]string{}
 			for _, rec := range testkit.Records(t, c.ListenAddrs(), "shop.items.raw") {
 				var i row
@@ -192,7 +192,7 @@ func TestRecordsWithoutTheirVersionDoNotVanish(t *testing.T) {
 			s := a.stream(func(in *pipeline.Ingest) { in.Version, in.VersionRule = "v", c.rule })
 			r := start(t, newPipeline(kafka.ListenAddrs(), s), "one", testConfig())
 			r.awaitPasses(t, 4)
-			r.stop(t)
+			r.stop()
 			got := letters(t, kafka.ListenAddrs())
 			for key, want := range c.letters {
 				if !strings.HasPrefix(got[key], want) {
@@ -220,7 +220,7 @@ func TestUnreadableFieldsStopTheStream(t *testing.T) {
 	})
 	r := start(t, newPipeline(c.ListenAddrs(), s), "one", testConfig())
 	r.awaitPass(t)
-	r.stop(t)
+	r.stop()
 	if log := r.log.String(); !strings.Contains(log, `ingest.incremental.field: the field \"at\" of record 1 of the page is not a time`) {
 		t.Errorf("the log does not tell of the record:\n%s", log)
 	}
@@ -246,7 +246,7 @@ func TestFieldsThatNoRecordHasAreTold(t *testing.T) {
 	r := start(t, newPipeline(c.ListenAddrs(), never, vague), "one", testConfig())
 	r.awaitPass(t)
 	r.awaitPasses(t, 6)
-	r.stop(t)
+	r.stop()
 	log := r.log.String()
 	for _, want := range []string{
 		`ingest.version: no record so far has a version in the field \"revison\"`,
@@ -289,7 +289,7 @@ func TestSinceIsSentAsTheAPIWritesIt(t *testing.T) {
 			})
 			r := start(t, newPipeline(c.ListenAddrs(), s), "one", testConfig())
 			r.awaitPasses(t, 2)
-			r.stop(t)
+			r.stop()
 			if got := a.requests()[1].Get("since"); got != want {
 				t.Errorf("asks since %q, want %q", got, want)
 			}
@@ -327,7 +327,7 @@ func TestStubsOfDeletedRecords(t *testing.T) {
 			})
 			r := start(t, newPipeline(kafka.ListenAddrs(), s), "one", testConfig())
 			r.awaitPasses(t, 4)
-			r.stop(t)
+			r.stop()
 			if got := letters(t, kafka.ListenAddrs()); len(got) != c.letters {
 				t.Errorf("letters %v, want %d", got, c.letters)
 			}

@@ -58,7 +58,7 @@ func TestStateBytes(t *testing.T) {
 			cfg.CommitInterval = 100 * time.Millisecond
 			r := start(t, newPipeline(cluster.ListenAddrs(), s), "one", cfg)
 			r.awaitPass(t)
-			r.stop(t)
+			r.stop()
 			var segments, cursors, records int
 			for _, rec := range testkit.Records(t, cluster.ListenAddrs(), "shop.ingest.state") {
 				records++

@@ -69,7 +69,7 @@ func TestUnexpectedAnswersAreDescribed(t *testing.T) {
 	testkit.Eventually(t, patience, testkit.That("a line for each stream", func() bool {
 		return strings.Count(r.log.String(), "level=WARN") >= len(wants)
 	}))
-	r.stop(t)
+	r.stop()
 	log := r.log.String()
 	for name, texts := range wants {
 		_, line, ok := strings.Cut(log, "who="+name+" ")
@@ -108,7 +108,7 @@ func TestALongPauseIsToldAtOnce(t *testing.T) {
 		if n := a.count.Load(); n != 1 || !strings.Contains(r.Health.Waiting()["ingest"], "slow down") {
 			t.Errorf("%d requests, health %v", n, r.Health.Waiting())
 		}
-		r.stop(t)
+		r.stop()
 	}
 }
 
@@ -121,7 +121,7 @@ func TestPassesAreSummedUp(t *testing.T) {
 	often.Ingest.Every = time.Millisecond
 	r := start(t, newPipeline(testkafka.New(t).ListenAddrs(), once, often), "one", testConfig())
 	testkit.Eventually(t, patience, testkit.That("ten passes", func() bool { return r.counter(t, "millrace_ingest_passes_total") >= 10 }))
-	r.stop(t)
+	r.stop()
 	log := r.log.String()
 	for _, want := range []string{
 		"stream=once pages=4 records=25 changed=25 unchanged=0 took=", `next="at the next start"`, "finished: without ingest.every",

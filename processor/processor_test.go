@@ -1,7 +1,6 @@
 package processor_test
 
 import (
-	"context"
 	"fmt"
 	"io"
 	"log/slog"
@@ -99,27 +98,7 @@ func run(t testing.TB, p *pipeline.Pipeline, cfg processor.Config, e stage.Env) 
 	if err != nil {
 		t.Fatal(err)
 	}
-	ctx, cancel := context.WithCancel(context.Background())
-	done := make(chan error, 1)
-	go func() { done <- proc.Run(ctx) }()
-	stopped := false
-	stop = func() {
-		if stopped {
-			return
-		}
-		stopped = true
-		cancel()
-		select {
-		case err := <-done:
-			if err != nil {
-				t.Errorf("Run: %v", err)
-			}
-		case <-time.After(30 * time.Second):
-			t.Error("Run has not returned 30 s after its context was cancelled")
-		}
-	}
-	t.Cleanup(stop)
-	return stop
+	return testkit.Run(t, proc.Run)
 }
 
 // produce writes raw records of page 0 to partition number of key modulo partitions.

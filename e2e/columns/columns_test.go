@@ -114,11 +114,13 @@ streams:
 	if err != nil {
 		t.Fatal(err)
 	}
-	run(t, p.Name, func() (*process.Process, error) {
-		return process.New(t.Context(), p, process.Options{
-			Stages: process.All, Instance: "test", Drain: 10 * time.Second, Log: slog.New(slog.DiscardHandler),
-		})
+	x, err := process.New(t.Context(), p, process.Options{
+		Stages: process.All, Instance: "test", Drain: 10 * time.Second, Log: slog.New(slog.DiscardHandler),
 	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	testkit.Run(t, x.Run)
 	testkit.Eventually(t, time.Minute, func() error { return compare(t.Context(), open, "SELECT id"+shown.String()+" FROM `all`") })
 
 	got := map[string]string{}
@@ -134,24 +136,6 @@ streams:
 	if err := compare(t.Context(), open, "SELECT id"+shown.String()+" FROM `all`"); err != nil {
 		t.Errorf("after the letters: %v", err)
 	}
-}
-
-// run runs a pipeline until the test ends.
-func run(t *testing.T, name string, start func() (*process.Process, error)) {
-	t.Helper()
-	x, err := start()
-	if err != nil {
-		t.Fatal(err)
-	}
-	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
-	ended := make(chan error, 1)
-	go func() { ended <- x.Run(ctx) }()
-	t.Cleanup(func() {
-		cancel()
-		if err := <-ended; err != nil {
-			t.Errorf("%s: %v", name, err)
-		}
-	})
 }
 
 // compare expects one row, with the good values.

@@ -72,22 +72,7 @@ func run(t *testing.T, path string) (p *pipeline.Pipeline, stop func()) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
-	ended := make(chan error, 1)
-	go func() { ended <- x.Run(ctx) }()
-	stopped := false
-	stop = func() {
-		if stopped {
-			return
-		}
-		stopped = true
-		cancel()
-		if err := <-ended; err != nil {
-			t.Error(err)
-		}
-	}
-	t.Cleanup(stop)
-	return p, stop
+	return p, testkit.Run(t, x.Run)
 }
 
 // table reads a stream's table beside the sink.

@@ -1,7 +1,6 @@
 package telemetry_test
 
 import (
-	"context"
 	"encoding/json"
 	"io"
 	"net/http"
@@ -12,6 +11,7 @@ import (
 
 	"github.com/millrace-io/millrace/internal/stage"
 	"github.com/millrace-io/millrace/internal/telemetry"
+	"github.com/millrace-io/millrace/internal/testkit"
 )
 
 // serve starts a server that stops with the test.
@@ -22,18 +22,12 @@ func serve(t *testing.T, health *stage.Health, profile bool) (url string, metric
 	if err != nil {
 		t.Fatal(err)
 	}
-	ctx, cancel := context.WithCancel(t.Context())
-	ended := make(chan error, 1)
-	go func() { ended <- s.Run(ctx) }()
 	t.Cleanup(func() {
-		cancel()
-		if err := <-ended; err != nil {
-			t.Error(err)
-		}
 		if err := s.Close(); err != nil {
 			t.Error(err)
 		}
 	})
+	testkit.Run(t, s.Run)
 	return "http://" + s.Address(), metrics
 }
 

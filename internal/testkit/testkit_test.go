@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -83,5 +84,21 @@ func TestRecords(t *testing.T) {
 	}
 	if err := testkit.Read(ctx, c.ListenAddrs(), "absent", func(*kgo.Record) {}); err == nil {
 		t.Error("no error for a topic that does not exist")
+	}
+}
+
+func TestRun(t *testing.T) {
+	var began, ended atomic.Int32
+	stop := testkit.Run(t, func(ctx context.Context) error {
+		began.Add(1)
+		<-ctx.Done()
+		ended.Add(1)
+		return nil
+	})
+	testkit.Eventually(t, 10*time.Second, testkit.That("begun", func() bool { return began.Load() == 1 }))
+	stop()
+	stop()
+	if began.Load() != 1 || ended.Load() != 1 {
+		t.Errorf("begun %d times, ended %d times, want once", began.Load(), ended.Load())
 	}
 }
