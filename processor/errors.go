@@ -11,25 +11,6 @@ import (
 	"github.com/millrace-io/millrace/topics/admin"
 )
 
-// PositionError is a committed offset that the raw topic does not have: what lay between was deleted before it
-// was processed, or the topic was made anew. Going on from anywhere else would drop records in silence, so
-// the processor stops.
-type PositionError struct {
-	Group     string
-	Topic     string
-	Partition int32
-	Err       error
-}
-
-func (e *PositionError) Error() string {
-	return fmt.Sprintf("processor: group %s, %s[%d]: the committed offset is not in the topic: %v; raw records were deleted before they "+
-		"were processed, or the topic was recreated. To accept the gap, stop all processors and set the group to an offset that exists: "+
-		"kafka-consumer-groups.sh --group %s --topic %s:%d --reset-offsets --to-earliest --execute",
-		e.Group, e.Topic, e.Partition, e.Err, e.Group, e.Topic, e.Partition)
-}
-
-func (e *PositionError) Unwrap() error { return e.Err }
-
 // TwinError says that two processes run under one name, and each ends what the other has begun.
 type TwinError struct{ Instance string }
 
@@ -73,10 +54,10 @@ func fetchError(group string, e kgo.FetchError) error {
 	var loss *kgo.ErrDataLoss
 	switch {
 	case errors.Is(e.Err, kerr.OffsetOutOfRange), errors.As(e.Err, &loss):
-		return &PositionError{group, e.Topic, e.Partition, e.Err}
+		return &PositionError{group, []Gap{{e.Topic, e.Partition, -1, -1, -1}}, e.Err}
 	case errors.Is(e.Err, kerr.FencedInstanceID):
 		return e.Err
-	case kerr.IsRetriable(e.Err):
+	case kerr.IsRetriable(e.Err) && !errors.Is(e.Err, kerr.UnknownTopicID): // which would be so for ever: the topic was made anew
 		return nil
 	}
 	if e.Topic == "" {

@@ -25,6 +25,7 @@ func (p *Processor) sessionOpts(id string) []kgo.Opt {
 		kgo.TransactionalID(id),
 		kgo.TransactionTimeout(p.cfg.TransactionTimeout),
 		kgo.FetchIsolationLevel(kgo.ReadCommitted()),
+		kgo.KeepControlRecords(), // so that the offset moves past them, and stays in an emptied log
 		// A new group starts at the log's start; an offset that is not there is never replaced by another.
 		kgo.ConsumeStartOffset(kgo.NewOffset().AtStart()),
 		kgo.ConsumeResetOffset(kgo.NoResetOffset()),

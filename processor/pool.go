@@ -78,6 +78,9 @@ func (l *lane) process(p *Processor, partition kgo.FetchTopicPartition, produce 
 		w.counts.newest = last
 	}
 	for _, r := range partition.Records {
+		if r.Attrs.IsControl() {
+			continue // the end of a transaction of ingest's: a place in the log, and nothing else
+		}
 		for _, out := range w.outcome(r) {
 			produce(out)
 		}

@@ -31,6 +31,8 @@ type Processor struct {
 	notices  *stage.Notices
 	refusals *stage.Refusals
 	progress *stage.Progress
+	topics   *admin.Watch
+	turns    turns
 	limit    *limit
 }
 
@@ -63,6 +65,7 @@ func New(p *pipeline.Pipeline, cfg Config, env stage.Env) (*Processor, error) {
 		}
 		out.streams[topics.Raw(p.Name, s.Name)] = compiled
 	}
+	out.topics = admin.NewWatch(out.specs())
 	return out, errors.Join(errs...)
 }
 
@@ -99,7 +102,11 @@ func (p *Processor) prepare(ctx context.Context, adm *kadm.Client) error {
 	how := p.attempts("topics")
 	how.Timeout = time.Minute
 	return p.waits.Persist(ctx, how, func(ctx context.Context) error {
-		if err := admin.Ensure(ctx, adm, p.specs()); err != nil {
+		err := admin.Ensure(ctx, adm, p.specs())
+		if err == nil {
+			_, err = p.topics.Look(ctx, adm)
+		}
+		if err != nil {
 			return fmt.Errorf("processor: topics: %w", err)
 		}
 		p.env.Health.Ready(stageName) // from "starting"
@@ -156,8 +163,18 @@ func (p *Processor) work(ctx, hard context.Context, cl *kgo.Client) error {
 // sessions runs one session after the other until an error is worth a pause, and a word.
 func (p *Processor) sessions(ctx, hard context.Context, adm *kadm.Client, id string) error {
 	for {
-		err := p.runSession(ctx, hard, adm, id)
-		if !errors.Is(err, errCommitHappened) || ctx.Err() != nil { // which is in order: the next one begins behind it
+		turn := p.turns.next(ctx)
+		err := p.runSession(turn, hard, adm, id)
+		if lost, ok := errors.AsType[*PositionError](err); ok {
+			return p.complete(ctx, adm, lost)
+		}
+		if unknownTopic(err) {
+			if failed := p.renew(ctx, adm); failed != nil {
+				return fmt.Errorf("%w; looking at the topics: %w", err, failed)
+			}
+		}
+		// An unknown outcome that is known now is in order: the next session begins behind it.
+		if again := turn.Err() != nil && !needsOperator(err) || errors.Is(err, errCommitHappened); !again || ctx.Err() != nil {
 			return p.twin(err)
 		}
 	}
@@ -176,11 +193,14 @@ func (p *Processor) lag(cl *kgo.Client) stage.Lag {
 	}
 }
 
+// looksEvery is how many looks at the brokers one look at the topics takes, which costs more.
+const looksEvery = 4
+
 // watch notices a Kafka that is gone while nothing is processed.
 func (p *Processor) watch(ctx context.Context, adm *kadm.Client) error {
 	tick := time.NewTicker(5 * time.Second)
 	defer tick.Stop()
-	for {
+	for looks := 0; ; {
 		select {
 		case <-ctx.Done():
 			return nil
@@ -193,6 +213,14 @@ func (p *Processor) watch(ctx context.Context, adm *kadm.Client) error {
 			p.waits.On(server, "brokers", err)
 		} else {
 			p.waits.Done(server, "brokers")
+		}
+		// A group whose topic is deleted assigns nothing, and no session meets an error.
+		if looks++; err == nil && looks%looksEvery == 0 {
+			if err := p.renew(ctx, adm); err != nil && ctx.Err() == nil {
+				p.waits.On(server, "topics", err)
+			} else {
+				p.waits.Done(server, "topics")
+			}
 		}
 	}
 }

@@ -136,16 +136,23 @@ func TestDrainLeavesTheGroup(t *testing.T) {
 }
 
 func TestPositionBelowTheLogStopsWithTheRemedy(t *testing.T) {
-	p := shop(1)
+	p := shop(3)
 	c, cl := cluster(t, p)
 	stop := run(t, p, quick(), env(t, c, "a"))
-	produce(t, cl, p, load(10, 1)...)
+	produce(t, cl, p, load(60, 3)...)
 	settled(t, cl, p)
 	stop()
-	produce(t, cl, p, load(10, 1)...)
+	produce(t, cl, p, load(60, 3)...)
 	adm := kadm.NewClient(cl)
+	ends, err := adm.ListEndOffsets(t.Context(), raw(p))
+	if err != nil {
+		t.Fatal(err)
+	}
 	var offsets kadm.Offsets
-	offsets.AddOffset(raw(p), 0, 15, -1)
+	for _, partition := range []int32{0, 2} {
+		end, _ := ends.Lookup(raw(p), partition)
+		offsets.AddOffset(raw(p), partition, end.Offset-1, -1)
+	}
 	if _, err := adm.DeleteRecords(t.Context(), offsets); err != nil {
 		t.Fatal(err)
 	}
@@ -157,8 +164,55 @@ func TestPositionBelowTheLogStopsWithTheRemedy(t *testing.T) {
 	defer cancel()
 	err = proc.Run(ctx)
 	var position *processor.PositionError
-	if !errors.As(err, &position) || position.Topic != raw(p) || !strings.Contains(err.Error(), "--reset-offsets") {
-		t.Errorf("Run: %v, want a PositionError for %s that names the remedy", err, raw(p))
+	if !errors.As(err, &position) || len(position.Gaps) != 2 || position.Gaps[0].Topic != raw(p) || position.Gaps[1].Partition != 2 {
+		t.Fatalf("Run: %v, want a PositionError that names both partitions", err)
+	}
+	for _, want := range []string{"--topic " + raw(p) + ":0,2 --reset-offsets", "ingest does not fetch these records again by itself"} {
+		if !strings.Contains(err.Error(), want) {
+			t.Errorf("%v lacks %q", err, want)
+		}
+	}
+}
+
+// transactional produces raw records as ingest does: in transactions, each of which leaves a marker.
+func transactional(t *testing.T, c servers, p *pipeline.Pipeline, records ...*kgo.Record) {
+	t.Helper()
+	cl, err := kgo.NewClient(kgo.SeedBrokers(c.ListenAddrs()...), kgo.TransactionalID("p.ingest.0"), kgo.RecordPartitioner(kgo.ManualPartitioner()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer cl.Close()
+	if err := cl.BeginTransaction(); err != nil {
+		t.Fatal(err)
+	}
+	produce(t, cl, p, records...)
+	if err := cl.EndTransaction(t.Context(), kgo.TryCommit); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestEmptiedLogIsNoGap: retention empties a quiet partition, whose last offset is the marker of a commit. The processor
+// goes on when it is started again.
+func TestEmptiedLogIsNoGap(t *testing.T) {
+	p := shop(1)
+	c, cl := cluster(t, p)
+	stop := run(t, p, quick(), env(t, c, "a"))
+	transactional(t, c, p, load(20, 1)...)
+	settled(t, cl, p) // up to the marker
+	stop()
+	adm := kadm.NewClient(cl)
+	ends, err := adm.ListEndOffsets(t.Context(), raw(p))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := adm.DeleteRecords(t.Context(), ends.Offsets()); err != nil {
+		t.Fatal(err)
+	}
+	run(t, p, quick(), env(t, c, "a"))
+	transactional(t, c, p, load(20, 1)...)
+	settled(t, cl, p)
+	if got := len(testkit.Records(t, c.ListenAddrs(), processed(p), letters(p))); got != 40 {
+		t.Errorf("%d outcomes, want 40", got)
 	}
 }
 
