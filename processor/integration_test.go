@@ -107,3 +107,11 @@ func TestRealTakeOver(t *testing.T) {
 		compare(t, c, p, (120+20*round)*20)
 	}
 }
+
+// TestRealTopicMadeAnew: Kafka answers with ids, and forgets the group's offsets of a topic that is deleted.
+func TestRealTopicMadeAnew(t *testing.T) {
+	for i, topic := range []func(*pipeline.Pipeline) string{raw, processed, raw} {
+		p, c, cl := onKafka(t, fmt.Sprintf("processor-anew-%d", i), 4)
+		testRemade(t, c, cl, p, topic(p), i < 2)
+	}
+}
