@@ -74,9 +74,9 @@ func TestBuild(t *testing.T) {
 	if err := m.Build(t.Context(), root, out, "./cmd/hello"); err != nil {
 		t.Fatal(err)
 	}
-	said, err := exec.Command(filepath.Join(out, "hello")).CombinedOutput()
-	if err != nil || string(said) != "hereheremutant" {
-		t.Errorf("the mutant says %q, %v", said, err)
+	printed, err := exec.Command(filepath.Join(out, "hello")).CombinedOutput()
+	if err != nil || string(printed) != "hereheremutant" {
+		t.Errorf("the mutant prints %q, %v", printed, err)
 	}
 	if b, err := os.ReadFile(filepath.Join(root, "cmd", "hello", "main.go")); err != nil || string(b) != source {
 		t.Errorf("the source was changed: %s, %v", b, err)

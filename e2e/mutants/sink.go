@@ -40,11 +40,12 @@ var Sink = []Mutant{
 		{
 			// The sink goes on where the consumer group is, not where the rows are.
 			File: "sink/claims.go",
-			Old:  "out[tp.topic][tp.partition] = kgo.NewOffset().At(s.claims[tp].next)",
-			New: "c := s.claims[tp]\n" +
-				"c.next = max(offsets[tp.topic][tp.partition].EpochOffset().Offset, infos[tp].start)\n" +
+			Old:  "out[topic][partition] = kgo.NewOffset().At(s.claims[topicPartition{topic, partition}].next)",
+			New: "tp := topicPartition{topic, partition}\n" +
+				"c := s.claims[tp]\n" +
+				"c.next = max(offsets[topic][partition].EpochOffset().Offset, infos[tp].start)\n" +
 				"c.polled = c.next\n" +
-				"out[tp.topic][tp.partition] = kgo.NewOffset().At(c.next)",
+				"out[topic][partition] = kgo.NewOffset().At(c.next)",
 		},
 	}},
 	{Name: Fencing, Edits: []Edit{
