@@ -29,6 +29,8 @@ func child(ctx context.Context, name string, args []string) error {
 		return serve(w, "127.0.0.1:0", time.Duration(number(2))*time.Millisecond)
 	case "limit-copy":
 		return copyTopic(ctx, strings.Split(args[0], ","), args[1], args[2], args[3])
+	case "limit-intervals":
+		return intervals(ctx, args[0], args[1], args[2], args[3])
 	case "limit-discard":
 		err = discard(ctx, args[0], number(1), number(2), number(3))
 	case "limit-load":

@@ -40,7 +40,7 @@ func dump(ctx context.Context, db *sql.DB, dir string, n int) (files []string, c
 	if err != nil {
 		return nil, "", err
 	}
-	rows, err := db.QueryContext(ctx, "SELECT * FROM "+table+" ORDER BY flight_key")
+	rows, err := db.QueryContext(ctx, "SELECT * FROM "+table+" ORDER BY time_hour, carrier, flight")
 	if err != nil {
 		return nil, "", err
 	}
