@@ -8,8 +8,8 @@ import (
 
 // Config is how ingest runs; what it fetches is in the pipeline file.
 type Config struct {
-	// A transaction takes pages for CommitInterval at most, 1 ms–5 s; it ends before, if none is there and the pace allows it
-	// (stage.Pace).
+	// A transaction takes pages for CommitInterval at most, 1 ms–5 s; it ends before, if none is there and the pace
+	// allows it (stage.Pace).
 	CommitInterval     time.Duration
 	TransactionBytes   int64         // of records in one transaction, from 1 MiB; a larger page commits in several
 	PageMemoryBytes    int64         // a page up to this is in memory, a larger one in a temporary file; from 64 KiB

@@ -120,7 +120,7 @@ func (d *decoder) revision(ordinal int, rec *record) error {
 	return nil
 }
 
-// unreadable makes a dead letter of a record with a value that cannot be read, or trouble of its page.
+// unreadable makes a dead letter of a record with a value that cannot be read, or an error of its page.
 func (d *decoder) unreadable(ordinal int, rec *record, key string, path []string, v jsontext.Value, err error) error {
 	if d.r.wait {
 		return &UnreadableError{Setting: "ingest." + key, Field: pipeline.FormatPath(path), Ordinal: ordinal, Err: err}
@@ -137,8 +137,8 @@ func (rec *record) refuse(step, reason string) {
 	}
 }
 
-// judge decides what becomes of a record without version, and which records are dead letters. Without a version it would be
-// taken for older than all with one, and vanish.
+// judge decides what becomes of a record without version, and which records are dead letters. Without a version it
+// would be taken for older than all with one, and vanish.
 func (r *reader) judge(rec *record, p *page) {
 	if rec.judged {
 		return
@@ -167,7 +167,8 @@ func (r *reader) unversioned() string {
 		"for older than all with one, newest for as new as the newest so far, and version: none orders records as they come", name)
 }
 
-// past reports whether a version is no time to come: what took such a version would be the newest of its key for that long.
+// past reports whether a version is no time to come: what took such a version would be the newest of its key for that
+// long.
 func (r *reader) past(version int64, p *page) bool {
 	if !r.versions.Times() {
 		return true

@@ -185,7 +185,8 @@ func TestWhereAPassEnds(t *testing.T) {
 	}
 }
 
-// TestWhatIsNoEnd: where it is not known that there is no more, the pass does not end, and the stream says what it found.
+// TestWhatIsNoEnd: where it is not known that there is no more, the pass does not end, and the stream says what it
+// found.
 func TestWhatIsNoEnd(t *testing.T) {
 	always := func(body string) func(*http.Request) (int, string) {
 		return func(*http.Request) (int, string) { return 200, body }
@@ -268,7 +269,8 @@ func TestErrorInAnAnswerDoesNotMoveSince(t *testing.T) {
 	}
 }
 
-// TestWhatIsNothing: 204, 304 and an empty 200 are passes without news, and null is where it is declared or the body counts none.
+// TestWhatIsNothing: 204, 304 and an empty 200 are passes without news, and null is where it is declared or the body
+// counts none.
 func TestWhatIsNothing(t *testing.T) {
 	for name, c := range map[string]struct {
 		status int
@@ -295,8 +297,8 @@ func TestWhatIsNothing(t *testing.T) {
 	}
 }
 
-// TestDoubtIsToldOnce: a small collection without the cursor's field ends its passes, and that no answer had the field is told in
-// log, health and metrics; until one has it.
+// TestDoubtIsToldOnce: a small collection without the cursor's field ends its passes, and that no answer had the field
+// is told in log, health and metrics; until one has it.
 func TestDoubtIsToldOnce(t *testing.T) {
 	var grown atomic.Bool
 	r, brokers := runCase(t, pipeline.Paginate{Cursor: &pipeline.BodyCursor{Next: []string{"@odata.nextLink"}}}, func(r *http.Request) (int, string) {

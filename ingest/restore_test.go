@@ -21,8 +21,8 @@ import (
 	"github.com/millrace-io/millrace/topics/admin"
 )
 
-// restoreOver starts a process whose state topic has so many bytes in each partition, over a link, and returns when it has
-// fetched: how long that took, and how many bytes came over the link.
+// restoreOver starts a process whose state topic has so many bytes in each partition, over a link, and returns when it
+// has fetched: how long that took, and how many bytes came over the link.
 func restoreOver(t testing.TB, partitionBytes, bytesPerSecond int, within time.Duration) (took time.Duration, down int64) {
 	t.Helper()
 	api := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, `{"data":[]}`) }))

@@ -8,8 +8,8 @@ import (
 	"github.com/millrace-io/millrace/pipeline"
 )
 
-// passes tells of the passes of a stream that have ended: at once of the first, then at most once a quietPasses of all that
-// have ended since. It may be used concurrently.
+// passes tells of the passes of a stream that have ended: at once of the first, then at most once a quietPasses of all
+// that have ended since. It may be used concurrently.
 type passes struct {
 	mu     sync.Mutex
 	told   time.Time // when the last line was logged

@@ -12,8 +12,9 @@ import (
 	"github.com/millrace-io/millrace/pipeline"
 )
 
-// TestUnexpectedAnswersAreDescribed: each stream that gets something else than its page says what, in a line of its own: status,
-// content type, the API's own words or the beginning of the body, where a redirect led to, which fields are there.
+// TestUnexpectedAnswersAreDescribed: each stream that gets something else than its page says what, in a line of its
+// own: status, content type, the API's own words or the beginning of the body, where a redirect led to, which fields
+// are there.
 func TestUnexpectedAnswersAreDescribed(t *testing.T) {
 	t.Parallel()
 	a := newAPI(t, 0)

@@ -75,7 +75,7 @@ type Ingest struct {
 	Paginate    Paginate
 	EmptyPages  int           // pages without records that are followed in a row at most; 0: any number
 	ErrorWhen   string        // an expression over the body without its records; empty: what is commonly an error; "false": nothing is
-	NullIsEmpty bool          // null in the place of the records is a page without records, not trouble
+	NullIsEmpty bool          // null in the place of the records is a page without records, not an error
 	Incremental *Incremental  // nil: every pass fetches everything
 	Slices      *Slices       // nil: the stream is one slice, named ""
 	Every       time.Duration // from the start of a pass to the start of the next; 0: one pass, then done
@@ -191,9 +191,9 @@ type VersionRule struct {
 	As     string // "": whole numbers, and times; "time", "number", "unsigned", "digits" or "hex"
 	Scale  int    // of As "number": as many digits behind the point count, 0–18
 	Format string // of As "time", if it is none of the common ones: as in strftime, see [Layout]
-	// Missing is what a record without version is, once a record of its slice had one: "letter", a dead letter; "oldest",
-	// older than all that have one; "newest", of the highest version so far. "": newest, where Version is the field of
-	// Incremental and slices share no keys; else letter.
+	// Missing is what a record without version is, once a record of its slice had one: "letter", a dead letter;
+	// "oldest", older than all that have one; "newest", of the highest version so far. "": newest, where Version is the
+	// field of Incremental and slices share no keys; else letter.
 	Missing string
 }
 

@@ -13,9 +13,9 @@ type Config struct {
 	// right: one computes while another waits for its commit.
 	Sessions int
 
-	// Interval is how long a transaction collects records at most, which it does under load; with little to do it ends when
-	// nothing is there to be added (stage.Pace). A transaction costs a few requests, however many records it has. 1 ms up to
-	// half of TransactionTimeout.
+	// Interval is how long a transaction collects records at most, which it does under load; with little to do it ends
+	// when nothing is there to be added (stage.Pace). A transaction costs a few requests, however many records it has.
+	// 1 ms up to half of TransactionTimeout.
 	Interval time.Duration
 	// MaxRecords is how many raw records a transaction has, about; fewer while the brokers do not get them in time.
 	// 1–1,000,000.

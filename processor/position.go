@@ -12,8 +12,8 @@ import (
 	"github.com/twmb/franz-go/pkg/kadm"
 )
 
-// PositionError is committed offsets that raw topics do not have: what lay between was deleted before it was processed, or
-// a topic was made anew. Going on from anywhere else would drop records in silence, so the processor stops.
+// PositionError is committed offsets that raw topics do not have: what lay between was deleted before it was processed,
+// or a topic was made anew. Going on from anywhere else would drop records in silence, so the processor stops.
 type PositionError struct {
 	Group string
 	Gaps  []Gap // at least one, by topic and partition

@@ -191,8 +191,8 @@ func transactional(t *testing.T, c servers, p *pipeline.Pipeline, records ...*kg
 	}
 }
 
-// TestEmptiedLogIsNoGap: retention empties a quiet partition, whose last offset is the marker of a commit. The processor
-// goes on when it is started again.
+// TestEmptiedLogIsNoGap: retention empties a quiet partition, whose last offset is the marker of a commit. The
+// processor goes on when it is started again.
 func TestEmptiedLogIsNoGap(t *testing.T) {
 	p := shop(1)
 	c, cl := cluster(t, p)

@@ -42,8 +42,8 @@ func unknownTopic(err error) bool {
 	return errors.Is(err, kerr.UnknownTopicID) || errors.Is(err, kerr.UnknownTopicOrPartition)
 }
 
-// renew looks whether topics were deleted or made anew, tells of those, and has new sessions go on with the new ones. The
-// group has no offset for a topic that was deleted: it is read from its start.
+// renew looks whether topics were deleted or made anew, tells of those, and has new sessions go on with the new ones.
+// The group has no offset for a topic that was deleted: it is read from its start.
 func (p *Processor) renew(ctx context.Context, adm *kadm.Client) error {
 	ctx, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()

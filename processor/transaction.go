@@ -10,8 +10,8 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 )
 
-// transact makes one transaction of what was polled and of what comes while it is open: until nothing is there to be added
-// and it may end by the pace, or until it is full.
+// transact makes one transaction of what was polled and of what comes while it is open: until nothing is there to be
+// added and it may end by the pace, or until it is full.
 func (s *session) transact(ctx, hard context.Context, fetches kgo.Fetches) error {
 	if err := s.kafka.Begin(); err != nil {
 		return fmt.Errorf("begin: %w", err)

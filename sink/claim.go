@@ -58,8 +58,8 @@ type bid struct {
 }
 
 // claim makes claims ours, or says of each what is lost: it writes a new token into the row of each partition, which is
-// made if it is missing, and reads where to go on. A transaction claims as many as a statement names. A frozen owner that
-// holds a row is evicted.
+// made if it is missing, and reads where to go on. A transaction claims as many as a statement names. A frozen owner
+// that holds a row is evicted.
 func (s *store) claim(ctx context.Context, bids []*bid) error {
 	slices.SortFunc(bids, func(a, b *bid) int { return a.compare(b.claim) })
 	for group := range slices.Chunk(bids, placesAtOnce) {
@@ -79,7 +79,8 @@ func (s *store) claim(ctx context.Context, bids []*bid) error {
 	return nil
 }
 
-// defect classifies err. A right that was given back counts for new sessions only, so those that are there are given up.
+// defect classifies err. A right that was given back counts for new sessions only, so those that are there are given
+// up.
 func (s *store) defect(err error) error {
 	err = s.dialect.Classify(err)
 	if _, ok := errors.AsType[*dialect.DefectError](err); ok {
@@ -88,7 +89,8 @@ func (s *store) defect(err error) error {
 	return err
 }
 
-// tryClaim is one transaction. It takes the locks of all rows, in the order of topic and partition, before it changes any.
+// tryClaim is one transaction. It takes the locks of all rows, in the order of topic and partition, before it changes
+// any.
 func (s *store) tryClaim(ctx context.Context, bids []*bid) (err error) {
 	conn, err := s.db.Conn(ctx)
 	if err != nil {
@@ -167,7 +169,8 @@ func (s *store) readPlaces(ctx context.Context, conn *sql.Conn, bids []*bid) err
 	return nil
 }
 
-// evict ends the connections of the owners of those rows that are locked, after a claim has waited for one of them: err.
+// evict ends the connections of the owners of those rows that are locked, after a claim has waited for one of them:
+// err.
 func (s *store) evict(ctx context.Context, bids []*bid, err error) error {
 	locked, failed := s.locked(ctx, bids)
 	if failed != nil || len(locked) == 0 {

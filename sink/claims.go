@@ -46,16 +46,16 @@ func (s *Sink) assigned(ctx context.Context, offsets map[string]map[int32]kgo.Of
 	return out, nil
 }
 
-// hold keeps the place of a partition that the group assigns to us and that is claimed later: its stream waits. Its topic
-// is paused, so its offset counts for nothing.
+// hold keeps the place of a partition that the group assigns to us and that is claimed later: its stream waits. Its
+// topic is paused, so its offset counts for nothing.
 func (s *Sink) hold(tp topicPartition) {
 	c := &claim{topic: tp.topic, partition: tp.partition, table: s.tables[tp.topic]}
 	c.revoked.Store(true)
 	s.claims[tp] = c
 }
 
-// claimAll claims partitions, waiting for the database as long as ctx lets it. Those whose position is lost are held, and
-// their streams parked. s.mu is held.
+// claimAll claims partitions, waiting for the database as long as ctx lets it. Those whose position is lost are held,
+// and their streams parked. s.mu is held.
 func (s *Sink) claimAll(ctx context.Context, wanted []topicPartition, infos map[topicPartition]bounds) error {
 	if len(wanted) == 0 {
 		return nil
@@ -108,8 +108,8 @@ func (s *Sink) bids(ctx context.Context, wanted []topicPartition, infos map[topi
 	return out, nil
 }
 
-// claimBehind claims those again whose position is past the end of their log: the owner before us may have gone on since
-// the end was asked for.
+// claimBehind claims those again whose position is past the end of their log: the owner before us may have gone on
+// since the end was asked for.
 func (s *Sink) claimBehind(ctx context.Context, bids []*bid) error {
 	var behind []*bid
 	var names []string

@@ -51,7 +51,7 @@ func (s *Sink) fate(ctx context.Context, w *writer, j *job, err error) (again bo
 	case errors.As(err, &fenced):
 		s.fenced(fenced.Partitions, j.batch)
 		return true, nil, err
-	case (!refusal || !j.looked) && s.trouble(ctx, err, j.failures > 0):
+	case (!refusal || !j.looked) && s.parkTable(ctx, err, j.failures > 0):
 		return true, nil, err
 	case refusal:
 		j.looked = true

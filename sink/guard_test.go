@@ -87,8 +87,8 @@ func manyPartitions(t *testing.T, p *pipeline.Pipeline) {
 	}
 }
 
-// manyClaims: a claim of many partitions takes all but those whose position is lost, and a release gives up what is still
-// ours.
+// manyClaims: a claim of many partitions takes all but those whose position is lost, and a release gives up what is
+// still ours.
 func manyClaims(t *testing.T, p *pipeline.Pipeline) {
 	t.Helper()
 	f := newFixture(t, p, false)

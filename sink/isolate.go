@@ -12,11 +12,11 @@ import (
 // isolateTimeout bounds one search: with the attempt before it, it is over before the group stops waiting for us.
 const isolateTimeout = 20 * time.Second
 
-// isolate finds the changes of b that the database refuses, and gives them its reason. They are tried in one transaction
-// that is rolled back, in the order of the batch: a few of them at a time after a refusal, twice as many after each success,
-// so that few refused ones cost little, and where all are refused each is tried once. A statement that is refused leaves
-// nothing behind. What remains then goes in, the older revisions of the refused ones included. It reports false if the
-// database refuses none of them by itself.
+// isolate finds the changes of b that the database refuses, and gives them its reason. They are tried in one
+// transaction that is rolled back, in the order of the batch: a few of them at a time after a refusal, twice as many
+// after each success, so that few refused ones cost little, and where all are refused each is tried once. A statement
+// that is refused leaves nothing behind. What remains then goes in, the older revisions of the refused ones included.
+// It reports false if the database refuses none of them by itself.
 func (w *writer) isolate(ctx context.Context, b *batch) (found bool, err error) {
 	ctx, cancel := context.WithTimeout(ctx, isolateTimeout)
 	defer cancel()

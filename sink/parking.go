@@ -13,8 +13,9 @@ import (
 	"github.com/millrace-io/millrace/sink/dialect"
 )
 
-// parking holds the streams that wait for an operator, each by itself, by processed topic: their table cannot be written, or
-// the topic does not have their position. Nothing is fetched for them, their claims count as revoked, and the others go on.
+// parking holds the streams that wait for an operator, each by itself, by processed topic: their table cannot be
+// written, or the topic does not have their position. Nothing is fetched for them, their claims count as revoked, and
+// the others go on.
 //
 //	park    a writer, a claim or the watch finds what is wrong: it is told, and fetching pauses
 //	tend    looks at the table again and again, until nothing is wrong with it: the stream is due
@@ -107,8 +108,8 @@ func (s *Sink) unpark(topic string) {
 	s.waits.Done(s.parkedName(topic), "")
 }
 
-// trouble parks the stream whose table is what err is about, if it is the table that is in the way, and not a row.
-func (s *Sink) trouble(ctx context.Context, err error, again bool) bool {
+// parkTable parks the stream whose table is what err is about, if it is the table that is in the way, and not a row.
+func (s *Sink) parkTable(ctx context.Context, err error, again bool) bool {
 	fault, ok := errors.AsType[*faultError](err)
 	if !ok {
 		return false
@@ -146,8 +147,8 @@ func (s *Sink) topicOf(fault *faultError) string {
 // watchEvery is how often the tables that are written are looked at: whether they are the same ones.
 const watchEvery = 5 * time.Second
 
-// tend looks after the tables until ctx is cancelled: those of streams that wait, and, now and then, whether another was
-// made in the place of one.
+// tend looks after the tables until ctx is cancelled: those of streams that wait, and, now and then, whether another
+// was made in the place of one.
 func (s *Sink) tend(ctx context.Context) {
 	made := map[string]string{}
 	for next := time.Now(); stage.Sleep(ctx, 200*time.Millisecond) == nil; {

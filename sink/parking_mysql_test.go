@@ -22,8 +22,8 @@ func TestNamesCollideOnMySQL(t *testing.T) { namesCollide(t, onMySQL) }
 
 func TestNamesCollideByLoadData(t *testing.T) { namesCollide(t, onMySQLWithLoads) }
 
-// TestUnlistedErrorsBecomeLetters: what generated columns, functional indexes and triggers answer to a row is found and told,
-// whatever its number.
+// TestUnlistedErrorsBecomeLetters: what generated columns, functional indexes and triggers answer to a row is found and
+// told, whatever its number.
 func TestUnlistedErrorsBecomeLetters(t *testing.T) {
 	for name, c := range map[string]struct{ statement, good, bad string }{
 		"1365, a generated column": {"ALTER TABLE things ADD g int AS (10 DIV id) STORED", "1", "0"},
@@ -58,7 +58,7 @@ func TestUnlistedErrorsBecomeLetters(t *testing.T) {
 	}
 }
 
-// pair is a world with a second stream, whose table gets into trouble.
+// pair is a world with a second stream, whose table gets in the way.
 type pair struct {
 	*world
 	db *sql.DB
@@ -134,8 +134,9 @@ func run(t *testing.T, db *sql.DB, statements ...string) {
 	}
 }
 
-// TestOneTableInTroubleWaitsAlone: the other table goes on, and the one in trouble too, once it is repaired, without a restart.
-func TestOneTableInTroubleWaitsAlone(t *testing.T) {
+// TestOneTableWaitsWithoutTheOthers: the other table goes on, and the first too, once it is repaired, without a
+// restart.
+func TestOneTableWaitsWithoutTheOthers(t *testing.T) {
 	for name, c := range map[string]struct{ spoil, repair, says string }{
 		"gone":          {"RENAME TABLE other TO gone", "RENAME TABLE gone TO other", "stream other: table other: it is not there"},
 		"a column lost": {"ALTER TABLE other DROP COLUMN n", "ALTER TABLE other ADD COLUMN n int", "no column n: ALTER TABLE `other` ADD COLUMN"},

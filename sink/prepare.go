@@ -54,7 +54,8 @@ func (s *Sink) prepareTable(ctx context.Context, topic string) error {
 	})
 }
 
-// persist calls do until it returns nil, ctx is cancelled (nil too), or its error needs an operator. The log names who waits.
+// persist calls do until it returns nil, ctx is cancelled (nil too), or its error needs an operator. The log names who
+// waits.
 func (s *Sink) persist(ctx context.Context, server, who string, do func(context.Context) error) error {
 	return s.waits.Persist(ctx, stage.Attempts{Server: server, Who: who, Timeout: 30 * time.Second, Permanent: mustStop}, do)
 }

@@ -341,8 +341,8 @@ func rebalance(t *testing.T, p *pipeline.Pipeline) {
 	}
 }
 
-// TestPositionOutOfTheLog: what was not read yet has been deleted. The stream waits and says what to do, and goes on once
-// that is done.
+// TestPositionOutOfTheLog: what was not read yet has been deleted. The stream waits and says what to do, and goes on
+// once that is done.
 func TestPositionOutOfTheLog(t *testing.T) {
 	w := newWorld(t, onSQLite(t))
 	w.produce(300)

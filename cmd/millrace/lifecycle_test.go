@@ -131,8 +131,8 @@ func TestATopicThatDiffersEndsTheProcess(t *testing.T) {
 	}
 }
 
-// TestRunOnceEnds: with exit code 0 when a pass of every stream is in the tables, again and again, although its streams have
-// an interval; a letter is through, too.
+// TestRunOnceEnds: with exit code 0 when a pass of every stream is in the tables, again and again, although its streams
+// have an interval; a letter is through, too.
 func TestRunOnceEnds(t *testing.T) {
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		_, _ = w.Write([]byte(`[{"id": 1, "total": 10}, {"id": 2, "total": "many"}, {"total": 30}, {"id": 4, "total": 40}]`))

@@ -53,8 +53,8 @@ func (e *unexpectedError) Error() string { return e.text }
 
 func (e *unexpectedError) Unwrap() error { return e.err }
 
-// quoter is an error that shows what matters of an answer itself, or is about a place in the middle of records, which are not
-// shown.
+// quoter is an error that shows what matters of an answer itself, or is about a place in the middle of records, which
+// are not shown.
 type quoter interface{ Quotes() bool }
 
 func shows(err error) bool {
@@ -118,8 +118,8 @@ func readable(h http.Header, body []byte) string {
 	return html.UnescapeString(head + tags.ReplaceAllString(invisible.ReplaceAllString(text, " "), " "))
 }
 
-// words are what a JSON body says of an error, by the names that APIs use for it (of them RFC 9457, section 3.1); empty:
-// nothing is known.
+// words are what a JSON body says of an error, by the names that APIs use for it (of them RFC 9457, section 3.1);
+// empty: nothing is known.
 func words(body []byte) string {
 	var v any
 	if json.Unmarshal(body, &v) != nil {

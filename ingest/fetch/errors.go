@@ -44,8 +44,8 @@ func (e *Error) Unwrap() error {
 	return statusError(e.Status)
 }
 
-// kindOf is what stays equal of an answer that is not the page: what is wrong with it, not what it says. Of any other it is
-// the status alone.
+// kindOf is what stays equal of an answer that is not the page: what is wrong with it, not what it says. Of any other
+// it is the status alone.
 func kindOf(status int, err error) string {
 	var u *unexpectedError
 	if status/100 != 2 || !errors.As(err, &u) {

@@ -116,7 +116,7 @@ func (s stop) total(p Position, page *Page) (int64, error) {
 }
 
 // byTotal ends a pass when as many records came as the API counts, or when nothing more came and all that it counts was
-// asked for. A page without records before that is trouble.
+// asked for. A page without records before that is an error.
 func (s stop) byTotal(p Position, page *Page, next *Position) (Reason, error) {
 	total, err := s.total(p, page)
 	if err != nil {
@@ -146,7 +146,7 @@ func (s stop) full(page *Page) bool {
 	return s.size > 0 && n >= s.size || s.size == 0 && evidence.Full(page.Asked, n) != ""
 }
 
-// byPages ends a pass with the last page that the API counts. A page without records before that is trouble.
+// byPages ends a pass with the last page that the API counts. A page without records before that is an error.
 func (s stop) byPages(p Position, page *Page, next *Position) (Reason, error) {
 	total, err := s.total(p, page)
 	if err != nil {

@@ -20,10 +20,11 @@ type Config struct {
 	TransactionTimeout time.Duration // a transaction open for so long is aborted by the brokers
 	Owner              string        // who claims, for people who look into the topic
 	Quiet              time.Duration // a claim that gets no further for so long is given up
-	// From is the offset to restore from; the restore moves it on. A claim that is made after one that was given up goes on
-	// where that was, if it restores into the same state.
+	// From is the offset to restore from; the restore moves it on. A claim that is made after one that was given up
+	// goes on where that was, if it restores into the same state.
 	From *int64 // nil: from the beginning
-	// Turn waits for the turn to restore, if many claims share a link; the restore calls done at its end. It may be nil.
+	// Turn waits for the turn to restore, if many claims share a link; the restore calls done at its end. It may be
+	// nil.
 	Turn   func(ctx context.Context) (done func(), err error)
 	Client []kgo.Opt // how to reach the brokers, and limits of the producer
 }
@@ -35,9 +36,9 @@ type Changelog struct {
 }
 
 // Claim takes a partition over, and calls restore for each record that was committed to it and that compaction has
-// left, in order; a nil value removes its key. Its errors are a [*FencedError], if another claim came after this one, and
-// what the brokers answered; then restore has been called for what is before Config.From. It goes on as long as it gets
-// further: for brokers that do not answer it waits for Config.Quiet.
+// left, in order; a nil value removes its key. Its errors are a [*FencedError], if another claim came after this one,
+// and what the brokers answered; then restore has been called for what is before Config.From. It goes on as long as it
+// gets further: for brokers that do not answer it waits for Config.Quiet.
 func Claim(ctx context.Context, cfg Config, restore func(key string, value []byte)) (*Changelog, error) {
 	cl, err := kgo.NewClient(append(slices.Clone(cfg.Client),
 		kgo.RecordPartitioner(partitioner{cfg.Topic}),
@@ -62,8 +63,8 @@ func Claim(ctx context.Context, cfg Config, restore func(key string, value []byt
 	return c, nil
 }
 
-// fetchBytes is how much of the state is asked for at once: so little that it comes over a slow link before the client takes
-// the broker for dead.
+// fetchBytes is how much of the state is asked for at once: so little that it comes over a slow link before the client
+// takes the broker for dead.
 const fetchBytes = 256 << 10
 
 // Close gives back the connections. What is not committed is aborted by whoever claims the partition next.

@@ -8,8 +8,8 @@ import (
 	"github.com/expr-lang/expr/parser"
 )
 
-// Expected lists the paths of [Program.Fields] that a record is expected to have: all that the expression names, but for
-// those that it asks about with has, gives another value with ??, or compares with null.
+// Expected lists the paths of [Program.Fields] that a record is expected to have: all that the expression names, but
+// for those that it asks about with has, gives another value with ??, or compares with null.
 func (p *Program) Expected() [][]string {
 	optional := map[string]bool{}
 	if tree, err := parser.ParseWithConfig(p.source, &conf.Config{MaxNodes: 2000, DisableIfOperator: true}); err == nil && p.path < 0 {

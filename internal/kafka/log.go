@@ -87,8 +87,9 @@ func withoutGuess(r slog.Record) slog.Record {
 	return r
 }
 
-// ofNoUse reports whether a client warns of what passes by itself, or of what was meant: the stage that waits for the brokers
-// says so, once, and what a client cannot do without them it tries again. Hints at a wrong configuration are of use.
+// ofNoUse reports whether a client warns of what passes by itself, or of what was meant: the stage that waits for the
+// brokers says so, once, and what a client cannot do without them it tries again. Hints at a wrong configuration are of
+// use.
 func ofNoUse(r *slog.Record) bool {
 	if strings.Contains(r.Message, "misconfigured?") || strings.Contains(r.Message, "missing?") {
 		return false

@@ -2,11 +2,11 @@ package stage
 
 import "time"
 
-// Pace says when a transaction to which there is nothing left to add may end: at once where a stage has little to do, so
-// that no record waits for more that may never come. Each transaction costs something for itself, for each partition that it
-// touches and for each record; Pace lets it end only once that much time has passed since the one before it ended. So a
-// stage commits at most 100 times in a second, less often over many partitions, and, from 20,000 records in a second on,
-// once in an interval. It is for one goroutine.
+// Pace says when a transaction to which there is nothing left to add may end: at once where a stage has little to do,
+// so that no record waits for more that may never come. Each transaction costs something for itself, for each partition
+// that it touches and for each record; Pace lets it end only once that much time has passed since the one before it
+// ended. So a stage commits at most 100 times in a second, less often over many partitions, and, from 20,000 records in
+// a second on, once in an interval. It is for one goroutine.
 type Pace struct {
 	Interval time.Duration // a transaction takes more for so long at most
 
@@ -19,7 +19,8 @@ const (
 	perRecord      = 50 * time.Microsecond
 )
 
-// Gap is how much time there is to be between the ends of two transactions, the second over so many records and partitions.
+// Gap is how much time there is to be between the ends of two transactions, the second over so many records and
+// partitions.
 func Gap(records, partitions int) time.Duration {
 	return max(perTransaction, time.Duration(partitions)*perPartition, time.Duration(records)*perRecord)
 }

@@ -12,8 +12,8 @@ const (
 	lagEvery      = 5 * time.Second // while the stage is behind
 )
 
-// Progress tells what a stage does: a line for each stream and minute in which something was committed, and a line when the
-// stage has caught up. Add may be called concurrently, also while Run runs.
+// Progress tells what a stage does: a line for each stream and minute in which something was committed, and a line when
+// the stage has caught up. Add may be called concurrently, also while Run runs.
 type Progress struct {
 	env   Env
 	names []string
@@ -34,8 +34,8 @@ func NewProgress(env Env, names ...string) *Progress {
 	return &Progress{env: env, names: names, streams: map[string]*done{}}
 }
 
-// Add notes what a committed transaction did for a stream: as many counts as there are names, and the time of the newest
-// record that it read; the zero time: it read none.
+// Add notes what a committed transaction did for a stream: as many counts as there are names, and the time of the
+// newest record that it read; the zero time: it read none.
 func (p *Progress) Add(stream string, newest time.Time, counts ...int) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -56,8 +56,8 @@ func (p *Progress) Add(stream string, newest time.Time, counts ...int) {
 // Lag is how many records of these streams a stage has left to read; without streams: of all that it runs.
 type Lag func(ctx context.Context, streams ...string) (int64, error)
 
-// Run tells until ctx ends. lag is nil if the stage reads no topic. It is not asked while nothing is committed and the stage
-// is not behind.
+// Run tells until ctx ends. lag is nil if the stage reads no topic. It is not asked while nothing is committed and the
+// stage is not behind.
 func (p *Progress) Run(ctx context.Context, lag Lag) {
 	behind, late := lag != nil, false // late: much was left at the last line
 	next := time.Now().Add(progressEvery)

@@ -16,8 +16,8 @@ const quiet = time.Minute
 // healthNames is how many of those that wait are named in health; the others are counted.
 const healthNames = 5
 
-// Waits is what the goroutines of one stage wait for. It tells health, and the log: once when a wait for a server begins,
-// once when its cause changes, once when the last that waited for it goes on. It may be used concurrently.
+// Waits is what the goroutines of one stage wait for. It tells health, and the log: once when a wait for a server
+// begins, once when its cause changes, once when the last that waited for it goes on. It may be used concurrently.
 type Waits struct {
 	stage string
 	env   Env

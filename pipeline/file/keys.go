@@ -105,9 +105,9 @@ type ingestSharedFile struct {
 	TimeZone    text                    `key:"time_zone" doc:"Zone of times that name none, such as Europe/Berlin or UTC; absent: they are read as UTC, and each pass looks back a day." examples:"UTC Europe/Berlin"`
 	Unreadable  text                    `key:"unreadable" doc:"What becomes of a record whose version or incremental field cannot be read: letter, a dead letter; wait, the stream waits at its page." words:"letter wait" default:"letter"`
 	Paginate    choice[paginateFile]    `key:"paginate" doc:"How the next page is asked for; absent: everything comes at once." words:"link"`
-	EmptyPages  integer                 `key:"empty_pages" doc:"Pages without records that are followed in a row at most, where each says that there is another; beyond, the stream waits and says so." min:"1" max:"1000000" default:"100"`
+	EmptyPages  integer                 `key:"empty_pages" doc:"Pages without records that are followed in a row at most, where each says that there is another; beyond, the stream waits." min:"1" max:"1000000" default:"100"`
 	ErrorWhen   text                    `key:"error_when" doc:"An expression over the body without its records that is true of an error, whatever the status of the answer: code != 0. Absent: errors, error or fault that is not empty, ok or success that is false, status that is error or fail. false: nothing is."`
-	NullIsEmpty flag                    `key:"null_is_empty" doc:"null in the place of the records means that there are none; else it is trouble." default:"false"`
+	NullIsEmpty flag                    `key:"null_is_empty" doc:"null in the place of the records means that there are none; else it is an error: the stream waits at its page." default:"false"`
 	Incremental object[incrementalFile] `key:"incremental" doc:"Ask only for what has changed; absent: every pass fetches everything."`
 	Slices      mapping[texts]          `key:"slices" doc:"Cuts the stream into slices that are fetched in parallel: {name} in path and query takes each value." maxItems:"1" minItems:"1"`
 	Disjoint    flag                    `key:"disjoint" doc:"true: a key shows up in one slice alone, and never moves to another; false: it may, so what is fetched again is written again. Slices need it, unless $slice is in key." default:"false"`
@@ -129,7 +129,7 @@ type pageFile struct {
 	SizeParam text             `key:"size_param" doc:"Query parameter that takes size; absent: the size is not sent."`
 	Size      integer          `key:"size" doc:"Records in a full page." min:"1" max:"1000000"`
 	Stop      choice[stopFile] `key:"stop" doc:"How the last page is known: empty: it has no records; short: it has fewer than size, and a page before it had as many; repeat: it is the page before once more; or by a field of the body." words:"empty short repeat" default:"empty"`
-	PastEnd   texts            `key:"past_end" doc:"HTTP statuses with which the API answers for a page after the last one, such as 404; absent: none, so that such an answer is trouble."`
+	PastEnd   texts            `key:"past_end" doc:"HTTP statuses with which the API answers for a page after the last one, such as 404; absent: none, so that such an answer is an error."`
 }
 
 type offsetFile struct {
@@ -138,7 +138,7 @@ type offsetFile struct {
 	Limit      integer          `key:"limit,required" doc:"Records in a full page." min:"1" max:"1000000"`
 	Start      integer          `key:"start" doc:"Offset of the first record." min:"0" max:"1000000000" default:"0"`
 	Stop       choice[stopFile] `key:"stop" doc:"How the last page is known: empty: it has no records; short: it has fewer than limit, and a page before it had as many; repeat: it is the page before once more; or by a field of the body." words:"empty short repeat" default:"empty"`
-	PastEnd    texts            `key:"past_end" doc:"HTTP statuses with which the API answers for an offset after the last record, such as 404; absent: none, so that such an answer is trouble."`
+	PastEnd    texts            `key:"past_end" doc:"HTTP statuses with which the API answers for an offset after the last record, such as 404; absent: none, so that such an answer is an error."`
 }
 
 type stopFile struct {
@@ -157,7 +157,7 @@ type cursorStopFile struct {
 }
 
 type cursorFile struct {
-	Next       dottedPath             `key:"next,required" doc:"Field of the body with the cursor of the next page; null, empty, 0 or false: this is the last. One that is missing on the first page is trouble if anything says that there is more, else a notice."`
+	Next       dottedPath             `key:"next,required" doc:"Field of the body with the cursor of the next page; null, empty, 0 or false: this is the last. One that is missing on the first page is an error if anything says that there is more, else a notice."`
 	Param      text                   `key:"param" doc:"Query parameter that takes the cursor; absent: the cursor is a URL and is followed."`
 	Stop       object[cursorStopFile] `key:"stop" doc:"A field that says whether there is more, beside a cursor that is always there."`
 	AbsentEnds flag                   `key:"absent_ends" doc:"The API leaves next out where there is no other page, so that a pass of one page is no reason for a notice." default:"false"`

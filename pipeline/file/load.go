@@ -99,8 +99,8 @@ var (
 	unquotedReference = regexp.MustCompile(`[{\[].*[:,\[ ][^"',]*\$\{`)
 )
 
-// tab finds a tab in the indentation of a line, or of one of the two behind it: the parser's count may be that far off. A
-// column of 0 says that there is none. Lines and columns count from 1.
+// tab finds a tab in the indentation of a line, or of one of the two behind it: the parser's count may be that far off.
+// A column of 0 says that there is none. Lines and columns count from 1.
 func tab(lines []string, line int) (at, column int) {
 	for i := max(line-1, 0); i < min(line+2, len(lines)); i++ {
 		indentation := lines[i][:len(lines[i])-len(strings.TrimLeft(lines[i], " \t"))]

@@ -80,8 +80,8 @@ type Statements struct {
 	OwnersOfOffsets Many // reads the connections of the rows' owners
 	PublishOffsets  Many // sets the connection of rows that an owner has: owner, connection_id
 	ReleaseOffsets  Many // gives up rows that an owner has: owner
-	// MoveOffsets is the guard: owner, the expected next_offset, next_offset, high. HeldOffsets reads topic and part of the
-	// rows that it would move.
+	// MoveOffsets is the guard: owner, the expected next_offset, next_offset, high. HeldOffsets reads topic and part of
+	// the rows that it would move.
 	MoveOffsets, HeldOffsets Many
 
 	PruneMarks string // a few thousand of those marked before a time: that time
@@ -94,8 +94,8 @@ type Upsert struct {
 	Insert string // comes before the rows' literals (AppendRow)
 	Merge  string // comes after them
 	Bulk   Bulk   // the way of many rows; nil: none
-	// Probe are statements that write no row, and that the database refuses for whatever is in the way of every row: a right
-	// or a column that is missing, a lock on the table.
+	// Probe are statements that write no row, and that the database refuses for whatever is in the way of every row: a
+	// right or a column that is missing, a lock on the table.
 	Probe []string
 }
 

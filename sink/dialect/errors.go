@@ -2,7 +2,8 @@ package dialect
 
 import "errors"
 
-// RefusedError says that the database refuses rows for what they are: another attempt gives the same answer, and other rows may go in.
+// RefusedError says that the database refuses rows for what they are: another attempt gives the same answer, and other
+// rows may go in.
 type RefusedError struct {
 	Err error
 	// Doubtful: the error is not one that is known to be about values. If the server gives it again, it is.
@@ -14,7 +15,8 @@ func (e *RefusedError) Error() string { return e.Err.Error() }
 // Unwrap returns what the database answered.
 func (e *RefusedError) Unwrap() error { return e.Err }
 
-// DefectError says what every row would meet, and needs an operator. The sink keeps trying: it may be put right while the sink runs.
+// DefectError says what every row would meet, and needs an operator. The sink keeps trying: it may be put right while
+// the sink runs.
 type DefectError struct {
 	Err    error
 	Hint   string // what to do

@@ -8,8 +8,8 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 )
 
-// Lag is how many data records of topics a consumer group has not committed yet, counted as [Remaining] does. Each topic has
-// that many partitions. cl may be any client.
+// Lag is how many data records of topics a consumer group has not committed yet, counted as [Remaining] does. Each
+// topic has that many partitions. cl may be any client.
 func Lag(ctx context.Context, cl *kgo.Client, group string, partitions int32, topics ...string) (int64, error) {
 	committed, err := kadm.NewClient(cl).FetchOffsets(ctx, group)
 	if err != nil {

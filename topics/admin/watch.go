@@ -12,8 +12,8 @@ import (
 	"github.com/millrace-io/millrace/topics"
 )
 
-// Watch notices that topics were deleted, or made anew, while a stage runs: a client never goes over to a topic with a new
-// id by itself. Its methods may be called concurrently.
+// Watch notices that topics were deleted, or made anew, while a stage runs: a client never goes over to a topic with a
+// new id by itself. Its methods may be called concurrently.
 type Watch struct {
 	specs []topics.Spec
 
@@ -41,8 +41,8 @@ func NewWatch(specs []topics.Spec) *Watch {
 	return &Watch{specs: specs, ids: map[string]kadm.TopicID{}}
 }
 
-// Look compares the topics with the last look, in the order of the specs, and makes again those that are missing. The first
-// look finds no change. Its errors are those of [Ensure]; a change is then found by the next look.
+// Look compares the topics with the last look, in the order of the specs, and makes again those that are missing. The
+// first look finds no change. Its errors are those of [Ensure]; a change is then found by the next look.
 func (w *Watch) Look(ctx context.Context, adm *kadm.Client) ([]Change, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()

@@ -8,9 +8,10 @@ import (
 	"github.com/millrace-io/millrace/sink/dialect"
 )
 
-// The server's errors are listed where they are not about the rows of a statement. Whatever is not listed here is about the rows: what
-// columns, keys, checks, generated columns, partitions and triggers say of values has hundreds of numbers, and each
-// release has more. The numbers: https://dev.mysql.com/doc/mysql-errors/8.4/en/server-error-reference.html
+// The server's errors are listed where they are not about the rows of a statement. Whatever is not listed here is about
+// the rows: what columns, keys, checks, generated columns, partitions and triggers say of values has hundreds of
+// numbers, and each release has more. The numbers:
+// https://dev.mysql.com/doc/mysql-errors/8.4/en/server-error-reference.html
 
 // transient are errors that another attempt may not meet.
 var transient = map[uint16]bool{

@@ -54,8 +54,8 @@ func definition(c rows.Column) string {
 	return d + " NULL" // TIMESTAMP is not null otherwise, on some servers
 }
 
-// Made asks information_schema. A table that is made again has another time, and one that is rebuilt too; not one that is
-// emptied by TRUNCATE.
+// Made asks information_schema. A table that is made again has another time, and one that is rebuilt too; not one that
+// is emptied by TRUNCATE.
 func (*Dialect) Made(ctx context.Context, db *sql.DB, names []string) (map[string]string, error) {
 	args := make([]any, len(names))
 	for i, name := range names {
