@@ -34,6 +34,8 @@ type Ingest struct {
 	notices     *stage.Notices
 	refusals    *stage.Refusals
 	progress    *stage.Progress
+	topics      *admin.Watch
+	adm         *kadm.Client // from Run on
 	seen        map[*pipeline.Stream]*seen
 	budgets     fetch.Budgets
 	memory      *fetch.Memory
@@ -70,6 +72,7 @@ func New(p *pipeline.Pipeline, cfg Config, env stage.Env) (*Ingest, error) {
 		ended: map[string]bool{}, passesDone: make(chan struct{}),
 	}
 	in.refusals = stage.NewRefusals(in.notices)
+	in.topics = admin.NewWatch(topics.Specs(p))
 	in.progress = stage.NewProgress(env, "records", "unchanged", "letters")
 	chosen, err := p.Choose(env.Streams)
 	if err != nil {
@@ -131,6 +134,12 @@ func (in *Ingest) register(s *pipeline.Stream, run bool) error {
 func (in *Ingest) Run(ctx context.Context) error {
 	in.started = time.Now().UTC().Truncate(time.Millisecond)
 	defer in.transport.CloseIdleConnections()
+	cl, err := kgo.NewClient(in.env.Kafka...)
+	if err != nil {
+		return fmt.Errorf("ingest: %w", err)
+	}
+	defer cl.Close()
+	in.adm = kadm.NewClient(cl)
 	if err := in.ensureTopics(ctx); err != nil {
 		return err
 	}
@@ -144,6 +153,9 @@ func (in *Ingest) Run(ctx context.Context) error {
 		if err == nil {
 			return nil
 		}
+		if errors.Is(err, errAnew) {
+			continue
+		}
 		if _, ok := errors.AsType[*changelog.FencedError](err); !ok {
 			return err
 		}
@@ -156,14 +168,13 @@ func (in *Ingest) Run(ctx context.Context) error {
 
 // ensureTopics creates the topics that are missing, waiting for the brokers as long as it takes.
 func (in *Ingest) ensureTopics(ctx context.Context) error {
-	cl, err := kgo.NewClient(in.env.Kafka...)
-	if err != nil {
-		return fmt.Errorf("ingest: %w", err)
-	}
-	defer cl.Close()
-	err = in.waits.Persist(ctx, stage.Attempts{Server: kafka, Timeout: 30 * time.Second, Permanent: mismatch},
+	err := in.waits.Persist(ctx, stage.Attempts{Server: kafka, Timeout: 30 * time.Second, Permanent: mismatch},
 		func(ctx context.Context) error {
-			return admin.Ensure(ctx, kadm.NewClient(cl), topics.Specs(in.p))
+			if err := admin.Ensure(ctx, in.adm, topics.Specs(in.p)); err != nil {
+				return err
+			}
+			_, err := in.topics.Look(ctx, in.adm)
+			return err
 		})
 	if err != nil {
 		return fmt.Errorf("ingest: %w", err)

@@ -40,8 +40,8 @@ type running struct {
 	done chan struct{}
 }
 
-// participate joins the group, works as its member, and leaves when ctx ends or when it was fenced, which is the error
-// then.
+// participate joins the group, works as its member, and leaves when ctx ends, when it was fenced, or when the state topic
+// was made anew, which is the error then.
 func (in *Ingest) participate(ctx context.Context) error {
 	joined, leave := context.WithCancelCause(ctx)
 	defer leave(nil)
@@ -64,7 +64,10 @@ func (in *Ingest) participate(ctx context.Context) error {
 		return fmt.Errorf("ingest: join the group: %w", err)
 	}
 	cl.PauseFetchTopics(m.topic) // who claims a partition reads it itself
+	var watching sync.WaitGroup
+	watching.Go(func() { m.watch(joined) })
 	m.poll(joined, cl)
+	watching.Wait()
 	m.release(m.partitions(), in.cfg.Drain)
 	left, cancel := context.WithTimeout(m.work, leaveTimeout)
 	_ = cl.LeaveGroupContext(left) // without an answer the session times out

@@ -32,15 +32,22 @@ const queuedPages = 16
 
 // run owns the partition until fetch ends; what was fetched by then is committed. work is for the requests to the
 // brokers: when it ends, everything is dropped at once. It returns a *[changelog.FencedError] if the partition is
-// another process's, and nil otherwise; all else is waited out, and the partition claimed anew.
+// another process's, errAnew if the state topic is another one, and nil otherwise; all else is waited out, and the
+// partition claimed anew.
 func (o *owner) run(fetch, work context.Context) error {
 	var fenced *changelog.FencedError
-	attempts := stage.Attempts{Server: kafka, Who: o.name(), Permanent: func(error) bool { return fenced != nil }}
+	anew := false
+	attempts := stage.Attempts{Server: kafka, Who: o.name(), Permanent: func(error) bool { return fenced != nil || anew }}
 	_ = o.in.waits.Persist(fetch, attempts, func(context.Context) error {
 		err := o.once(fetch, work)
 		_ = errors.As(err, &fenced)
+		anew = unknownTopic(err) && errors.Is(o.in.renew(fetch), errAnew)
 		return err
 	})
+	if anew {
+		o.in.waits.Drop(o.name())
+		return errAnew
+	}
 	if fenced != nil { // also while fetch ended: nothing that is known of any partition can be trusted
 		o.in.waits.Drop(o.name())
 		return fenced

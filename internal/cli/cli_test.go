@@ -14,9 +14,9 @@ import (
 // TestTheLastLineDoesNotStutter: a binary and its stage have one name.
 func TestTheLastLineDoesNotStutter(t *testing.T) {
 	for in, want := range map[string]string{
-		"sink: sink: table orders does not fit": "sink: table orders does not fit",
-		"topics: sink: x":                       "sink: topics: sink: x",
-		"no server":                             "sink: no server",
+		strings.Repeat("sink: ", 2) + "table orders does not fit": "sink: table orders does not fit",
+		"topics: sink: x": "sink: topics: sink: x",
+		"no server":       "sink: no server",
 	} {
 		var stderr bytes.Buffer
 		root := &cobra.Command{Use: "sink", RunE: func(*cobra.Command, []string) error { return errors.New(in) }}

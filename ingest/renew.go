@@ -1,0 +1,55 @@
+package ingest
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+
+	"github.com/millrace-io/millrace/internal/stage"
+	"github.com/millrace-io/millrace/topics"
+)
+
+// errAnew says that the state topic is another one than the group was joined for.
+var errAnew = errors.New("the state topic was made anew")
+
+// looksEvery is the time between two looks at the topics while nothing fails: a stream that rests meets no error.
+const looksEvery = 20 * time.Second
+
+// unknownTopic reports whether a broker or the client does not know a topic, or not by its id.
+func unknownTopic(err error) bool {
+	return errors.Is(err, kerr.UnknownTopicID) || errors.Is(err, kerr.UnknownTopicOrPartition)
+}
+
+// renew looks whether topics were deleted or made anew, and tells of those. What is missing is made again. It returns
+// errAnew if the state topic is another one: then nothing that is known of any partition counts any more.
+func (in *Ingest) renew(ctx context.Context) (err error) {
+	ctx, cancel := context.WithTimeout(ctx, time.Minute)
+	defer cancel()
+	changes, err := in.topics.Look(ctx, in.adm)
+	for _, c := range changes {
+		then := "ingest goes on where its cursors are, and does not fetch again what the topic held"
+		if c.Topic == topics.IngestState(in.p.Name) {
+			then, err = "the cursors are gone with it, and every stream is fetched from its start again", errAnew
+		}
+		in.env.Log.Warn(c.String()+"; "+then, "topic", c.Topic)
+	}
+	return err
+}
+
+// watch looks at the topics until ctx ends.
+func (m *member) watch(ctx context.Context) {
+	const who = "topics"
+	defer m.in.waits.Drop(who)
+	for stage.Sleep(ctx, looksEvery) == nil {
+		switch err := m.in.renew(ctx); {
+		case errors.Is(err, errAnew):
+			m.leave(err)
+		case err != nil && ctx.Err() == nil:
+			m.in.waits.On(kafka, who, err)
+		default:
+			m.in.waits.Done(kafka, who)
+		}
+	}
+}
