@@ -381,13 +381,9 @@ func suite(t *testing.T, open func(t *testing.T) *pipeline.Pipeline) {
 			"at": "2024-02-29T23:59:59.5+01:00", "extra": map[string]any{"a": []any{1, "x'\\"}}, "on_sale": true,
 		}})
 		for column, want := range map[string]string{
-			"n": "12", "note": odd, "on_sale": "1", "price": "1234567890123456.7891", "at": "2024-02-29 22:59:59.500",
+			"n": "12", "note": odd, "on_sale": "1", "price": "1234567890123456.7891", "CAST(at AS CHAR)": "2024-02-29 22:59:59.500",
 		} {
-			got := f.column(column)["k'\\\"é"]
-			if column == "price" && f.store.dialect.Name() == "SQLite" { // a double, as the documentation says
-				want = got
-			}
-			if got != want && (column != "at" || !strings.HasPrefix(strings.Replace(got, "T", " ", 1), "2024-02-29 22:59:59.5")) {
+			if got := f.column(column)["k'\\\"é"]; got != want {
 				t.Errorf("%s = %q, want %q", column, got, want)
 			}
 		}

@@ -35,7 +35,7 @@ var kinds = [...]struct{ takes, want string }{
 	Float:   {`"0`, "a number"},
 	Moment:  {`"`, "a date or time; make one in a map step, from a number with from_unix or from_unix_ms"},
 	Date:    {`"`, "a date or time; make one in a map step, from a number with from_unix or from_unix_ms"},
-	Clock:   {`"`, "a date or time; make one in a map step, from a number with from_unix or from_unix_ms"},
+	Clock:   {`"`, "a time; make one in a map step, from a number with from_unix or from_unix_ms"},
 	JSON:    {`"0tf{[`, "a JSON value"},
 	Binary:  {`"`, "a string"},
 }

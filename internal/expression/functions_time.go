@@ -21,15 +21,27 @@ var layouts = []string{time.RFC3339Nano, "2006-01-02T15:04:05.999999999", "2006-
 func parseTime(f *Frame, args []Value) (time.Time, error) {
 	s := string(f.str(args[0]))
 	if len(args) == 2 {
-		t, err := time.Parse(string(f.str(args[1])), s)
-		return t.UTC(), err
+		t, err := time.ParseInLocation(string(f.str(args[1])), s, time.UTC)
+		if err != nil {
+			return t, err
+		}
+		return inUTC(t)
 	}
 	for _, layout := range layouts {
-		if t, err := time.Parse(layout, s); err == nil {
-			return t.UTC(), nil
+		if t, err := time.ParseInLocation(layout, s, time.UTC); err == nil {
+			return inUTC(t)
 		}
 	}
 	return time.Time{}, fmt.Errorf("%.60q is not a time; give its layout as a second argument, for example \"02/01/2006 15:04\"", s)
+}
+
+// inUTC refuses a zone that is only a name, for a name means one offset here and another there: Go takes those that it does not
+// know in the place where it runs for UTC.
+func inUTC(t time.Time) (time.Time, error) {
+	if name, offset := t.Zone(); offset == 0 && name != "" && name != "UTC" && name != "GMT" {
+		return t, fmt.Errorf("the zone %s is not known: use UTC, GMT or an offset such as -0500", name)
+	}
+	return t.UTC(), nil
 }
 
 func (f *Frame) formatTime(t time.Time, layout string) (Value, error) {

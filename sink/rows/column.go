@@ -10,10 +10,12 @@ type Column struct {
 	pipeline.ColumnType
 	SQL  columntype.Type // what Type spells
 	Kind columntype.Kind // of SQL
+
+	places int // decimal places of its values: of a decimal, or of the second
 }
 
 // NewColumn returns the column that c describes.
 func NewColumn(c pipeline.ColumnType) Column {
 	t := columntype.Of(c.Type)
-	return Column{c, t, t.Kind()}
+	return Column{c, t, t.Kind(), t.Places()}
 }

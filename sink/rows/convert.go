@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"fmt"
 
-	"github.com/cockroachdb/apd/v3"
 	"github.com/go-json-experiment/json/jsontext"
 
 	"github.com/millrace-io/millrace/internal/columntype"
@@ -67,9 +66,17 @@ func (c *Column) convert(e *encoder, v jsontext.Value, k jsontext.Kind) error {
 	case columntype.Year:
 		return c.year(e, v, text)
 	case columntype.Decimal, columntype.Float:
-		return c.number(e, v, text)
+		number, err := c.inText(v, text)
+		switch {
+		case err != nil:
+			return err
+		case c.Kind == columntype.Decimal:
+			return c.decimal(e, number)
+		default:
+			return c.double(e, number)
+		}
 	case columntype.Moment, columntype.Date, columntype.Clock:
-		return e.moment(c.Kind, text)
+		return c.moment(e, text)
 	case columntype.Binary:
 		return e.append(Bytes, text)
 	default: // the text of a string, the digits of a number, true, false, or the JSON text of an object or array
@@ -79,69 +86,19 @@ func (c *Column) convert(e *encoder, v jsontext.Value, k jsontext.Kind) error {
 
 // mismatch quotes a short value; a long one is somebody's record.
 func (c *Column) mismatch(v jsontext.Value) error {
+	return fmt.Errorf("%s is not %s", quoted(v), c.Kind.Want())
+}
+
+// noTime is the mismatch of a text.
+func (c *Column) noTime(text []byte) error {
+	return fmt.Errorf("%q is not %s", quoted(text), c.Kind.Want())
+}
+
+// quoted shortens what is long.
+func quoted(v []byte) string {
 	const long = 80
 	if len(v) > long {
-		return fmt.Errorf("%s… (%d bytes) is not %s", bytes.ToValidUTF8(v[:long], nil), len(v), c.Kind.Want())
+		return fmt.Sprintf("%s… (%d bytes)", bytes.ToValidUTF8(v[:long], nil), len(v))
 	}
-	return fmt.Errorf("%s is not %s", v, c.Kind.Want())
-}
-
-func (c *Column) integer(e *encoder, v jsontext.Value, text []byte) error {
-	switch v.Kind() {
-	case 't':
-		return e.append(Number, []byte{'1'})
-	case 'f':
-		return e.append(Number, []byte{'0'})
-	case '"':
-		v = bytes.TrimSpace(text)
-	default:
-	}
-	if digits := bytes.TrimPrefix(v, []byte("-")); len(digits) > 0 && digitsOnly(digits) {
-		return e.append(Number, v)
-	}
-	// 1e3 and 12.0 are whole numbers too; 1.5 is not, and MySQL would round it without a word.
-	d, _, err := apd.NewFromString(string(v))
-	if err != nil || d.Form != apd.Finite || d.Exponent > 40 {
-		return c.mismatch(v)
-	}
-	whole, fraction := new(apd.Decimal), new(apd.Decimal)
-	d.Modf(whole, fraction)
-	if !fraction.IsZero() {
-		return c.mismatch(v)
-	}
-	return e.append(Number, []byte(whole.Text('f')))
-}
-
-// year takes four digits, and 0, which is the year 0000 in a number and 2000 in a text: LOAD DATA knows only texts.
-func (c *Column) year(e *encoder, v jsontext.Value, text []byte) error {
-	switch digits := bytes.TrimSpace(text); {
-	case v.Kind() == '0' && string(digits) == "0":
-		return e.append(Number, []byte("0000"))
-	case len(digits) == len("0000") && digitsOnly(digits):
-		return e.append(Number, digits)
-	default:
-		return c.mismatch(v)
-	}
-}
-
-func digitsOnly(b []byte) bool {
-	for _, c := range b {
-		if c < '0' || c > '9' {
-			return false
-		}
-	}
-	return true
-}
-
-func (c *Column) number(e *encoder, v jsontext.Value, text []byte) error {
-	number := v
-	if v.Kind() == '"' {
-		if number = bytes.TrimSpace(text); !number.IsValid() || number.Kind() != '0' {
-			return c.mismatch(v)
-		}
-	}
-	if c.Kind == columntype.Decimal && bytes.ContainsAny(number, "eE") {
-		return e.append(Text, number) // as a number in a statement it would be a double, and lose digits
-	}
-	return e.append(Number, number)
+	return string(v)
 }

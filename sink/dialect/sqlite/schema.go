@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/millrace-io/millrace/internal/columntype"
 	"github.com/millrace-io/millrace/sink/dialect"
 	"github.com/millrace-io/millrace/sink/rows"
 )
@@ -37,9 +38,22 @@ func (*Dialect) CreateTable(t *rows.Table) string {
 	return b.String()
 }
 
+// affine is the column's type, or one that keeps its values as they are: SQLite would make doubles of decimals and of integers beyond
+// 63 bits ("Datatypes In SQLite", section 3).
+func affine(c rows.Column) string {
+	switch {
+	case c.Kind == columntype.Decimal:
+		return "TEXT"
+	case c.Kind == columntype.Integer && strings.Contains(c.Type, "bigint unsigned"):
+		return "BLOB" // no conversion
+	default:
+		return c.Type
+	}
+}
+
 // definition is the column as it is created.
 func definition(c rows.Column) string {
-	d := dialect.Quote(c.Name) + " " + c.Type
+	d := dialect.Quote(c.Name) + " " + affine(c)
 	if c.NotNull || c.Key {
 		d += " NOT NULL"
 	}

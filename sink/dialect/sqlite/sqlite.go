@@ -143,10 +143,16 @@ func (*Dialect) Upsert(t *rows.Table) dialect.Upsert {
 	}
 }
 
+// exactDigits is how many digits, with a sign, an integer has at most that is one in SQLite too.
+const exactDigits = 18
+
 // AppendLiteral appends v as a literal.
 func (*Dialect) AppendLiteral(dst []byte, v rows.Value) []byte {
 	switch v.Form {
 	case rows.Number:
+		if len(v.Bytes) > exactDigits || bytes.IndexByte(v.Bytes, '.') >= 0 {
+			return appendText(dst, v.Bytes) // a column of numbers makes a number of it, another keeps the digits
+		}
 		return append(dst, v.Bytes...)
 	case rows.Text:
 		return appendText(dst, v.Bytes)
