@@ -27,7 +27,10 @@ type decoder struct {
 
 func newDecoder(p *page) decoder {
 	r := p.slice.reader
-	return decoder{r: r, slice: p.slice.quoted, values: make([]jsontext.Value, r.fields.Len()), extra: headerBytes + len(p.url) + len(p.slice.name)}
+	return decoder{
+		r: r, slice: p.slice.quoted, values: make([]jsontext.Value, r.fields.Len()),
+		extra: headerBytes + len(p.url) + len(p.slice.name),
+	}
 }
 
 const keyPiece = 4 << 10
@@ -161,14 +164,15 @@ func (r *reader) judge(rec *record, p *page) {
 func (r *reader) unversioned() string {
 	name := pipeline.FormatPath(r.version)
 	if r.missing == "newest" {
-		return fmt.Sprintf("the record has no version, and cannot count as the newest: others have a time to come in the field %q", name)
+		return fmt.Sprintf("the record has no version, and cannot count as the newest: others have a time to come in the field %q",
+			name)
 	}
-	return fmt.Sprintf("the record has no version: the field %q is missing or null, and other records have it; version.missing: oldest takes it "+
-		"for older than all with one, newest for as new as the newest so far, and version: none orders records as they come", name)
+	return fmt.Sprintf("the record has no version: the field %q is missing or null, and other records have it; "+
+		"version.missing: oldest takes it for older than all with one, newest for as new as the newest so far, "+
+		"and version: none orders records as they come", name)
 }
 
-// past reports whether a version is no time to come: what took such a version would be the newest of its key for that
-// long.
+// past reports whether a version is no time to come: what took such a version would be the newest of its key until then.
 func (r *reader) past(version int64, p *page) bool {
 	if !r.versions.Times() {
 		return true

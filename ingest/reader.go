@@ -70,8 +70,8 @@ func newReader(s *pipeline.Stream, wants paginate.Wants, maxRecordBytes int32) (
 	return r, nil
 }
 
-// missing is what a record without version is: a position that since is found from grows over all records, so that what is
-// served now may have the highest; other versions may count for each record alone.
+// missing is what a record without version is: a position that since is found from grows over all records, so that what
+// is served now may have the highest; other versions may count for each record alone.
 func missing(in *pipeline.Ingest) string {
 	shared := in.Slices != nil && in.Slices.Shared && !slices.Contains(in.Key, pipeline.SliceField)
 	if in.VersionRule.Missing == "" && in.Incremental != nil && in.Version == in.Incremental.Field && !shared {

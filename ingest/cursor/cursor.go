@@ -21,13 +21,13 @@ type Cursor struct {
 	Kind    string            `json:"kind"`    // of Since and High: see [Scale.Kind]
 	Since   *int64            `json:"since,omitempty"`
 	Form    Form              `json:"form,omitempty"`      // how the field is written that Since comes from
-	Clock   time.Time         `json:"clock,omitzero"`      // the API's, when the first page of the pass was asked for, or before; zero: not known
+	Clock   time.Time         `json:"clock,omitzero"`      // the API's, as the pass began, or before; zero: not known
 	High    *int64            `json:"high,omitempty"`      // highest value of the incremental field seen in the pass
 	HighOf  Form              `json:"high_form,omitempty"` // how that was written
 	First   *int64            `json:"first,omitempty"`     // High after the first page
 	Mixed   bool              `json:"mixed,omitempty"`     // the values seen in the pass did not come in ascending order
-	Top     *int64            `json:"top,omitempty"`       // highest version that a record of the slice has had; nil: none had one
-	Shared  bool              `json:"shared,omitempty"`    // the slice did not remember what it wrote, as others write the same keys
+	Top     *int64            `json:"top,omitempty"`       // highest version seen in the slice; nil: none
+	Shared  bool              `json:"shared,omitempty"`    // what was written is not remembered: others write it too
 	Shown   string            `json:"shown,omitempty"`     // what leads to the next page, once an answer had it: see [paginate.Leader]
 	Next    paginate.Position `json:"next"`                // the page after the last committed one
 	Partial *Partial          `json:"part,omitempty"`      // how much of the page Next is committed already; nil: nothing
@@ -48,7 +48,8 @@ func Start(kind string) Cursor { return Cursor{Version: version, Kind: kind, Don
 // Begin is the start, at a time, of the pass after c, whose first page is first. The caller sets Request.
 func (c Cursor) Begin(at time.Time, first paginate.Position) Cursor {
 	return Cursor{
-		Version: version, Pass: c.Pass + 1, Started: stamp(at), Kind: c.Kind, Since: c.Since, Form: c.Form, Top: c.Top, Shared: c.Shared, Shown: c.Shown, Next: first,
+		Version: version, Pass: c.Pass + 1, Started: stamp(at), Kind: c.Kind, Since: c.Since, Form: c.Form, Top: c.Top,
+		Shared: c.Shared, Shown: c.Shown, Next: first,
 	}
 }
 

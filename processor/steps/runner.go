@@ -34,8 +34,8 @@ func (c *Chain) Runner() *Runner {
 }
 
 // Apply runs the steps over the value of a record, a JSON object, that comes from the slice of that name. The rows are
-// appended to dst, and are valid until the next call. Neither dst nor value is kept. The error is a *[RefusedError]: this record can never be processed; it goes
-// to the dead-letter topic.
+// appended to dst, and are valid until the next call. Neither dst nor value is kept. The error is a *[RefusedError]:
+// this record can never be processed; it goes to the dead-letter topic.
 func (r *Runner) Apply(dst, value, slice []byte) (Outcome, error) {
 	if err := r.extractor.Extract(r.frames[0], value); err != nil {
 		return Outcome{}, &RefusedError{"record", err}
