@@ -103,7 +103,7 @@ func (d *decoder) revision(ordinal int, rec *record) error {
 	if d.r.version != nil {
 		var err error
 		v := d.version()
-		rec.source, err = d.r.versions.Version(v)
+		rec.source, rec.kind, err = d.r.versions.Read(v)
 		rec.hasSource = err == nil
 		if err != nil && !cursor.Absent(v) {
 			return d.unreadable(ordinal, rec, "version", d.r.version, v, err)
@@ -155,6 +155,10 @@ func (r *reader) judge(rec *record, p *page) {
 		default:
 			rec.refuse("ingest.version", r.unversioned())
 		}
+	}
+	if rec.hasSource && rec.kind != cursor.NoVersion && rec.kind != p.after.TopKind {
+		rec.refuse("ingest.version", fmt.Sprintf("the versions in the field %q were %s so far, and this one is none of them: "+
+			"version.as says how both are read", pipeline.FormatPath(r.version), p.after.TopKind))
 	}
 	if rec.reason != "" && rec.key != nil { // once it is no letter any more, it is new
 		rec.content = xxh3.Hash128Seed(rec.value, 2).Lo

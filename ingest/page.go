@@ -43,9 +43,10 @@ type record struct {
 	step       string // what refused it, as a path in the pipeline file
 	source     int64  // its version, if hasSource
 	hasSource  bool
-	unreadable bool   // its version or its incremental field, which is there
-	judged     bool   // reason and content are final
-	field      int64  // value of the incremental field; written.Always: none
-	id         uint64 // hash of the key
-	content    uint64 // hash of the value
+	kind       cursor.Kind // of its version
+	unreadable bool        // its version or its incremental field, which is there
+	judged     bool        // reason and content are final
+	field      int64       // value of the incremental field; written.Always: none
+	id         uint64      // hash of the key
+	content    uint64      // hash of the value
 }

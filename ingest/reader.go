@@ -109,7 +109,7 @@ func (r *reader) read(a *fetch.Answer, p *page) error {
 			return err
 		}
 		if rec.hasSource {
-			p.top(rec.source)
+			p.top(rec)
 		}
 		p.flawed = p.flawed || rec.unreadable
 		if rec.field != written.Always {
@@ -134,11 +134,13 @@ func (r *reader) read(a *fetch.Answer, p *page) error {
 }
 
 // top notes a version.
-func (p *page) top(version int64) {
-	if p.seen.Top == nil {
-		p.seen.Top = &version
+func (p *page) top(rec record) {
+	switch seen := &p.seen; {
+	case seen.Top == nil:
+		seen.Top, seen.TopKind = &rec.source, rec.kind
+	case seen.TopKind == rec.kind:
+		*seen.Top = max(*seen.Top, rec.source)
 	}
-	*p.seen.Top = max(*p.seen.Top, version)
 }
 
 // see notes a value of the incremental field, and returns how the highest so far is written.

@@ -168,6 +168,8 @@ func TestRecordsWithoutTheirVersionDoNotVanish(t *testing.T) {
 		}, []string{"1: 5", "2: 5"}},
 		"declared to be the newest": {pipeline.VersionRule{Missing: "newest"}, []string{first, `{"data":[{"id":1,"v":null},{"id":2,"v":9}]}`}, map[string]string{},
 			[]string{"1: 5", "1: 9", "2: 5", "2: 9"}},
+		"times, and then numbers": {pipeline.VersionRule{}, []string{`{"data":[{"id":1,"v":"2024-03-01T00:00:00Z"}]}`, `{"data":[{"id":1,"v":1709251201}]}`},
+			map[string]string{"1": `ingest.version: the versions in the field "v" were times so far`}, []string{"1: 1709251200000000000"}},
 		"declared to be the oldest": {pipeline.VersionRule{Missing: "oldest"}, []string{first, `{"data":[{"id":3,"v":null}]}`}, map[string]string{},
 			[]string{"1: 5", "2: 5", "3 has none"}},
 		"no record ever had one": {pipeline.VersionRule{}, []string{`{"data":[{"id":1},{"id":2,"v":null}]}`}, map[string]string{},

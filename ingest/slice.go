@@ -80,6 +80,7 @@ func (in *Ingest) newSlice(s *pipeline.Stream, name string, c cursor.Cursor, que
 	}
 	sl.plan = sl.adopt(c)
 	sl.plan.Shared = sl.shared
+	sl.plan = sl.plan.Compare(sl.reader.versions.Rule())
 	in.seen[s].restored(c)
 	if leader, ok := sl.pager.(paginate.Leader); ok && sl.plan.Shown == leader.Shown() {
 		in.seen[s].leads.Store(true)

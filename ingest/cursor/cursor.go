@@ -27,6 +27,8 @@ type Cursor struct {
 	First   *int64            `json:"first,omitempty"`     // High after the first page
 	Mixed   bool              `json:"mixed,omitempty"`     // the values seen in the pass did not come in ascending order
 	Top     *int64            `json:"top,omitempty"`       // highest version seen in the slice; nil: none
+	TopKind Kind              `json:"top_kind,omitempty"`  // of the first version seen in the slice
+	TopRule string            `json:"top_rule,omitempty"`  // how versions were read, see [Versions.Rule]
 	Shared  bool              `json:"shared,omitempty"`    // what was written is not remembered: others write it too
 	Shown   string            `json:"shown,omitempty"`     // what leads to the next page, once an answer had it: see [paginate.Leader]
 	Next    paginate.Position `json:"next"`                // the page after the last committed one
@@ -48,9 +50,17 @@ func Start(kind string) Cursor { return Cursor{Version: version, Kind: kind, Don
 // Begin is the start, at a time, of the pass after c, whose first page is first. The caller sets Request.
 func (c Cursor) Begin(at time.Time, first paginate.Position) Cursor {
 	return Cursor{
-		Version: version, Pass: c.Pass + 1, Started: stamp(at), Kind: c.Kind, Since: c.Since, Form: c.Form, Top: c.Top,
+		Version: version, Pass: c.Pass + 1, Started: stamp(at), Kind: c.Kind, Since: c.Since, Form: c.Form, Top: c.Top, TopKind: c.TopKind, TopRule: c.TopRule,
 		Shared: c.Shared, Shown: c.Shown, Next: first,
 	}
+}
+
+// Compare is c for a stream whose versions are read by a rule: those that were read by another do not count.
+func (c Cursor) Compare(rule string) Cursor {
+	if c.TopRule != rule {
+		c.Top, c.TopKind, c.TopRule = nil, NoVersion, rule
+	}
+	return c
 }
 
 // Seen is what a page has shown.
@@ -60,6 +70,7 @@ type Seen struct {
 	Form      Form      // how High is written
 	Mixed     bool      // the values are not in ascending order
 	Top       *int64    // highest version; nil: no record has one
+	TopKind   Kind      // of the first version
 }
 
 // See is c after a page of its pass; first says that it is the first one.
@@ -67,7 +78,10 @@ func (c Cursor) See(p Seen, first bool) Cursor {
 	if first {
 		c.Clock, c.First = p.Clock.UTC(), p.High
 	}
-	if c.Top == nil || p.Top != nil && *p.Top > *c.Top {
+	if c.TopKind == NoVersion {
+		c.TopKind = p.TopKind
+	}
+	if c.Top == nil || p.Top != nil && *p.Top > *c.Top && c.TopKind == p.TopKind {
 		c.Top = p.Top
 	}
 	if p.High == nil {

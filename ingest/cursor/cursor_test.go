@@ -136,6 +136,18 @@ func TestSinceIsBoundedByTheClockOfTheAPI(t *testing.T) {
 	}
 }
 
+func TestVersionsOfAnotherRuleDoNotCount(t *testing.T) {
+	top := int64(9)
+	c := cursor.Start("time").Compare("v time 0")
+	c = c.Begin(noon, paginate.Position{}).See(cursor.Seen{Top: &top, TopKind: cursor.Time}, true).End(noon)
+	if same := c.Begin(noon, paginate.Position{}).Compare("v time 0"); same.Top == nil || *same.Top != top || same.TopKind != cursor.Time {
+		t.Errorf("the highest version is forgotten in the next pass: %+v", same)
+	}
+	if other := c.Compare("v number 6"); other.Top != nil || other.TopKind != cursor.NoVersion {
+		t.Errorf("a version of another rule counts: %+v", other)
+	}
+}
+
 func TestSinceOfIntegersThatComeInNoOrder(t *testing.T) {
 	five := int64(5)
 	for name, c := range map[string]struct {

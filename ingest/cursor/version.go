@@ -2,6 +2,7 @@ package cursor
 
 import (
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"math"
 	"time"
@@ -14,6 +15,7 @@ import (
 // Versions reads the versions of a stream's records, as numbers that grow with them. It is read-only and may be used
 // concurrently.
 type Versions struct {
+	rule  string
 	as    string // as pipeline.VersionRule.As
 	scale int
 	reader
@@ -31,6 +33,7 @@ func NewVersions(in *pipeline.Ingest) (Versions, error) {
 		rule.Format = i.Format
 	}
 	var err error
+	v.rule = fmt.Sprintf("%s %s %d %s %s", in.Version, v.as, v.scale, rule.Format, in.TimeZone)
 	v.reader, err = newReader(rule.Format, in.TimeZone)
 	return v, err
 }
@@ -50,41 +53,64 @@ func newReader(format, zone string) (r reader, err error) {
 	return r, nil
 }
 
+// Rule names how versions are read: numbers of two rules are not compared.
+func (v Versions) Rule() string { return v.rule }
+
 // Times reports whether versions are times, and numbers of nanoseconds.
 func (v Versions) Times() bool { return v.as == "time" }
 
 // Version is the number of a version: of a time its nanoseconds since 1970, of a number itself, times 10^scale where
 // there is one. The error says what is wrong with the value: that it is absent is [Absent].
 func (v Versions) Version(value jsontext.Value) (int64, error) {
+	n, _, err := v.Read(value)
+	return n, err
+}
+
+// Kind is what versions are that are compared with one another.
+type Kind uint8
+
+// The kinds of versions.
+const (
+	NoVersion Kind = iota
+	Number
+	Time
+)
+
+// String is the kind in words.
+func (k Kind) String() string { return [...]string{"none", "numbers", "times"}[k] }
+
+// Read is [Versions.Version], and what kind of version it is.
+func (v Versions) Read(value jsontext.Value) (n int64, kind Kind, err error) {
 	if Absent(value) {
-		return 0, errAbsent
+		return 0, NoVersion, errAbsent
 	}
+	kind = Number
 	switch v.as {
 	case "time":
 		at, _, err := v.time(value, false)
 		if err != nil {
-			return 0, err
+			return 0, NoVersion, err
 		}
-		return nanos(at), nil
+		return nanos(at), Time, nil
 	case "number":
-		return scaled(value, v.scale)
+		n, err = scaled(value, v.scale)
 	case "unsigned":
-		return unsigned(value)
+		n, err = unsigned(value)
 	case "digits":
-		return digits(value)
+		n, err = digits(value)
 	case "hex":
-		return hexadecimal(value)
-	}
-	if value.Kind() == '"' {
-		if at, _, ok := v.text(unquoted(value), false); ok {
-			return nanos(at), nil
+		n, err = hexadecimal(value)
+	default:
+		if value.Kind() == '"' {
+			if at, _, ok := v.text(unquoted(value), false); ok {
+				return nanos(at), Time, nil
+			}
+		}
+		if n, err = scaled(value, 0); errors.Is(err, errNoNumber) {
+			err = errNoVersion
 		}
 	}
-	n, err := scaled(value, 0)
-	if err == errNoNumber { //nolint:errorlint // it is returned as it is
-		err = errNoVersion
-	}
-	return n, err
+	return n, kind, err
 }
 
 var errNoVersion = fmt.Errorf("is neither a time nor a number: version.as says how others are compared")
