@@ -28,6 +28,7 @@ type committer struct {
 	partitions int           // of a raw topic
 	limit      int64         // bytes of records in a transaction
 	timeout    time.Duration // of a commit
+	space      rawSpace
 }
 
 // run commits until the queue is closed, or something fails.
@@ -172,7 +173,7 @@ var errFull = errors.New("transaction is full")
 // It returns the ordinal of the next record, which is the number of records if the page is complete.
 func (t *transaction) produce(ctx context.Context, p *page, from int, limit int64) (int, error) {
 	s := p.slice
-	raw := newRawRecords(p)
+	raw := newRawRecords(p, &t.c.space)
 	n := t.counts[s]
 	if n == nil {
 		n = &counts{}

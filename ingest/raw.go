@@ -10,11 +10,17 @@ import (
 
 // rawRecords makes Kafka records of a page's records. Their headers are the same but for the ordinal and the version.
 type rawRecords struct {
-	topic    string
-	headers  []kgo.RecordHeader // with place for both
-	page     int                // index of mr-page
-	source   int                // index of mr-source
-	prefix   string
+	*rawSpace
+
+	topic   string
+	headers []kgo.RecordHeader // with place for both
+	page    int                // index of mr-page
+	source  int                // index of mr-source
+	prefix  string
+}
+
+// rawSpace is allocated for many records at once; what a page leaves of it, the next one takes.
+type rawSpace struct {
 	unused   []kgo.Record
 	headroom []kgo.RecordHeader
 	text     []byte
@@ -22,9 +28,9 @@ type rawRecords struct {
 
 const recordBatch = 128 // records allocated at once
 
-func newRawRecords(p *page) *rawRecords {
+func newRawRecords(p *page, space *rawSpace) *rawRecords {
 	h := topics.RawHeaders{HasSource: true, PageID: p.id, Slice: p.slice.name, Time: p.answer.Time, URL: p.url}
-	w := &rawRecords{topic: topics.Raw(p.slice.in.p.Name, p.slice.stream.Name), headers: h.Append(nil), prefix: p.id + ":"}
+	w := &rawRecords{rawSpace: space, topic: topics.Raw(p.slice.in.p.Name, p.slice.stream.Name), headers: h.Append(nil), prefix: p.id + ":"}
 	for i, header := range w.headers {
 		switch header.Key {
 		case topics.HeaderPage:
@@ -40,8 +46,12 @@ func newRawRecords(p *page) *rawRecords {
 func (w *rawRecords) record(ordinal int, rec *record) *kgo.Record {
 	if len(w.unused) == 0 {
 		w.unused = make([]kgo.Record, recordBatch)
+	}
+	if cap(w.headroom)-len(w.headroom) < len(w.headers) {
 		w.headroom = make([]kgo.RecordHeader, 0, recordBatch*len(w.headers))
-		w.text = make([]byte, 0, recordBatch*(len(w.prefix)+24))
+	}
+	if most := len(w.prefix) + 2*20; cap(w.text)-len(w.text) < most { // two numbers
+		w.text = make([]byte, 0, recordBatch*(len(w.prefix)+24)+most)
 	}
 	r := &w.unused[0]
 	w.unused = w.unused[1:]
