@@ -23,12 +23,13 @@ type decoder struct {
 	keys   []byte           // where the keys of a page lie, in pieces
 	slice  jsontext.Value   // the slice's name, if it is in the key
 	extra  int
+	page   *page
 }
 
 func newDecoder(p *page) decoder {
 	r := p.slice.reader
 	return decoder{
-		r: r, slice: p.slice.quoted, values: make([]jsontext.Value, r.fields.Len()),
+		r: r, page: p, slice: p.slice.quoted, values: make([]jsontext.Value, r.fields.Len()),
 		extra: headerBytes + len(p.url) + len(p.slice.name),
 	}
 }
@@ -46,18 +47,22 @@ func (d *decoder) decode(ordinal int, value []byte, rec *record) error {
 		d.values[d.r.sliceInKey] = d.slice
 	}
 	rec.value, rec.field = value, written.Always
+	if why := d.page.breaks(ordinal); why != "" {
+		rec.refuse("ingest.records", why)
+		rec.unreadable = true
+	}
 	d.key(rec)
-	if err := d.revision(ordinal, rec); err != nil {
-		return err
+	if !rec.unreadable {
+		if err := d.revision(ordinal, rec); err != nil {
+			return err
+		}
 	}
 	rec.content = xxh3.Hash128(value).Lo
 	rec.id = xxh3.Hash128(rec.key).Lo
 	if rec.key == nil { // known by its bytes, so that it is not sent again and again
 		rec.id = xxh3.Hash128Seed(value, 1).Lo
 	}
-	if size := int64(len(value) + len(rec.key) + len(rec.reason) + d.extra); size > d.r.max {
-		return &RecordTooLargeError{Stream: d.r.stream, Key: string(rec.key), Ordinal: ordinal, Bytes: size, Max: d.r.max}
-	}
+	d.fit(ordinal, rec)
 	return nil
 }
 
@@ -85,7 +90,7 @@ func (d *decoder) key(rec *record) {
 func (d *decoder) unfit(values []jsontext.Value) string {
 	for i, v := range values {
 		name := pipeline.FormatPath(d.r.keys[i])
-		if v == nil {
+		if v == nil || len(d.page.broken) > 0 && !v.IsValid() {
 			return fmt.Sprintf("the key field %q is missing", name)
 		}
 		switch v.Kind() {
@@ -140,6 +145,9 @@ func (rec *record) refuse(step, reason string) {
 	}
 }
 
+// refusedContent makes the content of a letter another one than that of the record when it is taken.
+const refusedContent = 0x9E3779B97F4A7C15
+
 // judge decides what becomes of a record without version, and which records are dead letters. Without a version it
 // would be taken for older than all with one, and vanish.
 func (r *reader) judge(rec *record, p *page) {
@@ -161,7 +169,7 @@ func (r *reader) judge(rec *record, p *page) {
 			"version.as says how both are read", pipeline.FormatPath(r.version), p.after.TopKind))
 	}
 	if rec.reason != "" && rec.key != nil { // once it is no letter any more, it is new
-		rec.content = xxh3.Hash128Seed(rec.value, 2).Lo
+		rec.content ^= refusedContent
 	}
 }
 

@@ -1,6 +1,6 @@
 // Package ingest fetches the records of HTTP APIs into raw topics.
 //
-// It reads pages (one HTTP answer each) and writes raw records, dead letters for records without a key, and its
+// It reads pages (one HTTP answer each) and writes raw records, dead letters for records that it cannot take, and its
 // position: one cursor per slice, in the compacted state topic. Records and the cursor after them are committed in one
 // Kafka transaction, so a reader of committed records sees each accepted page once. A page is received whole, and
 // checked to its last byte, before its transaction begins.

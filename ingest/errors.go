@@ -9,14 +9,13 @@ import (
 	"github.com/millrace-io/millrace/ingest/fetch"
 )
 
-// RecordTooLargeError says that the API has a record that the raw topic does not take. The stream waits at its page;
-// nothing is lost.
+// RecordTooLargeError says that a page has a record that is too large to be held, even for a dead letter. The stream waits
+// at its page; nothing is lost.
 type RecordTooLargeError struct {
 	Stream  string
-	Key     string // empty: not known
-	Ordinal int    // in its page; -1: it is not a record but another value of the page
-	Bytes   int64  // with headers
-	AtLeast bool   // it was not measured to its end
+	Ordinal int   // in its page; -1: it is not a record but another value of the page
+	Bytes   int64 // with headers
+	AtLeast bool  // it was not measured to its end
 	Max     int64
 }
 
@@ -24,9 +23,6 @@ func (e *RecordTooLargeError) Error() string {
 	what := fmt.Sprintf("record %d of the page", e.Ordinal)
 	if e.Ordinal < 0 {
 		what = "a value of the page outside its records"
-	}
-	if e.Key != "" {
-		what += fmt.Sprintf(", key %.80q,", e.Key)
 	}
 	size := fmt.Sprint(e.Bytes)
 	if e.AtLeast {

@@ -6,6 +6,7 @@ import (
 	"github.com/zeebo/xxh3"
 
 	"github.com/millrace-io/millrace/ingest/cursor"
+	"github.com/millrace-io/millrace/ingest/cut"
 	"github.com/millrace-io/millrace/ingest/fetch"
 	"github.com/millrace-io/millrace/ingest/paginate"
 )
@@ -20,8 +21,9 @@ type page struct {
 	summary paginate.Page
 	records []record // nil if there are many: they are cut out again when they are written
 	seen    cursor.Seen
-	flawed  bool         // a record has a version or an incremental field that cannot be read
-	hash    xxh3.Uint128 // of the records' contents, in order; zero if there are none
+	broken  []cut.SyntaxError // records that are no JSON, and are dead letters
+	flawed  bool              // a record has a version or an incremental field that cannot be read
+	hash    xxh3.Uint128      // of the records' contents, in order; zero if there are none
 
 	// Set once the pages before it are known:
 	before, after cursor.Cursor

@@ -89,6 +89,12 @@ const (
 // read checks an answer to its last byte and reads its records. Its errors are the answer's, but for records that
 // cannot be taken: see [RecordTooLargeError] and [UnreadableError].
 func (r *reader) read(a *fetch.Answer, p *page) error {
+	p.broken = nil
+	return r.readBut(a, p)
+}
+
+// readBut is read where the records in p.broken are no JSON.
+func (r *reader) readBut(a *fetch.Answer, p *page) error {
 	p.answer = a
 	p.hash = xxh3.Uint128{}
 	p.seen, p.flawed = cursor.Seen{Clock: a.Clock}, false
@@ -121,7 +127,10 @@ func (r *reader) read(a *fetch.Answer, p *page) error {
 		}
 		return nil
 	}
-	got, err := r.cut(a.Body, each)
+	got, err := r.cut(a.Body, p.broken, each)
+	if p.takes(err) {
+		return r.readBut(a, p)
+	}
 	if err = r.verdict(&got, err); err != nil {
 		return err
 	}
@@ -160,9 +169,9 @@ func (p *page) see(n int64, text jsontext.Value, highest []byte) []byte {
 	return append(highest[:0], text...)
 }
 
-func (r *reader) cut(b *fetch.Body, each func(int, []byte) error) (cut.Answer, error) {
+func (r *reader) cut(b *fetch.Body, broken []cut.SyntaxError, each func(int, []byte) error) (cut.Answer, error) {
 	if mem := b.Bytes(); mem != nil {
-		return cut.Bytes(mem, &r.envelope, each)
+		return cut.BytesBut(mem, &r.envelope, broken, each)
 	}
 	return cut.Reader(b.Reader(), &r.envelope, each)
 }
@@ -185,7 +194,7 @@ func (r *reader) each(p *page, from int, f func(ordinal int, rec *record, keep b
 	}
 	d := newDecoder(p)
 	keep := p.answer.Body.Bytes() != nil
-	_, err := r.cut(p.answer.Body, func(ordinal int, value []byte) error {
+	_, err := r.cut(p.answer.Body, p.broken, func(ordinal int, value []byte) error {
 		if ordinal < from {
 			return nil
 		}

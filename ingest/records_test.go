@@ -223,31 +223,58 @@ func (a *whole) stream() pipeline.Stream {
 	}}
 }
 
-func TestLargeRecordStopsItsStreamOnly(t *testing.T) {
+// TestRecordsThatCannotBeTaken are dead letters with what can be kept of them; their neighbours and later pages go on.
+func TestRecordsThatCannotBeTaken(t *testing.T) {
 	t.Parallel()
-	var large atomic.Bool
-	large.Store(true)
-	api := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-		n := 10
-		if large.Load() {
-			n = 1 << 20
-		}
-		_, _ = fmt.Fprintf(w, `{"data":[{"id":1},{"id":"big one","text":%q}]}`, strings.Repeat("x", n))
-	}))
-	t.Cleanup(api.Close)
-	a := newAPI(t, 20)
-	c := testkafka.New(t)
-	r := start(t, newPipeline(c.ListenAddrs(), (&whole{api}).stream(), a.stream("others", byPage)), "one", testConfig())
-	testkit.Eventually(t, patience, testkit.That("the stream waits", func() bool {
-		return strings.Contains(r.Health.Waiting()["ingest"], `key "big one", has`) &&
-			strings.Contains(r.Health.Waiting()["ingest"], "kafka.max_record_bytes")
-	}))
-	testkit.Eventually(t, patience, testkit.That("the other stream is fetched", func() bool { return r.counter(t, "millrace_ingest_records_total") == 20 }))
-	large.Store(false)
-	r.awaitPass(t)
-	r.stop()
-	if n := len(testkit.Records(t, c.ListenAddrs(), "shop.items.raw")); n != 2 {
-		t.Errorf("%d records, want 2", n)
+	deep := strings.Repeat("[", 10_001) + strings.Repeat("]", 10_001)
+	large := strings.Repeat("x", 1<<20)
+	for name, c := range map[string]struct{ bad, key, reason string }{
+		"too large":          {`{"id":"bad","text":"` + large + `"}`, "bad", "kafka.max_record_bytes = 1048576"},
+		"large without key":  {`{"text":"` + large + `"}`, "", `"id" is missing`},
+		"too deep":           {`{"id":"bad","text":` + deep + `}`, "bad", "exceeded max depth"},
+		"NaN":                {`{"id":"bad","n":NaN}`, "bad", "invalid character 'N'"},
+		"not a value at all": {`undefined`, "", "invalid character 'u'"},
+		"control character":  {"{\"id\":\"bad\",\"text\":\"a\x01b\"}", "bad", "invalid character"},
+		"broken key":         {`{"id":NaN}`, "", "invalid character 'N'"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			api := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				switch r.URL.Query().Get("page") {
+				case "0":
+					_, _ = fmt.Fprintf(w, `{"data":[{"id":1}, %s , {"id":2},%s,{"id":3}]}`, c.bad, c.bad)
+				case "1":
+					_, _ = io.WriteString(w, `{"data":[{"id":4}]}`)
+				default:
+					_, _ = io.WriteString(w, `{"data":[]}`)
+				}
+			}))
+			t.Cleanup(api.Close)
+			s := (&whole{api}).stream()
+			s.Ingest.Paginate = pipeline.Paginate{Page: &pipeline.PageNumber{Param: "page", Stop: pipeline.StopRule{When: "empty"}}}
+			cluster := testkafka.New(t)
+			r := start(t, newPipeline(cluster.ListenAddrs(), s), "one", testConfig())
+			r.awaitPass(t)
+			r.stop()
+			var raw []string
+			for _, rec := range testkit.Records(t, cluster.ListenAddrs(), "shop.items.raw") {
+				raw = append(raw, string(rec.Key))
+			}
+			if slices.Sort(raw); !slices.Equal(raw, []string{"1", "2", "3", "4"}) {
+				t.Errorf("raw has the keys %v; log:\n%s", raw, r.log)
+			}
+			letters := testkit.Records(t, cluster.ListenAddrs(), "shop.items.dlq")
+			if len(letters) != 1 { // the second is the same again
+				t.Fatalf("%d letters, want 1; log:\n%s", len(letters), r.log)
+			}
+			letter, origin, err := topics.ParseLetter(letters[0])
+			if err != nil || !strings.Contains(letter.Reason, c.reason) || string(letters[0].Key) != c.key || !strings.HasSuffix(origin.ID, ":1") {
+				t.Errorf("letter %+v of %s with key %q, %v; want the key %q and the reason %q", letter, origin.ID, letters[0].Key, err, c.key, c.reason)
+			}
+			if want := c.bad[:min(len(c.bad), 64<<10)]; string(letters[0].Value) != want {
+				t.Errorf("the letter holds %.80q…, %d bytes; want %.80q…, %d bytes", letters[0].Value, len(letters[0].Value), want, len(want))
+			}
+		})
 	}
 }
 

@@ -41,11 +41,12 @@ type slice struct {
 	quoted  jsontext.Value // name
 	shared  bool           // another slice may write the same keys
 	full    bool           // each pass fetches everything: there is no incremental field
-	written *written.Log   // only the commit loop uses it
-	tally   tally          // of the pass under way: only the commit loop uses it
-	doubted bool           // a notice about the end of a pass was raised
-	waits   atomic.Bool    // for its API
-	single  bool           // a page could not be fetched: the next request is for it, and for none after it
+	damaged damaged
+	written *written.Log // only the commit loop uses it
+	tally   tally        // of the pass under way: only the commit loop uses it
+	doubted bool         // a notice about the end of a pass was raised
+	waits   atomic.Bool  // for its API
+	single  bool         // a page could not be fetched: the next request is for it, and for none after it
 }
 
 func (in *Ingest) newSlice(s *pipeline.Stream, name string, c cursor.Cursor, queue chan<- *page) (*slice, error) {

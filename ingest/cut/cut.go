@@ -74,8 +74,23 @@ var options = []jsontext.Options{jsontext.AllowDuplicateNames(true), jsontext.Al
 // which are bytes of answer. Whoever must not act before the whole answer is known to be JSON
 // acts after Bytes has returned nil. The error says where the JSON is broken, or is what record returned.
 func Bytes(answer []byte, e *Envelope, record func(ordinal int, value []byte) error) (Answer, error) {
-	c := cutter{e: e, record: record, whole: answer}
-	c.dec = jsontext.NewDecoder(bytes.NewBuffer(slices.Clip(answer)), options...)
+	return BytesBut(answer, e, nil, record)
+}
+
+// BytesBut is [Bytes] for an answer in which some records are no JSON, as errors of the calls before have said: record gets
+// their bytes as they are. They are in order, and have an End.
+func BytesBut(answer []byte, e *Envelope, broken []SyntaxError, record func(ordinal int, value []byte) error) (Answer, error) {
+	c := cutter{e: e, record: record, whole: answer, read: answer, broken: broken}
+	if len(broken) > 0 {
+		c.read = bytes.Clone(answer)
+		for _, b := range broken { // a number in their place, and spaces, so that all else stays where it is
+			for i := b.Start; i < b.End; i++ {
+				c.read[i] = ' '
+			}
+			c.read[b.Start] = '0'
+		}
+	}
+	c.dec = jsontext.NewDecoder(bytes.NewBuffer(slices.Clip(c.read)), options...)
 	return c.run()
 }
 
@@ -125,6 +140,9 @@ type cutter struct {
 	dec       *jsontext.Decoder
 	guard     *guard
 	whole     []byte // nil: read from guard
+	read      []byte // whole as the decoder is given it
+	broken    []SyntaxError
+	start     int64 // where the record in hand is looked for
 	record    func(int, []byte) error
 	answer    Answer
 	inRecords bool
@@ -272,6 +290,7 @@ func (c *cutter) array() error {
 }
 
 func (c *cutter) one() error {
+	c.start = c.dec.InputOffset()
 	v, err := c.dec.ReadValue()
 	if err != nil {
 		return err
@@ -280,8 +299,11 @@ func (c *cutter) one() error {
 	if c.whole != nil {
 		end := c.dec.InputOffset()
 		value = c.whole[end-int64(len(v)) : end : end]
-	}
-	if int64(len(value)) > c.e.MaxRecordBytes {
+		if len(c.broken) > 0 && c.broken[0].Record == c.answer.Records {
+			b := c.broken[0]
+			value, c.broken = c.whole[b.Start:b.End:b.End], c.broken[1:]
+		}
+	} else if int64(len(value)) > c.e.MaxRecordBytes {
 		return &TooLargeError{Ordinal: c.answer.Records, Bytes: int64(len(value)), Max: c.e.MaxRecordBytes}
 	}
 	if c.record == nil {
@@ -296,20 +318,12 @@ func (c *cutter) explain(err error) error {
 		return fmt.Errorf("the answer ends in the middle, after %d bytes: %w", c.dec.InputOffset(), io.ErrUnexpectedEOF)
 	}
 	if syntax, ok := errors.AsType[*jsontext.SyntacticError](err); ok {
-		return &SyntaxError{Offset: syntax.ByteOffset, Err: syntax.Err}
+		e := &SyntaxError{Offset: syntax.ByteOffset, Err: syntax.Err, Record: -1}
+		if c.inRecords {
+			e.Record = c.answer.Records
+			e.Start, e.End = extent(c.read, c.start)
+		}
+		return e
 	}
 	return err
 }
-
-// SyntaxError says that an answer is not JSON.
-type SyntaxError struct {
-	Offset int64 // in the answer, in bytes
-	Err    error
-}
-
-func (e *SyntaxError) Error() string { return fmt.Sprintf("not JSON at byte %d: %v", e.Offset, e.Err) }
-
-// Quotes reports whether it is about a place within an answer that began as JSON.
-func (e *SyntaxError) Quotes() bool { return e.Offset > 0 }
-
-func (e *SyntaxError) Unwrap() error { return e.Err }
