@@ -95,7 +95,7 @@ func BenchmarkApply(b *testing.B) {
 
 // applyAll applies the records of every writers-th partition in batches.
 func applyAll(b *testing.B, s *store, claims []*claim, records [benchPartitions][]*kgo.Record, first, writers, batch int) {
-	w, d := &writer{store: s}, rows.NewDecoder()
+	w, d := newWriter(s), rows.NewDecoder()
 	defer w.disconnect()
 	for {
 		j := &job{}

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/millrace-io/millrace/internal/stage"
+	"github.com/millrace-io/millrace/sink/dialect"
 	"github.com/millrace-io/millrace/sink/rows"
 )
 
@@ -22,6 +23,7 @@ func (s *Sink) loop(ctx, hard context.Context) error {
 	}
 	tending, stop := context.WithCancel(ctx)
 	group.Go(func() { s.tend(tending) })
+	group.Go(func() { s.pruneMarks(tending, pruneEvery) })
 	defer group.Wait()
 	defer stop()
 	defer func() {
@@ -29,7 +31,7 @@ func (s *Sink) loop(ctx, hard context.Context) error {
 			close(feed)
 		}
 	}()
-	nextPrune, nextPing, nextPoll := time.Now().Add(time.Minute), time.Now(), time.Now()
+	nextPing, nextPoll := time.Now(), time.Now()
 	for ctx.Err() == nil {
 		_ = stage.Sleep(ctx, time.Until(nextPoll)) // what comes meanwhile is one transaction, not many
 		queues := s.poll(ctx)
@@ -40,9 +42,6 @@ func (s *Sink) loop(ctx, hard context.Context) error {
 		if idle && now.After(nextPing) {
 			s.ping(ctx) // the client is silent about brokers that do not answer
 			nextPing = now.Add(5 * time.Second)
-		}
-		if now.After(nextPrune) {
-			nextPrune = now.Add(s.prune(ctx))
 		}
 	}
 	if err := context.Cause(ctx); err != nil && !errors.Is(err, context.Canceled) {
@@ -129,15 +128,23 @@ func (s *Sink) ping(ctx context.Context) {
 	}
 }
 
-// prune removes some old marks, and says when to look again: soon, if there may be more.
-func (s *Sink) prune(ctx context.Context) time.Duration {
-	n, err := s.store.prune(ctx)
-	switch {
-	case err != nil && ctx.Err() == nil:
-		s.env.Log.Warn("removing old marks", "err", err)
-	case n > 0:
-		s.env.Log.Debug("removed old marks", "marks", n)
-		return 5 * time.Second
+// pruneEvery is how often old marks are looked for.
+const pruneEvery = time.Minute
+
+// pruneMarks removes old marks until ctx is cancelled, after a wait: as many as there are, a few at a time, and no more than
+// half of the time.
+func (s *Sink) pruneMarks(ctx context.Context, wait time.Duration) {
+	for stage.Sleep(ctx, wait) == nil {
+		began := time.Now()
+		n, err := s.store.prune(ctx)
+		if wait = pruneEvery; err == nil && n == dialect.PruneAtOnce {
+			wait = time.Since(began)
+		}
+		switch {
+		case err != nil && ctx.Err() == nil:
+			s.env.Log.Warn("removing old marks", "err", err)
+		case n > 0:
+			s.env.Log.Debug("removed old marks", "marks", n)
+		}
 	}
-	return 10 * time.Minute
 }

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
+	"time"
 
 	"github.com/millrace-io/millrace/sink/rows"
 )
@@ -74,7 +75,7 @@ func (w *writer) unmarked(ctx context.Context, s *rows.Share) ([]*rows.Change, e
 	if len(asked) == 0 {
 		return s.Upserts, nil
 	}
-	marks, err := w.marks(ctx, s.Table, asked)
+	marks, err := w.marks(ctx, s, asked)
 	if err != nil || len(marks) == 0 {
 		return s.Upserts, err
 	}
@@ -87,13 +88,17 @@ func (w *writer) unmarked(ctx context.Context, s *rows.Share) ([]*rows.Change, e
 	}), nil
 }
 
-// marks reads the marks of keys.
-func (w *writer) marks(ctx context.Context, t *rows.Table, keys []*rows.Change) (map[[16]byte][]byte, error) {
+// marks reads the marks of keys of s: all that its stream has, if they are no more than what s may ask for, else those of
+// the keys. So a stream without marks costs one small query in a transaction, whatever its size. Nothing is remembered from
+// one transaction to the next but that there were many: who else writes marks, and when, does not matter.
+func (w *writer) marks(ctx context.Context, s *rows.Share, keys []*rows.Change) (map[[16]byte][]byte, error) {
+	all, err := w.allMarks(ctx, s)
+	if err != nil || all != nil {
+		return all, err
+	}
 	out := map[[16]byte][]byte{}
 	for group := range slices.Chunk(keys, marksAtOnce) {
-		w.sql = append(w.sql[:0], "SELECT raw_key, version FROM millrace_marks WHERE stream = "...)
-		w.literal(rows.Text, []byte(t.Stream))
-		w.sql = strconv.AppendUint(append(w.sql, " AND generation = "...), uint64(t.Generation), 10)
+		w.ofMarks(s.Table)
 		w.sql = append(w.sql, " AND raw_key IN ("...)
 		for i, x := range group {
 			if i > 0 {
@@ -107,6 +112,45 @@ func (w *writer) marks(ctx context.Context, t *rows.Table, keys []*rows.Change) 
 		}
 	}
 	return out, nil
+}
+
+// manyMarks is what a writer remembers of a stream with more marks than a transaction asks for.
+type manyMarks struct {
+	least int
+	until time.Time // they are pruned: then it looks again
+}
+
+// lookAgain is how long a writer believes that a stream has many marks.
+const lookAgain = time.Minute
+
+// allMarks reads all marks of s's stream, once for each transaction. It returns nil if they are more than s has keys.
+func (w *writer) allMarks(ctx context.Context, s *rows.Share) (map[[16]byte][]byte, error) {
+	if all, read := w.marked[s]; read {
+		return all, nil
+	}
+	most := len(s.Removes) + len(s.Upserts)
+	if many := w.plenty[s.Table]; most < many.least && time.Now().Before(many.until) {
+		return nil, nil //nolint:nilnil // as the comment says
+	}
+	all := map[[16]byte][]byte{}
+	w.ofMarks(s.Table)
+	w.sql = strconv.AppendInt(append(w.sql, " LIMIT "...), int64(most)+1, 10)
+	if err := w.scan(ctx, string(w.sql), all); err != nil {
+		return nil, fmt.Errorf("read millrace_marks: %w", err)
+	}
+	if len(all) > most {
+		w.plenty[s.Table] = manyMarks{len(all), time.Now().Add(lookAgain)}
+		all = nil
+	}
+	w.marked[s] = all
+	return all, nil
+}
+
+// ofMarks begins a query of the marks of t's stream.
+func (w *writer) ofMarks(t *rows.Table) {
+	w.sql = append(w.sql[:0], "SELECT raw_key, version FROM millrace_marks WHERE stream = "...)
+	w.literal(rows.Text, []byte(t.Stream))
+	w.sql = strconv.AppendUint(append(w.sql, " AND generation = "...), uint64(t.Generation), 10)
 }
 
 func (w *writer) scan(ctx context.Context, query string, into map[[16]byte][]byte) error {

@@ -64,7 +64,7 @@ func (w *writer) remove(ctx context.Context, s *rows.Share, r *result) error {
 
 // worthMarking picks, of removals that met no row, those whose key had one in this batch, or has a mark.
 func (w *writer) worthMarking(ctx context.Context, s *rows.Share, group []*rows.Change) ([]*rows.Change, error) {
-	marks, err := w.marks(ctx, s.Table, group)
+	marks, err := w.marks(ctx, s, group)
 	if err != nil {
 		return nil, err
 	}

@@ -118,7 +118,7 @@ func (s *Sink) Run(ctx context.Context) (err error) {
 	}
 	s.env.Health.Ready(stageName) // from "starting"
 	for range s.cfg.Writers {
-		s.writers = append(s.writers, &writer{store: s.store})
+		s.writers = append(s.writers, newWriter(s.store))
 	}
 	life, kill := context.WithCancel(context.WithoutCancel(ctx))
 	defer kill()

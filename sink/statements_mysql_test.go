@@ -163,3 +163,44 @@ func TestFrozenOwnersAmongMany(t *testing.T) {
 		}
 	}
 }
+
+// TestMarksAreAskedOnceInATransaction: a stream in which an older record may come at any time asks for its marks by one
+// query, however many records a transaction has; and by their keys where the marks are more.
+func TestMarksAreAskedOnceInATransaction(t *testing.T) {
+	const n = 3 * marksAtOnce
+	f := newFixture(t, onMySQL(t), true)
+	f.store.cfg.LoadRows, f.store.cfg.StatementRows = 10*n, 10*n
+	at := int64(0)
+	apply := func(keys int, source int64, row map[string]any) (statements int) {
+		var events []event
+		for i := range keys {
+			events = append(events, event{at, source, fmt.Sprintf("k%05d", i), row})
+			at++
+		}
+		before := f.questions()
+		f.apply(events...)
+		return f.questions() - before - 1
+	}
+	if without := apply(n, 1, row(1)); without > 6 {
+		t.Errorf("%d statements for %d records, and no marks", without, n)
+	}
+	apply(20, 5, nil) // and 20 marks
+	if some := apply(n, 3, row(3)); some > 6 {
+		t.Errorf("%d statements for %d records, and 20 marks", some, n)
+	}
+	got := f.column("n")
+	if len(got) != n-20 || got["k00019"] != "" || got["k00020"] != "3" {
+		t.Errorf("%d rows, k00019 is %q and k00020 %q", len(got), got["k00019"], got["k00020"])
+	}
+	apply(10, 4, row(4)) // fewer keys than there are marks: all are marked
+	if got := f.column("n"); len(got) != n-20 {
+		t.Errorf("%d rows after older records of removed keys", len(got))
+	}
+	if again := apply(10, 4, row(4)); again > 5 { // without asking for all first
+		t.Errorf("%d statements where there are many marks", again)
+	}
+	apply(10, 6, row(6))
+	if got := f.column("n"); len(got) != n-10 || got["k00009"] != "6" {
+		t.Errorf("%d rows after newer records of removed keys; k00009 is %q", len(got), got["k00009"])
+	}
+}

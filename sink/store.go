@@ -45,7 +45,7 @@ func (s *store) close() {
 	}
 }
 
-// prune removes some of the marks that are older than their retention. It returns how many.
+// prune removes at most dialect.PruneAtOnce of the marks that are older than their retention. It returns how many.
 func (s *store) prune(ctx context.Context) (removed int64, err error) {
 	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
 	defer cancel()

@@ -73,7 +73,7 @@ func newFixture(t *testing.T, p *pipeline.Pipeline, versioned bool) *fixture {
 		t.Fatal(err)
 	}
 	f.store.cfg.LoadRows = 1
-	f.writer = &writer{store: f.store}
+	f.writer = newWriter(f.store)
 	t.Cleanup(f.writer.disconnect)
 	f.claim = f.newClaim()
 	return f
@@ -365,6 +365,20 @@ func suite(t *testing.T, open func(t *testing.T) *pipeline.Pipeline) {
 		if n, err := f.store.prune(t.Context()); err != nil || n != 1 || f.marks() != 0 {
 			t.Errorf("pruned %d, %v; %d are left", n, err, f.marks())
 		}
+	})
+	t.Run("MoreMarksThanKeys", func(t *testing.T) {
+		f := versioned(t)
+		var removed []event
+		for i := range int64(50) {
+			removed = append(removed, event{i, 9, fmt.Sprint(i), nil})
+		}
+		f.apply(removed...)
+		for range 2 { // the second time it knows that they are many
+			f.apply(event{50, 8, "7", row(8)}, event{51, 8, "new", row(8)})
+			f.want(map[string]string{"new": "8"})
+		}
+		f.apply(event{52, 10, "7", row(10)})
+		f.want(map[string]string{"new": "8", "7": "10"})
 	})
 	t.Run("TableIsWhatItMeans", func(t *testing.T) { testModel(t, open, false) })
 	t.Run("TableIsWhatItMeansWithVersions", func(t *testing.T) { testModel(t, open, true) })

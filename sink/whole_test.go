@@ -24,6 +24,7 @@ import (
 	"github.com/millrace-io/millrace/internal/testkafka"
 	"github.com/millrace-io/millrace/internal/testkit"
 	"github.com/millrace-io/millrace/pipeline"
+	"github.com/millrace-io/millrace/sink/dialect"
 	"github.com/millrace-io/millrace/sink/rows"
 	"github.com/millrace-io/millrace/topics"
 	"github.com/millrace-io/millrace/topics/admin"
@@ -391,6 +392,30 @@ func (r *running) ready(t *testing.T) {
 	})
 }
 
+// TestMarksArePrunedAsFastAsTheyAge: a sink that runs removes more old marks than one statement does, without a wait.
+func TestMarksArePrunedAsFastAsTheyAge(t *testing.T) {
+	f := newFixture(t, onSQLite(t), true)
+	old := 2*dialect.PruneAtOnce + 7
+	_, err := f.store.db.Exec(`WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < ?)
+		INSERT INTO millrace_marks (stream, generation, raw_key, version, marked_at) SELECT 's', 1, CAST(i AS BLOB), X'01', '2001-01-01' FROM n`, old)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := &Sink{store: f.store, env: stage.Env{Log: slog.New(slog.DiscardHandler)}}
+	ctx, stop := context.WithCancel(t.Context())
+	defer stop()
+	ended := make(chan struct{})
+	go func() { defer close(ended); s.pruneMarks(ctx, 0) }()
+	testkit.Eventually(t, 30*time.Second, func() error {
+		if n := f.marks(); n > 0 {
+			return fmt.Errorf("%d marks", n)
+		}
+		return nil
+	})
+	stop()
+	<-ended
+}
+
 // TestEndMovesBeforeTheClaim: whoever owned the partition read and wrote on after the end of its log was asked for.
 func TestEndMovesBeforeTheClaim(t *testing.T) {
 	w := newWorld(t, onSQLite(t))
@@ -476,7 +501,7 @@ func TestSilentDatabaseIsWaitedFor(t *testing.T) {
 	j.batch = &batch{moves: []move{{claim: c, next: 2}}}
 	ctx, cancel := context.WithTimeout(t.Context(), 500*time.Millisecond)
 	defer cancel()
-	if rest, _ := s.write(ctx, &writer{store: s.store}, rows.NewDecoder(), j); len(rest) != 2 {
+	if rest, _ := s.write(ctx, newWriter(s.store), rows.NewDecoder(), j); len(rest) != 2 {
 		t.Errorf("%d jobs are left, want 2", len(rest))
 	}
 	if why := health.Waiting()["sink"]; !strings.HasPrefix(why, "MySQL") {

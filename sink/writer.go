@@ -23,6 +23,13 @@ type writer struct {
 	session *dialect.Session // nil: to be opened
 	used    time.Time        // when the session last answered
 	sql     []byte           // buffer
+
+	marked map[*rows.Share]map[[16]byte][]byte // all marks of the streams in the transaction in hand; nil: more than it asks for
+	plenty map[*rows.Table]manyMarks
+}
+
+func newWriter(s *store) *writer {
+	return &writer{store: s, marked: map[*rows.Share]map[[16]byte][]byte{}, plenty: map[*rows.Table]manyMarks{}}
 }
 
 // result is what a transaction did.
@@ -120,6 +127,7 @@ func (w *writer) write(ctx context.Context, b *batch) (result, error) {
 }
 
 func (w *writer) writeRows(ctx context.Context, shares []*rows.Share, r *result) error {
+	clear(w.marked)
 	for _, s := range shares {
 		r.stale[s.Table.Stream] += s.Stale
 		if err := w.remove(ctx, s, r); err != nil {

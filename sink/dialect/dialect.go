@@ -68,6 +68,9 @@ const (
 	Connection  = "connection"   // no answer
 )
 
+// PruneAtOnce is how many marks PruneMarks removes: a transaction of some ten milliseconds.
+const PruneAtOnce = 2000
+
 // Statements are statements on millrace's own tables, with their arguments in this order.
 type Statements struct {
 	Begin      string // a writing transaction
@@ -84,7 +87,7 @@ type Statements struct {
 	// the rows that it would move.
 	MoveOffsets, HeldOffsets Many
 
-	PruneMarks string // a few thousand of those marked before a time: that time
+	PruneMarks string // PruneAtOnce of those marked before a time: that time
 	Now        string // not a statement: the expression of the current time, in UTC
 	MergeMarks string // the end of an INSERT into millrace_marks: a mark takes the higher version
 }

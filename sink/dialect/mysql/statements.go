@@ -1,6 +1,10 @@
 package mysql
 
-import "github.com/millrace-io/millrace/sink/dialect"
+import (
+	"strconv"
+
+	"github.com/millrace-io/millrace/sink/dialect"
+)
 
 // place joins a row of millrace_offsets to its literals by the primary key. STRAIGHT_JOIN keeps the order of the list,
 // which is the order in which all sinks take these locks.
@@ -47,7 +51,7 @@ func (m *Dialect) Statements() dialect.Statements {
 			Tail: guard + " SET o.next_offset = m.moved, o.high = m.high, o.updated_at = CURRENT_TIMESTAMP(6)",
 		},
 		HeldOffsets: dialect.Many{Head: "SELECT o.topic, o.part FROM ", Columns: guardColumns, Tail: guard},
-		PruneMarks:  "DELETE FROM millrace_marks WHERE marked_at < ? LIMIT 2000",
+		PruneMarks:  "DELETE FROM millrace_marks WHERE marked_at < ? LIMIT " + strconv.Itoa(dialect.PruneAtOnce),
 		Now:         "CURRENT_TIMESTAMP(6)",
 		MergeMarks: m.duplicate() + "marked_at = IF(" + version + " > millrace_marks.version, " + at + ", millrace_marks.marked_at)," +
 			" version = IF(" + version + " > millrace_marks.version, " + version + ", millrace_marks.version)",

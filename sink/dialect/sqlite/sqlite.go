@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"time"
 
@@ -113,7 +114,7 @@ func (*Dialect) Statements() dialect.Statements {
 		},
 		HeldOffsets: dialect.Many{Head: "SELECT o.topic, o.part FROM millrace_offsets AS o, ", Columns: guardColumns, Tail: guard},
 		PruneMarks: `DELETE FROM millrace_marks WHERE (stream, generation, raw_key) IN
-			(SELECT stream, generation, raw_key FROM millrace_marks WHERE marked_at < ? LIMIT 2000)`,
+			(SELECT stream, generation, raw_key FROM millrace_marks WHERE marked_at < ? LIMIT ` + strconv.Itoa(dialect.PruneAtOnce) + `)`,
 		Now:        now,
 		MergeMarks: " ON CONFLICT DO UPDATE SET version = excluded.version, marked_at = excluded.marked_at WHERE excluded.version > version",
 	}
