@@ -246,7 +246,7 @@ func (s *slice) horizon(c cursor.Cursor) int64 {
 func letter(p *page, ordinal int, rec *record, raw *kgo.Record) *kgo.Record {
 	s := p.slice
 	l := topics.Letter{
-		Stage: "ingest", Generation: topics.FirstGeneration, Step: rec.step, Reason: rec.reason,
+		Stage: "ingest", Generation: s.stream.Generation, Step: rec.step, Reason: rec.reason,
 	}
 	id := fmt.Sprintf("ingest:%s:%s:%d", s.key, p.id, ordinal)
 	return l.Record(s.in.letters(s.stream.Name), id, raw)

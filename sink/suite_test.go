@@ -115,7 +115,7 @@ func (f *fixture) job(events ...event) *job {
 	j := &job{}
 	var records []*kgo.Record
 	for _, e := range events {
-		v := topics.NewVersion(e.source, 0, e.raw, topics.FirstGeneration)
+		v := topics.NewVersion(e.source, 0, e.raw, pipeline.FirstGeneration)
 		r := &kgo.Record{
 			Topic: topic, Offset: f.offset, Key: []byte(e.key),
 			Headers: []kgo.RecordHeader{{Key: topics.HeaderVersion, Value: v[:]}},

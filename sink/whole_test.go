@@ -66,7 +66,7 @@ func newWorld(t *testing.T, p *pipeline.Pipeline) *world {
 // record is a processed record: the value n of a key, none, or one that no table takes.
 func (w *world) record(key string, n any) *kgo.Record {
 	partition := topics.Partition([]byte(key), w.pipeline.Kafka.Partitions)
-	v := topics.NewVersion(0, 0, w.raw[partition], topics.FirstGeneration)
+	v := topics.NewVersion(0, 0, w.raw[partition], pipeline.FirstGeneration)
 	w.raw[partition]++
 	r := &kgo.Record{
 		Topic: topics.Processed("p", "s"), Partition: partition, Key: []byte(key),

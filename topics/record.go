@@ -7,8 +7,6 @@ import (
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
-
-	"github.com/millrace-io/millrace/pipeline"
 )
 
 // Headers of raw, processed and dead-letter records. Numbers are decimal text, but for mr-version.
@@ -21,7 +19,6 @@ const (
 	HeaderURL    = "mr-url"    // raw: the request, without secrets
 
 	HeaderVersion = "mr-version" // processed: a Version
-	HeaderRow     = "mr-row"     // processed: "i/n", if a raw record gives n > 1 rows
 	HeaderPK      = "mr-pk"      // processed: JSON array of the key columns' values, with null values only
 
 	HeaderID         = "mr-id"         // dlq: stage:topic:epoch:partition:offset of the origin
@@ -30,9 +27,6 @@ const (
 	HeaderReason     = "mr-reason"     // dlq
 	HeaderAttempt    = "mr-attempt"    // dlq: 1 for the first letter of an origin
 )
-
-// FirstGeneration is the generation of a stream that has never been replayed.
-const FirstGeneration = pipeline.FirstGeneration
 
 // Header returns the value of the first header of that name.
 func Header(r *kgo.Record, name string) (value []byte, ok bool) {
