@@ -79,15 +79,23 @@ func (s *Sink) claimAll(ctx context.Context, wanted []topicPartition, infos map[
 		}
 		return err
 	}
+	lost := map[string]*PositionError{} // by topic: one word for all its partitions
 	for _, b := range bids {
 		tp := topicPartition{b.topic, b.partition}
 		if b.lost != nil {
 			s.hold(tp)
-			s.park(b.topic, b.lost)
+			if first := lost[b.topic]; first != nil {
+				first.Also = append(first.Also, b.partition)
+			} else {
+				lost[b.topic] = b.lost
+			}
 			continue
 		}
 		s.claims[tp] = b.claim
 		s.env.Log.Debug("claimed", "topic", b.topic, "partition", b.partition, "next_offset", b.next)
+	}
+	for topic, first := range lost {
+		s.park(topic, first)
 	}
 	return nil
 }

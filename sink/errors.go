@@ -22,19 +22,26 @@ func (e *FencedError) Error() string {
 type PositionError struct {
 	Topic      string
 	Partition  int32
-	Next       int64 // stored
-	Start, End int64 // of the partition's log
-	Recreated  bool  // the topic is another one than the rows came from
+	Next       int64   // stored
+	Start, End int64   // of the partition's log
+	Recreated  bool    // the topic is another one than the rows came from
+	Also       []int32 // other partitions of the topic whose positions are lost
 }
 
 func (e *PositionError) Error() string {
 	what := fmt.Sprintf("the database goes on at offset %d, the log holds %d to %d", e.Next, e.Start, e.End)
 	remedy := "process the raw topic again into a new table, or, if what is missing does not matter, delete this partition's row"
+	where := fmt.Sprintf("%s[%d]", e.Topic, e.Partition)
+	if len(e.Also) > 0 {
+		where += fmt.Sprintf(" and its partitions %v", e.Also)
+		remedy += ", and theirs,"
+	}
 	if e.Recreated {
+		where = e.Topic
 		what = "the topic was deleted and made again since the rows were written"
 		remedy = "if its records are the ones to go on with, delete this topic's rows"
 	}
-	return fmt.Sprintf("%s[%d]: %s; %s from millrace_offsets", e.Topic, e.Partition, what, remedy)
+	return fmt.Sprintf("%s: %s; %s from millrace_offsets", where, what, remedy)
 }
 
 // TableError says why a table cannot be written until it, or the pipeline file, is put right.

@@ -38,6 +38,9 @@ func (s *Sink) write(ctx context.Context, w *writer, d *rows.Decoder, j *job) (r
 	if j.failures++; j.failures == 1 {
 		return []*job{j}, false // a deadlock or a lost connection is over at once, anything else is logged
 	}
+	if errors.Is(err, errLetter) && unknownTopic(err) {
+		s.suspect.Store(true)
+	}
 	s.waits.On(s.server(err), "", err)
 	return []*job{j}, true
 }

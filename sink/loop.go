@@ -17,13 +17,13 @@ import (
 func (s *Sink) loop(ctx, hard context.Context) error {
 	feeds := make([]chan []*job, len(s.writers))
 	var group sync.WaitGroup
+	serving, stop := context.WithCancel(ctx)
 	for i, w := range s.writers {
 		feeds[i] = make(chan []*job, 1) // a poll ahead, so that no writer waits for another
-		group.Go(func() { s.serve(ctx, hard, w, feeds[i]) })
+		group.Go(func() { s.serve(serving, hard, w, feeds[i]) })
 	}
-	tending, stop := context.WithCancel(ctx)
-	group.Go(func() { s.tend(tending) })
-	group.Go(func() { s.pruneMarks(tending, pruneEvery) })
+	group.Go(func() { s.tend(serving) })
+	group.Go(func() { s.pruneMarks(serving, pruneEvery) })
 	defer group.Wait()
 	defer stop()
 	defer func() {
@@ -31,7 +31,7 @@ func (s *Sink) loop(ctx, hard context.Context) error {
 			close(feed)
 		}
 	}()
-	nextPing, nextPoll := time.Now(), time.Now()
+	nextPing, nextPoll, nextLook := time.Now(), time.Now(), time.Now().Add(looksEvery)
 	for ctx.Err() == nil {
 		_ = stage.Sleep(ctx, time.Until(nextPoll)) // what comes meanwhile is one transaction, not many
 		queues := s.poll(ctx)
@@ -42,6 +42,12 @@ func (s *Sink) loop(ctx, hard context.Context) error {
 		if idle && now.After(nextPing) {
 			s.ping(ctx) // the client is silent about brokers that do not answer
 			nextPing = now.Add(5 * time.Second)
+		}
+		if s.suspect.Swap(false) || now.After(nextLook) {
+			if err := s.renew(ctx); err != nil {
+				return fmt.Errorf("sink: %w", err)
+			}
+			nextLook = time.Now().Add(looksEvery)
 		}
 	}
 	if err := context.Cause(ctx); err != nil && !errors.Is(err, context.Canceled) {

@@ -37,7 +37,12 @@ func (s *Sink) prepare(ctx context.Context) error {
 	}
 	defer client.Close()
 	return s.persist(ctx, "Kafka", "topics", func(ctx context.Context) error {
-		return admin.Ensure(ctx, kadm.NewClient(client), topics.Specs(s.pipeline))
+		adm := kadm.NewClient(client)
+		if err := admin.Ensure(ctx, adm, topics.Specs(s.pipeline)); err != nil {
+			return err
+		}
+		_, err := s.topics.Look(ctx, adm)
+		return err
 	})
 }
 

@@ -2,6 +2,7 @@ package sink
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"sync"
@@ -48,6 +49,8 @@ type Sink struct {
 	parking parking
 
 	anyFenced atomic.Bool // a claim waits to be claimed again
+	topics    *admin.Watch
+	suspect   atomic.Bool // a topic is not known any more
 
 	stop context.CancelCauseFunc
 }
@@ -90,6 +93,7 @@ func New(p *pipeline.Pipeline, cfg Config, env stage.Env) (*Sink, error) {
 	for _, st := range chosen {
 		s.tables[topics.Processed(p.Name, st.Name)] = rows.NewTable(st)
 	}
+	s.topics = admin.NewWatch(s.watched())
 	return s, nil
 }
 
@@ -120,22 +124,30 @@ func (s *Sink) Run(ctx context.Context) (err error) {
 	for range s.cfg.Writers {
 		s.writers = append(s.writers, newWriter(s.store))
 	}
-	life, kill := context.WithCancel(context.WithoutCancel(ctx))
-	defer kill()
-	if err := s.join(ctx, life); err != nil {
-		return fmt.Errorf("sink: new client: %w", err)
-	}
 	s.env.Log.Info("writing", "group", topics.SinkGroup(s.pipeline.Name), "streams", len(s.tables), "database", s.store.dialect.Name(),
 		"rows_to", s.store.dialect.Place())
 	if n := s.bulkTables(); n > 0 {
 		s.env.Log.Info("many rows at once go by LOAD DATA", "tables", n)
 	}
-	err = s.work(ctx, hard)
-	s.leave(hard, kill)
+	for again := true; again; {
+		err = s.participate(ctx, hard)
+		again = errors.Is(err, errAnew) && ctx.Err() == nil
+	}
 	if hard.Err() != nil && err == nil {
 		return fmt.Errorf("sink: not drained within %s: what was not committed will be written by whoever takes over", s.cfg.Drain)
 	}
 	return err
+}
+
+// participate joins the group, writes until ctx is cancelled or the group has to be joined anew, and leaves.
+func (s *Sink) participate(ctx, hard context.Context) error {
+	life, kill := context.WithCancel(context.WithoutCancel(ctx))
+	defer kill()
+	if err := s.join(ctx, life); err != nil {
+		return fmt.Errorf("sink: new client: %w", err)
+	}
+	defer s.leave(hard, kill)
+	return s.work(ctx, hard)
 }
 
 // work is the loop, with what tells of it.
