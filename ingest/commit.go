@@ -354,7 +354,7 @@ func (t *transaction) committed(took time.Duration) {
 		if p.after.Done {
 			s.metrics.passes.Inc()
 			s.in.passEnded(s.key)
-			s.in.seen[s.stream].passes.end(s, s.tally, &p.after, s.in.lastPass(s.stream))
+			s.in.seen[s.stream].passes.end(s, s.tally, p, s.in.lastPass(s.stream))
 			s.tally = tally{}
 		}
 		p.close()

@@ -27,6 +27,7 @@ type page struct {
 
 	// Set once the pages before it are known:
 	before, after cursor.Cursor
+	ended         paginate.Reason // why the pass ends with it
 	id            string
 	committed     chan struct{} // closed when it is
 }

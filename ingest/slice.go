@@ -207,7 +207,7 @@ func (s *slice) pass(ctx context.Context) error {
 func (s *slice) place(p *page, next paginate.Position, ended paginate.Reason) {
 	p.before = s.plan
 	p.after = s.plan.See(p.seen, p.at.Index == s.pager.First().Index)
-	p.after.Next, p.after.Partial = next, nil
+	p.after.Next, p.after.Partial, p.ended = next, nil, ended
 	if ended != paginate.GoesOn {
 		p.after = p.after.End(time.Now())
 	}

@@ -30,8 +30,8 @@ func (t *tally) add(o tally) {
 // quietPasses is the least time between two lines of a stream.
 const quietPasses = time.Minute
 
-// end notes a pass of s that brought t, and tells of it. The last pass that there will be is always told of.
-func (p *passes) end(s *slice, t tally, after *cursor.Cursor, last bool) {
+// end notes a pass of s that ended with the page by and brought t, and tells of it. The last pass that there will be is always told of.
+func (p *passes) end(s *slice, t tally, by *page, last bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.passes++
@@ -46,12 +46,13 @@ func (p *passes) end(s *slice, t tally, after *cursor.Cursor, last bool) {
 	if p.ended.letters > 0 {
 		attrs = append(attrs, "dead_letters", p.ended.letters)
 	}
-	attrs = append(attrs, "took", time.Since(after.Started).Round(time.Millisecond).String())
+	attrs = append(attrs, "took", time.Since(by.after.Started).Round(time.Millisecond).String())
+	attrs = append(attrs, "because", string(by.ended))
 	if p.passes > 1 {
 		attrs = append(attrs, "passes", p.passes)
 	}
 	if every := s.stream.Ingest.Every; every > 0 {
-		attrs = append(attrs, "next", "in "+max(time.Until(after.Started.Add(every)), 0).Round(time.Second).String())
+		attrs = append(attrs, "next", "in "+max(time.Until(by.after.Started.Add(every)), 0).Round(time.Second).String())
 	} else {
 		attrs = append(attrs, "next", "at the next start")
 	}

@@ -125,7 +125,7 @@ func TestPassesAreSummedUp(t *testing.T) {
 	r.stop()
 	log := r.log.String()
 	for _, want := range []string{
-		"stream=once pages=4 records=25 changed=25 unchanged=0 took=", `next="at the next start"`, "finished: without ingest.every",
+		"stream=once pages=4 records=25 changed=25 unchanged=0 took=", `because="a page without records" next="at the next start"`, "finished: without ingest.every",
 		"stream=often pages=4 records=25 changed=25 unchanged=0 took=", `next="in 0s"`,
 	} {
 		if !strings.Contains(log, want) {
