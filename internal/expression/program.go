@@ -19,6 +19,7 @@ type Program struct {
 	scope  *Scope
 	fields []int // slots of the scope, in order of appearance
 	path   int   // the slot, if the expression is nothing but a path; else -1
+	kinds  kindSet
 	eval   evalFunc
 }
 
@@ -42,11 +43,23 @@ func (s *Scope) Compile(source string) (*Program, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := &Program{source: source, scope: s, fields: c.fields, path: -1, eval: n.eval}
+	p := &Program{source: source, scope: s, fields: c.fields, path: -1, kinds: n.kinds, eval: n.eval}
 	if slot, ok := n.path(); ok {
 		p.path = slot
 	}
 	return p, nil
+}
+
+// Condition reports, as an *[Error], that the result can be neither true nor false, whatever the record.
+func (p *Program) Condition() error {
+	if p.kinds.has(Bool) {
+		return nil
+	}
+	what := p.kinds.String()
+	if what == "" {
+		what = Null.String()
+	}
+	return &Error{Line: 1, Column: 1, Message: fmt.Sprintf("%s gives %s; a condition is true or false", p.source, what)}
 }
 
 // String is the source.
@@ -71,7 +84,7 @@ func (s *Scope) CompilePath(path []string) (*Program, error) {
 		return nil, errors.New("an empty path")
 	}
 	slot := s.Slot(path)
-	return &Program{source: strings.Join(path, "."), scope: s, fields: []int{slot}, path: slot}, nil
+	return &Program{source: strings.Join(path, "."), scope: s, fields: []int{slot}, path: slot, kinds: anything}, nil
 }
 
 // WholeRecord reports whether the expression names the whole record ($env).

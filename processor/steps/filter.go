@@ -20,7 +20,11 @@ func compileFilter(b *builder, s *pipeline.Step) step {
 		return nil
 	}
 	f := &filter{level: b.level(), once: s.Filter.Once, label: b.label("filter")}
-	f.program = b.expression(f.label, s.Filter.If)
+	p, err := b.levels[f.level].scope.Compile(s.Filter.If)
+	if err == nil {
+		err = p.Condition()
+	}
+	f.program = b.use(f.label)(p, err)
 	return f
 }
 

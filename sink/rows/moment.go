@@ -30,13 +30,13 @@ var errNoTime = errors.New("")
 // the latter with or without a zone: Z, UTC, GMT, +01:00, +0100 or +01, after a space or not. It takes nothing else.
 func parseMoment(b []byte) (m moment, err error) {
 	s := scanner{b}
-	m.year, m.month, m.day = s.digits(4), s.after('-', 2), s.after('-', 2)
+	m.year, m.month, m.day = s.digits(4), s.pair('-'), s.pair('-')
 	if len(s.rest) > 0 && !s.bad() {
 		if !s.skip('T') && !s.skip('t') && !s.skip(' ') {
 			return m, errNoTime
 		}
 		m.clock = true
-		m.hour, m.minute = s.digits(2), s.after(':', 2)
+		m.hour, m.minute = s.digits(2), s.pair(':')
 		m.seconds(&s)
 		m.offset = s.zone()
 	}
@@ -51,7 +51,7 @@ func (m *moment) seconds(s *scanner) {
 	if s.bad() || len(s.rest) == 0 || s.rest[0] != ':' {
 		return
 	}
-	m.second = s.after(':', 2)
+	m.second = s.pair(':')
 	if !s.bad() && s.skip('.') {
 		m.fraction = s.many()
 	}
@@ -128,7 +128,7 @@ func parseClock(b []byte) (negative bool, hour int, m moment, ok bool) {
 	if n != 2 && n != 3 {
 		return false, 0, m, false
 	}
-	hour, m.minute = s.digits(n), s.after(':', 2)
+	hour, m.minute = s.digits(n), s.pair(':')
 	m.seconds(&s)
 	return negative, hour, m, !s.bad() && len(s.rest) == 0 && m.minute <= 59 && m.second <= 59
 }
@@ -164,12 +164,12 @@ func (s *scanner) many() []byte {
 	return out
 }
 
-// after reads c and n digits.
-func (s *scanner) after(c byte, n int) int {
+// pair reads c and two digits.
+func (s *scanner) pair(c byte) int {
 	if !s.skip(c) {
 		s.rest = nil
 	}
-	return s.digits(n)
+	return s.digits(2)
 }
 
 // skip reads c if it is there.
