@@ -155,7 +155,7 @@ func (s *Sink) tell(j *job, r result) {
 		}
 	}
 	for stream, at := range newest {
-		s.progress.Add(stream, at, r.upserts[stream], r.removed[stream], r.stale[stream], j.sent.count[stream])
+		s.progress.Add(stream, at, r.upserts[stream], r.removed[stream], r.superseded[stream], j.sent.count[stream])
 	}
 }
 

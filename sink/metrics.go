@@ -9,10 +9,10 @@ import (
 
 // metrics of the stage. Records are counted when their transaction has been committed.
 type metrics struct {
-	batches, fenced                        prometheus.Counter
-	duration                               prometheus.Histogram
-	retries                                *prometheus.CounterVec
-	records, rows, deletes, stale, letters *prometheus.CounterVec
+	batches, fenced                             prometheus.Counter
+	duration                                    prometheus.Histogram
+	retries                                     *prometheus.CounterVec
+	records, rows, deletes, superseded, letters *prometheus.CounterVec
 }
 
 func newMetrics(r prometheus.Registerer) *metrics {
@@ -34,7 +34,8 @@ func newMetrics(r prometheus.Registerer) *metrics {
 		records: vec("stream", "records_total", "Processed records whose outcome is committed."),
 		rows:    vec("stream", "rows_total", "Rows sent to the database; it keeps those with a higher version."),
 		deletes: vec("stream", "deletes_total", "Rows removed."),
-		stale:   vec("stream", "stale_total", "Records not sent, because the batch had a newer one of the same key or a mark forbids them."),
+		superseded: vec("stream", "superseded_total",
+			"Records not sent, because the batch had a newer one of the same key, or because a mark says that a newer one removed the row."),
 		letters: vec("stream", "dead_letters_total", "Records sent to the dead-letter topic."),
 	}
 }
@@ -49,7 +50,7 @@ func (m *metrics) count(j *job, r result) {
 	for stream, n := range r.upserts {
 		m.rows.WithLabelValues(stream).Add(float64(n))
 		m.deletes.WithLabelValues(stream).Add(float64(r.removed[stream]))
-		m.stale.WithLabelValues(stream).Add(float64(r.stale[stream]))
+		m.superseded.WithLabelValues(stream).Add(float64(r.superseded[stream]))
 	}
 	for stream, n := range j.sent.count {
 		m.letters.WithLabelValues(stream).Add(float64(n))

@@ -62,6 +62,25 @@ func TestMySQLRefuses(t *testing.T) {
 	}
 }
 
+// TestSupersededIsNotTried: of a revision that MySQL would refuse there is a letter if it was the newest when it was tried;
+// in a batch with a newer one it is counted as superseded. A newer one that is refused supersedes nothing.
+func TestSupersededIsNotTried(t *testing.T) {
+	long := map[string]any{"n": 1, "note": "12345678901"}
+	f := newFixture(t, onMySQL(t), false)
+	r, err := f.writer.apply(t.Context(), newBatch(rows.NewDecoder(), f.job(event{0, 0, "a", long}, event{1, 0, "a", row(2)})))
+	if err != nil || r.superseded["s"] != 1 || r.upserts["s"] != 1 {
+		t.Errorf("%+v, %v; want one superseded and one row", r, err)
+	}
+	f.claim.next = f.offset
+	if refused := f.apply(event{2, 0, "b", long}); len(refused) != 1 {
+		t.Errorf("refused %q, want the one revision that there is", refused)
+	}
+	if refused := f.apply(event{3, 0, "b", row(3)}, event{4, 0, "b", long}); len(refused) != 1 {
+		t.Errorf("refused %q, want the newest", refused)
+	}
+	f.want(map[string]string{"a": "2", "b": "3"})
+}
+
 // TestMySQLReadsOurStrings has the server read literals of all sorts of strings.
 func TestMySQLReadsOurStrings(t *testing.T) {
 	f := newFixture(t, onMySQL(t), false)

@@ -85,7 +85,7 @@ func New(p *pipeline.Pipeline, cfg Config, env stage.Env) (*Sink, error) {
 		store: &store{dialect: d, cfg: cfg, owner: env.Instance},
 	}
 	s.refusals = stage.NewRefusals(s.notices)
-	s.progress = stage.NewProgress(env, "rows", "deleted", "stale", "letters")
+	s.progress = stage.NewProgress(env, "rows", "deleted", "superseded", "letters")
 	chosen, err := p.Choose(env.Streams)
 	if err != nil {
 		return nil, fmt.Errorf("sink: %w", err)

@@ -34,7 +34,7 @@ func newWriter(s *store) *writer {
 
 // result is what a transaction did.
 type result struct {
-	upserts, removed, stale map[string]int // by stream
+	upserts, removed, superseded map[string]int // by stream
 }
 
 func newResult() result {
@@ -129,7 +129,7 @@ func (w *writer) write(ctx context.Context, b *batch) (result, error) {
 func (w *writer) writeRows(ctx context.Context, shares []*rows.Share, r *result) error {
 	clear(w.marked)
 	for _, s := range shares {
-		r.stale[s.Table.Stream] += s.Stale
+		r.superseded[s.Table.Stream] += s.Superseded
 		if err := w.remove(ctx, s, r); err != nil {
 			return err
 		}
@@ -139,7 +139,7 @@ func (w *writer) writeRows(ctx context.Context, shares []*rows.Share, r *result)
 		if err != nil {
 			return err
 		}
-		r.stale[s.Table.Stream] += len(s.Upserts) - len(upserts)
+		r.superseded[s.Table.Stream] += len(s.Upserts) - len(upserts)
 		r.upserts[s.Table.Stream] += len(upserts)
 		if err := w.upsert(ctx, s.Table, upserts); err != nil {
 			return err

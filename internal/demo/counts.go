@@ -49,7 +49,7 @@ func Read(g prometheus.Gatherer) (Counts, error) {
 		LimitWait:     time.Duration(sums["millrace_ingest_rate_limit_wait_seconds_total"] * float64(time.Second)),
 		Processed:     n("processor_records_total"), Rows: n("processor_rows_total"), Filtered: n("processor_filtered_total"),
 		ProcessorLetters: n("processor_dead_letters_total"), RawLag: -1,
-		Sunk: n("sink_records_total"), Upserts: n("sink_rows_total"), Deletes: n("sink_deletes_total"), Stale: n("sink_stale_total"),
+		Sunk: n("sink_records_total"), Upserts: n("sink_rows_total"), Deletes: n("sink_deletes_total"), Stale: n("sink_superseded_total"),
 		SinkLetters: n("sink_dead_letters_total"), ProcessedLag: -1,
 	}, nil
 }

@@ -8,11 +8,11 @@ import (
 
 // Share is what is left of a batch for one table: per key the newest change, in the order of the table's primary key.
 type Share struct {
-	Table   *Table
-	Upserts []*Change
-	Removes []*Change
-	HadRow  map[string]bool // raw keys of several changes, one with a row: a removal has to be marked
-	Stale   int             // changes that are left out, because a newer one is there
+	Table      *Table
+	Upserts    []*Change
+	Removes    []*Change
+	HadRow     map[string]bool // raw keys of several changes, one with a row: a removal has to be marked
+	Superseded int             // changes that are left out, because a newer one is there
 }
 
 // Newest reduces the changes of a batch to the newest good one of each raw key, by table. A record that can never be
@@ -65,7 +65,7 @@ func Newest(batch ...[]Change) []*Share {
 func (s *Share) meet(newest map[string]*Change, x *Change) {
 	x.superseded = false
 	if old, ok := newest[string(x.Record.Key)]; ok {
-		s.Stale++
+		s.Superseded++
 		if !old.Remove || !x.Remove {
 			s.HadRow[string(x.Record.Key)] = true
 		}

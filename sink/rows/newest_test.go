@@ -44,8 +44,8 @@ func TestNewestGood(t *testing.T) {
 	if want := []string{"a5", "c1", "b9"}; !slices.Equal(got, want) {
 		t.Errorf("%q, want %q", got, want)
 	}
-	if !s.HadRow["b"] || s.Stale != 3 {
-		t.Errorf("had %v, stale %d; want b among them, and 3", s.HadRow, s.Stale)
+	if !s.HadRow["b"] || s.Superseded != 3 {
+		t.Errorf("had %v, stale %d; want b among them, and 3", s.HadRow, s.Superseded)
 	}
 }
 
