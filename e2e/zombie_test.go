@@ -36,7 +36,7 @@ var frozenSink = victim{
 	owns: (*world).owns, written: (*world).database,
 	moments: map[string]func(proxy.Passage) bool{
 		"before its transaction": func(x proxy.Passage) bool {
-			return strings.HasPrefix(x.What, "UPDATE millrace_offsets SET next_offset")
+			return strings.Contains(x.What, "SET o.next_offset = m.moved")
 		},
 		"inside its transaction": proxy.Passage.Commits,
 	},
