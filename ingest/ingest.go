@@ -168,7 +168,7 @@ func (in *Ingest) Run(ctx context.Context) error {
 
 // ensureTopics creates the topics that are missing, waiting for the brokers as long as it takes.
 func (in *Ingest) ensureTopics(ctx context.Context) error {
-	err := in.waits.Persist(ctx, stage.Attempts{Server: kafka, Timeout: 30 * time.Second, Permanent: mismatch},
+	err := in.waits.Persist(ctx, stage.Attempts{Server: kafka, Timeout: 30 * time.Second, Permanent: admin.NeedsOperator},
 		func(ctx context.Context) error {
 			if err := admin.Ensure(ctx, in.adm, topics.Specs(in.p)); err != nil {
 				return err
@@ -185,11 +185,6 @@ func (in *Ingest) ensureTopics(ctx context.Context) error {
 
 // kafka is the server that all of ingest waits for, as [stage.Waits] names it.
 const kafka = "Kafka"
-
-func mismatch(err error) bool {
-	_, ok := errors.AsType[*admin.MismatchError](err)
-	return ok
-}
 
 // letters names the dead-letter topic of a stream.
 func (in *Ingest) letters(stream string) string { return topics.DeadLetters(in.p.Name, stream) }

@@ -34,8 +34,7 @@ func (p *Processor) twin(err error) error {
 // needsOperator reports whether err is one that a person has to act on. After any other there is a new session.
 func needsOperator(err error) bool {
 	var position *PositionError
-	var mismatch *admin.MismatchError
-	return errors.As(err, &position) || errors.As(err, &mismatch)
+	return errors.As(err, &position) || admin.NeedsOperator(err)
 }
 
 // pollError is the first error of a poll that the client does not retry by itself.

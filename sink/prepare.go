@@ -67,8 +67,7 @@ func (s *Sink) persist(ctx context.Context, server, who string, do func(context.
 
 // mustStop tells what needs an operator before anything can go on.
 func mustStop(err error) bool {
-	var mismatch *admin.MismatchError
 	var position *PositionError
 	var server *dialect.ServerError
-	return errors.As(err, &server) || errors.As(err, &mismatch) || errors.As(err, &position)
+	return errors.As(err, &server) || admin.NeedsOperator(err) || errors.As(err, &position)
 }

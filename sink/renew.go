@@ -53,7 +53,7 @@ func (s *Sink) renew(ctx context.Context) (err error) {
 		}
 		s.client.PurgeTopicsFromProducing(c.Topic)
 	}
-	if _, ok := errors.AsType[*admin.MismatchError](failed); ok {
+	if admin.NeedsOperator(failed) {
 		return failed
 	}
 	if failed != nil && ctx.Err() == nil {

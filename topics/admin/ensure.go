@@ -25,8 +25,11 @@ import (
 // brokers do not know the setting.
 //
 // It returns nil once every topic is known to the broker that was asked, a *[MismatchError] if a topic has
-// other settings, which needs an operator, and otherwise what the brokers answered: the caller tries again.
+// other settings or a *[VersionError] if a broker is too old, which need an operator, and otherwise what the brokers answered: the caller tries again.
 func Ensure(ctx context.Context, adm *kadm.Client, specs []topics.Spec) error {
+	if err := checkVersions(ctx, adm); err != nil {
+		return err
+	}
 	details, err := list(ctx, adm, specs)
 	if err != nil {
 		return err
