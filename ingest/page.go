@@ -24,6 +24,7 @@ type page struct {
 	broken  []cut.SyntaxError // records that are no JSON, and are dead letters
 	flawed  bool              // a record has a version or an incremental field that cannot be read
 	hash    xxh3.Uint128      // of the records' contents, in order; zero if there are none
+	guessed string            // what the records were taken for, if it was not declared
 
 	// Set once the pages before it are known:
 	before, after cursor.Cursor

@@ -3,7 +3,9 @@ package ingest
 import (
 	"errors"
 	"math/bits"
+	"mime"
 	"slices"
+	"sync/atomic"
 	"unsafe"
 
 	"github.com/go-json-experiment/json/jsontext"
@@ -32,7 +34,9 @@ type reader struct {
 	versions   cursor.Versions
 	envelope   cut.Envelope
 	wrong      errorRule
-	nullEmpty  bool // null in the place of the records: there are none
+	format     string       // of the body; empty: as its Content-Type says
+	arrays     *atomic.Bool // an answer of the stream was an array of objects
+	nullEmpty  bool         // null in the place of the records: there are none
 	stream     string
 	max        int64
 }
@@ -52,7 +56,10 @@ func newReader(s *pipeline.Stream, wants paginate.Wants, maxRecordBytes int32) (
 		return nil, err
 	}
 	// A record that is too large by less than this can still be named by its key.
-	r.envelope = cut.Envelope{Records: in.Records, Fields: wants.Fields, MaxRecordBytes: 4 * int64(maxRecordBytes)}
+	r.envelope = cut.Envelope{
+		Records: in.Records, Shape: cut.Shape(in.Shape), Fields: wants.Fields, MaxRecordBytes: 4 * int64(maxRecordBytes),
+	}
+	r.format = in.BodyFormat
 	r.sliceInKey = slices.Index(in.Key, pipeline.SliceField)
 	for _, k := range in.Key {
 		r.keys = append(r.keys, pipeline.PathNames(k))
@@ -67,6 +74,13 @@ func newReader(s *pipeline.Stream, wants paginate.Wants, maxRecordBytes int32) (
 		paths = append(paths, r.field)
 	}
 	r.fields = cut.NewFields(paths...)
+	if in.Paginate == (pipeline.Paginate{}) { // one object is no page of several
+		keys := slices.Clone(r.keys)
+		if r.sliceInKey >= 0 {
+			keys = slices.Delete(keys, r.sliceInKey, r.sliceInKey+1)
+		}
+		r.envelope.Keys = cut.NewFields(keys...)
+	}
 	return r, nil
 }
 
@@ -127,7 +141,7 @@ func (r *reader) readBut(a *fetch.Answer, p *page) error {
 		}
 		return nil
 	}
-	got, err := r.cut(a.Body, p.broken, each)
+	got, err := r.cut(a, p.broken, "", each)
 	if p.takes(err) {
 		return r.readBut(a, p)
 	}
@@ -137,6 +151,9 @@ func (r *reader) readBut(a *fetch.Answer, p *page) error {
 	p.seen.Form = r.scale.Form(highest)
 	if len(p.records) < got.Records || !a.Body.Hold(int64(cap(p.records))*recordBytes) {
 		p.records = nil
+	}
+	if p.guessed = got.Shape; r.arrays != nil && got.Shape == "" && got.Records > 0 {
+		r.arrays.Store(true)
 	}
 	p.summary.Records, p.summary.Fields, p.summary.LastRecord, p.summary.Rest = got.Records, got.Fields, last, got.Rest
 	return nil
@@ -169,11 +186,37 @@ func (p *page) see(n int64, text jsontext.Value, highest []byte) []byte {
 	return append(highest[:0], text...)
 }
 
-func (r *reader) cut(b *fetch.Body, broken []cut.SyntaxError, each func(int, []byte) error) (cut.Answer, error) {
-	if mem := b.Bytes(); mem != nil {
-		return cut.BytesBut(mem, &r.envelope, broken, each)
+// cut cuts an answer; guessed is what its records were taken for before.
+func (r *reader) cut(
+	a *fetch.Answer, broken []cut.SyntaxError, guessed string, each func(int, []byte) error,
+) (cut.Answer, error) {
+	e := r.envelope
+	if r.arrays != nil && r.arrays.Load() || guessed != "" {
+		e.Keys = nil // where there were arrays, an object is none of the records
 	}
-	return cut.Reader(b.Reader(), &r.envelope, each)
+	if guessed != "" {
+		e.Shape.Kind = guessed
+	}
+	e.Lines = r.lines(a)
+	if mem := a.Body.Bytes(); mem != nil {
+		return cut.BytesBut(mem, &e, broken, each)
+	}
+	return cut.Reader(a.Body.Reader(), &e, each)
+}
+
+// lines reports whether an answer is one record after the other.
+func (r *reader) lines(a *fetch.Answer) bool {
+	if r.format != "" || len(r.envelope.Records) > 0 || r.envelope.Shape.Kind == pipeline.ShapeMap || r.envelope.Shape.Kind == pipeline.ShapeObject {
+		return r.format == "ndjson"
+	}
+	kind, _, _ := mime.ParseMediaType(a.Header.Get("Content-Type"))
+	return slices.Contains(linesTypes, kind)
+}
+
+// linesTypes are the media types of NDJSON, of which none is registered.
+var linesTypes = []string{
+	"application/x-ndjson", "application/ndjson", "application/jsonl", "application/x-jsonl", "application/jsonlines",
+	"application/x-jsonlines", "application/json-lines", "application/stream+json", "application/x-json-stream",
 }
 
 func mix(h xxh3.Uint128, c uint64) xxh3.Uint128 {
@@ -194,7 +237,7 @@ func (r *reader) each(p *page, from int, f func(ordinal int, rec *record, keep b
 	}
 	d := newDecoder(p)
 	keep := p.answer.Body.Bytes() != nil
-	_, err := r.cut(p.answer.Body, p.broken, func(ordinal int, value []byte) error {
+	_, err := r.cut(p.answer, p.broken, p.guessed, func(ordinal int, value []byte) error {
 		if ordinal < from {
 			return nil
 		}

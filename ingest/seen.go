@@ -2,6 +2,7 @@ package ingest
 
 import (
 	"fmt"
+	"sync"
 	"sync/atomic"
 
 	"github.com/millrace-io/millrace/ingest/cursor"
@@ -20,6 +21,8 @@ type seen struct {
 	version, field atomic.Bool // a record had it
 	leads          atomic.Bool // an answer had what leads to the next page
 	passes         passes      // that have ended
+	guessed        sync.Once   // what the records are taken for
+	arrays         atomic.Bool // an answer was an array of objects
 }
 
 // enough is how many records are looked at before a field is missed in the middle of a pass.

@@ -70,6 +70,7 @@ func (in *Ingest) newSlice(s *pipeline.Stream, name string, c cursor.Cursor, que
 	if sl.reader, err = newReader(s, sl.pager.Wants(), in.p.Kafka.MaxRecordBytes); err != nil {
 		return nil, err
 	}
+	sl.reader.arrays = &in.seen[s].arrays
 	sl.client = fetch.NewClient(s.Ingest.HTTP, in.transport, in.budgets.For(s.Ingest.HTTP), in.memory)
 	sl.client.Observe = in.metrics.observer(s.Name)
 	count := sl.client.Observe.Retry
@@ -181,6 +182,7 @@ func (s *slice) pass(ctx context.Context) error {
 			p.close()
 			return &pageError{url: p.url, err: err}
 		}
+		s.guess(p.guessed)
 		s.place(p, next, ended)
 		select {
 		case s.queue <- p:

@@ -63,6 +63,25 @@ func (p *passes) end(s *slice, t tally, by *page, last bool) {
 	p.told, p.ended, p.passes = time.Now(), tally{}, 0
 }
 
+// guess tells, once for a stream, what its records are taken for.
+func (s *slice) guess(shape string) {
+	if shape == "" {
+		return
+	}
+	s.in.seen[s.stream].guessed.Do(func() {
+		path := pipeline.FormatPath(s.stream.Ingest.Records)
+		if path == "" {
+			path = "$"
+		}
+		what := map[string]string{
+			pipeline.ShapeObject: "an object that has the key is taken for the only record",
+			pipeline.ShapeMap:    "an object whose members all have the key is taken for a map of records",
+			pipeline.ShapeValues: "an array of single values is taken for records of one field, " + s.stream.Ingest.Shape.As,
+		}[shape]
+		s.log.Info(what+"; declare it in ingest.records", "records", "{"+shape+": "+path+"}")
+	})
+}
+
 // lastPass reports whether the pass of a stream that has just ended is its last one in this process: there is no
 // ingest.every, and every slice has ended one.
 func (in *Ingest) lastPass(stream *pipeline.Stream) bool {

@@ -66,7 +66,9 @@ type Ingest struct {
 	HTTP        HTTP
 	Path        string            // appended to HTTP.BaseURL; may hold {slice name}
 	Query       map[string]string // constant parameters; values may hold {slice name}
-	Records     []string          // path of object keys to the array of records; empty: the body itself is the array
+	Records     []string          // path of object keys to the records; empty: the body itself
+	Shape       Shape             // of what is there
+	BodyFormat  string            // of the body: json, ndjson; empty: as its Content-Type says
 	Key         []string          // paths (ParsePath) whose values make the raw key, in this order; at least one
 	Version     string            // path of a field that grows with each revision; default: Incremental.Field; "": none
 	VersionRule VersionRule       // how the values of Version are compared
@@ -82,6 +84,22 @@ type Ingest struct {
 	Concurrency int           // pages in flight at most in one slice, where pages can be addressed; 1–256
 }
 
+// Shape is how records stand in a body. The zero value is an array of objects; an object that has the key is taken for a record,
+// and one whose members all have the key for a map.
+type Shape struct {
+	Kind  string // ShapeArray, ShapeMap, ShapeObject, ShapeValues; empty: see above
+	KeyAs string // map: the field that takes the name of a member; empty: none
+	As    string // values, and map: the field that takes a value that is no object; empty: such values stay as they are
+}
+
+// The kinds of Shape.
+const (
+	ShapeArray  = "array"  // an array of objects
+	ShapeMap    = "map"    // an object whose members are the records
+	ShapeObject = "object" // an object that is the only record
+	ShapeValues = "values" // an array of texts, numbers, or true and false
+)
+
 // HTTP is how requests are made. It is shared by all streams that name the same API.
 type HTTP struct {
 	BaseURL   string            // absolute
@@ -89,6 +107,7 @@ type HTTP struct {
 	Headers   map[string]Secret // sent with each request
 	Auth      Auth
 	RateLimit *RateLimit    // nil: none. One budget for all streams with the same BaseURL host and the same limit
+	Charset   string        // of bodies; empty: as the Content-Type says, else UTF-8
 	Timeout   time.Duration // one request, from dial to the last byte of the body
 	Retry     Retry
 }

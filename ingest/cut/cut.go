@@ -15,7 +15,10 @@ import (
 
 // Envelope says where things are in an answer, as paths of object keys, which are matched as [pipeline.PathTakes] says.
 type Envelope struct {
-	Records []string   // to the array of records; empty: the answer itself is the array
+	Records []string   // to the records; empty: the answer itself
+	Shape   Shape      // of what is there; without a kind: an array, or what the key shows to be an object or a map of records
+	Keys    *Fields    // the fields of the key; nil: they show nothing
+	Lines   bool       // the answer is one record after the other, as JSON texts: NDJSON. Records and Fields are not looked for
 	Fields  [][]string // other values that are wanted, in the order in which [Answer] has them; none lies under Records
 	// MaxRecordBytes bounds a record, and any other single value that must be held: 1 or more.
 	MaxRecordBytes int64
@@ -26,6 +29,7 @@ type Answer struct {
 	Records int              // number of records
 	Fields  []jsontext.Value // as Envelope.Fields; nil: absent. Copies
 	Null    bool             // null stands in the place of the array of records
+	Shape   string           // that was found, if none was declared and it is not an array of objects: of pipeline.Shape
 
 	// Rest is the answer without its records: an object in which [] or null stands in their place, and what is large is
 	// shortened. nil: the answer is no object. It may be there beside an error.
@@ -36,13 +40,23 @@ type Answer struct {
 type NoRecordsError struct {
 	Path []string
 	Is   jsontext.Kind // what is there instead; 0: nothing
+
+	Shape string // that is declared
 }
 
 func (e *NoRecordsError) Error() string {
-	if e.Is == 0 {
-		return fmt.Sprintf("no array of records at %s in the answer", at(e.Path))
+	want := "array"
+	if e.Shape == pipeline.ShapeMap || e.Shape == pipeline.ShapeObject {
+		want = "object"
 	}
-	return fmt.Sprintf("at %s in the answer there is no array", at(e.Path))
+	if e.Is == 0 {
+		return fmt.Sprintf("no %s of records at %s in the answer", want, at(e.Path))
+	}
+	text := fmt.Sprintf("at %s in the answer there is no %s", at(e.Path), want)
+	if e.Is == '{' && e.Shape == "" {
+		text += "; an object there without the key can be declared: ingest.records: {object: PATH}, or {map: PATH, key_as: FIELD}"
+	}
+	return text
 }
 
 // Quotes says that the answer is JSON, whose fields are named; records may stand anywhere in it.
@@ -143,6 +157,7 @@ type cutter struct {
 	read      []byte // whole as the decoder is given it
 	broken    []SyntaxError
 	start     int64 // where the record in hand is looked for
+	closing   byte  // what ends the records; 0: what is read is a record whole
 	record    func(int, []byte) error
 	answer    Answer
 	inRecords bool
@@ -153,6 +168,10 @@ type cutter struct {
 
 func (c *cutter) run() (Answer, error) {
 	c.answer.Fields = make([]jsontext.Value, len(c.e.Fields))
+	if c.e.Lines {
+		err := c.lines()
+		return c.answer, err
+	}
 	wants := []want{{recordsField, c.e.Records}}
 	for i, path := range c.e.Fields {
 		wants = append(wants, want{i, path})
@@ -168,7 +187,7 @@ func (c *cutter) run() (Answer, error) {
 	}
 	if _, err := c.dec.ReadToken(); !errors.Is(err, io.EOF) {
 		if err == nil {
-			err = errors.New("more follows the end of the JSON text")
+			err = errors.New("more follows the end of the JSON text; if each line is a record, set ingest.format: ndjson")
 		}
 		return c.answer, c.explain(err)
 	}
@@ -176,7 +195,7 @@ func (c *cutter) run() (Answer, error) {
 		return c.answer, c.other
 	}
 	if !c.found {
-		return c.answer, &NoRecordsError{Path: c.e.Records}
+		return c.answer, &NoRecordsError{Path: c.e.Records, Shape: c.e.Shape.Kind}
 	}
 	return c.answer, nil
 }
@@ -200,7 +219,7 @@ const recordsField = -1
 func (c *cutter) walk(wants []want) error {
 	for _, w := range wants {
 		if len(w.path) == 0 && w.field == recordsField {
-			return c.array()
+			return c.records()
 		}
 		if len(w.path) == 0 {
 			return c.value(wants)
@@ -256,62 +275,6 @@ func (c *cutter) value(wants []want) error {
 	return nil
 }
 
-// array reads the records. null in their place is noted; anything else is an error, once the rest is known.
-func (c *cutter) array() error {
-	kind := c.dec.PeekKind()
-	if kind == 'n' {
-		c.found, c.answer.Null = true, true
-		return c.copyValue(0)
-	}
-	if kind != '[' {
-		if kind != 0 {
-			c.other = &NoRecordsError{Path: c.e.Records, Is: kind}
-		}
-		return c.copyValue(0)
-	}
-	c.rest.raw("[]")
-	if c.found {
-		return fmt.Errorf("two arrays at %s in the answer", at(c.e.Records))
-	}
-	c.found = true
-	if _, err := c.dec.ReadToken(); err != nil {
-		return err
-	}
-	c.inRecords = true
-	for c.dec.PeekKind() != ']' {
-		if err := c.one(); err != nil {
-			return err
-		}
-		c.answer.Records++
-	}
-	c.inRecords = false
-	_, err := c.dec.ReadToken()
-	return err
-}
-
-func (c *cutter) one() error {
-	c.start = c.dec.InputOffset()
-	v, err := c.dec.ReadValue()
-	if err != nil {
-		return err
-	}
-	value := []byte(v)
-	if c.whole != nil {
-		end := c.dec.InputOffset()
-		value = c.whole[end-int64(len(v)) : end : end]
-		if len(c.broken) > 0 && c.broken[0].Record == c.answer.Records {
-			b := c.broken[0]
-			value, c.broken = c.whole[b.Start:b.End:b.End], c.broken[1:]
-		}
-	} else if int64(len(value)) > c.e.MaxRecordBytes {
-		return &TooLargeError{Ordinal: c.answer.Records, Bytes: int64(len(value)), Max: c.e.MaxRecordBytes}
-	}
-	if c.record == nil {
-		return nil
-	}
-	return c.record(c.answer.Records, value)
-}
-
 // explain says of an error in the JSON where it is. The bytes themselves are not quoted: they may be a record's.
 func (c *cutter) explain(err error) error {
 	if errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, io.EOF) {
@@ -321,7 +284,9 @@ func (c *cutter) explain(err error) error {
 		e := &SyntaxError{Offset: syntax.ByteOffset, Err: syntax.Err, Record: -1}
 		if c.inRecords {
 			e.Record = c.answer.Records
-			e.Start, e.End = extent(c.read, c.start)
+			if c.closing != 0 {
+				e.Start, e.End = extent(c.read, c.start, c.closing)
+			}
 		}
 		return e
 	}

@@ -1,6 +1,7 @@
 package cut
 
 import (
+	"bytes"
 	"fmt"
 )
 
@@ -24,15 +25,18 @@ func (e *SyntaxError) Quotes() bool { return e.Offset > 0 }
 
 func (e *SyntaxError) Unwrap() error { return e.Err }
 
-// extent finds the value of an array that begins behind start, whatever is wrong within it: its brackets must match, and a
-// comma or the end of the array must follow. end is 0 if it has no end.
-func extent(b []byte, start int64) (from, end int64) {
+// extent finds the record that begins behind start, whatever is wrong within it: its brackets must match, and a comma or
+// what closes the records must follow; of lines, the end of its line. end is 0 if it has no end.
+func extent(b []byte, start int64, closing byte) (from, end int64) {
 	s := scanner{b: b, i: int(start)}
-	if s.space(); s.i < len(b) && b[s.i] == ',' {
+	if s.space(); s.i < len(b) && (b[s.i] == ',' || b[s.i] == ':') {
 		s.i++
 		s.space()
 	}
 	from = int64(s.i)
+	if closing == '\n' {
+		return from, lineEnd(b, s.i)
+	}
 	var open []byte
 	for s.i < len(b) {
 		switch c := b[s.i]; c {
@@ -43,11 +47,8 @@ func extent(b []byte, start int64) (from, end int64) {
 			open = append(open, c+2) // the bracket that closes it
 		case '}', ']', ',':
 			switch {
-			case len(open) == 0 && c != '}' && int64(s.i) > from:
-				for b[s.i-1] <= ' ' {
-					s.i--
-				}
-				return from, int64(s.i)
+			case len(open) == 0 && (c == closing || c == ',') && int64(s.i) > from:
+				return from, trimmed(b, s.i)
 			case c == ',' && len(open) > 0:
 			case len(open) == 0 || open[len(open)-1] != c:
 				return from, 0
@@ -58,4 +59,21 @@ func extent(b []byte, start int64) (from, end int64) {
 		s.i++
 	}
 	return from, 0
+}
+
+// lineEnd is the end of the line that b[from] is in. The last line may have been cut off, so it must end, too.
+func lineEnd(b []byte, from int) int64 {
+	n := bytes.IndexByte(b[from:], '\n')
+	if n <= 0 {
+		return 0
+	}
+	return trimmed(b, from+n)
+}
+
+// trimmed is end without the blanks before it.
+func trimmed(b []byte, end int) int64 {
+	for b[end-1] <= ' ' {
+		end--
+	}
+	return int64(end)
 }

@@ -165,6 +165,11 @@ func (c *Client) attempt(
 		_, _ = io.CopyN(io.Discard, resp.Body, 64<<10)
 		content, size = http.NoBody, 0
 	}
+	if !past {
+		if content, size, err = c.inUTF8(content, size, resp.Header); err != nil {
+			return nil, -1, fail(resp.StatusCode, err, "")
+		}
+	}
 	body, err := c.memory.Receive(content, size)
 	took := time.Since(start)
 	c.Observe.Request(resp.StatusCode, took)

@@ -6,6 +6,8 @@ import (
 	"regexp"
 	"strings"
 
+	"golang.org/x/text/encoding/htmlindex"
+
 	"github.com/millrace-io/millrace/pipeline"
 )
 
@@ -13,11 +15,17 @@ func (d *decoder) http(f *httpFile, ingest place) pipeline.HTTP {
 	h := pipeline.HTTP{
 		BaseURL: strings.TrimSuffix(f.BaseURL.s, "/"),
 		Timeout: f.Timeout.d,
+		Charset: f.Charset.s,
 		Retry: pipeline.Retry{
 			Initial: f.Retry.v.Initial.d, Max: f.Retry.v.Max.d, Attempts: int(f.Retry.v.Attempts.n),
 		},
 	}
 	d.baseURL(&f.BaseURL, ingest)
+	if f.Charset.ok {
+		if _, err := htmlindex.Get(f.Charset.s); err != nil {
+			d.reportf(f.Charset.place, "write it as in iso-8859-1", "%s is not a known character set", shown(f.Charset.place))
+		}
+	}
 	if r := &f.Retry.v; h.Retry.Initial > h.Retry.Max {
 		at := r.Initial.place
 		if !r.Initial.set {

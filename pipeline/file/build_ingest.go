@@ -12,7 +12,7 @@ func (d *decoder) ingest(f *ingestFile, at place) pipeline.Ingest {
 	in := pipeline.Ingest{
 		HTTP:        d.http(&f.httpFile, at),
 		Path:        f.Path.s,
-		Records:     f.Records.fields,
+		BodyFormat:  f.BodyFormat.s,
 		Every:       f.Every.d,
 		Concurrency: int(f.Concurrency.n),
 		Paginate:    d.paginate(&f.Paginate),
@@ -43,7 +43,7 @@ func (d *decoder) ingest(f *ingestFile, at place) pipeline.Ingest {
 		in.Query[e.name] = e.v.s
 	}
 	d.parameters(f)
-	d.besideRecords(f)
+	d.besideRecords(f, &in)
 	in.Slices = d.slices(f)
 	return in
 }
@@ -61,24 +61,6 @@ func (d *decoder) key(f *dottedPaths, at place) []string {
 		out = append(out, f.list[i].s)
 	}
 	return out
-}
-
-// besideRecords reports fields of the body that cannot be found, because they lie in the array of records.
-func (d *decoder) besideRecords(f *ingestFile) {
-	if !f.Records.ok {
-		return
-	}
-	p := &f.Paginate.v
-	for _, field := range []*dottedPath{
-		&p.Cursor.v.Next, &p.Cursor.v.Stop.v.HasMore, &p.Cursor.v.Stop.v.End,
-		&p.Page.v.Stop.v.Total, &p.Page.v.Stop.v.Pages, &p.Page.v.Stop.v.HasMore, &p.Page.v.Stop.v.End,
-		&p.Offset.v.Stop.v.Total, &p.Offset.v.Stop.v.Pages, &p.Offset.v.Stop.v.HasMore, &p.Offset.v.Stop.v.End,
-	} {
-		if field.ok && strings.HasPrefix(strings.Join(field.fields, ".")+".", strings.Join(f.Records.fields, ".")+".") {
-			d.reportf(field.place, "name a field of the body that lies beside the records", "%s lies in the array of records, %s",
-				shown(field.place), shown(f.Records.place))
-		}
-	}
 }
 
 // parameters reports query parameters that two keys of the file would set.

@@ -54,6 +54,7 @@ type httpFile struct {
 	Headers   mapping[secret]       `key:"headers" doc:"Sent with each request to scheme, host and port of base_url." empty:"ok"`
 	Auth      choice[authFile]      `key:"auth" doc:"How requests prove who sends them; none: they do not. It is sent to scheme, host and port of base_url alone." words:"none"`
 	RateLimit object[rateLimitFile] `key:"rate_limit" doc:"How many requests may be sent; streams of the same host and limit share it."`
+	Charset   text                  `key:"charset" doc:"Character set of bodies, such as iso-8859-1, whatever their Content-Type says; absent: as that says, else UTF-8, or UTF-16 by its byte order mark."`
 	Timeout   duration              `key:"timeout" doc:"Of one request, from dialling to the last byte of the body." min:"100ms" max:"1h" default:"30s"`
 	Retry     object[retryFile]     `key:"retry" doc:"What is done when a request fails."`
 }
@@ -98,7 +99,8 @@ type ingestFile struct {
 // ingestSharedFile is what defaults may hold for all streams.
 type ingestSharedFile struct {
 	httpFile
-	Records     dottedPath              `key:"records" doc:"Where in the body the array of records is, as a path: names with dots between them, a name with other signs in double quotes; absent: the body is the array."`
+	Records     choice[recordsFile]     `key:"records" doc:"Where in the body the records are, as a path: names with dots between them, a name with other signs in double quotes; absent: the body itself. There is an array, or what the mapping says." words:"*"`
+	BodyFormat  text                    `key:"format" doc:"How the body is written: json, or ndjson, one JSON text after the other, each a record; absent: as its Content-Type says, else json." words:"json ndjson"`
 	Query       mapping[text]           `key:"query" doc:"Query parameters of each request; values may hold {slice name}." empty:"ok"`
 	Key         dottedPaths             `key:"key" doc:"Field, or list of fields, that tells one record from another, as dotted paths. Required, here or in defaults."`
 	Version     choice[versionFile]     `key:"version" doc:"Field that grows with each revision of a record; absent: incremental.field; none: there is no such field." words:"*"`
@@ -113,6 +115,16 @@ type ingestSharedFile struct {
 	Disjoint    flag                    `key:"disjoint" doc:"true: a key shows up in one slice alone, and never moves to another; false: it may, so what is fetched again is written again. Slices need it, unless $slice is in key." default:"false"`
 	Every       duration                `key:"every" doc:"From the start of a pass to the start of the next; 0s: one pass, then done." max:"8760h" default:"0s"`
 	Concurrency integer                 `key:"concurrency" doc:"Pages in flight at most, in one slice, where pages can be addressed." min:"1" max:"256" default:"8"`
+}
+
+type recordsFile struct {
+	_      struct{} `one:"array map object values"`
+	Array  text     `key:"array" doc:"Path of an array of records; $ is the body. Nothing else is taken for records."`
+	Map    text     `key:"map" doc:"Path of an object whose members are the records; $ is the body."`
+	Object text     `key:"object" doc:"Path of an object that is the only record; $ is the body."`
+	Values text     `key:"values" doc:"Path of an array of texts, numbers, or true and false; $ is the body. Each becomes a record with one field."`
+	KeyAs  text     `key:"key_as" doc:"Field of the record that takes the name of a map's member; absent: the name is dropped."`
+	As     text     `key:"as" doc:"Field that takes a value that is no object; absent: of values the field of key, of a map value."`
 }
 
 type paginateFile struct {

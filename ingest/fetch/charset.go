@@ -1,0 +1,57 @@
+package fetch
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"mime"
+	"net/http"
+
+	"golang.org/x/text/encoding"
+	"golang.org/x/text/encoding/htmlindex"
+	"golang.org/x/text/encoding/unicode"
+)
+
+// inUTF8 returns a body in UTF-8 (RFC 8259, section 8.1) without a byte order mark, and its size, or -1. Bytes that are UTF-8
+// already pass as they are. Else the byte order mark counts, then zero bytes, which no JSON begins with but that in UTF-16, then
+// what the pipeline file says, then the Content-Type.
+func (c *Client) inUTF8(body io.Reader, size int64, h http.Header) (io.Reader, int64, error) {
+	var head [4]byte
+	n, err := io.ReadFull(body, head[:])
+	if err != nil && !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) {
+		return nil, 0, err
+	}
+	begin := head[:n]
+	whole := io.MultiReader(bytes.NewReader(begin), body)
+	switch {
+	case bytes.HasPrefix(begin, []byte("\xef\xbb\xbf")):
+		return io.MultiReader(bytes.NewReader(begin[3:]), body), max(size-3, -1), nil
+	case bytes.HasPrefix(begin, []byte("\xff\xfe")), bytes.HasPrefix(begin, []byte("\xfe\xff")):
+		return decoded(whole, unicode.UTF16(unicode.BigEndian, unicode.UseBOM))
+	case n >= 2 && begin[0] == 0 && begin[1] != 0:
+		return decoded(whole, unicode.UTF16(unicode.BigEndian, unicode.IgnoreBOM))
+	case n >= 2 && begin[0] != 0 && begin[1] == 0:
+		return decoded(whole, unicode.UTF16(unicode.LittleEndian, unicode.IgnoreBOM))
+	}
+	name := c.h.Charset
+	if name == "" {
+		_, params, _ := mime.ParseMediaType(h.Get("Content-Type"))
+		name = params["charset"]
+	}
+	if name == "" {
+		return whole, size, nil
+	}
+	set, err := htmlindex.Get(name)
+	if err != nil {
+		return nil, 0, fmt.Errorf("the character set %.40q is not known; name the one that it is with http.charset", name)
+	}
+	if canonical, err := htmlindex.Name(set); err == nil && canonical == "utf-8" {
+		return whole, size, nil
+	}
+	return decoded(whole, set)
+}
+
+func decoded(r io.Reader, set encoding.Encoding) (io.Reader, int64, error) {
+	return set.NewDecoder().Reader(r), -1, nil
+}

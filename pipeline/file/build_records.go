@@ -1,0 +1,94 @@
+package file
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/millrace-io/millrace/pipeline"
+)
+
+// records builds where the records are and how they stand there.
+func (d *decoder) records(f *ingestFile) (path []string, at *leaf, shape pipeline.Shape) {
+	r := &f.Records
+	shape.As = onlyKey(&f.Key)
+	if !r.set || r.isWord() {
+		at = &r.leaf
+		if r.isWord() && r.ok {
+			path = d.path(at, r.word.s)
+		}
+		return path, at, shape
+	}
+	of := &r.v
+	shape.KeyAs = of.KeyAs.s
+	if of.As.set {
+		shape.As = of.As.s
+	}
+	for kind, t := range map[string]*text{
+		pipeline.ShapeArray: &of.Array, pipeline.ShapeMap: &of.Map, pipeline.ShapeObject: &of.Object, pipeline.ShapeValues: &of.Values,
+	} {
+		if !t.set {
+			continue
+		}
+		shape.Kind, at = kind, &t.leaf
+		if t.ok && t.s != wholeBody {
+			path = d.path(at, t.s)
+		}
+	}
+	if at == nil { // none of them: reported
+		return nil, &r.leaf, shape
+	}
+	if shape.Kind == pipeline.ShapeMap && !of.As.set || shape.As == "" {
+		shape.As = "value"
+	}
+	if of.KeyAs.set && shape.Kind != pipeline.ShapeMap {
+		d.reportf(of.KeyAs.place, "", "key_as takes the names of a map's members, and this is none")
+	}
+	if of.As.set && shape.Kind != pipeline.ShapeMap && shape.Kind != pipeline.ShapeValues {
+		d.reportf(of.As.place, "", "as takes values that are no objects, of values or of a map")
+	}
+	if of.As.set && of.As.s == of.KeyAs.s {
+		d.reportf(of.As.place, "", "as and key_as are the same field")
+	}
+	if f.BodyFormat.s == "ndjson" && shape.Kind != pipeline.ShapeArray && shape.Kind != pipeline.ShapeValues {
+		d.reportf(f.BodyFormat.place, "", "of ndjson each line is a record: it has no %s of records", shape.Kind)
+	}
+	return path, at, shape
+}
+
+// wholeBody stands for the path to the body itself.
+const wholeBody = "$"
+
+// onlyKey is the field of a key of one field that is no path; empty: the key is another.
+func onlyKey(key *dottedPaths) string {
+	list := slices.DeleteFunc(slices.Clone(key.list), func(p dottedPath) bool { return p.s == pipeline.SliceField })
+	if len(list) == 1 && len(list[0].fields) == 1 {
+		return list[0].fields[0]
+	}
+	return ""
+}
+
+// besideRecords sets the records, and reports fields of the body that cannot be found, because they lie among the records.
+func (d *decoder) besideRecords(f *ingestFile, in *pipeline.Ingest) {
+	records, at, shape := d.records(f)
+	in.Records, in.Shape = records, shape
+	p := &f.Paginate.v
+	for _, field := range []*dottedPath{
+		&p.Cursor.v.Next, &p.Cursor.v.Stop.v.HasMore, &p.Cursor.v.Stop.v.End,
+		&p.Page.v.Stop.v.Total, &p.Page.v.Stop.v.Pages, &p.Page.v.Stop.v.HasMore, &p.Page.v.Stop.v.End,
+		&p.Offset.v.Stop.v.Total, &p.Offset.v.Stop.v.Pages, &p.Offset.v.Stop.v.HasMore, &p.Offset.v.Stop.v.End,
+	} {
+		switch {
+		case !field.ok:
+		case f.BodyFormat.s == "ndjson":
+			d.reportf(field.place, "", "ndjson has nothing but records: there is no %s beside them", shown(field.place))
+		case len(records) == 0 && (shape.Kind == pipeline.ShapeMap || shape.Kind == pipeline.ShapeObject):
+			d.reportf(field.place, "", "the whole body is records: there is no %s beside them", shown(field.place))
+		case len(records) > 0 && at.ok && strings.HasPrefix(strings.Join(field.fields, ".")+".", strings.Join(records, ".")+"."):
+			d.reportf(field.place, "name a field of the body that lies beside the records", "%s lies in the array of records, %s",
+				shown(field.place), shown(at.place))
+		}
+	}
+	if f.BodyFormat.s == "ndjson" && len(records) > 0 {
+		d.reportf(at.place, "leave records out", "of ndjson each line is a record: there is no path to them")
+	}
+}
