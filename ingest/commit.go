@@ -25,9 +25,11 @@ type committer struct {
 	log        *changelog.Changelog
 	queue      <-chan *page
 	pace       stage.Pace
-	partitions int           // of a raw topic
-	limit      int64         // bytes of records in a transaction
-	timeout    time.Duration // of a commit
+	partitions int   // of a raw topic
+	limit      int64 // bytes of records in a transaction
+	room       *room
+	timeout    time.Duration // of a transaction: the brokers abort it later
+	left       []*page       // not committed, after an error
 	space      rawSpace
 }
 
@@ -53,19 +55,16 @@ func (c *committer) run(ctx context.Context) error {
 func (c *committer) transact(ctx context.Context, p *page) (err error) {
 	var t *transaction
 	defer func() {
-		if err != nil { // the client may still be reading them
-			p.abandon()
-			if t != nil {
-				for _, p := range t.pages {
-					p.abandon()
-				}
-			}
+		if t != nil {
+			t.release(err)
+		}
+		if err != nil {
+			c.left = uncommitted(t, p)
 		}
 	}()
-	if t, err = c.begin(); err != nil {
+	if t, err = c.begin(ctx, p); err != nil {
 		return err
 	}
-	c.pace.Begin()
 	for {
 		if t, err = c.write(ctx, t, p); err != nil {
 			return err
@@ -81,9 +80,23 @@ func (c *committer) transact(ctx context.Context, p *page) (err error) {
 			break
 		}
 		p = next
+		if t.fits(p) {
+			continue
+		}
+		if err := c.end(t); err != nil {
+			return err
+		}
+		if t, err = c.begin(ctx, p); err != nil {
+			return err
+		}
 	}
+	return c.end(t)
+}
+
+// end commits t.
+func (c *committer) end(t *transaction) error {
 	c.pace.End()
-	return t.commit(ctx)
+	return t.commit()
 }
 
 // next is the next page, if there is one or one comes within a time; else it is nil.
@@ -116,7 +129,7 @@ func (c *committer) write(ctx context.Context, t *transaction, p *page) (*transa
 		return t, err
 	}
 	for {
-		if from, err = t.produce(ctx, p, from, 2*c.limit); err != nil {
+		if from, err = t.produce(p, from); err != nil {
 			return t, err
 		}
 		if from >= p.summary.Records {
@@ -124,29 +137,74 @@ func (c *committer) write(ctx context.Context, t *transaction, p *page) (*transa
 			return t, nil
 		}
 		if err = t.broken(p, from); err == nil {
-			err = t.commit(ctx)
+			err = t.commit()
 		}
 		if err != nil {
 			return t, err
 		}
-		if t, err = c.begin(); err != nil {
+		if t, err = c.begin(ctx, p); err != nil {
 			return nil, err
 		}
 	}
 }
 
-func (c *committer) begin() (*transaction, error) {
-	tx, err := c.log.Begin()
+// begin begins a transaction when there is room for p, or for as much of it as a transaction may hold.
+func (c *committer) begin(ctx context.Context, p *page) (*transaction, error) {
+	took, err := c.room.take(ctx, min(p.size(), 2*c.limit))
 	if err != nil {
 		return nil, err
 	}
-	return &transaction{tx: tx, c: c, cursors: map[*slice]*cursor.Cursor{}, counts: map[*slice]*counts{}}, nil
+	c.pace.Begin()
+	tx, err := c.log.Begin()
+	if err != nil {
+		c.room.give(took)
+		return nil, err
+	}
+	began := time.Now()
+	ctx, cancel := context.WithDeadline(ctx, began.Add(c.timeout))
+	return &transaction{
+		tx: tx, c: c, ctx: ctx, cancel: cancel, room: took, whole: took >= p.size(), began: began,
+		cursors: map[*slice]*cursor.Cursor{}, counts: map[*slice]*counts{},
+	}, nil
+}
+
+// fits takes room for one more page.
+func (t *transaction) fits(p *page) bool {
+	missing := t.bytes + p.size() - t.room
+	if missing > 0 {
+		if t.room+missing > 2*t.c.limit || !t.c.room.more(missing) {
+			return false
+		}
+		t.room += missing
+	}
+	t.whole = true
+	return true
+}
+
+// release gives back the room of a transaction that has ended with err, and says how it went.
+func (t *transaction) release(err error) {
+	t.cancel()
+	if t.room == 0 {
+		return
+	}
+	t.c.room.give(t.room)
+	t.room = 0
+	if took := time.Since(t.began); err == nil {
+		t.c.room.committed(took, t.c.timeout)
+	} else {
+		t.c.room.failed(t.bytes, took, t.c.timeout)
+	}
 }
 
 // transaction is whole pages, or a piece of one large page, and one cursor for each of their slices.
 type transaction struct {
 	tx      *changelog.Transaction
 	c       *committer
+	ctx     context.Context //nolint:containedctx // it is the transaction's: the brokers abort it when it ends
+	cancel  context.CancelFunc
+	room    int64 // bytes that it may hold
+	whole   bool  // there is room for the page in hand
+	began   time.Time
 	bytes   int64
 	pages   []*page                   // that end in it
 	cursors map[*slice]*cursor.Cursor // to commit
@@ -169,9 +227,9 @@ type counts struct {
 // errFull ends the walk over a page's records where the transaction is full.
 var errFull = errors.New("transaction is full")
 
-// produce writes the records of a page from an ordinal on that have changed, until limit bytes are in the transaction.
+// produce writes the records of a page from an ordinal on that have changed, while there is room in the transaction.
 // It returns the ordinal of the next record, which is the number of records if the page is complete.
-func (t *transaction) produce(ctx context.Context, p *page, from int, limit int64) (int, error) {
+func (t *transaction) produce(p *page, from int) (int, error) {
 	s := p.slice
 	raw := newRawRecords(p, &t.c.space)
 	n := t.counts[s]
@@ -184,7 +242,7 @@ func (t *transaction) produce(ctx context.Context, p *page, from int, limit int6
 	}
 	next := from
 	err := s.reader.each(p, from, func(ordinal int, rec *record, keep bool) error {
-		if t.bytes >= limit {
+		if !t.whole && t.bytes >= t.room && t.bytes > 0 {
 			return errFull
 		}
 		next = ordinal + 1
@@ -213,7 +271,7 @@ func (t *transaction) produce(ctx context.Context, p *page, from int, limit int6
 			n.refused.Add(s.stream.Name, rec.step, rec.reason, recordName(p, ordinal, rec))
 			out = letter(p, ordinal, rec, out)
 		}
-		t.tx.Produce(ctx, out)
+		t.tx.Produce(t.ctx, out)
 		return nil
 	})
 	if err != nil && !errors.Is(err, errFull) {
@@ -300,22 +358,21 @@ func resume(p *page) (int, error) {
 }
 
 // commit writes the cursors and ends the transaction. When it returns nil, everything in it is durable and visible.
-func (t *transaction) commit(ctx context.Context) error {
+func (t *transaction) commit() error {
 	start := time.Now()
-	ctx, cancel := context.WithTimeout(ctx, t.c.timeout)
-	defer cancel()
-	if err := t.appendState(ctx); err != nil {
+	if err := t.appendState(); err != nil {
 		return err
 	}
-	if err := t.tx.Commit(ctx); err != nil {
+	if err := t.tx.Commit(t.ctx); err != nil {
 		return err
 	}
+	t.release(nil)
 	t.committed(time.Since(start))
 	return nil
 }
 
 // appendState writes to the state topic: segments of what is remembered, and cursors.
-func (t *transaction) appendState(ctx context.Context) error {
+func (t *transaction) appendState() error {
 	for s, c := range t.cursors {
 		if c.Done {
 			floor := c.Pass
@@ -325,14 +382,14 @@ func (t *transaction) appendState(ctx context.Context) error {
 			s.written.SetFloor(floor)
 		}
 		for _, r := range s.written.Commit() {
-			t.tx.Append(ctx, written.SegmentKey(s.key, r.Segment), r.Value)
+			t.tx.Append(t.ctx, written.SegmentKey(s.key, r.Segment), r.Value)
 		}
 		c.Oldest = s.written.Oldest()
 		value, err := c.Encode()
 		if err != nil {
 			return err
 		}
-		t.tx.Append(ctx, []byte(s.key), value)
+		t.tx.Append(t.ctx, []byte(s.key), value)
 	}
 	return nil
 }

@@ -40,6 +40,7 @@ type Ingest struct {
 	budgets     fetch.Budgets
 	memory      *fetch.Memory
 	restores    *semaphore.Weighted
+	room        *room
 	transport   *http.Transport
 	byPartition map[int32][]sliceRef  // slices that this process may run
 	slicesOf    map[*fetch.Budget]int // of the whole pipeline, by the budget that they share
@@ -66,6 +67,7 @@ func New(p *pipeline.Pipeline, cfg Config, env stage.Env) (*Ingest, error) {
 	in := &Ingest{
 		p: p, cfg: cfg, env: env, waits: stage.NewWaits("ingest", env), notices: stage.NewNotices("ingest", env),
 		seen:        map[*pipeline.Stream]*seen{},
+		room:        newRoom(2 * cfg.TransactionBytes),
 		restores:    semaphore.NewWeighted(restores),
 		memory:      fetch.NewMemory(cfg.MemoryBytes, cfg.PageMemoryBytes, cfg.TempDir),
 		byPartition: map[int32][]sliceRef{}, slicesOf: map[*fetch.Budget]int{},

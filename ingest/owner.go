@@ -24,6 +24,7 @@ type owner struct {
 	in        *Ingest
 	partition int32
 	half      *restored                   // of a claim that was given up; nil: none
+	kept      map[string][]*page          // fetched and not committed, by slice
 	confirm   func(context.Context) error // whether this process is a member of the group still
 }
 
@@ -35,6 +36,7 @@ const queuedPages = 16
 // another process's, errAnew if the state topic is another one, and nil otherwise; all else is waited out, and the
 // partition claimed anew.
 func (o *owner) run(fetch, work context.Context) error {
+	defer func() { o.drop() }()
 	var fenced *changelog.FencedError
 	anew := false
 	attempts := stage.Attempts{Server: kafka, Who: o.name(), Permanent: func(error) bool { return fenced != nil || anew }}
@@ -87,13 +89,15 @@ func (o *owner) once(fetch, work context.Context) error {
 	}()
 	c := committer{
 		log: log, queue: queue, pace: stage.Pace{Interval: o.in.cfg.CommitInterval}, partitions: int(o.in.p.Kafka.Partitions),
-		limit: o.in.cfg.TransactionBytes, timeout: 2 * o.in.cfg.TransactionTimeout,
+		limit: o.in.cfg.TransactionBytes, room: o.in.room, timeout: o.in.cfg.TransactionTimeout * 3 / 4,
 	}
 	err = c.run(work)
 	cancel()
-	for p := range queue { // fetched, not committed: whoever is next fetches it again
-		p.close()
+	left := c.left
+	for p := range queue {
+		left = append(left, p)
 	}
+	o.keep(err, left)
 	return err
 }
 
@@ -138,6 +142,10 @@ func (o *owner) slices(state *restored, queue chan<- *page) ([]*slice, error) {
 		if c.Since != nil && !s.full {
 			s.written.SetFloor(s.reader.scale.Floor(c.Since, c.Form))
 		}
+		if err := s.adoptPages(s.plan, o.kept[key]); err != nil {
+			return nil, err
+		}
+		delete(o.kept, key)
 		out = append(out, s)
 	}
 	return out, nil

@@ -31,13 +31,28 @@ type page struct {
 	ended         paginate.Reason // why the pass ends with it
 	id            string
 	committed     chan struct{} // closed when it is
+	lent          bool          // a client that is closed by now may still be reading its bytes
 }
 
 // close gives back what the page holds.
-func (p *page) close() { p.answer.Body.Close() }
+func (p *page) close() {
+	if p.lent {
+		p.answer.Body.Abandon()
+		return
+	}
+	p.answer.Body.Close()
+}
 
-// abandon is close for a page whose bytes a Kafka client may still be reading.
-func (p *page) abandon() { p.answer.Body.Abandon() }
+// size is how many bytes of records the page has at most.
+func (p *page) size() int64 {
+	if p.answer.Body == nil {
+		return leastPage
+	}
+	return max(p.answer.Body.Size(), leastPage)
+}
+
+// leastPage is what a page counts for at least.
+const leastPage = 1 << 10
 
 // record is a record of a page.
 type record struct {

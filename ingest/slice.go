@@ -42,6 +42,7 @@ type slice struct {
 	shared  bool           // another slice may write the same keys
 	full    bool           // each pass fetches everything: there is no incremental field
 	damaged damaged
+	kept    []*page      // to commit before anything is fetched
 	written *written.Log // only the commit loop uses it
 	tally   tally        // of the pass under way: only the commit loop uses it
 	doubted bool         // a notice about the end of a pass was raised
@@ -125,6 +126,7 @@ func (s *slice) begin(c cursor.Cursor, at time.Time) cursor.Cursor {
 func (s *slice) run(ctx context.Context) {
 	defer s.goesOn()
 	defer s.in.waits.Drop(s.who)
+	s.queueKept(ctx)
 	for ctx.Err() == nil {
 		err := s.awaitPass(ctx)
 		if err == nil {

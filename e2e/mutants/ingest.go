@@ -6,18 +6,18 @@ var Ingest = []Mutant{
 		Name: CursorInTransaction, // it commits in a transaction of its own, after that of the records
 		Edits: []Edit{{
 			File: "ingest/commit.go",
-			Old: `	if err := t.appendState(ctx); err != nil {
+			Old: `	if err := t.appendState(); err != nil {
 		return err
 	}
 `,
-			New: `	if err := t.tx.Commit(ctx); err != nil {
+			New: `	if err := t.tx.Commit(t.ctx); err != nil {
 		return err
 	}
 	var err error
 	if t.tx, err = t.c.log.Begin(); err != nil {
 		return err
 	}
-	if err := t.appendState(ctx); err != nil {
+	if err := t.appendState(); err != nil {
 		return err
 	}
 `,

@@ -1,0 +1,82 @@
+package ingest
+
+import (
+	"context"
+	"sync"
+	"time"
+)
+
+// room is how many bytes of records all open transactions of a process may hold together. The brokers may be unable to
+// take so many before they abort a transaction: over a slow link, or under a quota. So a transaction that runs out of time
+// halves the room, and one that ends in good time doubles it. It may be used concurrently.
+type room struct {
+	most int64
+
+	mu    sync.Mutex
+	now   int64
+	used  int64
+	freed chan struct{} // closed when there is more room
+}
+
+// leastRoom is enough for the record in hand: a transaction takes one at least.
+const leastRoom = 64 << 10
+
+func newRoom(most int64) *room { return &room{most: most, now: most, freed: make(chan struct{})} }
+
+// take waits until there is room for want bytes, or for as many as there may be at most. A transaction that has nothing
+// yet takes; one that has asks for [room.more], so that none waits for another that waits.
+func (r *room) take(ctx context.Context, want int64) (int64, error) {
+	for {
+		r.mu.Lock()
+		got := min(want, r.now)
+		if r.used == 0 || r.used+got <= r.now {
+			r.used += got
+			r.mu.Unlock()
+			return got, nil
+		}
+		freed := r.freed
+		r.mu.Unlock()
+		select {
+		case <-freed:
+		case <-ctx.Done():
+			return 0, ctx.Err()
+		}
+	}
+}
+
+// more takes n bytes if there is room for them.
+func (r *room) more(n int64) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.used+n > r.now {
+		return false
+	}
+	r.used += n
+	return true
+}
+
+// give returns what a transaction took.
+func (r *room) give(n int64) { r.change(func() { r.used -= n }) }
+
+func (r *room) change(f func()) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	f()
+	close(r.freed)
+	r.freed = make(chan struct{})
+}
+
+// failed is told of a transaction of so many bytes that did not commit, and how long it took of the time that it had.
+func (r *room) failed(bytes int64, took, had time.Duration) {
+	if took < had/2 {
+		return // for another reason than its size
+	}
+	r.change(func() { r.now = max(leastRoom, min(r.now, bytes)/2) })
+}
+
+// committed is told of a transaction that committed.
+func (r *room) committed(took, had time.Duration) {
+	if took < had/4 {
+		r.change(func() { r.now = min(r.most, 2*r.now) })
+	}
+}
