@@ -39,9 +39,9 @@ func DefaultConfig() Config {
 	return Config{
 		Sessions:           max(2, runtime.GOMAXPROCS(0)),
 		Interval:           100 * time.Millisecond,
-		MaxRecords:         50_000,
-		MaxBytes:           32 << 20,
-		FetchBytes:         16 << 20,
+		MaxRecords:         20_000,
+		MaxBytes:           8 << 20,
+		FetchBytes:         2 << 20,
 		TransactionTimeout: 10 * time.Second,
 		SessionTimeout:     10 * time.Second,
 		Drain:              20 * time.Second,

@@ -40,7 +40,7 @@ type Config struct {
 func DefaultConfig() Config {
 	return Config{
 		Writers:        2,
-		MaxFetchBytes:  8 << 20,
+		MaxFetchBytes:  2 << 20,
 		MaxRecords:     20_000,
 		MaxBatchBytes:  8 << 20,
 		StatementBytes: 1 << 20,

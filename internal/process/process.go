@@ -5,6 +5,7 @@ import (
 	"errors"
 	"log/slog"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -182,7 +183,6 @@ func (x *Process) Run(ctx context.Context) error {
 
 	// Health and metrics outlive the stages, so that a drain can be watched.
 	looked, stopLooking := context.WithCancel(context.WithoutCancel(ctx))
-	defer stopLooking()
 	served := make(chan error, 1) // one send, so that it never waits
 	go func() {
 		if x.http == nil {
@@ -191,6 +191,12 @@ func (x *Process) Run(ctx context.Context) error {
 		}
 		served <- x.http.Run(looked)
 	}()
+	var limited sync.WaitGroup
+	defer limited.Wait()
+	defer stopLooking()
+	limited.Go(func() {
+		limitMemory(looked, memory(len(x.runs), x.Pipeline.Kafka.Embedded || x.Pipeline.Database.Embedded))
+	})
 	err := supervise(ctx, x.runs, supervision{drain: x.options.Drain, log: x.options.Log, health: x.Health})
 	stopLooking()
 	return x.secrets.Error(errors.Join(err, <-served, x.close()))

@@ -1,0 +1,51 @@
+package process
+
+import (
+	"context"
+	"fmt"
+	"math"
+	"runtime/debug"
+	"testing"
+	"time"
+
+	"github.com/millrace-io/millrace/internal/testkit"
+)
+
+func TestMemoryLimitGrowsWithWhatLives(t *testing.T) {
+	const least = 100 << 20
+	for live, want := range map[int64]int64{0: least, 20 << 20: least, 200 << 20: 320 << 20} {
+		if got := limitFor(least, live, 4<<20); got != want {
+			t.Errorf("%d MiB live: the limit is %d MiB, want %d", live>>20, got>>20, want>>20)
+		}
+	}
+	if one, all := memory(1, false), memory(3, false); all != 3*one || memory(3, true) <= all {
+		t.Errorf("one stage has %d, three have %d, with servers %d", one, all, memory(3, true))
+	}
+}
+
+// TestMemoryLimit: the limit is the process's while it runs, and the environment's if that sets one.
+func TestMemoryLimit(t *testing.T) {
+	t.Setenv("GOMEMLIMIT", "")
+	is := func(want int64) func() error {
+		return func() error {
+			if got := debug.SetMemoryLimit(-1); got != want {
+				return fmt.Errorf("the limit is %d, want %d", got, want)
+			}
+			return nil
+		}
+	}
+	ctx, stop := context.WithCancel(t.Context())
+	ended := make(chan struct{})
+	go func() { defer close(ended); limitMemory(ctx, 1<<30) }()
+	testkit.Eventually(t, 10*time.Second, is(1<<30))
+	stop()
+	<-ended
+	if err := is(math.MaxInt64)(); err != nil {
+		t.Error("afterwards ", err)
+	}
+	t.Setenv("GOMEMLIMIT", "2GiB")
+	limitMemory(t.Context(), 1<<30) // returns at once
+	if err := is(math.MaxInt64)(); err != nil {
+		t.Error("with GOMEMLIMIT ", err)
+	}
+}
