@@ -6,7 +6,6 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"math"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -280,24 +279,12 @@ func (t *transaction) produce(p *page, from int) (int, error) {
 	return next, t.tx.Err()
 }
 
-// settled is how old a record must be for it not to be fetched again after a pass: an API whose newest records are
-// older than this at the start of a pass is rare.
-const settled = 24 * time.Hour
-
-// horizon is the value of the incremental field below which the records of c's pass will most likely not be fetched
-// again after it: what it would ask for if the pass ended here, or if the API had records of the last day.
+// horizon is the value of the incremental field below which no later pass asks for records: what the next would ask from
+// if this one ended with c, as since only grows. What lies at or above it may be asked for after a crash, so it must be
+// stored with the records.
 func (s *slice) horizon(c cursor.Cursor) int64 {
-	horizon := int64(math.MinInt64)
-	if end := c.End(c.Started); !c.Done && end.Since != nil {
-		horizon = s.reader.scale.Floor(end.Since, end.Form)
-	} else if c.Done && c.Since != nil {
-		horizon = s.reader.scale.Floor(c.Since, c.Form)
-	}
-	if c.Kind == cursor.KindTime {
-		recent := c.Started.Add(-settled).UnixMicro()
-		horizon = max(horizon, s.reader.scale.Floor(&recent, c.HighOf))
-	}
-	return horizon
+	end := c.End(c.Started)
+	return s.reader.scale.Floor(end.Since, end.Form)
 }
 
 // letter is the dead letter of a record that is refused.

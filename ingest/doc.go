@@ -21,8 +21,8 @@
 // since is frozen during a pass and moves at its end. Unchanged records that come again (look-back, inclusive cursors,
 // passes over everything) are recognised by hashes of what was written last for their key, which are kept in the state
 // topic beside the cursor, up to a bound; what is forgotten beyond the bound is written again, which is harmless. Of an
-// incremental stream, what is older than the look-back, or than a day where that is not known yet, is held in memory
-// until the pass ends, and not stored: no pass will ask for it again. Where pages are addressed by number or offset and
+// incremental stream, what the next pass would not ask for if this one ended here is held in memory until the pass ends,
+// and not stored: no pass will ask for it again. Where pages are addressed by number or offset and
 // the API's data shift during a pass, a record can slip between two pages: the pass that follows finds it, if it
 // changed since the start of the one before or lies in the look-back, or if each pass fetches everything.
 //

@@ -74,7 +74,15 @@ func TestFailingAPI(t *testing.T) {
 
 // TestAbruptStops ends processes without a drain at random moments; raw must be as if nothing had happened.
 func TestAbruptStops(t *testing.T) {
-	for name, p := range map[string]pipeline.Paginate{"page": byPage, "cursor": byCursor} {
+	for name, c := range map[string]struct {
+		paginate    pipeline.Paginate
+		incremental bool
+	}{
+		"page":                {byPage, false},
+		"cursor":              {byCursor, false},
+		"page, incremental":   {byPage, true},
+		"cursor, incremental": {byCursor, true},
+	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			a := newAPI(t, 600)
@@ -82,8 +90,12 @@ func TestAbruptStops(t *testing.T) {
 				testkit.Pause(t.Context(), time.Millisecond)
 				return false
 			})
-			c := testkafka.New(t)
-			pl := newPipeline(c.ListenAddrs(), a.stream("items", p))
+			s := a.stream("items", c.paginate)
+			if c.incremental {
+				s = incremental(s, time.Hour)
+			}
+			brokers := testkafka.New(t).ListenAddrs()
+			pl := newPipeline(brokers, s)
 			cfg := testConfig()
 			cfg.Drain = 1 // drop everything at once
 			for i := range 12 {
@@ -96,8 +108,11 @@ func TestAbruptStops(t *testing.T) {
 			}
 			r := start(t, pl, "last", testConfig())
 			r.awaitPass(t)
+			if c.incremental { // what is asked for again is known
+				r.awaitPasses(t, 2)
+			}
 			r.stop()
-			if d := cmp.Diff(a.wantOnce(), texts(t, c.ListenAddrs(), "shop.items.raw")); d != "" {
+			if d := cmp.Diff(a.wantOnce(), texts(t, brokers, "shop.items.raw")); d != "" {
 				t.Error(d)
 			}
 		})

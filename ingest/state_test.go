@@ -44,7 +44,7 @@ func TestStateBytes(t *testing.T) {
 		incremental bool
 		most        float64 // bytes per record
 	}{
-		"back-fill of an incremental stream": {true, 1},
+		"back-fill of an incremental stream": {true, 3},
 		"stream that is fetched whole":       {false, 19},
 	} {
 		t.Run(name, func(t *testing.T) {

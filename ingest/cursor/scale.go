@@ -53,13 +53,13 @@ func (s Scale) Kind() string {
 	if s.integer {
 		return kindInteger
 	}
-	return KindTime
+	return kindTime
 }
 
 // Kinds of scales.
 const (
 	kindInteger = "integer"
-	KindTime    = "time"
+	kindTime    = "time"
 )
 
 // Value places a field's value on the scale. The error says why it has no place there.

@@ -17,10 +17,10 @@ import (
 //
 // Forgetting is always safe: a forgotten record is written again when it is fetched again.
 //
-// What is below the horizon will most likely never be fetched again, so it is held in memory only until the pass ends:
+// What is below the horizon is fetched again by this pass at most, so it is held in memory only until the pass ends:
 // then it is stored if it may be fetched again after all, and forgotten if not. A key that the stored log knows is
-// always stored. So a back-fill costs the state topic nothing, and what a crash forgets of it is written again at
-// worst.
+// always stored. So a back-fill costs the state topic next to nothing. What a crash forgets of it is written again only
+// if its pass begins again.
 //
 // It must not be used concurrently.
 //
@@ -254,7 +254,7 @@ func (l *Log) move(s *segment) (moved int) {
 	return moved
 }
 
-// SetHorizon says that records with a lower field will most likely not be fetched again after this pass.
+// SetHorizon says that records with a lower field will not be fetched again after this pass.
 func (l *Log) SetHorizon(horizon int64) {
 	if !l.full {
 		l.horizon = horizon
