@@ -140,17 +140,25 @@ const pruneEvery = time.Minute
 // pruneMarks removes old marks until ctx is cancelled, after a wait: as many as there are, a few at a time, and no more than
 // half of the time.
 func (s *Sink) pruneMarks(ctx context.Context, wait time.Duration) {
+	goals := map[string]*goal{}
+	var noted time.Time
 	for stage.Sleep(ctx, wait) == nil {
-		began := time.Now()
-		n, err := s.store.prune(ctx)
-		if wait = pruneEvery; err == nil && n == dialect.PruneAtOnce {
-			wait = time.Since(began)
+		if s.client != nil && time.Since(noted) >= pruneEvery {
+			noted = time.Now()
+			if err := s.noteCaughtUp(ctx, goals); err != nil && ctx.Err() == nil {
+				s.env.Log.Debug("not known whether the streams have caught up, so marks age later", "err", err)
+			}
 		}
-		switch {
-		case err != nil && ctx.Err() == nil:
-			s.env.Log.Warn("removing old marks", "err", err)
-		case n > 0:
-			s.env.Log.Debug("removed old marks", "marks", n)
+		began := time.Now()
+		wait = pruneEvery
+		for topic, t := range s.tables {
+			n, err := s.store.prune(ctx, topic, t.Stream)
+			switch {
+			case err != nil && ctx.Err() == nil:
+				s.env.Log.Warn("removing old marks", "stream", t.Stream, "err", err)
+			case n == dialect.PruneAtOnce:
+				wait = min(wait, time.Since(began))
+			}
 		}
 	}
 }

@@ -1,7 +1,6 @@
 package sink
 
 import (
-	"context"
 	"database/sql"
 	"time"
 
@@ -43,16 +42,4 @@ func (s *store) close() {
 			_ = db.Close()
 		}
 	}
-}
-
-// prune removes at most dialect.PruneAtOnce of the marks that are older than their retention. It returns how many.
-func (s *store) prune(ctx context.Context) (removed int64, err error) {
-	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
-	defer cancel()
-	before := time.Now().UTC().Add(-s.cfg.MarkRetention).Format("2006-01-02 15:04:05.000000")
-	result, err := s.db.ExecContext(ctx, s.statements.PruneMarks, before)
-	if err != nil {
-		return 0, err
-	}
-	return result.RowsAffected()
 }

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -356,14 +357,32 @@ func suite(t *testing.T, open func(t *testing.T) *pipeline.Pipeline) {
 	t.Run("MarksArePruned", func(t *testing.T) {
 		f := versioned(t)
 		f.apply(event{0, 1, "a", nil})
-		if n, err := f.store.prune(t.Context()); err != nil || n != 0 {
-			t.Errorf("pruned %d young marks, %v", n, err)
+		f.store.cfg.MarkRetention = 2 * time.Hour
+		exec := func(statement string, args ...any) {
+			t.Helper()
+			if _, err := f.store.db.Exec(statement, args...); err != nil {
+				t.Fatal(err)
+			}
 		}
-		if _, err := f.store.db.Exec("UPDATE millrace_marks SET marked_at = '2001-01-01 00:00:00'"); err != nil {
-			t.Fatal(err)
+		prune := func(want int64, when string) {
+			t.Helper()
+			if n, err := f.store.prune(t.Context(), topic, "s"); err != nil || n != want {
+				t.Errorf("pruned %d marks, %v; want %d %s", n, err, want, when)
+			}
 		}
-		if n, err := f.store.prune(t.Context()); err != nil || n != 1 || f.marks() != 0 {
-			t.Errorf("pruned %d, %v; %d are left", n, err, f.marks())
+		prune(0, "of a young mark")
+		exec("UPDATE millrace_marks SET marked_at = '2001-01-01 00:30:00'")
+		prune(0, "while nothing had caught up since, however long that is")
+		for _, hour := range []string{"2001-01-01 00:00:00", "2001-01-01 01:00:00"} {
+			exec("INSERT INTO millrace_caught_up (topic, hour) VALUES (?, ?)", topic, hour)
+		}
+		exec(f.store.statements.CaughtUp, topic)
+		exec(f.store.statements.CaughtUp, topic) // the same hour
+		prune(0, "until it was caught up for two hours after the mark")
+		exec("INSERT INTO millrace_caught_up (topic, hour) VALUES (?, ?)", topic, "2001-01-02 00:00:00")
+		prune(1, "then")
+		if f.marks() != 0 {
+			t.Errorf("%d marks are left", f.marks())
 		}
 	})
 	t.Run("MoreMarksThanKeys", func(t *testing.T) {

@@ -401,7 +401,13 @@ func TestMarksArePrunedAsFastAsTheyAge(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &Sink{store: f.store, env: stage.Env{Log: slog.New(slog.DiscardHandler)}}
+	f.store.cfg.MarkRetention = time.Hour
+	for _, hour := range []string{"2001-01-02 00:00:00", "2001-01-03 00:00:00"} {
+		if _, err := f.store.db.Exec("INSERT INTO millrace_caught_up (topic, hour) VALUES (?, ?)", topic, hour); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s := &Sink{store: f.store, tables: map[string]*rows.Table{topic: f.table}, env: stage.Env{Log: slog.New(slog.DiscardHandler)}}
 	ctx, stop := context.WithCancel(t.Context())
 	defer stop()
 	ended := make(chan struct{})
@@ -414,6 +420,43 @@ func TestMarksArePrunedAsFastAsTheyAge(t *testing.T) {
 	})
 	stop()
 	<-ended
+}
+
+// TestMarksDoNotAgeInAnOutage: while the processor is behind, no hour counts, and as soon as what waited is in the table, one does.
+func TestMarksDoNotAgeInAnOutage(t *testing.T) {
+	w := newWorld(t, onSQLite(t))
+	s := w.start("one", nil).sink
+	db := w.db()
+	w.caughtUp(db, 30*time.Second)
+	goals := map[string]*goal{}
+	hours := func() (n int) {
+		t.Helper()
+		if err := s.noteCaughtUp(t.Context(), goals); err != nil {
+			t.Fatal(err)
+		}
+		if err := db.QueryRow("SELECT COUNT(*) FROM millrace_caught_up").Scan(&n); err != nil {
+			t.Fatal(err)
+		}
+		return n
+	}
+	raw := topics.Raw("p", "s")
+	w.send(&kgo.Record{Topic: raw, Partition: 0, Key: []byte("key-1"), Value: []byte("{}")})
+	if n := hours(); n != 0 {
+		t.Errorf("%d hours while the processor has not read the raw topic", n)
+	}
+	if n := hours(); n != 0 {
+		t.Errorf("%d hours while the processor still has not", n)
+	}
+	var at kadm.Offsets
+	at.AddOffset(raw, 0, 1, -1) // before the marker of the transaction
+	if err := w.adm.CommitAllOffsets(t.Context(), topics.ProcessorGroup("p"), at); err != nil {
+		t.Fatal(err)
+	}
+	w.produce(10)
+	w.caughtUp(db, 30*time.Second)
+	if n := hours(); n != 1 {
+		t.Errorf("%d hours once it has, want 1", n)
+	}
 }
 
 // TestEndMovesBeforeTheClaim: whoever owned the partition read and wrote on after the end of its log was asked for.

@@ -87,7 +87,8 @@ type Statements struct {
 	// the rows that it would move.
 	MoveOffsets, HeldOffsets Many
 
-	PruneMarks string // PruneAtOnce of those marked before a time: that time
+	PruneMarks string // PruneAtOnce of a stream's marks that are older than a time: stream, that time
+	CaughtUp   string // notes that a stream had caught up in this hour: topic
 	Now        string // not a statement: the expression of the current time, in UTC
 	MergeMarks string // the end of an INSERT into millrace_marks: a mark takes the higher version
 }

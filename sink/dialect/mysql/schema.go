@@ -24,6 +24,9 @@ func (*Dialect) CreateOwn() []string {
   stream VARCHAR(200) CHARACTER SET ascii COLLATE ascii_bin, generation SMALLINT UNSIGNED,
   raw_key BINARY(16), version VARBINARY(32) NOT NULL, marked_at TIMESTAMP(6) NOT NULL,
   PRIMARY KEY (stream, generation, raw_key), KEY (marked_at)) ENGINE = InnoDB`,
+		`CREATE TABLE IF NOT EXISTS millrace_caught_up (
+  topic VARCHAR(249) CHARACTER SET ascii COLLATE ascii_bin, hour CHAR(19) CHARACTER SET ascii COLLATE ascii_bin,
+  PRIMARY KEY (topic, hour)) ENGINE = InnoDB`,
 		`CREATE TABLE IF NOT EXISTS millrace_tables (
   topic VARCHAR(249) CHARACTER SET ascii COLLATE ascii_bin, name VARCHAR(64) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin,
   made VARCHAR(32) NOT NULL,

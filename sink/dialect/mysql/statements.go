@@ -51,7 +51,8 @@ func (m *Dialect) Statements() dialect.Statements {
 			Tail: guard + " SET o.next_offset = m.moved, o.high = m.high, o.updated_at = CURRENT_TIMESTAMP(6)",
 		},
 		HeldOffsets: dialect.Many{Head: "SELECT o.topic, o.part FROM ", Columns: guardColumns, Tail: guard},
-		PruneMarks:  "DELETE FROM millrace_marks WHERE marked_at < ? LIMIT " + strconv.Itoa(dialect.PruneAtOnce),
+		PruneMarks:  "DELETE FROM millrace_marks WHERE stream = ? AND marked_at < ? LIMIT " + strconv.Itoa(dialect.PruneAtOnce),
+		CaughtUp:    "INSERT IGNORE INTO millrace_caught_up (topic, hour) VALUES (?, DATE_FORMAT(UTC_TIMESTAMP(), '%Y-%m-%d %H:00:00'))",
 		Now:         "CURRENT_TIMESTAMP(6)",
 		MergeMarks: m.duplicate() + "marked_at = IF(" + version + " > millrace_marks.version, " + at + ", millrace_marks.marked_at)," +
 			" version = IF(" + version + " > millrace_marks.version, " + version + ", millrace_marks.version)",

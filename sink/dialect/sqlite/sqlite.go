@@ -114,7 +114,8 @@ func (*Dialect) Statements() dialect.Statements {
 		},
 		HeldOffsets: dialect.Many{Head: "SELECT o.topic, o.part FROM millrace_offsets AS o, ", Columns: guardColumns, Tail: guard},
 		PruneMarks: `DELETE FROM millrace_marks WHERE (stream, generation, raw_key) IN
-			(SELECT stream, generation, raw_key FROM millrace_marks WHERE marked_at < ? LIMIT ` + strconv.Itoa(dialect.PruneAtOnce) + `)`,
+			(SELECT stream, generation, raw_key FROM millrace_marks WHERE stream = ? AND marked_at < ? LIMIT ` + strconv.Itoa(dialect.PruneAtOnce) + `)`,
+		CaughtUp:   "INSERT OR IGNORE INTO millrace_caught_up (topic, hour) VALUES (?, strftime('%Y-%m-%d %H:00:00', 'now'))",
 		Now:        now,
 		MergeMarks: " ON CONFLICT DO UPDATE SET version = excluded.version, marked_at = excluded.marked_at WHERE excluded.version > version",
 	}
