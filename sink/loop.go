@@ -31,23 +31,24 @@ func (s *Sink) loop(ctx, hard context.Context) error {
 			close(feed)
 		}
 	}()
-	nextPing, nextPoll, nextLook := time.Now(), time.Now(), time.Now().Add(looksEvery)
+	s.nextLook = time.Now().Add(looksEvery)
+	nextPing, nextPoll := time.Now(), time.Now()
 	for ctx.Err() == nil {
 		_ = stage.Sleep(ctx, time.Until(nextPoll)) // what comes meanwhile is one transaction, not many
 		queues := s.poll(ctx)
 		nextPoll = time.Now().Add(gap(queues))
-		idle := feed(ctx, feeds, queues)
+		idle, err := s.feed(ctx, feeds, queues)
+		if err != nil {
+			return err
+		}
 		s.reclaim(ctx)
 		now := time.Now()
 		if idle && now.After(nextPing) {
 			s.ping(ctx) // the client is silent about brokers that do not answer
 			nextPing = now.Add(5 * time.Second)
 		}
-		if s.suspect.Swap(false) || now.After(nextLook) {
-			if err := s.renew(ctx); err != nil {
-				return fmt.Errorf("sink: %w", err)
-			}
-			nextLook = time.Now().Add(looksEvery)
+		if err := s.look(ctx); err != nil {
+			return err
 		}
 	}
 	if err := context.Cause(ctx); err != nil && !errors.Is(err, context.Canceled) {
@@ -73,20 +74,28 @@ func gap(queues [][]*job) time.Duration {
 	return min(maxGap, stage.Gap(0, partitions))
 }
 
-// feed gives each writer its queue, and waits until they take them. It reports whether there was nothing to give.
-func feed(ctx context.Context, feeds []chan []*job, queues [][]*job) (idle bool) {
+// feed gives each writer its queue, and waits until they take them. It reports whether there was nothing to give. A
+// writer may wait for a topic that was deleted, so it looks after the topics meanwhile.
+func (s *Sink) feed(ctx context.Context, feeds []chan []*job, queues [][]*job) (idle bool, err error) {
+	tick := time.NewTicker(time.Second)
+	defer tick.Stop()
 	idle = true
 	for i, queue := range queues {
-		if len(queue) == 0 {
-			continue
-		}
-		idle = false
-		select {
-		case feeds[i] <- queue:
-		case <-ctx.Done():
+		for taken := len(queue) == 0; !taken; {
+			idle = false
+			select {
+			case feeds[i] <- queue:
+				taken = true
+			case <-ctx.Done():
+				taken = true
+			case <-tick.C:
+				if err := s.look(ctx); err != nil {
+					return false, err
+				}
+			}
 		}
 	}
-	return idle
+	return idle, nil
 }
 
 // poll returns what each writer has to write. From the poll to AllowRebalance no partition is revoked, and none while

@@ -3,6 +3,7 @@ package sink
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kerr"
@@ -36,6 +37,19 @@ func (s *Sink) watched() []topics.Spec {
 		}
 	}
 	return out
+}
+
+// look looks at the topics where an error speaks of one, and now and then. It is the loop's.
+func (s *Sink) look(ctx context.Context) error {
+	if !s.suspect.Swap(false) && time.Now().Before(s.nextLook) {
+		return nil
+	}
+	err := s.renew(ctx)
+	s.nextLook = time.Now().Add(looksEvery)
+	if err != nil {
+		return fmt.Errorf("sink: %w", err)
+	}
+	return nil
 }
 
 // renew looks whether topics were deleted or made anew, and tells of those. What is missing is made again. It returns

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -51,6 +52,7 @@ type Sink struct {
 	anyFenced atomic.Bool // a claim waits to be claimed again
 	topics    *admin.Watch
 	suspect   atomic.Bool // a topic is not known any more
+	nextLook  time.Time   // at the topics; the loop's alone
 
 	stop context.CancelCauseFunc
 }
