@@ -162,6 +162,57 @@ func TestNoSecretInTopics(t *testing.T) {
 	}
 }
 
+// TestNoReferenceInTopics: neither does a token that the file puts into the query or the path: the API echoes both into the URL of
+// the next page, which is kept in the state topic while the pass is interrupted.
+func TestNoReferenceInTopics(t *testing.T) {
+	t.Parallel()
+	a := newAPI(t, 45)
+	var hold atomic.Bool
+	hold.Store(true)
+	a.intercept(func(_ int, w http.ResponseWriter, r *http.Request) bool {
+		q := r.URL.Query()
+		switch {
+		case q.Get("token") != "t0p+s3cret" || !strings.HasPrefix(r.URL.Path, "/bot1234:s3cret/") || q.Get("region") != "eu":
+			http.Error(w, "no: "+r.URL.String(), http.StatusForbidden)
+		case hold.Load() && q.Get("cursor") == "30":
+			http.Error(w, "not yet: "+r.URL.String(), http.StatusInternalServerError)
+		default:
+			return false
+		}
+		return true
+	})
+	c := testkafka.New(t)
+	s := a.stream("items", byURL)
+	s.Ingest.HTTP.BaseURL += "/bot1234:s3cret"
+	s.Ingest.Query["token"], s.Ingest.Query["region"] = "t0p+s3cret", "eu"
+	s.Ingest.HTTP.Secrets = []pipeline.Reference{
+		{Name: "TOKEN", Value: "t0p+s3cret"}, {Name: "BOT", Value: "bot1234:s3cret"}, {Name: "REGION", Value: "eu"},
+	}
+	p := newPipeline(c.ListenAddrs(), s)
+	r := start(t, p, "one", testConfig())
+	testkit.Eventually(t, patience, testkit.That("three pages", func() bool {
+		return r.counter(t, "millrace_ingest_pages_total") >= 3 && strings.Contains(r.Health.Waiting()["ingest"], "not yet")
+	}))
+	r.stop()
+	shown := r.log.String() + fmt.Sprint(r.Health.Waiting())
+	hold.Store(false)
+	r = start(t, p, "one", testConfig()) // goes on from the URL that was kept
+	r.awaitPass(t)
+	r.stop()
+	shown += r.log.String()
+	for _, topic := range []string{"shop.items.raw", "shop.ingest.state"} {
+		for _, rec := range testkit.Records(t, c.ListenAddrs(), topic) {
+			shown += fmt.Sprintf("%s: %s %s %s\n", topic, rec.Key, rec.Value, rec.Headers)
+		}
+	}
+	if strings.Contains(shown, "s3cret") || strings.Contains(shown, "=eu") || !strings.Contains(shown, "mr-secret-") {
+		t.Errorf("shown:\n%s", shown)
+	}
+	if d := cmp.Diff(a.wantOnce(), texts(t, c.ListenAddrs(), "shop.items.raw")); d != "" {
+		t.Error(d)
+	}
+}
+
 // TestDrainCommitsWhatIsThere: a stop commits the pages in hand, also those of a transaction that waits for more.
 func TestDrainCommitsWhatIsThere(t *testing.T) {
 	t.Parallel()
