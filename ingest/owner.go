@@ -87,9 +87,11 @@ func (o *owner) once(fetch, work context.Context) error {
 		running.Wait()
 		close(queue)
 	}()
+	timeout := o.in.cfg.TransactionTimeout * 3 / 4
+	interval := min(o.in.cfg.CommitInterval, timeout/3) // the rest of the time is for what was written to get through
 	c := committer{
-		log: log, queue: queue, pace: stage.Pace{Interval: o.in.cfg.CommitInterval}, partitions: int(o.in.p.Kafka.Partitions),
-		limit: o.in.cfg.TransactionBytes, room: o.in.room, timeout: o.in.cfg.TransactionTimeout * 3 / 4,
+		log: log, queue: queue, pace: stage.Pace{Interval: interval}, partitions: int(o.in.p.Kafka.Partitions),
+		limit: o.in.cfg.TransactionBytes, room: o.in.room, timeout: timeout,
 	}
 	err = c.run(work)
 	cancel()

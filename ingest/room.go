@@ -2,6 +2,7 @@ package ingest
 
 import (
 	"context"
+	"slices"
 	"sync"
 	"time"
 )
@@ -12,43 +13,47 @@ import (
 type room struct {
 	most int64
 
-	mu    sync.Mutex
-	now   int64
-	used  int64
-	freed chan struct{} // closed when there is more room
+	mu      sync.Mutex
+	now     int64
+	used    int64
+	waiting []*turn // first come, first served
+}
+
+// turn is a transaction that waits to begin.
+type turn struct {
+	want int64
+	got  chan int64 // one buffered
 }
 
 // leastRoom is enough for the record in hand: a transaction takes one at least.
 const leastRoom = 64 << 10
 
-func newRoom(most int64) *room { return &room{most: most, now: most, freed: make(chan struct{})} }
+func newRoom(most int64) *room { return &room{most: most, now: most} }
 
-// take waits until there is room for want bytes, or for as many as there may be at most. A transaction that has nothing
-// yet takes; one that has asks for [room.more], so that none waits for another that waits.
+// take waits for its turn, and until there is room for want bytes, or for as many as there may be at most. A
+// transaction that has nothing yet takes; one that has asks for [room.more], so that none waits for another that waits.
 func (r *room) take(ctx context.Context, want int64) (int64, error) {
-	for {
-		r.mu.Lock()
-		got := min(want, r.now)
-		if r.used == 0 || r.used+got <= r.now {
-			r.used += got
-			r.mu.Unlock()
-			return got, nil
-		}
-		freed := r.freed
-		r.mu.Unlock()
-		select {
-		case <-freed:
-		case <-ctx.Done():
-			return 0, ctx.Err()
-		}
+	t := &turn{want: want, got: make(chan int64, 1)}
+	r.change(func() { r.waiting = append(r.waiting, t) })
+	select {
+	case got := <-t.got:
+		return got, nil
+	case <-ctx.Done():
 	}
+	r.change(func() {
+		r.waiting = slices.DeleteFunc(r.waiting, func(o *turn) bool { return o == t })
+		if len(t.got) > 0 {
+			r.used -= <-t.got
+		}
+	})
+	return 0, ctx.Err()
 }
 
-// more takes n bytes if there is room for them.
+// more takes n bytes if there is room for them, and nobody waits for it.
 func (r *room) more(n int64) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.used+n > r.now {
+	if len(r.waiting) > 0 || r.used+n > r.now {
 		return false
 	}
 	r.used += n
@@ -58,12 +63,20 @@ func (r *room) more(n int64) bool {
 // give returns what a transaction took.
 func (r *room) give(n int64) { r.change(func() { r.used -= n }) }
 
+// change calls f and lets those begin for whom there is room then.
 func (r *room) change(f func()) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	f()
-	close(r.freed)
-	r.freed = make(chan struct{})
+	for len(r.waiting) > 0 {
+		got := min(r.waiting[0].want, r.now)
+		if r.used > 0 && r.used+got > r.now {
+			return
+		}
+		r.used += got
+		r.waiting[0].got <- got
+		r.waiting = slices.Delete(r.waiting, 0, 1)
+	}
 }
 
 // failed is told of a transaction of so many bytes that did not commit, and how long it took of the time that it had.
