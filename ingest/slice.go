@@ -196,6 +196,7 @@ func (s *slice) pass(ctx context.Context) error {
 		s.single = false
 		if ended != paginate.GoesOn {
 			pages.stop()
+			s.goesOn() // a request past the end may have been tried again meanwhile
 			select {
 			case <-p.committed:
 				return nil
