@@ -108,6 +108,10 @@ func (s *Sink) unpark(topic string) {
 	s.waits.Done(s.parkedName(topic), "")
 }
 
+// lookTimeout bounds a look at a table between attempts: with an attempt and a search for refused rows, it is over before
+// the group stops waiting for us.
+const lookTimeout = 10 * time.Second
+
 // parkTable parks the stream whose table is what err is about, if it is the table that is in the way, and not a row.
 func (s *Sink) parkTable(ctx context.Context, err error, again bool) bool {
 	fault, ok := errors.AsType[*faultError](err)
@@ -121,7 +125,7 @@ func (s *Sink) parkTable(ctx context.Context, err error, again bool) bool {
 		return false
 	}
 	topic := s.topicOf(fault)
-	ctx, cancel := context.WithTimeout(ctx, attemptTimeout)
+	ctx, cancel := context.WithTimeout(ctx, lookTimeout)
 	defer cancel()
 	s.store.forget()
 	looked := s.store.prepareTable(ctx, topic, fault.table)

@@ -260,6 +260,36 @@ func TestRightGivenBack(t *testing.T) {
 	}
 }
 
+// TestRightMissingAtStart: what is missing when the sink starts, and when it claims, is told, and is enough once it is there.
+func TestRightMissingAtStart(t *testing.T) {
+	admin := onMySQL(t)
+	cfg, err := mysql.ParseDSN(admin.Database.MySQL.Reveal())
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := newPair(t, admin)
+	run(t, p.db, "CREATE USER starts IDENTIFIED BY 'secret'")
+	t.Cleanup(func() { run(t, p.db, "DROP USER starts") })
+	cfg.User, cfg.Passwd = "starts", "secret"
+	admin.Database.MySQL = pipeline.Secret(cfg.FormatDSN())
+	on := " ON `" + cfg.DBName + "`.* TO starts"
+	r := p.start("one", nil)
+	r.waits(t, "MySQL: ", "Error 1044", "grant the user SELECT")
+	run(t, p.db, "GRANT SELECT"+on)
+	r.waits(t, "MySQL: ", "CREATE command denied", "grant the user SELECT")
+	run(t, p.db, "GRANT SELECT, CREATE, DELETE"+on)
+	r.waits(t, "stream s: ", "INSERT, UPDATE command denied", "grant the user SELECT")
+	run(t, p.db, "GRANT SELECT, INSERT, CREATE, DELETE"+on)
+	r.waits(t, "stream s: ", ": UPDATE command denied", "grant the user SELECT")
+	for _, table := range []string{"things", "other"} {
+		run(t, p.db, "GRANT UPDATE ON `"+cfg.DBName+"`."+table+" TO starts")
+	}
+	r.waits(t, "MySQL: claims: ", "UPDATE command denied", "millrace_offsets", "grant the user SELECT")
+	run(t, p.db, "GRANT SELECT, INSERT, UPDATE, CREATE, DELETE"+on)
+	p.more(true)
+	r.ready(t)
+}
+
 // TestTableMadeAgain: an empty table in the place of one that was written is not gone on with.
 func TestTableMadeAgain(t *testing.T) {
 	p := newPair(t, onMySQL(t))

@@ -489,6 +489,42 @@ func (r *running) drainAfter(t *testing.T, w *world) {
 	r.drain(t, 20*time.Second)
 }
 
+// TestDroppedTableIsNotMadeEmpty: while no sink ran, and while one does.
+func TestDroppedTableIsNotMadeEmpty(t *testing.T) {
+	w := newWorld(t, onSQLite(t))
+	w.produce(300)
+	w.start("one", nil).drainAfter(t, w)
+	db := w.db()
+	for _, statement := range []string{"CREATE TABLE backup AS SELECT * FROM things", "DROP TABLE things"} {
+		if _, err := db.Exec(statement); err != nil {
+			t.Fatal(err)
+		}
+	}
+	r := w.start("two", nil)
+	r.waits(t, "stream s: table things: it is not there, though records of p.s.processed were written to it")
+	w.produce(300)
+	if _, err := db.Exec("SELECT 1 FROM things"); err == nil {
+		t.Error("the table was made")
+	}
+	for _, statement := range []string{"CREATE TABLE things (id TEXT PRIMARY KEY, n INT, _mr_version BLOB)", "INSERT INTO things SELECT * FROM backup"} {
+		if _, err := db.Exec(statement); err != nil {
+			t.Fatal(err)
+		}
+	}
+	w.caughtUp(db, 30*time.Second)
+	r.ready(t)
+	if _, err := db.Exec("ALTER TABLE things RENAME TO away"); err != nil {
+		t.Fatal(err)
+	}
+	r.waits(t, "stream s: table things: it is not there")
+	w.produce(300)
+	if _, err := db.Exec("ALTER TABLE away RENAME TO things"); err != nil {
+		t.Fatal(err)
+	}
+	w.caughtUp(db, 30*time.Second)
+	r.ready(t)
+}
+
 // TestEmptiedLogIsNoGap: retention has deleted what was written, up to and with the processor's control records.
 func TestEmptiedLogIsNoGap(t *testing.T) {
 	w := newWorld(t, onSQLite(t))

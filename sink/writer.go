@@ -169,8 +169,8 @@ func (w *writer) onTable(t *rows.Table, doing string, err error) error {
 	return &faultError{t, fmt.Errorf("%s %s: %w", doing, t.Name, w.store.dialect.Classify(err))}
 }
 
-func (w *writer) exec(ctx context.Context, statement string, args ...any) error {
-	_, err := w.session.ExecContext(ctx, statement, args...)
+func (w *writer) exec(ctx context.Context, statement string) error {
+	_, err := w.session.ExecContext(ctx, statement)
 	return w.store.dialect.Classify(err)
 }
 
