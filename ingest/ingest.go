@@ -74,7 +74,7 @@ func New(p *pipeline.Pipeline, cfg Config, env stage.Env) (*Ingest, error) {
 		ended: map[string]bool{}, passesDone: make(chan struct{}),
 	}
 	in.refusals = stage.NewRefusals(in.notices)
-	in.topics = admin.NewWatch(topics.Specs(p))
+	in.topics = admin.NewWatch(in.written())
 	in.progress = stage.NewProgress(env, "records", "unchanged", "letters")
 	chosen, err := p.Choose(env.Streams)
 	if err != nil {

@@ -24,7 +24,6 @@ func (in *Ingest) checkPasses() {
 	if len(in.owned) > 0 && !in.done {
 		in.done = true
 		close(in.passesDone)
-		in.env.Log.Info("a first pass has ended: the raw topics have what the API serves", "slices", len(in.owned))
 	}
 }
 

@@ -43,7 +43,14 @@ func (o *owner) run(fetch, work context.Context) error {
 	_ = o.in.waits.Persist(fetch, attempts, func(context.Context) error {
 		err := o.once(fetch, work)
 		_ = errors.As(err, &fenced)
-		anew = unknownTopic(err) && errors.Is(o.in.renew(fetch), errAnew)
+		if !unknownTopic(err) {
+			return err
+		}
+		changed, failed := o.in.renew(fetch)
+		if anew = errors.Is(failed, errAnew); changed && !anew {
+			err = o.once(fetch, work) // at once, and without a word: it is known why
+			_ = errors.As(err, &fenced)
+		}
 		return err
 	})
 	if anew {

@@ -3,6 +3,7 @@ package ingest
 import (
 	"context"
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kerr"
@@ -22,9 +23,19 @@ func unknownTopic(err error) bool {
 	return errors.Is(err, kerr.UnknownTopicID) || errors.Is(err, kerr.UnknownTopicOrPartition)
 }
 
+// written are the topics that ingest writes to.
+func (in *Ingest) written() []topics.Spec {
+	used := map[string]bool{topics.IngestState(in.p.Name): true}
+	for _, s := range in.p.Streams {
+		used[topics.Raw(in.p.Name, s.Name)], used[in.letters(s.Name)] = true, true
+	}
+	return slices.DeleteFunc(topics.Specs(in.p), func(s topics.Spec) bool { return !used[s.Topic] })
+}
+
 // renew looks whether topics were deleted or made anew, and tells of those. What is missing is made again. It returns
-// errAnew if the state topic is another one: then nothing that is known of any partition counts any more.
-func (in *Ingest) renew(ctx context.Context) (err error) {
+// whether there was any, and errAnew if the state topic is another one: then nothing that is known of any partition
+// counts any more.
+func (in *Ingest) renew(ctx context.Context) (changed bool, err error) {
 	ctx, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
 	changes, err := in.topics.Look(ctx, in.adm)
@@ -35,7 +46,7 @@ func (in *Ingest) renew(ctx context.Context) (err error) {
 		}
 		in.env.Log.Warn(c.String()+"; "+then, "topic", c.Topic)
 	}
-	return err
+	return len(changes) > 0, err
 }
 
 // watch looks at the topics until ctx ends.
@@ -43,7 +54,7 @@ func (m *member) watch(ctx context.Context) {
 	const who = "topics"
 	defer m.in.waits.Drop(who)
 	for stage.Sleep(ctx, looksEvery) == nil {
-		switch err := m.in.renew(ctx); {
+		switch _, err := m.in.renew(ctx); {
 		case errors.Is(err, errAnew):
 			m.leave(err)
 		case err != nil && ctx.Err() == nil:

@@ -65,7 +65,7 @@ func New(p *pipeline.Pipeline, cfg Config, env stage.Env) (*Processor, error) {
 		}
 		out.streams[topics.Raw(p.Name, s.Name)] = compiled
 	}
-	out.topics = admin.NewWatch(out.specs())
+	out.topics = admin.NewWatch(out.used())
 	return out, errors.Join(errs...)
 }
 
@@ -135,6 +135,15 @@ func (p *Processor) specs() []topics.Spec {
 		}
 	}
 	return topics.Specs(&some)
+}
+
+// used are the topics that sessions read or write.
+func (p *Processor) used() []topics.Spec {
+	used := map[string]bool{}
+	for raw, s := range p.streams {
+		used[raw], used[s.processed], used[s.letters] = true, true, true
+	}
+	return slices.DeleteFunc(p.specs(), func(s topics.Spec) bool { return !used[s.Topic] })
 }
 
 // work runs the sessions until ctx is cancelled or one of them cannot go on.

@@ -94,9 +94,15 @@ func ofNoUse(r *slog.Record) bool {
 	if strings.HasSuffix(r.Message, guess) {
 		return false
 	}
-	if strings.HasPrefix(r.Message, "received an OffsetCommitResponse after our group session has ended") ||
-		strings.HasPrefix(r.Message, "abandoning ") {
-		return true
+	for _, begin := range []string{
+		"received an OffsetCommitResponse after our group session has ended", // ingest asks so whether it is a member
+		"leaving group as a static member",                                   // the processor leaves by another request
+		"metadata has a new ID for a topic we already hold",                  // each stage tells it, and begins anew
+		"abandoning ",
+	} {
+		if strings.HasPrefix(r.Message, begin) {
+			return true
+		}
 	}
 	useless := false
 	r.Attrs(func(a slog.Attr) bool {
