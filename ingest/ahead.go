@@ -84,9 +84,10 @@ type ahead struct {
 }
 
 type future struct {
-	page *page
-	err  error
-	done chan struct{}
+	leave func() // gives its place back
+	page  *page
+	err   error
+	done  chan struct{}
 }
 
 // window is how many pages may wait for their turn or be in flight, for each request in flight: one slow answer
@@ -109,7 +110,12 @@ func newAhead(
 			case <-ctx.Done():
 				return
 			}
-			f := &future{done: make(chan struct{})}
+			// Those who have places have the page whose turn it is among them, so places become free.
+			gate := s.client.Budget().Ahead
+			if gate.Enter(ctx) != nil {
+				return
+			}
+			f := &future{leave: gate.Leave, done: make(chan struct{})}
 			a.wg.Go(func() {
 				defer close(f.done)
 				f.page, f.err = s.fetch(ctx, c, at)
@@ -139,14 +145,21 @@ func (a *ahead) next(ctx context.Context) (*page, error) {
 		return nil, ctx.Err()
 	}
 	<-f.done // soon after ctx has ended, too
+	f.leave()
 	if f.err != nil || ctx.Err() != nil {
-		f.discard()
+		f.close()
 		return nil, cmp.Or(ctx.Err(), f.err)
 	}
 	return f.page, nil
 }
 
+// discard gives up a page whose turn never came.
 func (f *future) discard() {
+	f.leave()
+	f.close()
+}
+
+func (f *future) close() {
 	if f.page != nil {
 		f.page.close()
 	}

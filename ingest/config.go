@@ -13,8 +13,8 @@ type Config struct {
 	CommitInterval     time.Duration
 	TransactionBytes   int64         // of records in one transaction, from 1 MiB; a larger page commits in several
 	PageMemoryBytes    int64         // a page up to this is in memory, a larger one in a temporary file; from 64 KiB
-	MemoryBytes        int64         // of all pages in memory, PageMemoryBytes or more; beyond, they go to files
-	TempDir            string        // for those; empty: the system's
+	MemoryBytes        int64         // PageMemoryBytes or more: ¾ for pages, beyond they go to a file; ¼ for transactions
+	TempDir            string        // for the file; empty: the system's
 	RememberedRecords  int           // per slice: hashes of written records, to recognise an unchanged one; 0: none
 	RememberedInAll    int           // for all slices of the process, about 100 bytes each; RememberedRecords or more
 	SessionTimeout     time.Duration // a process that is silent for so long loses its slices, 6 s–5 min

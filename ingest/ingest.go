@@ -47,11 +47,19 @@ type Ingest struct {
 	started     time.Time
 	passesDone  chan struct{}
 
-	mu    sync.Mutex
-	owned []sliceRef
-	ended map[string]bool // slices that have ended a pass since started, by key
-	done  bool            // passesDone is closed
+	mu      sync.Mutex
+	readers map[*pipeline.Stream]*reader
+	owned   []sliceRef
+	ended   map[string]bool // slices that have ended a pass since started, by key
+	done    bool            // passesDone is closed
 }
+
+// A process has so many requests in flight, three quarters of them at one API at most, and so many pages that were fetched
+// before their turn, whatever the number of its slices is.
+const (
+	requestsInFlight = 256
+	pagesAhead       = 1024
+)
 
 // sliceRef names a slice.
 type sliceRef struct {
@@ -67,9 +75,11 @@ func New(p *pipeline.Pipeline, cfg Config, env stage.Env) (*Ingest, error) {
 	in := &Ingest{
 		p: p, cfg: cfg, env: env, waits: stage.NewWaits("ingest", env), notices: stage.NewNotices("ingest", env),
 		seen:        map[*pipeline.Stream]*seen{},
-		room:        newRoom(2 * cfg.TransactionBytes),
+		room:        newRoom(min(2*cfg.TransactionBytes, cfg.MemoryBytes/4)),
+		readers:     map[*pipeline.Stream]*reader{},
+		budgets:     fetch.Budgets{InFlight: requestsInFlight, Ahead: pagesAhead},
 		restores:    semaphore.NewWeighted(restores),
-		memory:      fetch.NewMemory(cfg.MemoryBytes, cfg.PageMemoryBytes, cfg.TempDir),
+		memory:      fetch.NewMemory(max(cfg.PageMemoryBytes, cfg.MemoryBytes*3/4), cfg.PageMemoryBytes, cfg.TempDir),
 		byPartition: map[int32][]sliceRef{}, slicesOf: map[*fetch.Budget]int{},
 		ended: map[string]bool{}, passesDone: make(chan struct{}),
 	}
@@ -90,8 +100,8 @@ func New(p *pipeline.Pipeline, cfg Config, env stage.Env) (*Ingest, error) {
 	if err := errors.Join(errs...); err != nil {
 		return nil, err
 	}
-	in.transport = http.DefaultTransport.(*http.Transport).Clone()       //nolint:forcetypeassert // it is one, says net/http
-	in.transport.MaxIdleConns, in.transport.MaxIdleConnsPerHost = 0, 256 // the most that one slice may have in flight
+	in.transport = http.DefaultTransport.(*http.Transport).Clone() //nolint:forcetypeassert // it is one, says net/http
+	in.transport.MaxIdleConns, in.transport.MaxIdleConnsPerHost = requestsInFlight, requestsInFlight
 	in.metrics = newMetrics(env.Metrics)
 	return in, nil
 }
@@ -135,6 +145,7 @@ func (in *Ingest) register(s *pipeline.Stream, run bool) error {
 // not answer; its error needs an operator. It may be called once.
 func (in *Ingest) Run(ctx context.Context) error {
 	in.started = time.Now().UTC().Truncate(time.Millisecond)
+	defer in.memory.Close()
 	defer in.transport.CloseIdleConnections()
 	cl, err := kgo.NewClient(in.env.Kafka...)
 	if err != nil {

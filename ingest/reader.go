@@ -84,6 +84,21 @@ func newReader(s *pipeline.Stream, wants paginate.Wants, maxRecordBytes int32) (
 	return r, nil
 }
 
+// reader is that of a stream, which its slices share.
+func (in *Ingest) reader(s *pipeline.Stream, wants paginate.Wants) (*reader, error) {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	if r := in.readers[s]; r != nil {
+		return r, nil
+	}
+	r, err := newReader(s, wants, in.p.Kafka.MaxRecordBytes)
+	if err != nil {
+		return nil, err
+	}
+	in.readers[s] = r
+	return r, nil
+}
+
 // missing is what a record without version is: a position that since is found from grows over all records, so that what
 // is served now may have the highest; other versions may count for each record alone.
 func missing(in *pipeline.Ingest) string {

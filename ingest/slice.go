@@ -68,7 +68,7 @@ func (in *Ingest) newSlice(s *pipeline.Stream, name string, c cursor.Cursor, que
 		sl.who = sl.key
 		sl.log = sl.log.With("slice", name)
 	}
-	if sl.reader, err = newReader(s, sl.pager.Wants(), in.p.Kafka.MaxRecordBytes); err != nil {
+	if sl.reader, err = in.reader(s, sl.pager.Wants()); err != nil {
 		return nil, err
 	}
 	sl.reader.arrays = &in.seen[s].arrays
@@ -130,7 +130,7 @@ func (s *slice) run(ctx context.Context) {
 	for ctx.Err() == nil {
 		err := s.awaitPass(ctx)
 		if err == nil {
-			err = s.pass(ctx)
+			err = s.apart(ctx)
 		}
 		if err == nil || ctx.Err() != nil {
 			continue
@@ -164,13 +164,23 @@ func (s *slice) awaitPass(ctx context.Context) error {
 			return err
 		}
 	}
-	s.plan = s.begin(s.plan, time.Now())
 	return nil
+}
+
+// apart is pass on a stack of its own, so that a slice which waits for its next pass holds a small one: there may be
+// thousands.
+func (s *slice) apart(ctx context.Context) error {
+	ended := make(chan error)
+	go func() { ended <- s.pass(ctx) }()
+	return <-ended
 }
 
 // pass fetches the pages that are left of the pass and hands them to the owner in order. It returns when the last one
 // is committed.
 func (s *slice) pass(ctx context.Context) error {
+	if s.plan.Done {
+		s.plan = s.begin(s.plan, time.Now())
+	}
 	loop := paginate.Loop{Repeats: s.repeats(), MaxEmpty: int64(s.stream.Ingest.EmptyPages)}
 	pages := s.pages(ctx)
 	defer func() { pages.stop() }()

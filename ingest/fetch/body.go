@@ -3,9 +3,7 @@ package fetch
 import (
 	"bytes"
 	"errors"
-	"fmt"
 	"io"
-	"os"
 	"sync"
 	"sync/atomic"
 
@@ -14,18 +12,21 @@ import (
 
 // Memory is what all bodies of a process may hold in memory together. It may be used concurrently.
 type Memory struct {
-	left    atomic.Int64
-	page    int64  // of one body
-	tempDir string // for what does not fit
-	pool    sync.Pool
+	left  atomic.Int64
+	page  int64 // of one body
+	spool spool // for what does not fit
+	pool  sync.Pool
 }
 
 // NewMemory allows total bytes for all bodies and page bytes for one. Larger ones go to tempDir; empty: the system's.
 func NewMemory(total, page int64, tempDir string) *Memory {
-	m := &Memory{page: page, tempDir: tempDir}
+	m := &Memory{page: page, spool: spool{dir: tempDir}}
 	m.left.Store(total)
 	return m
 }
+
+// Close gives the temporary file back, when all bodies are closed.
+func (m *Memory) Close() { m.spool.close() }
 
 // reserve asks for n bytes; it reports false if there are not so many.
 func (m *Memory) reserve(n int64) bool {
@@ -39,8 +40,8 @@ func (m *Memory) reserve(n int64) bool {
 // Body is a response body that has been received whole. It must be closed; its bytes are not valid afterwards.
 type Body struct {
 	m    *Memory
-	mem  []byte // nil: in file
-	file *os.File
+	mem  []byte // nil: in file, or empty
+	file *spooled
 	size int64
 	held int64 // by Hold
 }
@@ -64,6 +65,7 @@ func (m *Memory) Receive(r io.Reader, size int64) (*Body, error) {
 		b.size += int64(n)
 		switch {
 		case errors.Is(err, io.EOF):
+			b.shrink()
 			return b, nil
 		case err != nil:
 			return b, err
@@ -96,33 +98,34 @@ func (m *Memory) buffer(n int64) []byte {
 	return (*p)[:n]
 }
 
-func (m *Memory) recycle(b []byte) { m.pool.Put(&b) }
-
-// spill moves what was read to a file and the rest of r after it.
-func (b *Body) spill(r io.Reader) error {
-	f, err := os.CreateTemp(b.m.tempDir, "millrace-page-*")
-	if err != nil {
-		return fmt.Errorf("keep a large page: %w", err)
+// recycle keeps a buffer for another page. Small ones are cheaper to make than to look after.
+func (m *Memory) recycle(b []byte) {
+	if cap(b) >= firstBuffer {
+		m.pool.Put(&b)
 	}
-	b.file = f
-	if _, err = f.Write(b.mem[:b.size]); err != nil {
-		return fmt.Errorf("keep a large page: %w", err)
-	}
-	b.release()
-	n, err := io.Copy(fileWriter{f}, r)
-	b.size += n
-	return err
 }
 
-// fileWriter marks what goes wrong with the disk, so that it does not pass for the network's.
-type fileWriter struct{ f *os.File }
-
-func (w fileWriter) Write(p []byte) (int, error) {
-	n, err := w.f.Write(p)
-	if err != nil {
-		err = &DiskError{Err: err}
+// shrink gives back a buffer that is much too large for a small page: the page may wait long for its turn.
+func (b *Body) shrink() {
+	if int64(cap(b.mem)) < 4*b.size || cap(b.mem) < firstBuffer || !b.m.reserve(b.size) {
+		return
 	}
-	return n, err
+	small := bytes.Clone(b.mem[:b.size:b.size])
+	b.m.left.Add(b.size - int64(cap(small)))
+	b.release()
+	b.mem = small
+}
+
+// spill moves what was read to the spool and the rest of r after it.
+func (b *Body) spill(r io.Reader) error {
+	b.file = &spooled{spool: &b.m.spool}
+	if _, err := b.file.Write(b.mem[:b.size]); err != nil {
+		return err
+	}
+	b.release()
+	n, err := io.Copy(b.file, r)
+	b.size += n
+	return err
 }
 
 // DiskError says that a large page could not be kept in a temporary file.
@@ -204,8 +207,7 @@ func (b *Body) Close() {
 	b.m.left.Add(b.held)
 	b.held = 0
 	if b.file != nil {
-		_ = b.file.Close()
-		_ = os.Remove(b.file.Name())
+		b.file.close()
 		b.file = nil
 	}
 }

@@ -2,10 +2,12 @@ package fetch
 
 import (
 	"context"
+	"math"
 	"net/url"
 	"sync"
 	"time"
 
+	"golang.org/x/sync/semaphore"
 	"golang.org/x/time/rate"
 
 	"github.com/millrace-io/millrace/internal/stage"
@@ -14,8 +16,12 @@ import (
 
 // Budgets are the rate limits of a process: one for all streams that name the same host and the same limit.
 type Budgets struct {
-	mu sync.Mutex
-	m  map[budgetKey]*Budget
+	// Most requests in flight and most pages ahead of their turn; 0: as many as there are. One API may have three quarters.
+	InFlight, Ahead int64
+
+	inFlight, ahead *semaphore.Weighted
+	mu              sync.Mutex
+	m               map[budgetKey]*Budget
 }
 
 type budgetKey struct {
@@ -36,19 +42,25 @@ func (b *Budgets) For(h pipeline.HTTP) *Budget {
 	defer b.mu.Unlock()
 	if b.m == nil {
 		b.m = map[budgetKey]*Budget{}
+		b.inFlight, b.ahead = places(b.InFlight), places(b.Ahead)
 	}
 	if b.m[key] == nil {
 		b.m[key] = newBudget(key.limit)
+		b.m[key].InFlight = gate{places(b.InFlight * 3 / 4), b.inFlight}
+		b.m[key].Ahead = gate{places(b.Ahead * 3 / 4), b.ahead}
 	}
 	return b.m[key]
 }
 
 // Budget is how many requests may be made. It may be used concurrently.
 type Budget struct {
+	InFlight, Ahead gate // for requests, and for pages that are fetched before their turn
+
 	limit   pipeline.RateLimit
 	limiter *rate.Limiter
-	mu      sync.Mutex
-	paused  time.Time // no request before
+
+	mu     sync.Mutex
+	paused time.Time // no request before
 }
 
 func newBudget(l pipeline.RateLimit) *Budget {
@@ -87,6 +99,34 @@ func (b *Budget) Wait(ctx context.Context) error {
 			return err
 		}
 	}
+}
+
+func places(n int64) *semaphore.Weighted {
+	if n <= 0 {
+		n = math.MaxInt64
+	}
+	return semaphore.NewWeighted(n)
+}
+
+// gate lets some through at a time, of one API and of the process.
+type gate struct{ own, all *semaphore.Weighted }
+
+// Enter waits for a place; Leave gives it back.
+func (g gate) Enter(ctx context.Context) error {
+	if err := g.own.Acquire(ctx, 1); err != nil {
+		return err
+	}
+	if err := g.all.Acquire(ctx, 1); err != nil {
+		g.own.Release(1)
+		return err
+	}
+	return nil
+}
+
+// Leave is called once for each Enter that returned nil.
+func (g gate) Leave() {
+	g.all.Release(1)
+	g.own.Release(1)
 }
 
 // Pause lets no request through for d from now.

@@ -54,6 +54,9 @@ func NewClient(h pipeline.HTTP, transport http.RoundTripper, budget *Budget, mem
 // Redactor hides the secrets of this client's API.
 func (c *Client) Redactor() *Redactor { return c.redact }
 
+// Budget is what this client's API allows.
+func (c *Client) Budget() *Budget { return c.budget }
+
 // Strip removes from a URL that the API gave what [Client.Get] puts into each request, and other secrets, which Get
 // puts back, so that it can be kept.
 func (c *Client) Strip(u *url.URL) *url.URL { return c.seal.seal(c.auth.StripURL(u)) }
@@ -126,6 +129,10 @@ func (c *Client) attempt(
 		return nil, -1, err
 	}
 	c.Observe.Waited(time.Since(start))
+	if err := c.budget.InFlight.Enter(ctx); err != nil {
+		return nil, -1, err
+	}
+	defer c.budget.InFlight.Leave()
 	ctx, cancel := context.WithTimeout(ctx, c.timeout())
 	defer cancel()
 	fail := func(status int, err error, hint string) *Error {

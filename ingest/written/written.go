@@ -193,15 +193,17 @@ func (l *Log) Commit() []Record {
 			moved += l.move(oldest)
 			l.drop()
 		default:
-			l.closeSegment()
-			out := l.closed
-			l.closed = nil
-			return out
+			return l.flush()
 		}
 	}
+	return l.flush()
+}
+
+// flush returns what is to be written, and keeps no buffer: there may be thousands of logs.
+func (l *Log) flush() []Record {
 	l.closeSegment()
 	out := l.closed
-	l.closed = nil
+	l.closed, l.items = nil, nil
 	return out
 }
 
