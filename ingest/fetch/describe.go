@@ -78,8 +78,8 @@ func (c *Client) about(resp *http.Response, asked *url.URL) string {
 	if to != c.home && len(c.auth) > 0 {
 		text += fmt.Sprintf(", which is not sent the credentials of %s", c.home)
 	}
-	if place := resp.Header.Get("Location"); place != "" && resp.StatusCode/100 == 3 {
-		text += ", Location " + place
+	if place, err := resp.Location(); err == nil && resp.StatusCode/100 == 3 {
+		text += ", Location " + c.redact.URL(place)
 	}
 	return text
 }

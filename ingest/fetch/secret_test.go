@@ -75,6 +75,17 @@ func TestARedirectOutOfTLSIsRefused(t *testing.T) {
 	}
 }
 
+// TestALocationIsShownWithoutSecrets: of a redirect that net/http does not follow.
+func TestALocationIsShownWithoutSecrets(t *testing.T) {
+	cl := client(settings(), transport(func(r *http.Request) (*http.Response, error) {
+		return answer(r, http.StatusMultipleChoices, "", "Location", "/elsewhere?a=1&signature=s3cret"), nil
+	}))
+	_, err := get(t.Context(), cl, "https://api.test/v1")
+	if err == nil || strings.Contains(err.Error(), "s3cret") || !strings.Contains(err.Error(), "Location https://api.test/elsewhere?a=1&signature=[secret]") {
+		t.Error(err)
+	}
+}
+
 // secretsOf is the settings of an API that is sent secrets in query and path, as a file gives them.
 func secretsOf() pipeline.HTTP {
 	h := settings()
