@@ -107,7 +107,7 @@ func ofNoUse(r *slog.Record) bool {
 	useless := false
 	r.Attrs(func(a slog.Attr) bool {
 		err, ok := a.Value.Any().(error)
-		useless = ok && transient(err)
+		useless = ok && (transient(err) || errors.Is(err, kerr.FencedInstanceID)) // which the processor tells, with the remedy
 		return !ok
 	})
 	return useless

@@ -69,6 +69,7 @@ func TestWarningsOfNoUseAreForDebugging(t *testing.T) {
 		log.Log(kgo.LogLevelWarn, "fetch offsets failed for partition; injecting error and continuing", "err", kerr.UnstableOffsetCommit)
 		log.Log(kgo.LogLevelError, "default commit failed", "err", kerr.IllegalGeneration)
 		log.Log(kgo.LogLevelWarn, "read from broker received EOF during api versions discovery (is TLS misconfigured?)", "addr", "b:9092", "err", io.EOF)
+		log.Log(kgo.LogLevelError, "group manage loop errored", "group", "g", "err", kerr.FencedInstanceID)
 		log.Log(kgo.LogLevelWarn, "metadata has a new ID for a topic we already hold", "topic", "t")
 		log.Log(kgo.LogLevelWarn, "unable to request api versions", "broker", 1, "err", io.ErrUnexpectedEOF)
 	}
@@ -85,7 +86,7 @@ func TestWarningsOfNoUseAreForDebugging(t *testing.T) {
 	}
 	out.Reset()
 	warn(newLogger(slog.New(slog.NewTextHandler(&out, &slog.HandlerOptions{Level: slog.LevelDebug}))))
-	if n := strings.Count(out.String(), "\n"); n != 9 {
-		t.Errorf("%d lines of 9 for debugging:\n%s", n, out.String())
+	if n := strings.Count(out.String(), "\n"); n != 10 {
+		t.Errorf("%d lines of 10 for debugging:\n%s", n, out.String())
 	}
 }
