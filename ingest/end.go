@@ -20,7 +20,7 @@ func (s *slice) follows(p *page, loop *paginate.Loop) (paginate.Position, pagina
 	}
 	next, ended, err := s.pager.Next(p.at, &p.summary)
 	if err == nil {
-		ended, err = loop.Check(p.at, &next, ended, p.hash)
+		ended, err = loop.Check(p.at, &next, ended, p.hash, p.summary.More)
 	}
 	if err != nil {
 		return next, ended, err

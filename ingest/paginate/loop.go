@@ -22,10 +22,15 @@ const maxRemembered = 1 << 16
 type LoopError struct {
 	Index  int64  // of the page that showed it
 	Cursor string // that came a second time; empty: the page had the records of the page before
+	More   bool   // the API says that others follow
 }
 
 func (e *LoopError) Error() string {
-	if e.Cursor == "" {
+	switch {
+	case e.More:
+		return "the page has exactly the records of the page before, and the API says that others follow: " +
+			"is it a cache that answers, or does the API know no page of that number?"
+	case e.Cursor == "":
 		return "the page has exactly the records of the page before: does the API know the parameter of paginate? " +
 			"If it gives its last page again past the end, set stop: repeat"
 	}
@@ -33,9 +38,9 @@ func (e *LoopError) Error() string {
 }
 
 // Check is told of each page of a pass in order: its position, the one after it, why the pass ends with it, and a hash
-// of its records, which is zero if it has none. It completes next, and returns why the pass ends, which may be another
-// reason.
-func (l *Loop) Check(p Position, next *Position, ended Reason, records xxh3.Uint128) (Reason, error) {
+// of its records, which is zero if it has none; more is [Page.More]. It completes next, and returns why the pass ends,
+// which may be another reason.
+func (l *Loop) Check(p Position, next *Position, ended Reason, records xxh3.Uint128, more bool) (Reason, error) {
 	next.Last = records.Lo ^ records.Hi
 	repeated := next.Last != 0 && next.Last == p.Last && p.Index > 0
 	l.same++
@@ -49,17 +54,19 @@ func (l *Loop) Check(p Position, next *Position, ended Reason, records xxh3.Uint
 		return GoesOn, &EndlessError{Pages: next.Empty}
 	}
 	if next.Cursor == "" {
-		return l.addressed(p, repeated)
+		return l.addressed(p, repeated, more)
 	}
 	return l.led(p, next, repeated, records == xxh3.Uint128{})
 }
 
 // addressed is about pages with numbers or offsets. A page that comes again is the last one, unless it is the first:
-// then the API may not know the parameter at all.
-func (l *Loop) addressed(p Position, repeated bool) (Reason, error) {
+// then the API may not know the parameter at all; or the API says that others follow.
+func (l *Loop) addressed(p Position, repeated, more bool) (Reason, error) {
 	switch {
 	case !repeated:
 		return GoesOn, nil
+	case more && !l.Repeats:
+		return GoesOn, &LoopError{Index: p.Index, More: p.Index > 1}
 	case p.Index == 1 && !l.Repeats:
 		return GoesOn, &LoopError{Index: p.Index}
 	}

@@ -118,6 +118,9 @@ type Page struct {
 	PastEnd    bool             // that status is one of [Ending.PastEnd]
 	Shown      bool             // an answer of this stream had what [Leader.Shows] asks for
 
+	// More is set by [Pager.Next] where the API says itself that records follow that were not asked for yet.
+	More bool
+
 	// Doubt is set by [Pager.Next] where a pass ends and something speaks against that. It is for a person to look at.
 	Doubt string
 

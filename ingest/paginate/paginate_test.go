@@ -290,7 +290,7 @@ func walk(l *paginate.Loop, addressed bool, pages ...string) (int, paginate.Reas
 		if records != "" {
 			hash, next.Empty = xxh3.HashString128(records), 0
 		}
-		ended, err := l.Check(p, &next, paginate.GoesOn, hash)
+		ended, err := l.Check(p, &next, paginate.GoesOn, hash, false)
 		if err != nil || ended != paginate.GoesOn {
 			return i, ended, err
 		}
@@ -327,6 +327,61 @@ func TestLoop(t *testing.T) {
 			at, ended, err := walk(&c.loop, strings.HasPrefix(c.pages[0], "-"), c.pages...)
 			if at != c.at || ended != c.ended || (err == nil) != (c.err == "") || err != nil && !strings.Contains(err.Error(), c.err) {
 				t.Errorf("page %d, ended %q, error %v; want %d, %q, %q", at, ended, err, c.at, c.ended, c.err)
+			}
+		})
+	}
+}
+
+// TestAPageAgainBeforeTheEnd: where the API says that more records follow, a page that is the one before once more is not
+// the last.
+func TestAPageAgainBeforeTheEnd(t *testing.T) {
+	for name, c := range map[string]struct {
+		stop  pipeline.StopRule
+		field string // on each page
+		rest  string
+		ends  bool
+	}{
+		"total":                    {stop: pipeline.StopRule{When: "total", Field: []string{"n"}}, field: "50"},
+		"total, all was asked for": {stop: pipeline.StopRule{When: "total", Field: []string{"n"}}, field: "30", ends: true},
+		"pages":                    {stop: pipeline.StopRule{When: "pages", Field: []string{"n"}}, field: "5"},
+		"has_more":                 {stop: pipeline.StopRule{When: "has_more", Field: []string{"n"}}, field: "true"},
+		"end":                      {stop: pipeline.StopRule{When: "end", Field: []string{"n"}}, field: "false"},
+		"empty, with has_more":     {stop: pipeline.StopRule{When: "empty"}, rest: `{"has_more":true}`},
+		"empty":                    {stop: pipeline.StopRule{When: "empty"}, rest: `{}`, ends: true},
+		"repeat, with has_more":    {stop: pipeline.StopRule{When: "repeat"}, rest: `{"has_more":true}`, ends: true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			pager := paginate.New(pipeline.Paginate{Page: &pipeline.PageNumber{Param: "page", Size: 10, Stop: c.stop}})
+			l := paginate.Loop{Repeats: c.stop.When == "repeat"}
+			var p paginate.Position
+			var ended paginate.Reason
+			var err error
+			for _, page := range []struct {
+				records int
+				hash    uint64
+			}{{10, 1}, {10, 2}, {4, 3}, {4, 3}} {
+				got := paginate.Page{Records: page.records, Rest: jsontext.Value(c.rest)}
+				if c.field != "" {
+					got.Fields = []jsontext.Value{jsontext.Value(c.field)}
+				}
+				var next paginate.Position
+				next, ended, err = pager.Next(p, &got)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if ended, err = l.Check(p, &next, ended, xxh3.Uint128{Lo: page.hash}, got.More); err != nil || ended != paginate.GoesOn {
+					break
+				}
+				p = next
+			}
+			if p.Index != 3 {
+				t.Fatalf("stopped at page %d: %q, %v", p.Index, ended, err)
+			}
+			if c.ends && (err != nil || ended != paginate.Repeated) {
+				t.Errorf("ended %q, error %v; want that the last page came again", ended, err)
+			}
+			if !c.ends && (err == nil || !strings.Contains(err.Error(), "the API says that others follow")) {
+				t.Errorf("ended %q, error %v; want an error", ended, err)
 			}
 		})
 	}

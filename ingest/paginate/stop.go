@@ -59,7 +59,7 @@ func (s stop) ended(p Position, page *Page, next *Position, asked int64) (Reason
 		return s.byFlag(p, page, page.field())
 	}
 	body := evidence.Read(page.Rest)
-	next.Closing = body.NoMore()
+	next.Closing, page.More = body.NoMore(), body.Flagged()
 	switch n := int64(page.Records); {
 	case n == 0 && !body.Flagged():
 		return EmptyPage, nil
@@ -122,7 +122,7 @@ func (s stop) byTotal(p Position, page *Page, next *Position) (Reason, error) {
 	if err != nil {
 		return GoesOn, err
 	}
-	next.Total = total
+	next.Total, page.More = total, p.Asked < total
 	switch n := int64(page.Records); {
 	case n == 0 && p.Asked >= total:
 		return TotalReached, nil
@@ -152,7 +152,7 @@ func (s stop) byPages(p Position, page *Page, next *Position) (Reason, error) {
 	if err != nil {
 		return GoesOn, err
 	}
-	next.Total = total
+	next.Total, page.More = total, p.Index+1 < total
 	if p.Index+1 >= total {
 		if more := evidence.Read(page.Rest).More(); p.Index == 0 && len(more) > 0 {
 			return GoesOn, newMoreError(s.rule.Field, page, more)
@@ -178,7 +178,9 @@ func (s stop) byFlag(p Position, page *Page, v jsontext.Value) (Reason, error) {
 			return GoesOn, newFieldError(s.rule.Field, v, page, "true or false")
 		}
 	}
-	return endedIf(yes == (s.rule.When == "end"), NoMore), nil
+	ended := endedIf(yes == (s.rule.When == "end"), NoMore)
+	page.More = ended == GoesOn
+	return ended, nil
 }
 
 func endedIf(ended bool, reason Reason) Reason {
