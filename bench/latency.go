@@ -188,21 +188,7 @@ func lookForRows(ctx context.Context, db *sql.DB, table string, seen []time.Time
 	tick := time.NewTicker(2 * time.Millisecond)
 	defer tick.Stop()
 	for low := 1; low < len(seen); {
-		rows, err := db.QueryContext(ctx, "SELECT TIMESTAMPDIFF(SECOND, ?, time_hour) FROM "+table+" WHERE time_hour >= ?", latencyHour(0), latencyHour(low))
-		if err != nil {
-			return err
-		}
-		now := time.Now()
-		for rows.Next() {
-			var i int
-			if err := rows.Scan(&i); err != nil {
-				return err
-			}
-			if seen[i].IsZero() {
-				seen[i] = now
-			}
-		}
-		if err := rows.Err(); err != nil {
+		if err := seeRows(ctx, db, table, low, seen); err != nil {
 			return err
 		}
 		for low < len(seen) && !seen[low].IsZero() {
@@ -215,6 +201,26 @@ func lookForRows(ctx context.Context, db *sql.DB, table string, seen []time.Time
 		}
 	}
 	return nil
+}
+
+// seeRows notes which rows from low on are there.
+func seeRows(ctx context.Context, db *sql.DB, table string, low int, seen []time.Time) error {
+	rows, err := db.QueryContext(ctx, "SELECT TIMESTAMPDIFF(SECOND, ?, time_hour) FROM "+table+" WHERE time_hour >= ?", latencyHour(0), latencyHour(low))
+	if err != nil {
+		return err
+	}
+	defer func() { _ = rows.Close() }()
+	now := time.Now()
+	for rows.Next() {
+		var i int
+		if err := rows.Scan(&i); err != nil {
+			return err
+		}
+		if seen[i].IsZero() {
+			seen[i] = now
+		}
+	}
+	return rows.Err()
 }
 
 // intervals moves records from one topic to the next and from there to a table, each by a transaction in every interval,

@@ -83,7 +83,7 @@ type Statements struct {
 	OwnersOfOffsets Many // reads the connections of the rows' owners
 	PublishOffsets  Many // sets the connection of rows that an owner has: owner, connection_id
 	ReleaseOffsets  Many // gives up rows that an owner has: owner
-	// MoveOffsets is the guard: owner, the expected next_offset, next_offset, high. HeldOffsets reads topic and part of
+	// MoveOffsets is the guard: owner, the next_offset that is expected, the new one, high. HeldOffsets reads topic and part of
 	// the rows that it would move.
 	MoveOffsets, HeldOffsets Many
 

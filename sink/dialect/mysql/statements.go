@@ -26,7 +26,8 @@ func (m *Dialect) Statements() dialect.Statements {
 		Begin:      "START TRANSACTION",
 		LockOffset: "SELECT next_offset, owner FROM millrace_offsets WHERE topic = ? AND part = ? FOR UPDATE",
 		NewOffsets: dialect.Many{
-			Head:    "INSERT INTO millrace_offsets (topic, part, topic_id, next_offset, high, updated_at) SELECT m.*, X'0000000000000000', CURRENT_TIMESTAMP(6) FROM ",
+			Head: "INSERT INTO millrace_offsets (topic, part, topic_id, next_offset, high, updated_at)" +
+				" SELECT m.topic, m.part, m.topic_id, m.next_offset, X'0000000000000000', CURRENT_TIMESTAMP(6) FROM ",
 			Columns: "topic, part, topic_id, next_offset", Tail: " ON DUPLICATE KEY UPDATE part = millrace_offsets.part",
 		},
 		LockOffsets: dialect.Many{

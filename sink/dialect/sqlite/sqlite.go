@@ -87,7 +87,8 @@ func (*Dialect) Statements() dialect.Statements {
 		Begin:      "BEGIN IMMEDIATE",
 		LockOffset: "SELECT next_offset, owner FROM millrace_offsets WHERE topic = ? AND part = ?",
 		NewOffsets: dialect.Many{
-			Head:    "INSERT INTO millrace_offsets (topic, part, topic_id, next_offset, high, updated_at) SELECT m.*, zeroblob(8), " + now + " FROM ",
+			Head: "INSERT INTO millrace_offsets (topic, part, topic_id, next_offset, high, updated_at)" +
+				" SELECT m.topic, m.part, m.topic_id, m.next_offset, zeroblob(8), " + now + " FROM ",
 			Columns: "topic, part, topic_id, next_offset", Tail: " WHERE TRUE ON CONFLICT DO NOTHING",
 		},
 		LockOffsets: dialect.Many{
