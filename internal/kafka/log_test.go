@@ -69,7 +69,7 @@ func TestWarningsOfNoUseAreForDebugging(t *testing.T) {
 		log.Log(kgo.LogLevelWarn, "fetch offsets failed for partition; injecting error and continuing", "err", kerr.UnstableOffsetCommit)
 		log.Log(kgo.LogLevelError, "default commit failed", "err", kerr.IllegalGeneration)
 		log.Log(kgo.LogLevelWarn, "read from broker received EOF during api versions discovery (is TLS misconfigured?)", "addr", "b:9092", "err", io.EOF)
-		log.Log(kgo.LogLevelError, "group manage loop errored", "group", "g", "err", kerr.FencedInstanceID)
+		log.Log(kgo.LogLevelError, "group session ended", "group", "g", "err", kerr.FencedInstanceID)
 		log.Log(kgo.LogLevelWarn, "metadata has a new ID for a topic we already hold", "topic", "t")
 		log.Log(kgo.LogLevelWarn, "unable to request api versions", "broker", 1, "err", io.ErrUnexpectedEOF)
 	}
