@@ -115,7 +115,7 @@ func slicesChild(t *testing.T, job string) {
 		debug.FreeOSMemory()
 		look()
 	}
-	fmt.Printf("most: %d goroutines, %d files, %d MiB\n", goroutines, files, mib)
+	_, _ = fmt.Fprintf(os.Stdout, "most: %d goroutines, %d files, %d MiB\n", goroutines, files, mib)
 	cancel()
 	if err := <-ended; err != nil {
 		t.Error(err)
