@@ -159,6 +159,22 @@ func TestRunOnceEnds(t *testing.T) {
 	}
 }
 
+// TestRunOnceStoppedBefore: a script must not take a run that was stopped for one that is done.
+func TestRunOnceStoppedBefore(t *testing.T) {
+	asked := make(chan struct{}, 100)
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		asked <- struct{}{}
+		w.WriteHeader(http.StatusServiceUnavailable)
+	}))
+	t.Cleanup(server.Close)
+	p := launch(t, "millrace", "run", pipelineFile(t, server.URL), "--once", "--listen", "")
+	<-asked
+	p.send(t, syscall.SIGTERM)
+	if code := p.exit(t).ExitCode(); code != cli.ExitError || !strings.Contains(p.stderr.String(), "--once: stopped before") {
+		t.Errorf("exit code %d: %s", code, p.stderr.String())
+	}
+}
+
 // TestOnceIsForAllStages: a stage alone does not know when the others are through.
 func TestOnceIsForAllStages(t *testing.T) {
 	if code, _, stderr := invoke(t, "ingest", "x.yaml", "--once"); code != cli.ExitUsage || !strings.Contains(stderr, "--once") {

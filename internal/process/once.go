@@ -2,6 +2,7 @@ package process
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -16,13 +17,15 @@ import (
 // onceEvery is how often the stages are asked how far they are.
 const onceEvery = 200 * time.Millisecond
 
+var errNotThrough = errors.New("--once: stopped before one pass of every stream was in the tables; started again, it continues")
+
 // once is ingest's Run for one pass of every slice:
 //
 //	every slice's pass has ended, its pages and its cursor are committed → ingest drains, so that raw has an end
 //	the processor's group has committed raw's end → processed has an end, dead letters are written
 //	the positions in the database are processed's end → return, and the other stages drain
 //
-// A stage that is behind because a server is away is waited for. If the context ends before, it returns as ingest does.
+// A stage that is behind because a server is away is waited for. If the context ends before, it returns errNotThrough.
 func (x *Process) once(env stage.Env) func(context.Context) error {
 	return func(ctx context.Context) error {
 		fetching, stop := context.WithCancel(ctx)
@@ -34,12 +37,18 @@ func (x *Process) once(env stage.Env) func(context.Context) error {
 			case <-fetching.Done():
 			}
 		}()
-		if err := x.Ingest.Run(fetching); err != nil || ctx.Err() != nil {
+		if err := x.Ingest.Run(fetching); err != nil {
 			return err
 		}
+		if ctx.Err() != nil {
+			return errNotThrough
+		}
 		env.Log.Info("every stream has ended a pass; waiting until it is in the tables")
-		if err := x.through(ctx, env); err != nil || ctx.Err() != nil {
+		if err := x.through(ctx, env); err != nil {
 			return err
+		}
+		if ctx.Err() != nil {
+			return errNotThrough
 		}
 		env.Log.Info("done: one pass of every stream is in the tables")
 		return nil
