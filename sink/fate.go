@@ -62,8 +62,8 @@ func (s *Sink) fate(ctx context.Context, w *writer, j *job, err error) (again bo
 			return false, j.pieces(isolateRecords), err
 		}
 		switch found, failed := w.isolate(ctx, j.batch); {
-		case failed != nil:
-			return false, nil, failed
+		case failed != nil: // it may be what every row meets of another table, which this one's refusal kept us from
+			return s.parkTable(ctx, failed, j.failures > 0), nil, failed
 		case found:
 			return true, nil, err
 		case j.records > 1: // each is good by itself, not all together: a foreign key, a trigger

@@ -45,6 +45,7 @@ func (w *writer) isolate(ctx context.Context, b *batch) (found bool, err error) 
 const shrink = 8
 
 func (w *writer) sift(ctx context.Context, tried []*rows.Change) (found bool, err error) {
+	var again *rows.Change
 	for n := len(tried) / shrink; len(tried) > 0; {
 		n = min(max(1, n), len(tried))
 		refused, err := w.try(ctx, tried[:n])
@@ -55,6 +56,8 @@ func (w *writer) sift(ctx context.Context, tried []*rows.Change) (found bool, er
 			tried, n = tried[n:], 2*n
 		case n > 1:
 			n /= shrink
+		case refused.Doubtful && again != tried[0]:
+			again = tried[0] // what nobody listed is about this change only if the database says it of it twice
 		default:
 			tried[0].Reason, found = refused, true
 			tried = tried[1:]
