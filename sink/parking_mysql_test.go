@@ -332,6 +332,31 @@ func TestTableMadeAgainWhileTheSinkRuns(t *testing.T) {
 	p.more(false)
 }
 
+// TestAlteredBeforeItHasRows: a table whose records were all refused is altered, so that it takes them.
+func TestAlteredBeforeItHasRows(t *testing.T) {
+	w := newWorld(t, onMySQL(t))
+	r := w.start("one", nil)
+	w.send(w.record("a", "refused"))
+	testkit.Eventually(t, 30*time.Second, testkit.That("a letter", func() bool { return len(w.letters()) == 1 }))
+	db := w.db()
+	w.caughtUp(db, 30*time.Second)
+	var before, after string
+	const made = "SELECT create_time FROM information_schema.tables WHERE table_schema = DATABASE() AND table_name = 'things'"
+	testkit.Eventually(t, 30*time.Second, testkit.That("another time of creation", func() bool {
+		if before == "" {
+			_ = db.QueryRow(made).Scan(&before)
+		}
+		run(t, db, "ALTER TABLE things MODIFY n varchar(20), FORCE")
+		_ = db.QueryRow(made).Scan(&after)
+		return before != after
+	}))
+	r.drain(t, 20*time.Second)
+	r = w.start("two", nil)
+	w.send(w.record("b", 1))
+	w.caughtUp(db, 30*time.Second)
+	r.ready(t)
+}
+
 // TestReadOnlyServer: the server is named, with the reason, and gone on with.
 func TestReadOnlyServer(t *testing.T) {
 	admin := onMySQL(t)

@@ -2,6 +2,7 @@ package sink
 
 import (
 	"database/sql"
+	"sync"
 	"time"
 
 	"github.com/millrace-io/millrace/sink/dialect"
@@ -25,6 +26,8 @@ type store struct {
 	bytes      int // of a statement, at most
 	statements dialect.Statements
 	upserts    map[*rows.Table]dialect.Upsert
+
+	kept sync.Map // of *rows.Table: what is to be kept of it, as of the last look
 }
 
 // open opens the pools; it makes no connection.

@@ -51,8 +51,33 @@ func (s *store) prepareTable(ctx context.Context, topic string, t *rows.Table) e
 			return s.tableError(t, "try to write to it", err)
 		}
 	}
-	_, err = s.db.ExecContext(ctx, "REPLACE INTO millrace_tables (topic, name, made) VALUES (?, ?, ?)", topic, t.Name, made)
+	s.kept.Store(t, kept{topic, made})
+	_, err = s.db.ExecContext(ctx, "UPDATE millrace_tables SET made = ? WHERE topic = ? AND name = ?", made, topic, t.Name)
 	return s.dialect.Classify(err)
+}
+
+// kept is what millrace_tables says of a table that has had rows of a topic: when it was made.
+type kept struct{ topic, made string }
+
+// keep notes, in the transaction that writes rows of tables, that these have had some: should another one be in the place of
+// one then, and be empty, rows are missing. A table that never had any may be altered and made again. It writes once, and
+// again after the table was altered.
+func (w *writer) keep(ctx context.Context, shares []*rows.Share) error {
+	clear(w.keeps)
+	for _, s := range shares {
+		found, _ := w.store.kept.Load(s.Table)
+		now, _ := found.(kept)
+		if len(s.Upserts) == 0 || w.kept[s.Table] == now {
+			continue
+		}
+		values := rows.Values{}.Append(rows.Text, []byte(now.topic)).Append(rows.Text, []byte(s.Table.Name)).Append(rows.Text, []byte(now.made))
+		w.sql = dialect.AppendValues(append(w.sql[:0], "REPLACE INTO millrace_tables (topic, name, made) VALUES ("...), w.store.dialect, values)
+		if err := w.exec(ctx, string(append(w.sql, ')'))); err != nil {
+			return fmt.Errorf("replace into millrace_tables: %w", err)
+		}
+		w.keeps[s.Table] = now
+	}
+	return nil
 }
 
 // whole makes t if it is missing, and returns when it was made. What was written to a table before must be in it: the
@@ -92,7 +117,8 @@ func (s *store) whole(ctx context.Context, topic string, t *rows.Table) (made st
 const restore = "restore it, together with millrace_offsets and millrace_marks, from one backup; " +
 	"or give the stream another name in the pipeline file, which fetches everything again"
 
-// sameTable checks that t is the table that was written, not an empty one in its place.
+// sameTable checks that t is the table that was written, not an empty one in its place. One that never had rows may be
+// empty.
 func (s *store) sameTable(ctx context.Context, topic string, t *rows.Table, made string) error {
 	var was string
 	err := s.db.QueryRowContext(ctx, "SELECT made FROM millrace_tables WHERE topic = ? AND name = ?", topic, t.Name).Scan(&was)

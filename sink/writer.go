@@ -6,6 +6,7 @@ import (
 	"database/sql/driver"
 	"errors"
 	"fmt"
+	"maps"
 	"strings"
 	"time"
 
@@ -26,10 +27,16 @@ type writer struct {
 
 	marked map[*rows.Share]map[[16]byte][]byte // all marks of the streams in the transaction in hand; nil: more than it asks for
 	plenty map[*rows.Table]manyMarks
+
+	kept  map[*rows.Table]kept // what it has committed to millrace_tables
+	keeps map[*rows.Table]kept // in the transaction in hand
 }
 
 func newWriter(s *store) *writer {
-	return &writer{store: s, marked: map[*rows.Share]map[[16]byte][]byte{}, plenty: map[*rows.Table]manyMarks{}}
+	return &writer{
+		store: s, marked: map[*rows.Share]map[[16]byte][]byte{}, plenty: map[*rows.Table]manyMarks{},
+		kept: map[*rows.Table]kept{}, keeps: map[*rows.Table]kept{},
+	}
 }
 
 // result is what a transaction did.
@@ -108,6 +115,7 @@ func (w *writer) apply(ctx context.Context, b *batch) (result, error) {
 		w.disconnect()
 		return r, fmt.Errorf("%w: %w", errUnknown, err)
 	}
+	maps.Copy(w.kept, w.keeps)
 	return r, nil
 }
 
@@ -123,7 +131,11 @@ func (w *writer) write(ctx context.Context, b *batch) (result, error) {
 	if err := w.markRefused(ctx, b); err != nil {
 		return r, err
 	}
-	return r, w.writeRows(ctx, rows.Newest(b.changes()...), &r)
+	shares := rows.Newest(b.changes()...)
+	if err := w.writeRows(ctx, shares, &r); err != nil {
+		return r, err
+	}
+	return r, w.keep(ctx, shares)
 }
 
 func (w *writer) writeRows(ctx context.Context, shares []*rows.Share, r *result) error {
