@@ -20,6 +20,7 @@ type Config struct {
 	SessionTimeout     time.Duration // a process that is silent for so long loses its slices, 6 s–5 min
 	TransactionTimeout time.Duration // the broker aborts an open transaction then, 5 s–15 min; readers of raw wait
 	Drain              time.Duration // what stopping may take, more than 0
+	Once               bool          // the first pass of each slice is due at once, whatever ingest.every says
 }
 
 // DefaultConfig suits one process with up to some hundred slices.

@@ -95,6 +95,7 @@ func (in *Ingest) reader(s *pipeline.Stream, wants paginate.Wants) (*reader, err
 	if err != nil {
 		return nil, err
 	}
+	r.arrays = &in.seen[s].arrays
 	in.readers[s] = r
 	return r, nil
 }

@@ -71,7 +71,6 @@ func (in *Ingest) newSlice(s *pipeline.Stream, name string, c cursor.Cursor, que
 	if sl.reader, err = in.reader(s, sl.pager.Wants()); err != nil {
 		return nil, err
 	}
-	sl.reader.arrays = &in.seen[s].arrays
 	sl.client = fetch.NewClient(s.Ingest.HTTP, in.transport, in.budgets.For(s.Ingest.HTTP), in.memory)
 	sl.client.Observe = in.metrics.observer(s.Name)
 	count := sl.client.Observe.Retry
@@ -150,14 +149,15 @@ func (s *slice) awaitPass(ctx context.Context) error {
 	if !s.plan.Done {
 		return nil
 	}
-	if s.plan.Pass > 0 && !s.plan.Ended.Before(s.in.started) {
+	ended := s.plan.Pass > 0 && !s.plan.Ended.Before(s.in.started) // one in this process
+	if ended {
 		s.in.passEnded(s.key)
 		if s.stream.Ingest.Every <= 0 {
 			<-ctx.Done()
 			return ctx.Err()
 		}
 	}
-	if s.plan.Pass > 0 && s.stream.Ingest.Every > 0 {
+	if s.plan.Pass > 0 && s.stream.Ingest.Every > 0 && (ended || !s.in.cfg.Once) {
 		every := s.stream.Ingest.Every
 		wait := min(time.Until(s.plan.Started.Add(every)), every) // a clock may have been set back
 		if err := stage.Sleep(ctx, wait); err != nil {

@@ -141,7 +141,7 @@ func (x *Process) stage(name string, env stage.Env) (func(context.Context) error
 	switch name {
 	case Ingest:
 		cfg := ingest.DefaultConfig()
-		cfg.Drain = x.options.Drain
+		cfg.Drain, cfg.Once = x.options.Drain, x.options.Once
 		s, err := ingest.New(x.Pipeline, cfg, env)
 		if err != nil {
 			return nil, err
