@@ -148,8 +148,8 @@ func (o *owner) slices(state *restored, queue chan<- *page) ([]*slice, error) {
 		if c.Version != 0 && c.Shared != s.shared {
 			s.written.Forget()
 		}
-		if c.Since != nil && !s.full {
-			s.written.SetFloor(s.reader.scale.Floor(c.Since, c.Form))
+		if s.plan.Since != nil && !s.full {
+			s.written.SetFloor(s.reader.scale.Floor(s.plan.Since, s.plan.Form))
 		}
 		if err := s.adoptPages(s.plan, o.kept[key]); err != nil {
 			return nil, err

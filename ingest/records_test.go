@@ -162,6 +162,33 @@ func TestStartIsChangedWithinAPass(t *testing.T) {
 	}
 }
 
+// TestIncrementalFieldIsChanged: what was reached by one field says nothing of what has changed by another.
+func TestIncrementalFieldIsChanged(t *testing.T) {
+	t.Parallel()
+	asked := make(chan string, 1000)
+	api := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		asked <- r.URL.Query().Get("since")
+		_, _ = io.WriteString(w, `{"data":[{"id":1,"created_at":"2024-05-01T00:00:00Z","updated_at":"2024-03-01T00:00:00Z"}]}`)
+	}))
+	t.Cleanup(api.Close)
+	c := testkafka.New(t)
+	for _, pass := range []struct{ field, since string }{
+		{"created_at", ""}, {"created_at", "2024-05-01T00:00:00Z"}, {"updated_at", ""}, {"updated_at", "2024-03-01T00:00:00Z"},
+	} {
+		s := (&whole{api}).stream()
+		s.Ingest.Incremental = &pipeline.Incremental{Field: pass.field, Param: "since", Format: "rfc3339"}
+		r := start(t, newPipeline(c.ListenAddrs(), s), "one", testConfig())
+		r.awaitPass(t)
+		r.stop()
+		if since := <-asked; since != pass.since {
+			t.Errorf("by %s: asked since %q, want %q", pass.field, since, pass.since)
+		}
+	}
+	if got := texts(t, c.ListenAddrs(), "shop.items.raw"); len(got) != 1 {
+		t.Errorf("%d keys, want 1", len(got))
+	}
+}
+
 func TestRecordsWithoutKeyAreDeadLetters(t *testing.T) {
 	t.Parallel()
 	body := `{"data":[{"id":1,"text":"a"},{"text":"no id"},{"id":null},{"id":{"a":1}},7,{"id":true},{"id":"2","text":"` + "\xff" + `"}]}`

@@ -100,12 +100,23 @@ const longPause = 10 * time.Second
 func (s *slice) adopt(c cursor.Cursor) cursor.Cursor {
 	kind := s.reader.scale.Kind()
 	if c.Version == 0 { // never fetched
-		return cursor.Start(kind)
+		c = cursor.Start(kind)
 	}
 	if c.Kind != kind {
 		s.log.Warn("incremental.format was changed: the position reached does not count any more, " +
 			"everything is asked for again")
 		c.Kind, c.Since, c.High, c.First = kind, nil, nil, nil
+	}
+	if i := s.stream.Ingest.Incremental; i != nil {
+		if c.Field != "" && c.Field != i.Field {
+			s.log.Warn("incremental.field was changed: the position reached does not count any more, "+
+				"everything is asked for again", "was", c.Field)
+			c.Since, c.High, c.First = nil, nil, nil
+			if !c.Done {
+				c.Request = "" // the pages seen do not count either
+			}
+		}
+		c.Field = i.Field
 	}
 	if !c.Done && c.Request != s.request(c) {
 		s.log.Info("the request was changed in the pipeline file: the pass begins again")

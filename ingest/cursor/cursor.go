@@ -14,11 +14,12 @@ const version = 1
 
 // Cursor is where a slice is in its API. It is committed with the records up to it.
 type Cursor struct {
-	Version int               `json:"v"`       // 0: the slice was never fetched
-	Request string            `json:"request"` // hash of what the positions of the pass depend on in the pipeline file
-	Pass    int64             `json:"pass"`    // number of the pass, from 1
-	Started time.Time         `json:"started"` // start of the pass
-	Kind    string            `json:"kind"`    // of Since and High: see [Scale.Kind]
+	Version int               `json:"v"`               // 0: the slice was never fetched
+	Request string            `json:"request"`         // hash of what the positions of the pass depend on in the pipeline file
+	Pass    int64             `json:"pass"`            // number of the pass, from 1
+	Started time.Time         `json:"started"`         // start of the pass
+	Kind    string            `json:"kind"`            // of Since and High: see [Scale.Kind]
+	Field   string            `json:"field,omitempty"` // path of the incremental field; empty: not known
 	Since   *int64            `json:"since,omitempty"`
 	Form    Form              `json:"form,omitempty"`      // how the field is written that Since comes from
 	Clock   time.Time         `json:"clock,omitzero"`      // the API's, as the pass began, or before; zero: not known
@@ -50,7 +51,7 @@ func Start(kind string) Cursor { return Cursor{Version: version, Kind: kind, Don
 // Begin is the start, at a time, of the pass after c, whose first page is first. The caller sets Request.
 func (c Cursor) Begin(at time.Time, first paginate.Position) Cursor {
 	return Cursor{
-		Version: version, Pass: c.Pass + 1, Started: stamp(at), Kind: c.Kind, Since: c.Since, Form: c.Form, Top: c.Top, TopKind: c.TopKind, TopRule: c.TopRule,
+		Version: version, Pass: c.Pass + 1, Started: stamp(at), Kind: c.Kind, Field: c.Field, Since: c.Since, Form: c.Form, Top: c.Top, TopKind: c.TopKind, TopRule: c.TopRule,
 		Shared: c.Shared, Shown: c.Shown, Next: first,
 	}
 }
