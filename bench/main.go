@@ -166,7 +166,7 @@ func (b *bench) forget(ctx context.Context, p *pipeline.Pipeline) {
 }
 
 func (b *bench) drop(ctx context.Context) {
-	for _, t := range []string{table, "millrace_offsets", "millrace_marks", "millrace_tables", "millrace_caught_up"} {
+	for _, t := range []string{table, "millrace_offsets", "millrace_marks", "millrace_owners", "millrace_tables", "millrace_caught_up"} {
 		_, _ = b.db.ExecContext(ctx, "DROP TABLE IF EXISTS "+t)
 	}
 }

@@ -46,7 +46,7 @@ func BenchmarkApply(b *testing.B) {
 	}
 	cfg := DefaultConfig()
 	cfg.StatementBytes, cfg.StatementRows = number("BYTES", cfg.StatementBytes), number("STATEMENT", cfg.StatementRows)
-	s := &store{dialect: d, cfg: cfg, owner: "bench"}
+	s := &store{dialect: d, cfg: cfg, owner: "bench", pipeline: "p"}
 	if err := s.open(); err != nil {
 		b.Fatal(err)
 	}

@@ -43,7 +43,9 @@ func newBatch(d *rows.Decoder, j *job) *batch {
 			}
 			changes = append(changes, rows.Change{})
 			x := &changes[len(changes)-1]
-			if d.Decode(x, p.claim.table, r); x.Valid {
+			d.Decode(x, p.claim.table, r)
+			if x.Epoch = p.claim.epoch; x.Valid {
+				x.Version = x.Version.Raised(x.Epoch)
 				x.Late = m.note(x.Version)
 			}
 		}

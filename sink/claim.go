@@ -28,9 +28,9 @@ type claim struct {
 	polled    int64   // the next offset to be polled; the loop's alone
 	writer    int
 
-	connection uint64 // that millrace_offsets says writes it: whoever takes over ends it
+	epoch uint16 // of the table, when it was claimed: its records' versions are raised by it
 
-	recreated bool // its topic is another one than the rows came from
+	connection uint64 // that millrace_offsets says writes it: whoever takes over ends it
 
 	revoked atomic.Bool // no longer ours
 	reclaim time.Time   // when to claim it again, if it is revoked and the group still assigns it to us
@@ -53,11 +53,14 @@ type bounds struct {
 type bid struct {
 	*claim
 	bounds     bounds
-	connection uint64         // that will write it
-	lost       *PositionError // not nil: its position is not in its log, and it was not claimed
+	connection uint64 // that will write it
+	stake      *stake // of its table, once it was asked for
+	anew       bool   // its position is begun anew
+	again      bool   // its bounds are younger than a claim that found it past their end
+	lost       error  // not nil: why it was not claimed, a *PositionError, an *OwnerError or a *TableError
 }
 
-// claim makes claims ours, or says of each what is lost: it writes a new token into the row of each partition, which is
+// claim makes claims ours, or says of each why not: it writes a new token into the row of each partition, which is
 // made if it is missing, and reads where to go on. A transaction claims as many as a statement names. A frozen owner
 // that holds a row is evicted.
 func (s *store) claim(ctx context.Context, bids []*bid) error {
@@ -89,8 +92,9 @@ func (s *store) defect(err error) error {
 	return err
 }
 
-// tryClaim is one transaction. It takes the locks of all rows, in the order of topic and partition, before it changes
-// any.
+// tryClaim is one transaction. It looks whose the tables are, and begins positions anew that are of another topic. It
+// takes the locks of millrace_owners, then of all rows of millrace_offsets, in the order of topic and partition, before
+// it changes any of these.
 func (s *store) tryClaim(ctx context.Context, bids []*bid) (err error) {
 	conn, err := s.db.Conn(ctx)
 	if err != nil {
@@ -105,26 +109,12 @@ func (s *store) tryClaim(ctx context.Context, bids []*bid) (err error) {
 			_, _ = conn.ExecContext(context.WithoutCancel(ctx), "ROLLBACK")
 		}
 	}()
-	var starts, tokens []rows.Values
-	for _, b := range bids {
-		starts = append(starts, number(b.place().Append(rows.Bytes, b.bounds.topicID[:]), b.bounds.start))
-	}
-	if _, err = conn.ExecContext(ctx, s.text(s.statements.NewOffsets, starts)); err != nil {
+	if err = s.stakes(ctx, conn, bids); err != nil {
 		return err
 	}
-	if err = s.readPlaces(ctx, conn, bids); err != nil {
-		return err
-	}
-	for _, b := range bids {
-		if b.lost = b.bounds.holds(b.claim); b.lost == nil {
-			if _, err = rand.Read(b.token[:]); err != nil {
-				return err
-			}
-			tokens = append(tokens, number(b.place().Append(rows.Bytes, b.token[:]).Append(rows.Text, []byte(s.owner)), b.connection))
-		}
-	}
-	if len(tokens) > 0 {
-		if _, err = conn.ExecContext(ctx, s.text(s.statements.ClaimOffsets, tokens)); err != nil {
+	open := slices.DeleteFunc(slices.Clone(bids), func(b *bid) bool { return b.lost != nil })
+	if len(open) > 0 {
+		if err = s.claimOpen(ctx, conn, open); err != nil {
 			return err
 		}
 	}
@@ -133,8 +123,61 @@ func (s *store) tryClaim(ctx context.Context, bids []*bid) (err error) {
 	}
 	for _, b := range bids {
 		b.claim.connection, b.polled = b.connection, b.next
+		if b.epoch = b.stake.is.epoch; b.lost == nil {
+			s.hold(b.stake)
+		}
 	}
 	return nil
+}
+
+// claimOpen claims partitions of tables that are ours.
+func (s *store) claimOpen(ctx context.Context, conn *sql.Conn, bids []*bid) error {
+	starts := make([]rows.Values, len(bids))
+	for i, b := range bids {
+		starts[i] = b.start()
+	}
+	if _, err := conn.ExecContext(ctx, s.text(s.statements.NewOffsets, starts)); err != nil {
+		return err
+	}
+	if err := s.readPlaces(ctx, conn, bids); err != nil {
+		return err
+	}
+	var anew, tokens []rows.Values
+	for _, b := range bids {
+		if err := s.holds(ctx, conn, b); err != nil {
+			return err
+		}
+		if b.lost != nil {
+			continue
+		}
+		if b.anew {
+			anew = append(anew, b.start())
+		}
+		if _, err := rand.Read(b.token[:]); err != nil {
+			return err
+		}
+		tokens = append(tokens, number(b.place().Append(rows.Bytes, b.token[:]).Append(rows.Text, []byte(s.owner)), b.connection))
+	}
+	if len(anew) > 0 {
+		if _, err := conn.ExecContext(ctx, s.text(s.statements.RenewOffsets, anew)); err != nil {
+			return err
+		}
+	}
+	if len(tokens) == 0 {
+		return nil
+	}
+	_, err := conn.ExecContext(ctx, s.text(s.statements.ClaimOffsets, tokens))
+	return err
+}
+
+// start are b's literals of a position at the start of its log.
+func (b *bid) start() rows.Values {
+	return number(b.place().Append(rows.Bytes, b.bounds.topicID[:]), b.bounds.start)
+}
+
+// begin has b begin at the start of its log.
+func (b *bid) begin() {
+	b.anew, b.lost, b.next, b.high = true, nil, b.bounds.start, [8]byte{}
 }
 
 // readPlaces locks the rows of partitions and reads where they stand.
@@ -156,8 +199,10 @@ func (s *store) readPlaces(ctx context.Context, conn *sql.Conn, bids []*bid) err
 			return err
 		}
 		b := byPlace[tp]
-		b.next, b.recreated = next, !bytes.Equal(topicID, b.bounds.topicID[:])
-		copy(b.high[:], high)
+		b.next, b.high = next, [8]byte(high)
+		if !bytes.Equal(topicID, b.bounds.topicID[:]) {
+			b.begin()
+		}
 		delete(byPlace, tp)
 	}
 	if err := found.Err(); err != nil {
@@ -240,12 +285,23 @@ func (s *store) text(m dialect.Many, list []rows.Values) string {
 	return string(m.Append(nil, s.dialect, list))
 }
 
-// holds checks that the stored position is in the partition.
-func (b bounds) holds(c *claim) *PositionError {
-	if !c.recreated && c.next >= b.start && c.next <= b.end {
+// holds checks that the stored position is in the partition. If not, it is lost, or begun anew where that was asked for.
+func (s *store) holds(ctx context.Context, conn *sql.Conn, b *bid) error {
+	if b.next >= b.bounds.start && b.next <= b.bounds.end {
 		return nil
 	}
-	return &PositionError{Topic: c.topic, Partition: c.partition, Next: c.next, Start: b.start, End: b.end, Recreated: c.recreated}
+	b.lost = &PositionError{
+		Topic: b.topic, Partition: b.partition, Next: b.next, Start: b.bounds.start, End: b.bounds.end, Remedy: s.adoption(b.table.Stream),
+	}
+	if !s.adopt[b.table.Stream] || b.next > b.bounds.end && !b.again {
+		return nil
+	}
+	b.begin()
+	if b.stake.why == "" {
+		b.stake.why = fmt.Sprintf("positions that the log did not have are begun anew at its start, as --adopt asks: what %s has from there replaces the rows", b.topic)
+		return s.raise(ctx, conn, b.stake)
+	}
+	return nil
 }
 
 // release gives claims up, if they are still ours, so that nobody has to wait for us.

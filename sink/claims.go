@@ -79,25 +79,33 @@ func (s *Sink) claimAll(ctx context.Context, wanted []topicPartition, infos map[
 		}
 		return err
 	}
-	lost := map[string]*PositionError{} // by topic: one word for all its partitions
+	s.take(bids)
+	return nil
+}
+
+// take notes claims that were made, parks the streams of those that were not, and tells what became of their tables.
+func (s *Sink) take(bids []*bid) {
+	lost := map[string]error{} // by topic: one word for all its partitions
 	for _, b := range bids {
 		tp := topicPartition{b.topic, b.partition}
+		switch first, also := errors.AsType[*PositionError](lost[b.topic]); {
+		case b.lost == nil:
+			s.claims[tp] = b.claim
+			s.env.Log.Debug("claimed", "topic", b.topic, "partition", b.partition, "next_offset", b.next, "epoch", b.epoch)
+		case also:
+			first.Also = append(first.Also, b.partition)
+		case lost[b.topic] == nil:
+			lost[b.topic] = b.lost
+		}
 		if b.lost != nil {
 			s.hold(tp)
-			if first := lost[b.topic]; first != nil {
-				first.Also = append(first.Also, b.partition)
-			} else {
-				lost[b.topic] = b.lost
-			}
-			continue
+		} else if why := b.begins(); why != "" {
+			s.notices.Raise(b.table.Stream, "begun_anew", why, "table", b.table.Name, "epoch", b.epoch)
 		}
-		s.claims[tp] = b.claim
-		s.env.Log.Debug("claimed", "topic", b.topic, "partition", b.partition, "next_offset", b.next)
 	}
 	for topic, first := range lost {
 		s.park(topic, first)
 	}
-	return nil
 }
 
 // bids are new claims on partitions, each with its writer, whose session is opened if there is none.
@@ -122,7 +130,7 @@ func (s *Sink) claimBehind(ctx context.Context, bids []*bid) error {
 	var behind []*bid
 	var names []string
 	for _, b := range bids {
-		if b.lost != nil && !b.lost.Recreated && b.lost.Next > b.bounds.end {
+		if lost, ok := errors.AsType[*PositionError](b.lost); ok && lost.Next > b.bounds.end {
 			behind, names = append(behind, b), append(names, b.topic)
 		}
 	}
@@ -135,7 +143,7 @@ func (s *Sink) claimBehind(ctx context.Context, bids []*bid) error {
 		return err
 	}
 	for _, b := range behind {
-		b.bounds = infos[topicPartition{b.topic, b.partition}]
+		b.bounds, b.again = infos[topicPartition{b.topic, b.partition}], true
 	}
 	return s.store.claim(ctx, behind)
 }

@@ -24,24 +24,31 @@ type PositionError struct {
 	Partition  int32
 	Next       int64   // stored
 	Start, End int64   // of the partition's log
-	Recreated  bool    // the topic is another one than the rows came from
 	Also       []int32 // other partitions of the topic whose positions are lost
+	Remedy     string  // how to go on without what is missing
 }
 
 func (e *PositionError) Error() string {
-	what := fmt.Sprintf("the database goes on at offset %d, the log holds %d to %d", e.Next, e.Start, e.End)
-	remedy := "process the raw topic again into a new table, or, if what is missing does not matter, delete this partition's row"
 	where := fmt.Sprintf("%s[%d]", e.Topic, e.Partition)
 	if len(e.Also) > 0 {
 		where += fmt.Sprintf(" and its partitions %v", e.Also)
-		remedy += ", and theirs,"
 	}
-	if e.Recreated {
-		where = e.Topic
-		what = "the topic was deleted and made again since the rows were written"
-		remedy = "if its records are the ones to go on with, delete this topic's rows"
-	}
-	return fmt.Sprintf("%s: %s; %s from millrace_offsets", where, what, remedy)
+	return fmt.Sprintf("%s: the database goes on at offset %d, the log holds %d to %d; "+
+		"process the raw topic again into a new table, or, if what is missing does not matter, go on with what the topic holds: %s",
+		where, e.Next, e.Start, e.End, e.Remedy)
+}
+
+// OwnerError says that a table is not written, because others write it.
+type OwnerError struct {
+	Table string
+	Owner string // who writes it, for people
+	// Remedy is what to do if it is to be this stream's.
+	Remedy string
+}
+
+func (e *OwnerError) Error() string {
+	return fmt.Sprintf("table %s: %s; give this stream another table, or, if it alone is to write this one from now on: %s. "+
+		"What its processed topic holds then replaces the rows", e.Table, e.Owner, e.Remedy)
 }
 
 // TableError says why a table cannot be written until it, or the pipeline file, is put right.

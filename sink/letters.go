@@ -54,7 +54,7 @@ func (l *letters) send(ctx context.Context, b *batch, sent *sent) error {
 			continue
 		}
 		to := topics.DeadLetters(l.pipeline, x.Table.Stream)
-		id := topics.LetterID(stageName, x.Record.Topic, 0, x.Record.Partition, x.Record.Offset)
+		id := topics.LetterID(stageName, x.Record.Topic, x.Epoch, x.Record.Partition, x.Record.Offset)
 		letter := topics.Letter{Stage: stageName, Generation: x.Version.Generation(), Step: letterStep(x), Reason: x.Reason.Error(), Attempt: 1}
 		wait.Add(1)
 		l.client.Produce(ctx, letter.Record(to, id, x.Record), func(_ *kgo.Record, err error) {

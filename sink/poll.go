@@ -36,7 +36,7 @@ func (s *Sink) fetchErrors(fetches kgo.Fetches) {
 
 // positionError describes a position that the log does not have.
 func (s *Sink) positionError(c *claim) error {
-	e := &PositionError{Topic: c.topic, Partition: c.partition, Next: c.polled, Start: -1, End: -1}
+	e := &PositionError{Topic: c.topic, Partition: c.partition, Next: c.polled, Start: -1, End: -1, Remedy: s.store.adoption(c.table.Stream)}
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()
 	if infos, err := s.partitions(ctx, c.topic); err == nil {

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/millrace-io/millrace/internal/testkit"
+	"github.com/millrace-io/millrace/pipeline"
 	"github.com/millrace-io/millrace/topics"
 	"github.com/millrace-io/millrace/topics/admin"
 )
@@ -22,43 +23,103 @@ func (w *world) remake(topic string, again bool) {
 	}
 }
 
-// TestProcessedTopicMadeAnewWhileRunning: the stream waits for an operator, who is told in few words, and goes on with the
-// new topic when its position is taken away.
-func TestProcessedTopicMadeAnewWhileRunning(t *testing.T) {
+// TestTopicsMadeAnewWhileRunning: raw and processed topic are made anew, so raw offsets begin at 0 again. The sink goes on with
+// the new one by itself, what it holds replaces the rows, and a notice stays.
+func TestTopicsMadeAnewWhileRunning(t *testing.T) {
 	for _, again := range []bool{true, false} {
 		t.Run(fmt.Sprintf("made anew %t", again), func(t *testing.T) {
 			w := newWorld(t, onSQLite(t))
 			topic := topics.Processed("p", "s")
 			w.produce(300)
+			w.send(w.record("kept", 1), w.record("changed", 1))
 			r := w.start("one", nil)
 			db := w.db()
 			w.caughtUp(db, 30*time.Second)
 			w.remake(topic, again)
-			r.waits(t, "stream s: "+topic, "the topic was deleted and made again")
-			if n := strings.Count(r.log.String(), "the topic "+topic+" was deleted"); n != 1 {
-				t.Errorf("told %d times that the topic was deleted", n)
-			}
-			if n := strings.Count(r.log.String(), "waiting for stream s"); n != 1 {
-				t.Errorf("told %d times that the stream waits", n)
-			}
-			if n := strings.Count(r.log.String(), "\n"); n > 20 {
-				t.Errorf("%d lines:\n%s", n, r.log)
-			}
-			if _, err := db.Exec("DELETE FROM millrace_offsets"); err != nil {
-				t.Fatal(err)
-			}
-			w.client.PurgeTopicsFromProducing(topic)
-			w.send(w.record("after", 7))
+			r.degraded(t, "the topic p.s.processed was made anew: what the new one holds replaces the rows")
+			w.anew()
+			w.send(w.record("changed", 2), w.record("after", 7), w.record("kept", "refused"))
+			w.caughtUp(db, 60*time.Second)
 			r.ready(t)
-			testkit.Eventually(t, 30*time.Second, func() error {
-				var n int
-				if err := db.QueryRow("SELECT n FROM things WHERE id = 'after'").Scan(&n); err != nil || n != 7 {
-					return fmt.Errorf("after is %d: %w", n, err)
+			for text, most := range map[string]int{
+				"the topic " + topic + " was deleted": 1, "the topic " + topic + " was made anew": 1, "waiting for stream s": 0, "\n": 20,
+			} {
+				if n := strings.Count(r.log.String(), text); n > most {
+					t.Errorf("%q is told %d times:\n%s", text, n, r.log)
 				}
-				return nil
-			})
+			}
+			if letters := w.letters(); len(letters) != w.refused {
+				t.Errorf("%d ids of %d letters", len(letters), w.refused)
+			}
 		})
 	}
+}
+
+// TestTopicsMadeAnewBetweenTwoRuns is the same while no sink runs.
+func TestTopicsMadeAnewBetweenTwoRuns(t *testing.T) {
+	w := newWorld(t, onSQLite(t))
+	w.produce(300)
+	w.send(w.record("changed", 1))
+	w.start("one", nil).drainAfter(t, w)
+	w.remake(topics.Processed("p", "s"), true)
+	w.anew()
+	w.send(w.record("changed", 2))
+	r := w.start("two", nil)
+	w.caughtUp(w.db(), 60*time.Second)
+	r.degraded(t, "was made anew")
+}
+
+// TestSecondPipelineOnATable: it waits alone, adopts the table, and the first one then waits.
+func TestSecondPipelineOnATable(t *testing.T) { secondPipeline(t, onSQLite(t)) }
+
+func secondPipeline(t *testing.T, p *pipeline.Pipeline) {
+	t.Helper()
+	first := newWorld(t, p)
+	first.send(first.record("a", 1), first.record("b", 1))
+	one := first.start("one", nil)
+	first.caughtUp(first.db(), 60*time.Second)
+	other := *p
+	second := newWorld(t, &other)
+	second.rename("q")
+	second.send(second.record("a", 2), second.record("b", 2))
+	two := second.start("two", nil)
+	two.waits(t, "stream s: table things: the stream s of the pipeline p writes it", "--adopt s")
+	first.send(first.record("b", 3))
+	first.caughtUp(first.db(), 60*time.Second)
+	two.drain(t, 20*time.Second)
+	two = second.start("three", func(c *Config) { c.Adopt = []string{"s"} })
+	two.degraded(t, "the table things was adopted, from the stream s of the pipeline p")
+	second.caughtUp(second.db(), 60*time.Second)
+	first.send(first.record("a", 666))
+	one.waits(t, "stream s: table things: the stream s of the pipeline q writes it")
+	second.send(second.record("b", 4))
+	second.caughtUp(second.db(), 60*time.Second)
+}
+
+// rename makes w a pipeline of another name, on its own broker.
+func (w *world) rename(name string) {
+	w.t.Helper()
+	w.pipeline.Name = name
+	if err := admin.Ensure(w.t.Context(), w.adm, topics.Specs(w.pipeline)); err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+// anew has raw offsets begin again.
+func (w *world) anew() {
+	clear(w.raw)
+	w.client.PurgeTopicsFromProducing(topics.Processed(w.pipeline.Name, "s"))
+}
+
+// degraded returns once health tells of text as a notice.
+func (r *running) degraded(t *testing.T, text string) {
+	t.Helper()
+	testkit.Eventually(t, 40*time.Second, func() error {
+		if told := r.health.Degraded()["sink s"]; !strings.Contains(told, text) {
+			return fmt.Errorf("health says %q, want that it says %q", told, text)
+		}
+		return nil
+	})
 }
 
 // TestLetterTopicMadeAnewWhileRunning: letters go to the new one.

@@ -84,7 +84,9 @@ func New(p *pipeline.Pipeline, cfg Config, env stage.Env) (*Sink, error) {
 		pipeline: p, cfg: cfg, env: env, metrics: newMetrics(env.Metrics), waits: stage.NewWaits(stageName, env),
 		notices: stage.NewNotices(stageName, env),
 		tables:  map[string]*rows.Table{}, claims: map[topicPartition]*claim{},
-		store: &store{dialect: d, cfg: cfg, owner: env.Instance},
+		store: &store{
+			dialect: d, cfg: cfg, owner: env.Instance, pipeline: p.Name, file: env.File, streams: map[string]bool{}, adopt: map[string]bool{},
+		},
 	}
 	s.refusals = stage.NewRefusals(s.notices)
 	s.progress = stage.NewProgress(env, "rows", "deleted", "superseded", "letters")
@@ -94,6 +96,15 @@ func New(p *pipeline.Pipeline, cfg Config, env stage.Env) (*Sink, error) {
 	}
 	for _, st := range chosen {
 		s.tables[topics.Processed(p.Name, st.Name)] = rows.NewTable(st)
+	}
+	for _, st := range p.Streams {
+		s.store.streams[st.Name] = true
+	}
+	for _, name := range cfg.Adopt {
+		if !s.store.streams[name] {
+			return nil, fmt.Errorf("sink: adopt: the pipeline has no stream %q", name)
+		}
+		s.store.adopt[name] = true
 	}
 	s.topics = admin.NewWatch(s.watched())
 	return s, nil

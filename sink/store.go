@@ -18,7 +18,15 @@ const writerLockWait = 10 * time.Second
 type store struct {
 	dialect dialect.Dialect
 	cfg     Config
-	owner   string  // owner_name of claims
+	owner   string // owner_name of claims
+
+	pipeline string
+	file     string          // path of the pipeline file; empty: not known
+	streams  map[string]bool // all of the pipeline's
+	adopt    map[string]bool // streams that take their tables from whoever has them
+	holding  sync.Mutex
+	held     map[string]heldAs // by topic
+
 	db      *sql.DB // for everything but writing: schema, claims, marks that are old
 	writers *sql.DB // for the writers, which keep their connections
 

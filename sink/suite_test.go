@@ -62,7 +62,7 @@ func newFixture(t *testing.T, p *pipeline.Pipeline, versioned bool) *fixture {
 	if err != nil {
 		t.Fatal(err)
 	}
-	f := &fixture{t: t, pipeline: p, table: rows.NewTable(&s), store: &store{dialect: d, cfg: DefaultConfig(), owner: "test"}}
+	f := &fixture{t: t, pipeline: p, table: rows.NewTable(&s), store: &store{dialect: d, cfg: DefaultConfig(), owner: "test", pipeline: "p"}}
 	if err := f.store.open(); err != nil {
 		t.Fatal(err)
 	}
@@ -346,7 +346,6 @@ func suite(t *testing.T, open func(t *testing.T) *pipeline.Pipeline) {
 		for name, p := range map[string]bounds{
 			"retention took it": {topicID: noLog.topicID, start: 3, end: 9},
 			"the log is cut":    {topicID: noLog.topicID, start: 0, end: 1},
-			"made again":        {topicID: [16]byte{2}, start: 0, end: 9},
 		} {
 			err := f.store.claimOne(t.Context(), &claim{topic: topic, table: f.table}, p, f.writer.session.ID)
 			if _, ok := errors.AsType[*PositionError](err); !ok {
@@ -399,6 +398,7 @@ func suite(t *testing.T, open func(t *testing.T) *pipeline.Pipeline) {
 		f.apply(event{52, 10, "7", row(10)})
 		f.want(map[string]string{"new": "8", "7": "10"})
 	})
+	t.Run("Owners", func(t *testing.T) { owners(t, open) })
 	t.Run("TableIsWhatItMeans", func(t *testing.T) { testModel(t, open, false) })
 	t.Run("TableIsWhatItMeansWithVersions", func(t *testing.T) { testModel(t, open, true) })
 	t.Run("KeysDifferInCase", func(t *testing.T) {

@@ -141,3 +141,15 @@ func TestLetterReplacesEarlierLetter(t *testing.T) {
 		t.Errorf("letter %+v", r)
 	}
 }
+
+// TestRaisedVersionsAreHigherThanAllBefore: but for the source's version, which decides first.
+func TestRaisedVersionsAreHigherThanAllBefore(t *testing.T) {
+	old, first := topics.NewVersion(7, 1, topics.MaxOffset, 9), topics.NewVersion(7, 0, 0, 1)
+	raised := first.Raised(2)
+	if bytes.Compare(raised[:], old[:]) <= 0 || raised != topics.NewVersion(7, 2, 0, 1) || first.Raised(0) != first {
+		t.Errorf("%s raised by two is %s; %s is of the epoch before", first, raised, old)
+	}
+	if lower := topics.NewVersion(6, 0, 0, 1).Raised(9); bytes.Compare(lower[:], old[:]) >= 0 {
+		t.Errorf("%s, of an older version of the source, is above %s", lower, old)
+	}
+}

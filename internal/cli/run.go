@@ -5,6 +5,7 @@ import (
 	"io"
 	"log/slog"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -94,6 +95,9 @@ file, and nothing was started. A process that a second signal killed shows in a 
 		},
 	}
 	f.Add(cmd)
+	if slices.Contains(stages, process.Sink) {
+		cmd.Flags().StringSliceVar(&f.Adopt, "adopt", nil, aboutAdopt)
+	}
 	if len(stages) == len(process.All) {
 		cmd.Flags().BoolVar(&f.Once, "once", false, "end when one pass of every stream is in the tables")
 		cmd.Long += aboutOnce
@@ -101,6 +105,9 @@ file, and nothing was started. A process that a second signal killed shows in a 
 	}
 	return cmd
 }
+
+const aboutAdopt = "take the tables of these `streams` from the pipeline that writes them, which then stops writing them; " +
+	"and go on at the start of a processed topic that lacks the position"
 
 const aboutOnce = `
 

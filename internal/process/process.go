@@ -35,6 +35,7 @@ var All = []string{Ingest, Processor, Sink}
 type Options struct {
 	Stages   []string      // of All
 	Streams  []string      // nil: all
+	Adopt    []string      // streams whose tables are taken from whoever has them: sink.Config's
 	Instance string        // empty: MILLRACE_INSTANCE, else the host's name and a number that is free on it
 	Listen   string        // address for health and metrics; empty: none
 	Profile  bool          // /debug/pprof/ on the same port
@@ -161,7 +162,7 @@ func (x *Process) stage(name string, env stage.Env) (func(context.Context) error
 		return s.Run, nil
 	default:
 		cfg := sink.DefaultConfig()
-		cfg.Drain = x.options.Drain
+		cfg.Drain, cfg.Adopt = x.options.Drain, x.options.Adopt
 		s, err := sink.New(x.Pipeline, cfg, env)
 		if err != nil {
 			return nil, err

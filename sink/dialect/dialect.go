@@ -81,11 +81,17 @@ type Statements struct {
 	ClaimOffsets    Many // owner, owner_name, connection_id
 	FreeOffsets     Many // reads topic and part of the rows that nobody holds
 	OwnersOfOffsets Many // reads the connections of the rows' owners
+	RenewOffsets    Many // begins positions anew, in a topic of another id, or at another offset: topic_id, next_offset
 	PublishOffsets  Many // sets the connection of rows that an owner has: owner, connection_id
 	ReleaseOffsets  Many // gives up rows that an owner has: owner
 	// MoveOffsets is the guard: owner, the next_offset that is expected, the new one, high. HeldOffsets reads topic and part of
 	// the rows that it would move.
 	MoveOffsets, HeldOffsets Many
+
+	// Of millrace_owners. NewOwner makes the row of a table, with no owner, where there is none, and locks it: table_name.
+	// SetOwner: pipeline, stream, topic_id, epoch, table_name. ShareOwners and LockOwners end a query: who changes a row
+	// waits until the transaction ends, or who reads it as well.
+	NewOwner, SetOwner, ShareOwners, LockOwners string
 
 	PruneMarks string // PruneAtOnce of a stream's marks that are older than a time: stream, that time
 	CaughtUp   string // notes that a stream had caught up in this hour: topic

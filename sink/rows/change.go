@@ -12,6 +12,7 @@ type Change struct {
 	Record  *kgo.Record
 	Version topics.Version
 	Valid   bool   // Version is one
+	Epoch   uint16 // of the table, by which Version is raised
 	Late    bool   // at a raw position that was applied already: a mark may forbid it
 	Remove  bool   // the record has no rows
 	Row     Values // of an upsert: the values of all columns, in their order, without the version's

@@ -27,6 +27,12 @@ func (*Dialect) CreateOwn() []string {
 		`CREATE TABLE IF NOT EXISTS millrace_caught_up (
   topic VARCHAR(249) CHARACTER SET ascii COLLATE ascii_bin, hour CHAR(19) CHARACTER SET ascii COLLATE ascii_bin,
   PRIMARY KEY (topic, hour)) ENGINE = InnoDB`,
+		`CREATE TABLE IF NOT EXISTS millrace_owners (
+  table_name VARCHAR(64) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin,
+  pipeline VARCHAR(249) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,
+  stream VARCHAR(249) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,
+  topic_id BINARY(16) NOT NULL, epoch SMALLINT UNSIGNED NOT NULL, updated_at TIMESTAMP(6) NOT NULL,
+  PRIMARY KEY (table_name)) ENGINE = InnoDB`,
 		`CREATE TABLE IF NOT EXISTS millrace_tables (
   topic VARCHAR(249) CHARACTER SET ascii COLLATE ascii_bin, name VARCHAR(64) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin,
   made VARCHAR(32) NOT NULL,

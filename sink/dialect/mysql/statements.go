@@ -41,6 +41,10 @@ func (m *Dialect) Statements() dialect.Statements {
 		OwnersOfOffsets: dialect.Many{
 			Head: "SELECT DISTINCT o.connection_id FROM ", Columns: "topic, part", Tail: place + " WHERE o.connection_id IS NOT NULL",
 		},
+		RenewOffsets: dialect.Many{
+			Head: "UPDATE ", Columns: "topic, part, topic_id, next_offset",
+			Tail: place + " SET o.topic_id = m.topic_id, o.next_offset = m.next_offset, o.high = X'0000000000000000'",
+		},
 		PublishOffsets: dialect.Many{
 			Head: "UPDATE ", Columns: "topic, part, owner, connection", Tail: owned + " SET o.connection_id = m.connection",
 		},
@@ -54,6 +58,11 @@ func (m *Dialect) Statements() dialect.Statements {
 		HeldOffsets: dialect.Many{Head: "SELECT o.topic, o.part FROM ", Columns: guardColumns, Tail: guard},
 		PruneMarks:  "DELETE FROM millrace_marks WHERE stream = ? AND marked_at < ? LIMIT " + strconv.Itoa(dialect.PruneAtOnce),
 		CaughtUp:    "INSERT IGNORE INTO millrace_caught_up (topic, hour) VALUES (?, DATE_FORMAT(UTC_TIMESTAMP(), '%Y-%m-%d %H:00:00'))",
+		NewOwner: "INSERT INTO millrace_owners (table_name, pipeline, stream, topic_id, epoch, updated_at) VALUES (?, '', '', " +
+			"X'00000000000000000000000000000000', 0, CURRENT_TIMESTAMP(6)) ON DUPLICATE KEY UPDATE epoch = millrace_owners.epoch",
+		SetOwner:    "UPDATE millrace_owners SET pipeline = ?, stream = ?, topic_id = ?, epoch = ?, updated_at = CURRENT_TIMESTAMP(6) WHERE table_name = ?",
+		ShareOwners: " LOCK IN SHARE MODE", // MariaDB has no FOR SHARE
+		LockOwners:  " FOR UPDATE",
 		Now:         "CURRENT_TIMESTAMP(6)",
 		MergeMarks: m.duplicate() + "marked_at = IF(" + version + " > millrace_marks.version, " + at + ", millrace_marks.marked_at)," +
 			" version = IF(" + version + " > millrace_marks.version, " + version + ", millrace_marks.version)",

@@ -22,6 +22,9 @@ func (*Dialect) CreateOwn() []string {
   stream TEXT, generation INTEGER, raw_key BLOB, version BLOB NOT NULL, marked_at TEXT NOT NULL,
   PRIMARY KEY (stream, generation, raw_key)) WITHOUT ROWID`,
 		`CREATE TABLE IF NOT EXISTS millrace_caught_up (topic TEXT, hour TEXT, PRIMARY KEY (topic, hour)) WITHOUT ROWID`,
+		`CREATE TABLE IF NOT EXISTS millrace_owners (
+  table_name TEXT PRIMARY KEY, pipeline TEXT NOT NULL, stream TEXT NOT NULL, topic_id BLOB NOT NULL,
+  epoch INTEGER NOT NULL, updated_at TEXT NOT NULL) WITHOUT ROWID`,
 		`CREATE TABLE IF NOT EXISTS millrace_tables (
   topic TEXT, name TEXT, made TEXT NOT NULL, PRIMARY KEY (topic, name)) WITHOUT ROWID`,
 		`CREATE INDEX IF NOT EXISTS millrace_marks_marked_at ON millrace_marks (marked_at)`,

@@ -103,6 +103,10 @@ func (*Dialect) Statements() dialect.Statements {
 			Head: "SELECT DISTINCT o.connection_id FROM millrace_offsets AS o, ", Columns: "topic, part",
 			Tail: place + " AND o.connection_id IS NOT NULL",
 		},
+		RenewOffsets: dialect.Many{
+			Head:    "UPDATE millrace_offsets AS o SET topic_id = m.topic_id, next_offset = m.next_offset, high = zeroblob(8) FROM ",
+			Columns: "topic, part, topic_id, next_offset", Tail: place,
+		},
 		PublishOffsets: dialect.Many{
 			Head: "UPDATE millrace_offsets AS o SET connection_id = m.connection FROM ", Columns: "topic, part, owner, connection", Tail: owned,
 		},
@@ -116,7 +120,10 @@ func (*Dialect) Statements() dialect.Statements {
 		HeldOffsets: dialect.Many{Head: "SELECT o.topic, o.part FROM millrace_offsets AS o, ", Columns: guardColumns, Tail: guard},
 		PruneMarks: `DELETE FROM millrace_marks WHERE (stream, generation, raw_key) IN
 			(SELECT stream, generation, raw_key FROM millrace_marks WHERE stream = ? AND marked_at < ? LIMIT ` + strconv.Itoa(dialect.PruneAtOnce) + `)`,
-		CaughtUp:   "INSERT OR IGNORE INTO millrace_caught_up (topic, hour) VALUES (?, strftime('%Y-%m-%d %H:00:00', 'now'))",
+		CaughtUp: "INSERT OR IGNORE INTO millrace_caught_up (topic, hour) VALUES (?, strftime('%Y-%m-%d %H:00:00', 'now'))",
+		NewOwner: "INSERT INTO millrace_owners (table_name, pipeline, stream, topic_id, epoch, updated_at) VALUES (?, '', '', zeroblob(16), 0, " +
+			now + ") ON CONFLICT DO NOTHING",
+		SetOwner:   "UPDATE millrace_owners SET pipeline = ?, stream = ?, topic_id = ?, epoch = ?, updated_at = " + now + " WHERE table_name = ?",
 		Now:        now,
 		MergeMarks: " ON CONFLICT DO UPDATE SET version = excluded.version, marked_at = excluded.marked_at WHERE excluded.version > version",
 	}

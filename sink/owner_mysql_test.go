@@ -1,0 +1,7 @@
+//go:build integration
+
+package sink
+
+import "testing"
+
+func TestSecondPipelineOnATableMySQL(t *testing.T) { secondPipeline(t, onMySQL(t)) }
