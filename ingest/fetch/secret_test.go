@@ -178,3 +178,35 @@ func TestReferencedSecretsDoNotShow(t *testing.T) {
 		}
 	}
 }
+
+// TestUserAndPasswordOfTheBaseURL are sent to every page, and are not in the URL that is kept of a next one.
+func TestUserAndPasswordOfTheBaseURL(t *testing.T) {
+	h := settings()
+	h.BaseURL = "https://user:p-s3cret@api.test/v1"
+	asked := 0
+	c := client(h, transport(func(r *http.Request) (*http.Response, error) {
+		asked++
+		if user, password, _ := r.BasicAuth(); user != "user" || password != "p-s3cret" {
+			t.Errorf("request %d is from %q with %q", asked, user, password)
+		}
+		return answer(r, 200, "[]"), nil
+	}))
+	first, err := url.Parse(h.BaseURL + "/items")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var next *url.URL
+	_, err = c.Get(t.Context(), first, func(a *fetch.Answer) error {
+		next = c.Strip(a.URL.ResolveReference(&url.URL{Path: "/v1/items", RawQuery: "page=2"}))
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if next.String() != "https://api.test/v1/items?page=2" {
+		t.Errorf("kept of the next page: %s", next)
+	}
+	if _, err := get(t.Context(), c, next.String()); err != nil || asked != 2 {
+		t.Errorf("%d requests, %v", asked, err)
+	}
+}

@@ -70,8 +70,14 @@ func (a All) Strip(h http.Header) {
 	}
 }
 
-// StripURL is u without the parameters that hold credentials, so that it can be kept. u itself stays as it is.
+// StripURL is u without user and password and the parameters that hold credentials, so that it can be kept. u itself stays
+// as it is.
 func (a All) StripURL(u *url.URL) *url.URL {
+	if u.User != nil {
+		s := *u
+		s.User = nil
+		u = &s
+	}
 	for _, param := range a.Params() {
 		q := u.Query()
 		if !q.Has(param) {
