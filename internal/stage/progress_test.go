@@ -1,26 +1,29 @@
 package stage
 
 import (
-	"bytes"
 	"context"
 	"log/slog"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/millrace-io/millrace/internal/testkit"
 )
 
 // TestProgressTellsWhatIsDone: a line a minute and stream while something is committed, and one when nothing is left.
 func TestProgressTellsWhatIsDone(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var log bytes.Buffer
+		var log testkit.Buffer
 		p := NewProgress(Env{Log: slog.New(slog.NewTextHandler(&log, nil))}, "rows", "letters")
 		ctx, cancel := context.WithCancel(t.Context())
-		left, asked := int64(500), 0
+		var left, asked atomic.Int64
+		left.Store(500)
 		ended := make(chan struct{})
 		go func() {
 			defer close(ended)
-			p.Run(ctx, func(context.Context, ...string) (int64, error) { asked++; return left, nil })
+			p.Run(ctx, func(context.Context, ...string) (int64, error) { asked.Add(1); return left.Load(), nil })
 		}()
 		p.Add("orders", time.Now(), 100, 1)
 		p.Add("orders", time.Now(), 100, 1)
@@ -33,7 +36,7 @@ func TestProgressTellsWhatIsDone(t *testing.T) {
 			}
 		}
 		p.Add("orders", time.Now(), 1, 0)
-		left = 0
+		left.Store(0)
 		time.Sleep(5 * time.Second)
 		synctest.Wait()
 		if n := strings.Count(log.String(), "caught up"); n != 1 {
@@ -41,29 +44,29 @@ func TestProgressTellsWhatIsDone(t *testing.T) {
 		}
 		time.Sleep(2 * time.Minute)
 		synctest.Wait()
-		before, length := asked, lines(&log)
+		before, length := asked.Load(), strings.Count(log.String(), "\n")
 		time.Sleep(time.Hour)
 		synctest.Wait()
-		if asked != before || lines(&log) != length {
-			t.Errorf("an idle hour: asked %d times, %d lines", asked-before, lines(&log)-length)
+		if asked.Load() != before || strings.Count(log.String(), "\n") != length {
+			t.Errorf("an idle hour: asked %d times, %d lines", asked.Load()-before, strings.Count(log.String(), "\n")-length)
 		}
 		for range 5 { // a live stream, of which some records are on their way whenever it is looked at
-			left = 90
+			left.Store(90)
 			p.Add("orders", time.Now(), 1000, 0)
 			time.Sleep(time.Minute)
 		}
-		left = 0
+		left.Store(0)
 		time.Sleep(time.Minute)
 		synctest.Wait()
 		if n := strings.Count(log.String(), "caught up"); n != 1 {
 			t.Errorf("a live stream: told %d times that it caught up, want no time more:\n%s", n, log.String())
 		}
-		left = 5000
+		left.Store(5000)
 		for range 3 {
 			p.Add("orders", time.Now(), 1000, 0)
 			time.Sleep(time.Minute)
 		}
-		left = 0
+		left.Store(0)
 		time.Sleep(time.Minute)
 		synctest.Wait()
 		if n := strings.Count(log.String(), "caught up"); n != 2 {
