@@ -29,6 +29,7 @@ func TestCharsets(t *testing.T) {
 		"byte order mark":           {"application/json", "", "\xef\xbb\xbf" + text, text},
 		"mark before another":       {"application/json; charset=iso-8859-1", "", "\xef\xbb\xbf" + text, text},
 		"Latin-1":                   {"application/json; charset=ISO-8859-1", "", latin, text},
+		"labelled Latin-1, UTF-8":   {"application/json; charset=ISO-8859-1", "", text + "𝄞", text + "𝄞"},
 		"windows-1252":              {"application/json; charset=windows-1252", "", latin, text},
 		"the file knows better":     {"application/json; charset=iso-8859-1", "utf-8", text, text},
 		"the file says Latin-1":     {"application/json", "iso-8859-1", latin, text},
