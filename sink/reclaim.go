@@ -58,7 +58,9 @@ func (s *Sink) claimAgain(ctx context.Context) map[string]map[int32]kgo.EpochOff
 		return nil
 	}
 	if err := s.claimDue(ctx, due); err != nil {
-		s.env.Log.Warn("not claimed again yet", "partitions", len(due), "first", due[0].String(), "err", err)
+		if ctx.Err() == nil { // else whoever takes over claims them
+			s.env.Log.Warn("not claimed again yet", "partitions", len(due), "first", due[0].String(), "err", err)
+		}
 		for _, c := range due {
 			c.reclaim = time.Now().Add(s.cfg.SessionTimeout / 2)
 		}

@@ -48,8 +48,14 @@ func TestTopicsMadeAnewWhileRunning(t *testing.T) {
 					t.Errorf("%q is told %d times:\n%s", text, n, r.log)
 				}
 			}
-			if letters := w.letters(); len(letters) != w.refused {
-				t.Errorf("%d ids of %d letters", len(letters), w.refused)
+			letters, ofEpoch := w.letters(), 0
+			for id := range letters {
+				if strings.HasPrefix(id, "sink:"+topic+":1:") {
+					ofEpoch++
+				}
+			}
+			if len(letters) != w.refused || ofEpoch != 1 {
+				t.Errorf("%d ids of %d letters, %d of the new topic's one: %v", len(letters), w.refused, ofEpoch, letters)
 			}
 		})
 	}
@@ -67,6 +73,29 @@ func TestTopicsMadeAnewBetweenTwoRuns(t *testing.T) {
 	r := w.start("two", nil)
 	w.caughtUp(w.db(), 60*time.Second)
 	r.degraded(t, "was made anew")
+}
+
+// TestTopicsMadeAnewBesideTwoSinks: both go on, in one epoch.
+func TestTopicsMadeAnewBesideTwoSinks(t *testing.T) {
+	w := newWorld(t, onSQLite(t))
+	w.produce(300)
+	w.send(w.record("changed", 1))
+	one, two := w.start("one", nil), w.start("two", nil)
+	w.caughtUp(w.db(), 60*time.Second)
+	w.remake(topics.Processed("p", "s"), true)
+	w.anew()
+	w.send(w.record("changed", 2))
+	w.produce(300)
+	w.caughtUp(w.db(), 60*time.Second)
+	one.ready(t)
+	two.ready(t)
+	var epoch int
+	if err := w.db().QueryRow("SELECT epoch FROM millrace_owners WHERE table_name = 'things'").Scan(&epoch); err != nil || epoch != 1 {
+		t.Errorf("epoch %d, %v; want 1", epoch, err)
+	}
+	if n := strings.Count(one.log.String()+two.log.String(), "was made anew: what the new one holds"); n != 1 {
+		t.Errorf("told %d times", n)
+	}
 }
 
 // TestSecondPipelineOnATable: it waits alone, adopts the table, and the first one then waits.
