@@ -14,11 +14,14 @@
 // one: records that come again, or late, change nothing. Where a row was removed, a mark keeps the version of the
 // removal, so that an older record does not bring the row back.
 //
+// A table has one stream that writes it, and an epoch, in millrace_owners. Where the processed topic is another one than
+// the claim before read, its offsets begin again: the epoch rises, and with it the versions of all that is read.
+//
 // A row that the database refuses is found by trying pieces of the batch, and goes to the dead-letter topic before the
 // offset moves on; a crash between the two sends the letter twice, under the same mr-id.
 //
-// The files, in the order in which a record meets them: claims.go and claim.go (who owns a partition, and where to go
-// on), loop.go and poll.go (a poll is cut into jobs), job.go and batch.go (a job becomes a batch, by package rows),
+// The files, in the order in which a record meets them: claims.go, claim.go and owner.go (who owns a partition and a
+// table, and where to go on), loop.go and poll.go (a poll is cut into jobs), job.go and batch.go (a job becomes a batch, by package rows),
 // fate.go (the batch is tried until it is written; isolate.go and letters.go if the database refuses it), writer.go
 // with guard.go, remove.go, marks.go and upsert.go (the transaction). Package dialect writes what differs from one
 // database to the next.
