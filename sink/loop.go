@@ -162,10 +162,13 @@ func (s *Sink) pruneMarks(ctx context.Context, wait time.Duration) {
 		wait = pruneEvery
 		for topic, t := range s.tables {
 			n, err := s.store.prune(ctx, topic, t.Stream)
-			switch {
-			case err != nil && ctx.Err() == nil:
+			if err != nil && ctx.Err() == nil {
 				s.env.Log.Warn("removing old marks", "stream", t.Stream, "err", err)
-			case n == dialect.PruneAtOnce:
+			}
+			if err != nil {
+				break // the marks of all streams are in one table
+			}
+			if n == dialect.PruneAtOnce {
 				wait = min(wait, time.Since(began))
 			}
 		}

@@ -421,6 +421,30 @@ func TestMarksArePrunedAsFastAsTheyAge(t *testing.T) {
 	<-ended
 }
 
+// TestMarksThatCannotBePrunedAreToldOnce: not once for each stream.
+func TestMarksThatCannotBePrunedAreToldOnce(t *testing.T) {
+	f := newFixture(t, onSQLite(t), true)
+	f.store.cfg.MarkRetention = time.Hour
+	if err := f.store.db.Close(); err != nil {
+		t.Fatal(err)
+	}
+	var log testkit.Buffer
+	s := &Sink{store: f.store, tables: map[string]*rows.Table{}, env: stage.Env{Log: slog.New(slog.NewTextHandler(&log, nil))}}
+	for n := range 50 {
+		s.tables[fmt.Sprint("topic-", n)] = f.table
+	}
+	ctx, stop := context.WithCancel(t.Context())
+	defer stop()
+	ended := make(chan struct{})
+	go func() { defer close(ended); s.pruneMarks(ctx, 0) }()
+	testkit.Eventually(t, 30*time.Second, testkit.That("a line", func() bool { return log.String() != "" }))
+	stop()
+	<-ended
+	if n := strings.Count(log.String(), "removing old marks"); n != 1 {
+		t.Errorf("%d lines, want 1:\n%s", n, log.String())
+	}
+}
+
 // TestMarksDoNotAgeInAnOutage: while the processor is behind, no hour counts, and as soon as what waited is in the table, one does.
 func TestMarksDoNotAgeInAnOutage(t *testing.T) {
 	w := newWorld(t, onSQLite(t))
