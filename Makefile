@@ -75,6 +75,10 @@ bench: ## every stage and the whole against the limit measured in the same run, 
 chaos: ## the kill test with KILLS=60 kills, the broker and mysqld among them; SEED=0 draws a seed and prints it
 	go test -tags integration -timeout 12h -count=1 -v -run '^TestKill$$' ./e2e -kill-servers -kills $(KILLS) -seed $(SEED)
 
+.PHONY: faults
+faults: ## the test of a MySQL that is read-only, full, locked, without a table or rights; SEED=0 draws a seed and prints it
+	go test -tags integration -timeout 15m -count=1 -v -run '^TestDatabaseFaults$$' ./e2e -seed $(SEED)
+
 .PHONY: mutants
 mutants: ## kill and zombie tests with one mechanism after the other edited out (go build -overlay): each must turn red
 	go test -tags integration,mutants -timeout 60m -count=1 -v -run '^(TestMutants|TestFencingMutant)$$' ./e2e -seed $(SEED)

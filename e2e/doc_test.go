@@ -6,5 +6,6 @@
 //
 //	go test -tags integration ./e2e -run TestKill -seed 7 -kills 40
 //	make chaos KILLS=200 SEED=7      the broker and mysqld are killed too
+//	make faults SEED=7               read-only, full, locked, dropped, without rights: what happens to MySQL in operation
 //	make mutants                     one mechanism after the other switched off: the comparison must notice
 package e2e

@@ -39,7 +39,7 @@ func MySQL(t testing.TB) string {
 	return dsn
 }
 
-var sharedMySQL = sync.OnceValues(func() (*container, error) { return share(startMySQL) })
+var sharedMySQL = sync.OnceValues(func() (*container, error) { return share(onDisk) })
 
 // MySQLServer is a server of a test's own.
 type MySQLServer struct {
@@ -50,7 +50,19 @@ type MySQLServer struct {
 // NewMySQL starts a server for this test, with its data on disk. It is removed when the test ends.
 func NewMySQL(t testing.TB) *MySQLServer {
 	t.Helper()
-	s := own(t, startMySQL)
+	s := own(t, onDisk)
+	dsn, _ := createSchema(t, mysqlDSN(s.addr))
+	return &MySQLServer{container: s, dsn: dsn}
+}
+
+// NewSmallMySQL starts a server for this test whose disk has so many MiB, at least 300, and is in memory: the data ends
+// with the process. It has no binary log, which would wait for room. It is removed when the test ends.
+func NewSmallMySQL(t testing.TB, mib int) *MySQLServer {
+	t.Helper()
+	s := own(t, func(ctx context.Context) (*container, error) {
+		return startMySQL(ctx, testcontainers.WithTmpfs(map[string]string{"/var/lib/mysql": fmt.Sprintf("size=%dm", mib)}),
+			testcontainers.WithCmd("--disable-log-bin", "--innodb-redo-log-capacity=32M"))
+	})
 	dsn, _ := createSchema(t, mysqlDSN(s.addr))
 	return &MySQLServer{container: s, dsn: dsn}
 }
@@ -60,9 +72,11 @@ func (s *MySQLServer) DSN() string { return s.dsn }
 
 func mysqlDSN(addr string) string { return "root:" + mysqlPassword + "@tcp(" + addr + ")/" }
 
-func startMySQL(ctx context.Context) (*container, error) {
+func onDisk(ctx context.Context) (*container, error) { return startMySQL(ctx) }
+
+func startMySQL(ctx context.Context, options ...testcontainers.ContainerCustomizer) (*container, error) {
 	return run(ctx, "MySQL", mysqlImage, mysqlPort, mysqlReady, func(string) []testcontainers.ContainerCustomizer {
-		return []testcontainers.ContainerCustomizer{testcontainers.WithEnv(map[string]string{"MYSQL_ROOT_PASSWORD": mysqlPassword})}
+		return append(options, testcontainers.WithEnv(map[string]string{"MYSQL_ROOT_PASSWORD": mysqlPassword}))
 	})
 }
 
