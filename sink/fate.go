@@ -72,7 +72,7 @@ func (s *Sink) fate(ctx context.Context, w *writer, j *job, err error) (again bo
 	case errors.Is(err, dialect.ErrBulk):
 		s.env.Log.Warn("the table's rows are sent by INSERT for a while, which is slower", "err", err)
 		return true, nil, err
-	case errors.Is(err, context.DeadlineExceeded) && j.records > 1:
+	case errors.Is(err, context.DeadlineExceeded) && j.records > 1 && j.unknown == nil:
 		s.env.Log.Warn("batch not written in time; trying smaller ones", "records", j.records, "err", err)
 		s.waits.On(s.server(err), "", err) // it may be too slow, or not there
 		return false, j.pieces((j.records + 3) / 4), err
@@ -106,10 +106,21 @@ func (s *Sink) server(err error) string {
 	return s.store.dialect.Name()
 }
 
-// attempt sends the letters that are due and applies the batch.
+// attempt sends the letters that are due and applies the batch. If the attempt before could not find out whether its
+// COMMIT happened, that is asked first: the guard of a batch that was applied would say that another sink has taken over.
 func (s *Sink) attempt(ctx context.Context, w *writer, j *job) (result, error) {
 	ctx, cancel := context.WithTimeout(ctx, attemptTimeout)
 	defer cancel()
+	if j.unknown != nil {
+		happened, err := w.committed(ctx, j.batch)
+		if err != nil {
+			return result{}, fmt.Errorf("asking whether COMMIT happened: %w", err)
+		}
+		r := *j.unknown
+		if j.unknown = nil; happened {
+			return r, nil
+		}
+	}
 	if err := j.letters.send(ctx, j.batch, &j.sent); err != nil {
 		return result{}, err
 	}
@@ -120,6 +131,7 @@ func (s *Sink) attempt(ctx context.Context, w *writer, j *job) (result, error) {
 	s.env.Log.Debug("COMMIT was not answered; asking the offset row whether it happened", "err", err)
 	happened, asked := w.committed(ctx, j.batch)
 	if asked != nil {
+		j.unknown = &r
 		return r, fmt.Errorf("%w; asking: %w", err, asked)
 	}
 	if happened {

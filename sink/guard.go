@@ -3,6 +3,7 @@ package sink
 import (
 	"bytes"
 	"context"
+	"database/sql"
 	"errors"
 	"fmt"
 	"maps"
@@ -118,15 +119,19 @@ func (w *writer) committed(ctx context.Context, b *batch) (bool, error) {
 		return false, err
 	}
 	if err := w.exec(ctx, w.store.statements.Begin); err != nil {
+		w.disconnect()
 		return false, err
 	}
 	m := b.moves[0] // they moved together or not at all
 	var next int64
 	var owner []byte
 	err := w.session.QueryRowContext(ctx, w.store.statements.LockOffset, m.claim.topic, m.claim.partition).Scan(&next, &owner)
+	if errors.Is(err, sql.ErrNoRows) {
+		err = nil // its row was deleted: the next attempt is fenced
+	}
 	if _, ended := w.session.ExecContext(ctx, "ROLLBACK"); err != nil || ended != nil {
 		w.disconnect()
-		return false, errors.Join(err, ended)
+		return false, w.store.dialect.Classify(errors.Join(err, ended))
 	}
 	// Another owner that has gone on is past m.next only if it began at m.next or before; either way the next
 	// attempt, which is fenced, writes nothing. Our own token at m.next says that we did it.

@@ -27,9 +27,10 @@ type job struct {
 	sent    sent
 	began   time.Time
 
-	failures int  // attempts that failed for what another may not meet
-	doubted  bool // the server has answered once with an error that nobody listed
-	looked   bool // at the table, after a row of it was refused: it is in order
+	failures int     // attempts that failed for what another may not meet
+	unknown  *result // of a COMMIT whose outcome could not be asked yet
+	doubted  bool    // the server has answered once with an error that nobody listed
+	looked   bool    // at the table, after a row of it was refused: it is in order
 }
 
 // polled are records of one partition, in the order of their offsets.

@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"log/slog"
 	"maps"
 	"math/rand/v2"
 	"slices"
@@ -14,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/millrace-io/millrace/internal/stage"
 	"github.com/millrace-io/millrace/internal/testkit"
 	"github.com/millrace-io/millrace/internal/testservers"
 	"github.com/millrace-io/millrace/pipeline"
@@ -259,6 +261,37 @@ func TestUnansweredCommit(t *testing.T) {
 				if _, err := f.writer.apply(t.Context(), b); err != nil {
 					t.Fatal(err)
 				}
+			}
+			f.want(map[string]string{"a": "1", "b": "2"})
+		})
+	}
+}
+
+// TestUnansweredCommitIsAskedLater: the question fails too, as while the server has no connection for us. The next
+// attempt asks again, and does not take its own position for that of another sink.
+func TestUnansweredCommitIsAskedLater(t *testing.T) {
+	for name, reaches := range map[string]bool{"that happened": true, "that did not happen": false} {
+		t.Run(name, func(t *testing.T) {
+			p := onMySQL(t)
+			cut := cutCommits(t, &p.Database, reaches)
+			f := newFixture(t, p, false)
+			f.apply(event{0, 0, "a", row(0)})
+			s := &Sink{store: f.store, env: stage.Env{Log: slog.New(slog.DiscardHandler)}}
+			j := f.job(event{1, 0, "a", row(1)}, event{2, 0, "b", row(2)})
+			j.batch = newBatch(rows.NewDecoder(), j)
+			if err := f.store.writers.Close(); err != nil { // the session stays, and there is no other
+				t.Fatal(err)
+			}
+			cut.Store(true)
+			if _, err := s.attempt(t.Context(), f.writer, j); !errors.Is(err, errUnknown) {
+				t.Fatalf("%v, want that the outcome is not known", err)
+			}
+			var err error
+			if f.store.writers, err = f.store.dialect.Open(f.store.cfg.LockTimeout); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := s.attempt(t.Context(), f.writer, j); err != nil {
+				t.Fatal(err)
 			}
 			f.want(map[string]string{"a": "1", "b": "2"})
 		})
