@@ -178,9 +178,7 @@ func (s *Sink) lookAgain(ctx context.Context, topic string) {
 		return
 	}
 	s.parking.at(topic)
-	if misfit, ok := errors.AsType[*TableError](err); ok {
-		s.waits.On(s.parkedName(topic), "", misfit)
-	}
+	s.waits.On(s.parkedName(topic), "", err)
 }
 
 // watch compares when the tables were made with what it found before, and checks those that differ. An error is for the

@@ -281,10 +281,15 @@ func TestRightMissingAtStart(t *testing.T) {
 	r.waits(t, "stream s: ", "INSERT, UPDATE command denied", "grant the user SELECT")
 	run(t, p.db, "GRANT SELECT, INSERT, CREATE, DELETE"+on)
 	r.waits(t, "stream s: ", ": UPDATE command denied", "grant the user SELECT")
-	for _, table := range []string{"things", "other"} {
-		run(t, p.db, "GRANT UPDATE ON `"+cfg.DBName+"`."+table+" TO starts")
+	update := func(tables ...string) {
+		for _, table := range tables {
+			run(t, p.db, "GRANT UPDATE ON `"+cfg.DBName+"`."+table+" TO starts")
+		}
 	}
-	r.waits(t, "MySQL: claims: ", "UPDATE command denied", "millrace_offsets", "grant the user SELECT")
+	update("things", "other")
+	r.waits(t, "stream s: ", "UPDATE command denied", "'millrace_tables'", "grant the user SELECT")
+	update("millrace_tables")
+	r.waits(t, "MySQL: claims: ", "UPDATE command denied", "'millrace_", "grant the user SELECT")
 	run(t, p.db, "GRANT SELECT, INSERT, UPDATE, CREATE, DELETE"+on)
 	p.more(true)
 	r.ready(t)
