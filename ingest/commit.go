@@ -8,13 +8,10 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/twmb/franz-go/pkg/kgo"
-
 	"github.com/millrace-io/millrace/ingest/cursor"
 	"github.com/millrace-io/millrace/ingest/written"
 	"github.com/millrace-io/millrace/internal/changelog"
 	"github.com/millrace-io/millrace/internal/stage"
-	"github.com/millrace-io/millrace/topics"
 )
 
 // committer commits the pages of a queue in transactions. After any error the claim is given up, with all that is
@@ -285,24 +282,6 @@ func (t *transaction) produce(p *page, from int) (int, error) {
 func (s *slice) horizon(c cursor.Cursor) int64 {
 	end := c.End(c.Started)
 	return s.reader.scale.Floor(end.Since, end.Form)
-}
-
-// letter is the dead letter of a record that is refused.
-func letter(p *page, ordinal int, rec *record, raw *kgo.Record) *kgo.Record {
-	s := p.slice
-	l := topics.Letter{
-		Stage: "ingest", Generation: s.stream.Generation, Step: rec.step, Reason: rec.reason,
-	}
-	id := fmt.Sprintf("ingest:%s:%s:%d", s.key, p.id, ordinal)
-	return l.Record(s.in.letters(s.stream.Name), id, raw)
-}
-
-// recordName is a record's key, or, without one, where it is in its page.
-func recordName(p *page, ordinal int, rec *record) string {
-	if rec.key == nil {
-		return fmt.Sprintf("none: record %d of %s", ordinal, p.url)
-	}
-	return string(rec.key)
 }
 
 // ended notes that a page ends in this transaction.

@@ -135,12 +135,9 @@ func (c *Client) attempt(
 	defer c.budget.InFlight.Leave()
 	ctx, cancel := context.WithTimeout(ctx, c.timeout())
 	defer cancel()
-	fail := func(status int, err error, hint string) *Error {
-		return &Error{URL: c.redact.URL(u), Status: status, Text: c.redact.Text(cause(err)), Hint: hint, kind: kindOf(status, err)}
-	}
 	req, err := c.request(ctx, u)
 	if err != nil {
-		return nil, -1, fail(http.StatusBadRequest, err, "")
+		return nil, -1, c.fail(u, http.StatusBadRequest, err, "")
 	}
 	start = time.Now()
 	resp, err := c.http.Do(req)
@@ -153,43 +150,53 @@ func (c *Client) attempt(
 		if ue, ok := errors.AsType[*url.Error](err); ok {
 			err = ue.Err
 		}
-		return nil, -1, fail(status, err, hint(status))
+		return nil, -1, c.fail(u, status, err, hint(status))
 	}
 	defer func() { _ = resp.Body.Close() }()
 	past := slices.Contains(pastEnd, resp.StatusCode)
 	if resp.StatusCode/100 != 2 && resp.StatusCode != http.StatusNotModified && !past {
 		err = c.unexpected(resp, req.URL)
 		c.Observe.Request(resp.StatusCode, time.Since(start))
-		e := fail(resp.StatusCode, err, hint(resp.StatusCode))
+		e := c.fail(u, resp.StatusCode, err, hint(resp.StatusCode))
 		if d, ok := retryAfter(resp.Header, answered(resp.Header)); ok {
 			e.After = d
 			return nil, d, e
 		}
 		return nil, -1, e
 	}
+	a, err = c.receive(u, req, resp, receipt{start, past, check})
+	return a, -1, err
+}
+
+// receipt is how an answer is received.
+type receipt struct {
+	start time.Time // of the request
+	past  bool      // it stands for a page past the last one: what comes with it is not a page
+	check checkFunc
+}
+
+// receive reads an answer to its end and has it checked.
+func (c *Client) receive(u *url.URL, req *http.Request, resp *http.Response, r receipt) (a *Answer, err error) {
 	content, size := io.Reader(resp.Body), resp.ContentLength
-	if past { // what comes with it is not a page
+	if r.past {
 		_, _ = io.CopyN(io.Discard, resp.Body, 64<<10)
 		content, size = http.NoBody, 0
-	}
-	if !past {
-		if content, size, err = c.inUTF8(content, size, resp.Header); err != nil {
-			return nil, -1, fail(resp.StatusCode, err, "")
-		}
+	} else if content, size, err = c.inUTF8(content, size, resp.Header); err != nil {
+		return nil, c.fail(u, resp.StatusCode, err, "")
 	}
 	body, err := c.memory.Receive(content, size)
-	took := time.Since(start)
+	took := time.Since(r.start)
 	c.Observe.Request(resp.StatusCode, took)
 	if err == nil {
 		a = &Answer{
 			Body: body, URL: c.Strip(resp.Request.URL), Header: resp.Header,
-			Time: time.Now(), Clock: clock(resp.Header, took), PastEnd: past,
+			Time: time.Now(), Clock: clock(resp.Header, took), PastEnd: r.past,
 		}
 		if body.Blank() {
 			a.Nothing = resp.StatusCode
 		}
-		if err = check(a); err == nil {
-			return a, -1, nil
+		if err = r.check(a); err == nil {
+			return a, nil
 		}
 		if !errors.Is(err, ErrFinal) {
 			err = c.notThePage(err, resp, body, req.URL)
@@ -199,9 +206,14 @@ func (c *Client) attempt(
 	}
 	body.Close()
 	if errors.Is(err, ErrFinal) {
-		return nil, -1, err
+		return nil, err
 	}
-	return nil, -1, fail(resp.StatusCode, err, "")
+	return nil, c.fail(u, resp.StatusCode, err, "")
+}
+
+// fail is the error of a request.
+func (c *Client) fail(u *url.URL, status int, err error, hint string) *Error {
+	return &Error{URL: c.redact.URL(u), Status: status, Text: c.redact.Text(cause(err)), Hint: hint, kind: kindOf(status, err)}
 }
 
 func (c *Client) timeout() time.Duration {
