@@ -88,7 +88,7 @@ func (z *frozen) await(ctx context.Context, within time.Duration) error {
 }
 
 // taken is what a process logs when it was fenced, or finds that it has lost its claim.
-var taken = regexp.MustCompile(`another (sink|process) (has taken|takes|may take) over`)
+var taken = regexp.MustCompile(`another (sink|process) has taken over|partitions lost: `)
 
 // logsTaken waits until a process has logged that, after what it had logged before.
 func (p *process) logsTaken(ctx context.Context, before int) error {
