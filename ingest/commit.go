@@ -68,7 +68,7 @@ func (c *committer) transact(ctx context.Context, p *page) (err error) {
 		if t.bytes >= c.limit || c.pace.Rest() == 0 {
 			break
 		}
-		next, err := c.next(ctx, c.pace.Left(t.cost(c.partitions)))
+		next, err := c.next(ctx, c.pace.Left(t.awaited(c.partitions)))
 		if err != nil {
 			return err
 		}
@@ -205,14 +205,20 @@ type transaction struct {
 	pages   []*page                   // that end in it
 	cursors map[*slice]*cursor.Cursor // to commit
 	counts  map[*slice]*counts
+	passing int // slices in it whose pass goes on
 }
 
-// cost is over how many records, and at most how many partitions of its raw topic, the transaction is.
-func (t *transaction) cost(partitions int) (records, touched int) {
+// awaited is over how many records, and at most how many partitions of its raw topic, the transaction is. Where every
+// pass in it has ended, none of its slices adds to it, so that its records are no reason to wait.
+func (t *transaction) awaited(partitions int) (records, touched int) {
 	for _, n := range t.counts {
 		records += n.records + n.letters
 	}
-	return records, min(records, partitions)
+	touched = min(records, partitions)
+	if t.passing == 0 {
+		return 0, touched
+	}
+	return records, touched
 }
 
 type counts struct {
@@ -287,6 +293,12 @@ func (s *slice) horizon(c cursor.Cursor) int64 {
 // ended notes that a page ends in this transaction.
 func (t *transaction) ended(p *page) {
 	after := p.after
+	if before := t.cursors[p.slice]; before != nil && !before.Done {
+		t.passing--
+	}
+	if !after.Done {
+		t.passing++
+	}
 	t.cursors[p.slice] = &after
 	t.pages = append(t.pages, p)
 }
