@@ -1,0 +1,145 @@
+package control
+
+import (
+	"time"
+)
+
+// Stream is what is decided about a stream. The zero value is a stream that never ran.
+type Stream struct {
+	// Generations are ascending. A number is never given twice.
+	Generations []Generation `json:"generations,omitempty"`
+	Live        uint16       `json:"live,omitempty"` // the generation by which raw records are processed as they come
+	// Epochs are ascending: a raw topic that was made anew counts its offsets from 0 again, in the next epoch.
+	Epochs []Epoch `json:"epochs,omitempty"`
+	// Run numbers the times at which positions of the processors' group were declared. A committed position of a lower
+	// run does not count.
+	Run Run `json:"run"`
+	// Lost is why processors have no position to go on from; nil: they have. It is answered by the next run.
+	Lost *Lost `json:"lost,omitempty"`
+	Redo *Redo `json:"redo,omitempty"` // nil: none is under way
+	// Paused are the stages that stand, by their names.
+	Paused map[string]Pause `json:"paused,omitempty"`
+}
+
+// Generation is one logic of a stream, or the same logic once more over what was processed before.
+type Generation struct {
+	Number uint16    `json:"number"` // 1 or more
+	Kind   Kind      `json:"kind"`
+	Logic  string    `json:"logic"` // its fingerprint
+	Key    string    `json:"key"`   // fingerprint of what decides which row a raw key has
+	At     time.Time `json:"at"`
+	By     string    `json:"by"` // instance name of the process that decided
+	// Definition is the steps, the table and its columns, as JSON, with references to secrets unexpanded. Only the live
+	// generation has it.
+	Definition string `json:"definition,omitempty"`
+}
+
+// Kind is how a generation came to be.
+type Kind string
+
+// The kinds of generations.
+const (
+	First Kind = "first"  // the stream never ran before, or was made by a version of millrace that kept no generations
+	Other Kind = "change" // the file has another logic
+	Again Kind = "redo"   // what was processed before is processed again
+)
+
+// Epoch is a raw topic.
+type Epoch struct {
+	Number     uint16    `json:"number"`       // 0 or more
+	RawTopicID string    `json:"raw_topic_id"` // hexadecimal, 32 digits
+	At         time.Time `json:"at"`
+}
+
+// Run is positions that were declared.
+type Run struct {
+	Number uint32 `json:"number"` // 0: none was ever declared
+	// From is the raw offset at which processing goes on, by partition. A partition that is not there begins at the
+	// start of its log.
+	From map[int32]int64 `json:"from,omitempty"`
+	Why  string          `json:"why,omitempty"`
+}
+
+// Lost is positions that are gone.
+type Lost struct {
+	Why string    `json:"why"`
+	At  time.Time `json:"at"`
+}
+
+// Redo is raw records that are processed again, beside what comes.
+type Redo struct {
+	Generation uint16    `json:"generation"` // of its rows
+	State      RedoState `json:"state"`
+	// Cut is, by partition, the raw offset up to which live processing had come when the redo began: what lies above
+	// comes by itself.
+	Cut map[int32]int64 `json:"cut,omitempty"`
+	// From and To are the range that was asked for, by partition: [From, To), within [start of the log, Cut).
+	From   map[int32]int64 `json:"from,omitempty"`
+	To     map[int32]int64 `json:"to,omitempty"`
+	Keys   []string        `json:"keys,omitempty"` // raw keys; nil: all
+	Rate   int             `json:"rate,omitempty"` // raw records a second, of all that take part; 0: no limit
+	Paused bool            `json:"paused,omitempty"`
+	At     time.Time       `json:"at"`
+	By     string          `json:"by"`
+}
+
+// RedoState is how far a redo has come.
+type RedoState string
+
+// The states of a redo, in their order.
+const (
+	Marking RedoState = "marking" // the sinks are to keep a mark of each removal; there is no cut yet
+	Running RedoState = "running" // records are processed again
+	Ending  RedoState = "ending"  // all are in the processed topic; the sinks have to write them
+)
+
+// Pause is a stage that stands.
+type Pause struct {
+	At  time.Time `json:"at"`
+	By  string    `json:"by,omitempty"`
+	Why string    `json:"why,omitempty"`
+}
+
+// Generation returns the generation of that number, or nil.
+func (s *Stream) Generation(number uint16) *Generation {
+	for i := range s.Generations {
+		if s.Generations[i].Number == number {
+			return &s.Generations[i]
+		}
+	}
+	return nil
+}
+
+// Next is the number of the next generation.
+func (s *Stream) Next() uint16 {
+	if n := len(s.Generations); n > 0 {
+		return s.Generations[n-1].Number + 1
+	}
+	return 1
+}
+
+// Epoch returns the epoch of a raw topic, and whether it has one.
+func (s *Stream) Epoch(rawTopicID string) (number uint16, ok bool) {
+	for _, e := range s.Epochs {
+		if e.RawTopicID == rawTopicID {
+			return e.Number, true
+		}
+	}
+	return 0, false
+}
+
+// Knows reports whether a logic is, or was, a generation of s.
+func (s *Stream) Knows(logic string) bool {
+	for _, g := range s.Generations {
+		if g.Logic == logic {
+			return true
+		}
+	}
+	return false
+}
+
+// IsPaused reports whether a stage stands.
+func (s *Stream) IsPaused(stage string) bool {
+	_, paused := s.Paused[stage]
+	return paused
+}

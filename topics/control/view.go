@@ -1,0 +1,161 @@
+package control
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/millrace-io/millrace/topics"
+)
+
+// View reads what is decided about the streams of a pipeline. Its methods may be called concurrently. It must be closed.
+type View struct {
+	topic string
+	opts  []kgo.Opt
+
+	reading sync.Mutex // the client, and where it is
+	cl      *kgo.Client
+	at      int64 // the next offset
+
+	mu      sync.RWMutex
+	streams map[string]*Stream
+}
+
+// NewView returns a view that has read nothing yet. It does no I/O.
+func NewView(cfg Config) *View {
+	return &View{topic: topics.Control(cfg.Pipeline), opts: slices.Clone(cfg.Client), streams: map[string]*Stream{}}
+}
+
+// Close gives back the connections. The view stays as it is.
+func (v *View) Close() {
+	v.reading.Lock()
+	defer v.reading.Unlock()
+	v.end()
+}
+
+func (v *View) end() {
+	if v.cl != nil {
+		v.cl.Close()
+		v.cl = nil
+	}
+}
+
+// Stream returns what is decided about a stream, as of the last Refresh. The caller does not change it; it is never nil.
+func (v *View) Stream(name string) *Stream {
+	v.mu.RLock()
+	defer v.mu.RUnlock()
+	if s := v.streams[name]; s != nil {
+		return s
+	}
+	return &Stream{}
+}
+
+// Refresh reads all that was decided before it was called, and returns the streams about which something was, sorted. It
+// waits for a decision that is being written. The error is the brokers', or ctx's. A topic that was made anew is read from
+// its start.
+func (v *View) Refresh(ctx context.Context) (changed []string, err error) {
+	v.reading.Lock()
+	defer v.reading.Unlock()
+	if changed, err = v.refresh(ctx); err != nil {
+		v.end() // the next one reads all again: it may be another topic
+		return nil, fmt.Errorf("read %s: %w", v.topic, err)
+	}
+	return changed, nil
+}
+
+func (v *View) refresh(ctx context.Context) ([]string, error) {
+	if v.cl == nil {
+		if err := v.begin(); err != nil {
+			return nil, err
+		}
+	}
+	ends, err := kadm.NewClient(v.cl).ListEndOffsets(ctx, v.topic)
+	if err != nil {
+		return nil, err
+	}
+	end, ok := ends.Lookup(v.topic, 0)
+	if !ok || end.Err != nil {
+		return nil, fmt.Errorf("its end is not known: %w", end.Err)
+	}
+	if end.Offset < v.at {
+		v.end() // it was made anew
+		return v.refresh(ctx)
+	}
+	anew := v.at == 0
+	found := map[string]*Stream{}
+	for v.at < end.Offset {
+		fetches := v.cl.PollFetches(ctx)
+		if err := fetches.Err(); err != nil {
+			return nil, err
+		}
+		for r := range fetches.RecordsAll() {
+			v.at = r.Offset + 1
+			name, is := strings.CutPrefix(string(r.Key), keyPrefix)
+			if !is || r.Attrs.IsControl() {
+				continue
+			}
+			s, err := decode(v.topic, string(r.Key), r.Value)
+			if err != nil {
+				return nil, err
+			}
+			found[name] = &s
+		}
+	}
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	changed := slices.Collect(maps.Keys(found))
+	if anew {
+		for name := range v.streams {
+			if found[name] == nil {
+				found[name] = &Stream{}
+				changed = append(changed, name)
+			}
+		}
+	}
+	maps.Copy(v.streams, found)
+	slices.Sort(changed)
+	return changed, nil
+}
+
+// begin has the view read the topic from its start.
+func (v *View) begin() (err error) {
+	v.at = 0
+	v.cl, err = kgo.NewClient(append(slices.Clone(v.opts),
+		kgo.ConsumePartitions(map[string]map[int32]kgo.Offset{v.topic: {0: kgo.NewOffset().AtStart()}}),
+		kgo.FetchIsolationLevel(kgo.ReadCommitted()),
+		kgo.KeepControlRecords(), // so that the position moves past them
+		kgo.FetchMaxWait(100*time.Millisecond),
+	)...)
+	return err
+}
+
+// Follow refreshes the view every so often until ctx is cancelled, and calls changed for each stream about which something
+// was decided, and failed for each error, which may be nil. A refresh that fails is made again.
+func (v *View) Follow(ctx context.Context, every time.Duration, changed func(stream string), failed func(error)) {
+	tick := time.NewTicker(every)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		attempt, cancel := context.WithTimeout(ctx, quiet)
+		names, err := v.Refresh(attempt)
+		cancel()
+		if ctx.Err() != nil {
+			return
+		}
+		failed(err)
+		for _, name := range names {
+			changed(name)
+		}
+	}
+}
