@@ -46,9 +46,13 @@ func (q *quiet) Enabled(ctx context.Context, level slog.Level) bool {
 	return q.Handler.Enabled(ctx, level) && (level >= slog.LevelWarn || q.Handler.Enabled(ctx, slog.LevelDebug))
 }
 
-// Handle passes r on if its message was not passed on within repeatAfter, with how often it was held back.
+// Handle passes r on if its message was not passed on within repeatAfter, with how often it was held back; and with the
+// level debug in any case.
 func (q *quiet) Handle(ctx context.Context, r slog.Record) error {
-	if !q.Handler.Enabled(ctx, slog.LevelDebug) && ofNoUse(&r) {
+	if q.Handler.Enabled(ctx, slog.LevelDebug) {
+		return q.Handler.Handle(ctx, r)
+	}
+	if ofNoUse(&r) {
 		return nil
 	}
 	r = withoutGuess(r)

@@ -37,8 +37,13 @@ func TestRepetitionsAreHeldBack(t *testing.T) {
 func TestDebugShowsWhatTheClientDoes(t *testing.T) {
 	var out bytes.Buffer
 	log := newLogger(slog.New(slog.NewTextHandler(&out, &slog.HandlerOptions{Level: slog.LevelDebug})))
-	log.Log(kgo.LogLevelDebug, "wrote Produce v13")
-	if log.Level() != kgo.LogLevelDebug || !strings.Contains(out.String(), "wrote Produce v13") {
+	for range 3 {
+		log.Log(kgo.LogLevelDebug, "wrote Produce v13")
+	}
+	if n := strings.Count(out.String(), "wrote Produce v13"); n != 3 {
+		t.Errorf("%d lines of 3 that are alike", n)
+	}
+	if log.Level() != kgo.LogLevelDebug {
 		t.Errorf("level %v, log %q", log.Level(), out.String())
 	}
 	if quiet := newLogger(slog.New(slog.NewTextHandler(&out, nil))); quiet.Level() != kgo.LogLevelWarn {

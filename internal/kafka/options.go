@@ -32,6 +32,7 @@ func Opts(k pipeline.Kafka, clientID string, log *slog.Logger, reg prometheus.Re
 		kgo.WithLogger(newLogger(log)),
 		kgo.DialTimeout(5 * time.Second),
 		kgo.RetryBackoffFn(backoff),
+		kgo.MetadataMinAge(metadataMinAge),
 	}
 	if reg != nil {
 		m, err := newMetrics(reg)
@@ -56,6 +57,11 @@ func Opts(k pipeline.Kafka, clientID string, log *slog.Logger, reg prometheus.Re
 	}
 	return opts, nil
 }
+
+// metadataMinAge bounds how long a batch waits that was refused for the moment: franz-go sends it again only after the
+// next look at the metadata, which by default is up to 5 s away. Brokers refuse the first batch after the end of a transaction
+// (CONCURRENT_TRANSACTIONS) while they still write the markers of that end (KIP-890).
+const metadataMinAge = 250 * time.Millisecond
 
 // backoff keeps a broker that comes back from being found late: franz-go's own grows to 2.5 s as well, but with
 // a minimum of 250 ms it delays the first retry after each move of a leader.
