@@ -53,7 +53,7 @@ func (in *Ingest) participate(ctx context.Context) error {
 		kgo.ConsumerGroup(topics.IngestGroup(in.p.Name)),
 		kgo.ConsumeTopics(m.topic),
 		kgo.SessionTimeout(in.cfg.SessionTimeout),
-		kgo.HeartbeatInterval(in.cfg.SessionTimeout/4),
+		kgo.HeartbeatInterval(stage.Heartbeat(in.cfg.SessionTimeout)),
 		kgo.RebalanceTimeout(max(30*time.Second, in.cfg.SessionTimeout)),
 		kgo.DisableAutoCommit(),
 		kgo.OnPartitionsAssigned(m.assigned),

@@ -6,6 +6,7 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"github.com/millrace-io/millrace/internal/stage"
 	"github.com/millrace-io/millrace/topics"
 )
 
@@ -31,7 +32,7 @@ func (p *Processor) sessionOpts(id string) []kgo.Opt {
 		kgo.ConsumeResetOffset(kgo.NoResetOffset()),
 		kgo.DisableAutoCommit(),
 		kgo.SessionTimeout(p.cfg.SessionTimeout),
-		kgo.HeartbeatInterval(p.cfg.SessionTimeout/4),
+		kgo.HeartbeatInterval(stage.Heartbeat(p.cfg.SessionTimeout)),
 		kgo.RebalanceTimeout(p.cfg.TransactionTimeout+5*time.Second),
 		kgo.FetchMaxBytes(int32(p.cfg.FetchBytes)),
 		kgo.FetchMaxPartitionBytes(min(int32(p.cfg.FetchBytes), max(1<<20, record))),

@@ -54,7 +54,7 @@ func (s *Sink) clientOpts(ctx context.Context) []kgo.Opt {
 		kgo.AutoCommitMarks(), // for lag tools
 		kgo.BlockRebalanceOnPoll(),
 		kgo.SessionTimeout(s.cfg.SessionTimeout),
-		kgo.HeartbeatInterval(s.cfg.SessionTimeout/4),
+		kgo.HeartbeatInterval(stage.Heartbeat(s.cfg.SessionTimeout)),
 		kgo.RebalanceTimeout(rebalanceTimeout),
 		kgo.FetchMaxBytes(int32(s.cfg.MaxFetchBytes)),
 		kgo.FetchMaxPartitionBytes(min(int32(s.cfg.MaxFetchBytes), max(1<<20, record))),
