@@ -11,6 +11,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 
 	"github.com/millrace-io/millrace/sink/dialect"
+	"github.com/millrace-io/millrace/sink/rows"
 	"github.com/millrace-io/millrace/topics"
 	"github.com/millrace-io/millrace/topics/admin"
 )
@@ -130,8 +131,8 @@ func (s *Sink) ends(ctx context.Context, topic string) (map[int32]int64, error) 
 }
 
 // prune removes at most dialect.PruneAtOnce of the marks of a processed topic's stream that are older than their retention. It returns
-// how many.
-func (s *store) prune(ctx context.Context, topic, stream string) (removed int64, err error) {
+// how many: none during a redo.
+func (s *store) prune(ctx context.Context, topic string, t *rows.Table) (removed int64, err error) {
 	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
 	defer cancel()
 	hours := int((s.cfg.MarkRetention + time.Hour - 1) / time.Hour)
@@ -143,7 +144,7 @@ func (s *store) prune(ctx context.Context, topic, stream string) (removed int64,
 	if err != nil {
 		return 0, err
 	}
-	result, err := s.db.ExecContext(ctx, s.statements.PruneMarks, stream, before)
+	result, err := s.db.ExecContext(ctx, s.statements.PruneMarks, t.Stream, before, t.Name)
 	if err != nil {
 		return 0, err
 	}

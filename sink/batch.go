@@ -44,6 +44,7 @@ func newBatch(d *rows.Decoder, j *job) *batch {
 			changes = append(changes, rows.Change{})
 			x := &changes[len(changes)-1]
 			d.Decode(x, p.claim.table, r)
+			x.Marking = p.claim.marking
 			if x.Epoch = p.claim.epoch; x.Valid {
 				x.Version = x.Version.Raised(x.Epoch)
 				x.Late = m.note(x.Version)

@@ -28,7 +28,8 @@ type claim struct {
 	polled    int64   // the next offset to be polled; the loop's alone
 	writer    int
 
-	epoch uint16 // of the table, when it was claimed: its records' versions are raised by it
+	epoch   uint16 // of the table, when it was claimed: its records' versions are raised by it
+	marking bool   // a redo was under way then: each removal leaves a mark
 
 	connection uint64 // that millrace_offsets says writes it: whoever takes over ends it
 
@@ -123,7 +124,8 @@ func (s *store) tryClaim(ctx context.Context, bids []*bid) (err error) {
 	}
 	for _, b := range bids {
 		b.claim.connection, b.polled = b.connection, b.next
-		if b.epoch = b.stake.is.epoch; b.lost == nil {
+		b.epoch, b.marking = b.stake.is.epoch, b.stake.is.marking
+		if b.lost == nil {
 			s.hold(b.stake)
 		}
 	}

@@ -11,6 +11,7 @@ import (
 // has gone on. Nothing was written.
 type FencedError struct {
 	Partitions []string // topic[partition]
+	Open       []string // those of them that nobody owns: a command has taken them back, or who took them over let them go
 }
 
 func (e *FencedError) Error() string {

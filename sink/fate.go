@@ -52,7 +52,7 @@ func (s *Sink) fate(ctx context.Context, w *writer, j *job, err error) (again bo
 	refusal := j.isRefusal(err)
 	switch {
 	case errors.As(err, &fenced):
-		s.fenced(fenced.Partitions, j.batch)
+		s.fenced(fenced, j.batch)
 		return true, nil, err
 	case (!refusal || !j.looked) && s.parkTable(ctx, err, j.failures > 0):
 		return true, nil, err

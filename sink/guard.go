@@ -98,15 +98,38 @@ func (w *writer) fenced(ctx context.Context, moves []move) error {
 		maps.Copy(held, some)
 	}
 	var gone []string
+	var lost []rows.Values
 	for _, m := range moves {
 		if !held[topicPartition{m.claim.topic, m.claim.partition}] {
-			gone = append(gone, m.claim.String())
+			gone, lost = append(gone, m.claim.String()), append(lost, m.claim.place())
 		}
 	}
 	if len(gone) == 0 {
 		return errMissed
 	}
-	return &FencedError{gone}
+	open, err := w.open(ctx, lost)
+	if err != nil {
+		return err
+	}
+	return &FencedError{gone, open}
+}
+
+// open are those of the places that nobody owns.
+func (w *writer) open(ctx context.Context, list []rows.Values) (open []string, err error) {
+	for group := range slices.Chunk(list, placesAtOnce) {
+		found, err := w.session.QueryContext(ctx, w.store.text(w.store.statements.OpenOffsets, group))
+		if err != nil {
+			return nil, w.store.dialect.Classify(err)
+		}
+		some, err := scanPlaces(found)
+		if err != nil {
+			return nil, w.store.dialect.Classify(err)
+		}
+		for tp := range some {
+			open = append(open, (&claim{topic: tp.topic, partition: tp.partition}).String())
+		}
+	}
+	return open, nil
 }
 
 // committed asks, after errUnknown, whether b's transaction happened. The lock waits for a transaction that the

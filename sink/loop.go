@@ -161,7 +161,7 @@ func (s *Sink) pruneMarks(ctx context.Context, wait time.Duration) {
 		began := time.Now()
 		wait = pruneEvery
 		for topic, t := range s.tables {
-			n, err := s.store.prune(ctx, topic, t.Stream)
+			n, err := s.store.prune(ctx, topic, t)
 			if err != nil && ctx.Err() == nil {
 				s.env.Log.Warn("removing old marks", "stream", t.Stream, "err", err)
 			}

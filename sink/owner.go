@@ -19,6 +19,7 @@ type owned struct {
 	pipeline, stream string // empty: nobody that is known
 	topicID          [16]byte
 	epoch            uint16
+	marking          bool // a redo is under way: each removal leaves a mark
 }
 
 // stake is what the claims on the partitions of one table have in common.
@@ -75,7 +76,7 @@ func (s *store) readOwners(ctx context.Context, conn *sql.Conn, all map[string]*
 	for name := range all {
 		names = names.Append(rows.Text, []byte(name))
 	}
-	query := append([]byte("SELECT table_name, pipeline, stream, topic_id, epoch FROM millrace_owners WHERE table_name IN ("),
+	query := append([]byte("SELECT table_name, pipeline, stream, topic_id, epoch, marking FROM millrace_owners WHERE table_name IN ("),
 		dialect.AppendValues(nil, s.dialect, names)...)
 	found, err := conn.QueryContext(ctx, string(query)+") ORDER BY table_name"+lock)
 	if err != nil {
@@ -86,7 +87,7 @@ func (s *store) readOwners(ctx context.Context, conn *sql.Conn, all map[string]*
 		var name string
 		var is owned
 		var id []byte
-		if err := found.Scan(&name, &is.pipeline, &is.stream, &id, &is.epoch); err != nil {
+		if err := found.Scan(&name, &is.pipeline, &is.stream, &id, &is.epoch, &is.marking); err != nil {
 			return err
 		}
 		copy(is.topicID[:], id)
@@ -255,6 +256,10 @@ func (s *store) adoptTable(ctx context.Context, conn *sql.Conn, st *stake) error
 			topics.Processed(st.is.pipeline, st.is.stream)); err != nil {
 			return err
 		}
+		st.is.marking = false // the redo was the other's
+		if _, err := conn.ExecContext(ctx, "UPDATE millrace_owners SET marking = ? WHERE table_name = ?", false, st.table.Name); err != nil {
+			return err
+		}
 	}
 	var none [16]byte // so that each partition begins anew at its claim
 	if _, err := conn.ExecContext(ctx, "UPDATE millrace_offsets SET owner = NULL, topic_id = ? WHERE topic = ?", none[:], st.topic); err != nil {
@@ -269,7 +274,7 @@ func (s *store) raise(ctx context.Context, conn *sql.Conn, st *stake) error {
 	if st.is.epoch == math.MaxUint16 {
 		return fmt.Errorf("table %s: its topics were made anew %d times, and no version is higher", st.table.Name, st.is.epoch)
 	}
-	st.is = owned{s.pipeline, st.table.Stream, st.topicID, st.is.epoch + 1}
+	st.is = owned{s.pipeline, st.table.Stream, st.topicID, st.is.epoch + 1, st.is.marking}
 	return s.setOwner(ctx, conn, st)
 }
 

@@ -10,16 +10,24 @@ import (
 )
 
 // fenced lets partitions go that another sink has claimed. If the group still assigns them to us after its members have
-// had time to hear otherwise, we claim them again: then it was the other who was late.
-func (s *Sink) fenced(partitions []string, b *batch) {
-	s.env.Log.Warn("fenced: another sink has taken over; nothing of it was written", "partitions", partitions)
+// had time to hear otherwise, we claim them again: then it was the other who was late. What nobody owns we claim at once.
+func (s *Sink) fenced(e *FencedError, b *batch) {
+	if len(e.Open) < len(e.Partitions) {
+		s.env.Log.Warn("fenced: another sink has taken over; nothing of it was written", "partitions", e.Partitions)
+	} else {
+		s.env.Log.Info("claims were taken back, and nothing of it was written: claiming again", "partitions", e.Partitions)
+	}
 	s.metrics.fenced.Inc()
 	wait := s.cfg.SessionTimeout/2 + rand.N(s.cfg.SessionTimeout/4)
 	for _, m := range b.moves {
-		if slices.Contains(partitions, m.claim.String()) {
-			m.claim.reclaim = time.Now().Add(wait)
-			m.claim.revoked.Store(true)
+		name := m.claim.String()
+		if !slices.Contains(e.Partitions, name) {
+			continue
 		}
+		if m.claim.reclaim = time.Now(); !slices.Contains(e.Open, name) {
+			m.claim.reclaim = m.claim.reclaim.Add(wait)
+		}
+		m.claim.revoked.Store(true)
 	}
 	s.anyFenced.Store(true)
 }

@@ -22,7 +22,7 @@ const removeAtOnce = 200
 //   - or was kept out by a mark, which the removal finds and raises.
 //
 // In a stream with versions, an older record may come for the first time after the removal, so every removal is
-// marked. A key whose DELETE shares a statement with a key that had a row is marked too: the mark is true all the
+// marked. So it is during a redo, which brings older records for the first time too. A key whose DELETE shares a statement with a key that had a row is marked too: the mark is true all the
 // same.
 //
 // A letter of the processor's has never been here. If its key was removed since, and never had a row, nothing here
@@ -62,7 +62,8 @@ func (w *writer) remove(ctx context.Context, s *rows.Share, r *result) error {
 	return nil
 }
 
-// worthMarking picks, of removals that met no row, those whose key had one in this batch, or has a mark.
+// worthMarking picks, of removals that met no row, those whose key had one in this batch, or has a mark, and those during a
+// redo.
 func (w *writer) worthMarking(ctx context.Context, s *rows.Share, group []*rows.Change) ([]*rows.Change, error) {
 	marks, err := w.marks(ctx, s, group)
 	if err != nil {
@@ -70,7 +71,7 @@ func (w *writer) worthMarking(ctx context.Context, s *rows.Share, group []*rows.
 	}
 	var out []*rows.Change
 	for _, x := range group {
-		if _, marked := marks[rawKey(x.Record.Key)]; marked || s.HadRow[string(x.Record.Key)] {
+		if _, marked := marks[rawKey(x.Record.Key)]; marked || x.Marking || s.HadRow[string(x.Record.Key)] {
 			out = append(out, x)
 		}
 	}

@@ -365,7 +365,7 @@ func suite(t *testing.T, open func(t *testing.T) *pipeline.Pipeline) {
 		}
 		prune := func(want int64, when string) {
 			t.Helper()
-			if n, err := f.store.prune(t.Context(), topic, "s"); err != nil || n != want {
+			if n, err := f.store.prune(t.Context(), topic, f.table); err != nil || n != want {
 				t.Errorf("pruned %d marks, %v; want %d %s", n, err, want, when)
 			}
 		}
@@ -399,6 +399,7 @@ func suite(t *testing.T, open func(t *testing.T) *pipeline.Pipeline) {
 		f.want(map[string]string{"new": "8", "7": "10"})
 	})
 	t.Run("Owners", func(t *testing.T) { owners(t, open) })
+	t.Run("Admin", func(t *testing.T) { admins(t, open) })
 	t.Run("TableIsWhatItMeans", func(t *testing.T) { testModel(t, open, false) })
 	t.Run("TableIsWhatItMeansWithVersions", func(t *testing.T) { testModel(t, open, true) })
 	t.Run("KeysDifferInCase", func(t *testing.T) {

@@ -21,13 +21,24 @@ func (s *store) prepare(ctx context.Context, tables map[string]*rows.Table) erro
 		return s.dialect.Classify(err)
 	}
 	s.bytes, s.statements, s.upserts = min(n, s.cfg.StatementBytes), s.dialect.Statements(), map[*rows.Table]dialect.Upsert{}
+	if err := s.prepareOwn(ctx); err != nil {
+		return err
+	}
+	for _, t := range tables {
+		s.upserts[t] = s.dialect.Upsert(t)
+	}
+	return nil
+}
+
+// prepareOwn makes what is missing of millrace's own tables.
+func (s *store) prepareOwn(ctx context.Context) error {
 	for _, statement := range s.dialect.CreateOwn() {
 		if _, err := s.db.ExecContext(ctx, statement); err != nil {
 			return fmt.Errorf("create millrace's own tables: %w", s.dialect.Classify(err))
 		}
 	}
-	for _, t := range tables {
-		s.upserts[t] = s.dialect.Upsert(t)
+	if err := s.dialect.AddColumns(ctx, s.db); err != nil {
+		return fmt.Errorf("alter millrace's own tables: %w", s.dialect.Classify(err))
 	}
 	return nil
 }

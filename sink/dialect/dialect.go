@@ -37,6 +37,8 @@ type Dialect interface {
 	// that makes t.
 	CreateOwn() []string
 	CreateTable(t *rows.Table) string
+	// AddColumns adds what tables of millrace's own lack that a version before has made.
+	AddColumns(ctx context.Context, db *sql.DB) error
 	// Made says of those of the tables named that are there when they were made, as a text that changes when a table is
 	// made again, and may change when its definition does; empty: not known.
 	Made(ctx context.Context, db *sql.DB, names []string) (map[string]string, error)
@@ -81,6 +83,7 @@ type Statements struct {
 	ClaimOffsets    Many // owner, owner_name, connection_id
 	FreeOffsets     Many // reads topic and part of the rows that nobody holds
 	OwnersOfOffsets Many // reads the connections of the rows' owners
+	OpenOffsets     Many // reads topic and part of the rows that nobody owns
 	RenewOffsets    Many // begins positions anew, in a topic of another id, or at another offset: topic_id, next_offset
 	PublishOffsets  Many // sets the connection of rows that an owner has: owner, connection_id
 	ReleaseOffsets  Many // gives up rows that an owner has: owner
@@ -93,7 +96,9 @@ type Statements struct {
 	// waits until the transaction ends, or who reads it as well.
 	NewOwner, SetOwner, ShareOwners, LockOwners string
 
-	PruneMarks string // PruneAtOnce of a stream's marks that are older than a time: stream, that time
+	// PruneMarks removes PruneAtOnce of a stream's marks that are older than a time, unless its table is marking: stream, that
+	// time, table_name.
+	PruneMarks string
 	CaughtUp   string // notes that a stream had caught up in this hour: topic
 	Now        string // not a statement: the expression of the current time, in UTC
 	MergeMarks string // the end of an INSERT into millrace_marks: a mark takes the higher version

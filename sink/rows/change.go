@@ -15,6 +15,7 @@ type Change struct {
 	Epoch   uint16 // of the table, by which Version is raised
 	Late    bool   // at a raw position that was applied already: a mark may forbid it
 	Remove  bool   // the record has no rows
+	Marking bool   // its removal leaves a mark, whatever it meets
 	Row     Values // of an upsert: the values of all columns, in their order, without the version's
 	Key     Values // the values of the key columns, in their order
 	Reason  error  // not nil: it can never be stored

@@ -41,6 +41,7 @@ func (m *Dialect) Statements() dialect.Statements {
 		OwnersOfOffsets: dialect.Many{
 			Head: "SELECT DISTINCT o.connection_id FROM ", Columns: "topic, part", Tail: place + " WHERE o.connection_id IS NOT NULL",
 		},
+		OpenOffsets: dialect.Many{Head: "SELECT o.topic, o.part FROM ", Columns: "topic, part", Tail: place + " WHERE o.owner IS NULL"},
 		RenewOffsets: dialect.Many{
 			Head: "UPDATE ", Columns: "topic, part, topic_id, next_offset",
 			Tail: place + " SET o.topic_id = m.topic_id, o.next_offset = m.next_offset, o.high = X'0000000000000000'",
@@ -56,8 +57,9 @@ func (m *Dialect) Statements() dialect.Statements {
 			Tail: guard + " SET o.next_offset = m.moved, o.high = m.high, o.updated_at = CURRENT_TIMESTAMP(6)",
 		},
 		HeldOffsets: dialect.Many{Head: "SELECT o.topic, o.part FROM ", Columns: guardColumns, Tail: guard},
-		PruneMarks:  "DELETE FROM millrace_marks WHERE stream = ? AND marked_at < ? LIMIT " + strconv.Itoa(dialect.PruneAtOnce),
-		CaughtUp:    "INSERT IGNORE INTO millrace_caught_up (topic, hour) VALUES (?, DATE_FORMAT(UTC_TIMESTAMP(), '%Y-%m-%d %H:00:00'))",
+		PruneMarks: "DELETE FROM millrace_marks WHERE stream = ? AND marked_at < ?" +
+			" AND NOT EXISTS (SELECT 1 FROM millrace_owners WHERE table_name = ? AND marking) LIMIT " + strconv.Itoa(dialect.PruneAtOnce),
+		CaughtUp: "INSERT IGNORE INTO millrace_caught_up (topic, hour) VALUES (?, DATE_FORMAT(UTC_TIMESTAMP(), '%Y-%m-%d %H:00:00'))",
 		NewOwner: "INSERT INTO millrace_owners (table_name, pipeline, stream, topic_id, epoch, updated_at) VALUES (?, '', '', " +
 			"X'00000000000000000000000000000000', 0, CURRENT_TIMESTAMP(6)) ON DUPLICATE KEY UPDATE epoch = millrace_owners.epoch",
 		SetOwner:    "UPDATE millrace_owners SET pipeline = ?, stream = ?, topic_id = ?, epoch = ?, updated_at = CURRENT_TIMESTAMP(6) WHERE table_name = ?",

@@ -24,11 +24,19 @@ func (*Dialect) CreateOwn() []string {
 		`CREATE TABLE IF NOT EXISTS millrace_caught_up (topic TEXT, hour TEXT, PRIMARY KEY (topic, hour)) WITHOUT ROWID`,
 		`CREATE TABLE IF NOT EXISTS millrace_owners (
   table_name TEXT PRIMARY KEY, pipeline TEXT NOT NULL, stream TEXT NOT NULL, topic_id BLOB NOT NULL,
-  epoch INTEGER NOT NULL, updated_at TEXT NOT NULL) WITHOUT ROWID`,
+  epoch INTEGER NOT NULL, updated_at TEXT NOT NULL, marking INTEGER NOT NULL DEFAULT 0) WITHOUT ROWID`,
 		`CREATE TABLE IF NOT EXISTS millrace_tables (
   topic TEXT, name TEXT, made TEXT NOT NULL, PRIMARY KEY (topic, name)) WITHOUT ROWID`,
 		`CREATE INDEX IF NOT EXISTS millrace_marks_marked_at ON millrace_marks (marked_at)`,
 	}
+}
+
+// AddColumns asks the file which are there.
+func (*Dialect) AddColumns(ctx context.Context, db *sql.DB) error {
+	return dialect.AddMissing(ctx, db, []dialect.Added{
+		{Table: "millrace_owners", Column: "marking", Definition: "INTEGER NOT NULL DEFAULT 0"},
+	}, "SELECT COUNT(*) FROM pragma_table_info(?) WHERE name = ?",
+		func(err error) bool { return strings.Contains(err.Error(), "duplicate column name") })
 }
 
 // CreateTable makes t with the types of the pipeline file, of which SQLite takes what it can.

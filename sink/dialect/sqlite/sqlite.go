@@ -103,6 +103,9 @@ func (*Dialect) Statements() dialect.Statements {
 			Head: "SELECT DISTINCT o.connection_id FROM millrace_offsets AS o, ", Columns: "topic, part",
 			Tail: place + " AND o.connection_id IS NOT NULL",
 		},
+		OpenOffsets: dialect.Many{
+			Head: "SELECT o.topic, o.part FROM millrace_offsets AS o, ", Columns: "topic, part", Tail: place + " AND o.owner IS NULL",
+		},
 		RenewOffsets: dialect.Many{
 			Head:    "UPDATE millrace_offsets AS o SET topic_id = m.topic_id, next_offset = m.next_offset, high = zeroblob(8) FROM ",
 			Columns: "topic, part, topic_id, next_offset", Tail: place,
@@ -119,7 +122,8 @@ func (*Dialect) Statements() dialect.Statements {
 		},
 		HeldOffsets: dialect.Many{Head: "SELECT o.topic, o.part FROM millrace_offsets AS o, ", Columns: guardColumns, Tail: guard},
 		PruneMarks: `DELETE FROM millrace_marks WHERE (stream, generation, raw_key) IN
-			(SELECT stream, generation, raw_key FROM millrace_marks WHERE stream = ? AND marked_at < ? LIMIT ` + strconv.Itoa(dialect.PruneAtOnce) + `)`,
+			(SELECT stream, generation, raw_key FROM millrace_marks WHERE stream = ? AND marked_at < ?
+			AND NOT EXISTS (SELECT 1 FROM millrace_owners WHERE table_name = ? AND marking) LIMIT ` + strconv.Itoa(dialect.PruneAtOnce) + `)`,
 		CaughtUp: "INSERT OR IGNORE INTO millrace_caught_up (topic, hour) VALUES (?, strftime('%Y-%m-%d %H:00:00', 'now'))",
 		NewOwner: "INSERT INTO millrace_owners (table_name, pipeline, stream, topic_id, epoch, updated_at) VALUES (?, '', '', zeroblob(16), 0, " +
 			now + ") ON CONFLICT DO NOTHING",
