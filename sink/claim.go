@@ -301,7 +301,7 @@ func (s *store) holds(ctx context.Context, conn *sql.Conn, b *bid) error {
 	b.begin()
 	if b.stake.why == "" {
 		b.stake.why = fmt.Sprintf("positions that the log did not have are begun anew at its start, as --adopt asks: what %s has from there replaces the rows", b.topic)
-		return s.raise(ctx, conn, b.stake)
+		return s.raise(ctx, conn, b.stake, b.topic)
 	}
 	return nil
 }

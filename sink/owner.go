@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"database/sql"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"math"
@@ -25,8 +26,8 @@ type owned struct {
 // stake is what the claims on the partitions of one table have in common.
 //
 // A table has one writer, and one processed topic. Offsets of a topic that was made anew begin at 0 again, so that its
-// records would lose against the rows of the old one. The table then has a higher epoch, by which the versions of all
-// that is claimed from then on are raised. The row of millrace_owners and the positions that are begun anew change in one
+// records would lose against the rows of the old one. The table then has a higher epoch than any row, by which the versions
+// of all that is claimed from then on are raised. The row of millrace_owners and the positions that are begun anew change in one
 // transaction. A claim of before goes on in its lower epoch, and loses.
 type stake struct {
 	topic   string
@@ -149,7 +150,7 @@ func (s *store) settle(ctx context.Context, conn *sql.Conn, st *stake) error {
 		st.why = fmt.Sprintf("the topic %s was made anew: what the new one holds replaces the rows. Rows of what the API no longer shows stay. "+
 			"What the old topic held and was not applied is missing until its records are processed again; "+
 			"if the raw topic was made anew too, that is when the API has shown them", st.topic)
-		return s.raise(ctx, conn, st)
+		return s.raise(ctx, conn, st, st.topic)
 	case asked && !by.sure:
 		return s.adoptTable(ctx, conn, st)
 	case st.is.pipeline == "":
@@ -201,7 +202,7 @@ func (s *store) unowned(ctx context.Context, conn *sql.Conn, st *stake) error {
 		if written = true; !bytes.Equal(id, st.topicID[:]) {
 			copy(st.is.topicID[:], id)
 		}
-		st.is.epoch = max(st.is.epoch, uint16(high[0])<<8|uint16(high[1]))
+		st.is.epoch = max(st.is.epoch, binary.BigEndian.Uint16(high))
 	}
 	if err := errors.Join(found.Err(), found.Close()); err != nil {
 		return err
@@ -239,7 +240,7 @@ func asTableError(err error) (lost, other error) {
 // adoptTable makes a table ours. Whoever wrote it cannot commit after this, and we begin at the start of our topic: the
 // epoch is higher than that of any row.
 func (s *store) adoptTable(ctx context.Context, conn *sql.Conn, st *stake) error {
-	from := "nobody that is known"
+	from, before := "nobody that is known", st.topic
 	if st.is.pipeline == "" {
 		var highest []byte
 		query := "SELECT MAX(SUBSTR(" + rows.VersionColumn + ", 9, 2)) FROM " + dialect.Quote(st.table.Name) // the epochs
@@ -248,12 +249,12 @@ func (s *store) adoptTable(ctx context.Context, conn *sql.Conn, st *stake) error
 			return err
 		}
 		if len(highest) == 2 {
-			st.is.epoch = uint16(highest[0])<<8 | uint16(highest[1])
+			st.is.epoch = binary.BigEndian.Uint16(highest)
 		}
 	} else {
 		from = "the stream " + st.is.stream + " of the pipeline " + st.is.pipeline
-		if _, err := conn.ExecContext(ctx, "UPDATE millrace_offsets SET owner = NULL WHERE topic = ?",
-			topics.Processed(st.is.pipeline, st.is.stream)); err != nil {
+		before = topics.Processed(st.is.pipeline, st.is.stream)
+		if _, err := conn.ExecContext(ctx, "UPDATE millrace_offsets SET owner = NULL WHERE topic = ?", before); err != nil {
 			return err
 		}
 		st.is.marking = false // the redo was the other's
@@ -266,16 +267,38 @@ func (s *store) adoptTable(ctx context.Context, conn *sql.Conn, st *stake) error
 		return err
 	}
 	st.why = fmt.Sprintf("the table %s was adopted, from %s: what %s holds replaces the rows. Other rows stay", st.table.Name, from, st.topic)
-	return s.raise(ctx, conn, st)
+	return s.raise(ctx, conn, st, before)
 }
 
-// raise makes a table ours in its next epoch.
-func (s *store) raise(ctx context.Context, conn *sql.Conn, st *stake) error {
-	if st.is.epoch == math.MaxUint16 {
-		return fmt.Errorf("table %s: its topics were made anew %d times, and no version is higher", st.table.Name, st.is.epoch)
+// raise makes a table ours in its next epoch: above its own, and above those of the raw topic that its rows were raised from,
+// for the raw topic may begin in epoch 0 again. from is the topic that they came by.
+func (s *store) raise(ctx context.Context, conn *sql.Conn, st *stake, from string) error {
+	highest, err := s.highestEpoch(ctx, conn, st.topic, from)
+	if err != nil {
+		return err
 	}
-	st.is = owned{s.pipeline, st.table.Stream, st.topicID, st.is.epoch + 1, st.is.marking}
+	if highest = max(highest, st.is.epoch); highest == math.MaxUint16 {
+		return fmt.Errorf("table %s: its topics were made anew %d times, and no version is higher", st.table.Name, highest)
+	}
+	st.is = owned{s.pipeline, st.table.Stream, st.topicID, highest + 1, st.is.marking}
 	return s.setOwner(ctx, conn, st)
+}
+
+// highestEpoch is that of the records of topics that were applied.
+func (s *store) highestEpoch(ctx context.Context, conn *sql.Conn, one, other string) (epoch uint16, err error) {
+	found, err := conn.QueryContext(ctx, "SELECT high FROM millrace_offsets WHERE topic IN (?, ?)", one, other)
+	if err != nil {
+		return 0, err
+	}
+	defer func() { _ = found.Close() }()
+	for found.Next() {
+		var high []byte
+		if err := found.Scan(&high); err != nil {
+			return 0, err
+		}
+		epoch = max(epoch, binary.BigEndian.Uint16(high))
+	}
+	return epoch, found.Err()
 }
 
 func (s *store) setOwner(ctx context.Context, conn *sql.Conn, st *stake) error {

@@ -104,6 +104,23 @@ func owners(t *testing.T, open func(t *testing.T) *pipeline.Pipeline) {
 		f.apply(event{0, 0, "a", row(3)})
 		f.want(map[string]string{"a": "3", "c": "2", "gone": "1", "stays": "9"})
 	})
+	t.Run("AllTopicsMadeAnewAfterTheRawTopicWas", func(t *testing.T) {
+		f := newFixture(t, open(t), false)
+		f.apply(event{100, 0, "a", row(1)})
+		f.epoch = 3
+		f.apply(event{0, 0, "a", row(2)})
+		f.epoch = 0 // who numbered them is gone too
+		f.must(2, 4, 0)
+		f.apply(event{0, 0, "a", row(3)})
+		f.want(map[string]string{"a": "3"})
+		f.epoch = 2
+		f.apply(event{0, 0, "a", row(4)})
+		f.epoch = 0
+		g := f.other("q", "s", true)
+		g.must(3, 7, 0)
+		g.apply(event{0, 0, "a", row(5)})
+		f.want(map[string]string{"a": "5"})
+	})
 	t.Run("TheSourceStillDecidesFirst", func(t *testing.T) {
 		f := newFixture(t, open(t), true)
 		f.apply(event{100, 7, "a", row(7)}, event{101, 7, "b", row(7)})

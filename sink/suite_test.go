@@ -28,7 +28,8 @@ type fixture struct {
 	table    *rows.Table
 	claim    *claim
 	writer   *writer
-	offset   int64 // of the next processed record
+	offset   int64  // of the next processed record
+	epoch    uint16 // of the raw topic
 }
 
 const topic = "p.s.processed"
@@ -116,7 +117,7 @@ func (f *fixture) job(events ...event) *job {
 	j := &job{}
 	var records []*kgo.Record
 	for _, e := range events {
-		v := topics.NewVersion(e.source, 0, e.raw, pipeline.FirstGeneration)
+		v := topics.NewVersion(e.source, f.epoch, e.raw, pipeline.FirstGeneration)
 		r := &kgo.Record{
 			Topic: topic, Offset: f.offset, Key: []byte(e.key),
 			Headers: []kgo.RecordHeader{{Key: topics.HeaderVersion, Value: v[:]}},
