@@ -106,7 +106,7 @@ func (s *Stream) Definition() string {
 func (s *Stream) Defined(text string) (*Stream, error) {
 	var d definition
 	decoder := json.NewDecoder(strings.NewReader(text))
-	decoder.DisallowUnknownFields() // a newer version's: its logic cannot be had by leaving something out
+	decoder.DisallowUnknownFields()            // a newer version's: its logic cannot be had by leaving something out
 	if err := decoder.Decode(&d); err != nil { //nolint:musttag // see definition
 		return nil, fmt.Errorf("stream %s: the logic that is live is not of this version of millrace: %w", s.Name, err)
 	}

@@ -126,8 +126,6 @@ func creationError(s topics.Spec, r kadm.CreateTopicResponse) error {
 
 // await waits until the broker that is asked knows all topics.
 func await(ctx context.Context, adm *kadm.Client, specs []topics.Spec) (kadm.TopicDetails, error) {
-	b := backoff.NewExponentialBackOff()
-	b.InitialInterval, b.MaxInterval = 20*time.Millisecond, time.Second
 	return backoff.Retry(ctx, func() (kadm.TopicDetails, error) {
 		details, err := list(ctx, adm, specs)
 		if err != nil {
@@ -143,7 +141,7 @@ func await(ctx context.Context, adm *kadm.Client, specs []topics.Spec) (kadm.Top
 			}
 		}
 		return details, nil
-	}, backoff.WithBackOff(b), backoff.WithMaxElapsedTime(30*time.Second))
+	}, backoff.WithBackOff(again()), backoff.WithMaxElapsedTime(30*time.Second))
 }
 
 // list asks a broker for the topics. The authorized operations are of no interest; asking for them keeps the

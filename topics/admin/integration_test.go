@@ -25,11 +25,7 @@ func TestRemainingOnKafka(t *testing.T) {
 	remainingSuite(t, brokers, a, b)
 }
 
-func mustCreate(t *testing.T, adm *kadm.Client, names ...string) kadm.CreateTopicResponses {
-	t.Helper()
-	made, err := adm.CreateTopics(t.Context(), 2, -1, nil, names...)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return made
+// TestFenceOnKafka: a transaction of a processor's session that is open is aborted, and cannot commit afterwards.
+func TestFenceOnKafka(t *testing.T) {
+	fenceSuite(t, testservers.Kafka(t), testservers.Unique(t)+".in", testservers.Unique(t)+".out")
 }
