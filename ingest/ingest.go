@@ -46,6 +46,7 @@ type Ingest struct {
 	slicesOf    map[*fetch.Budget]int // of the whole pipeline, by the budget that they share
 	started     time.Time
 	passesDone  chan struct{}
+	decisions   *decisions
 
 	mu      sync.Mutex
 	readers map[*pipeline.Stream]*reader
@@ -103,6 +104,7 @@ func New(p *pipeline.Pipeline, cfg Config, env stage.Env) (*Ingest, error) {
 	in.transport = http.DefaultTransport.(*http.Transport).Clone() //nolint:forcetypeassert // it is one, says net/http
 	in.transport.MaxIdleConns, in.transport.MaxIdleConnsPerHost = requestsInFlight, requestsInFlight
 	in.metrics = newMetrics(env.Metrics)
+	in.decisions = newDecisions(in)
 	return in, nil
 }
 
@@ -156,11 +158,13 @@ func (in *Ingest) Run(ctx context.Context) error {
 	if err := in.ensureTopics(ctx); err != nil {
 		return err
 	}
+	defer in.decisions.view.Close()
 	var telling sync.WaitGroup
 	defer telling.Wait()
 	told, end := context.WithCancel(ctx)
 	defer end()
 	telling.Go(func() { in.progress.Run(told, nil) })
+	telling.Go(func() { in.decisions.follow(told) })
 	for ctx.Err() == nil {
 		err := in.participate(ctx)
 		if err == nil {
@@ -186,8 +190,10 @@ func (in *Ingest) ensureTopics(ctx context.Context) error {
 			if err := admin.Ensure(ctx, in.adm, topics.Specs(in.p)); err != nil {
 				return err
 			}
-			_, err := in.topics.Look(ctx, in.adm)
-			return err
+			if _, err := in.topics.Look(ctx, in.adm); err != nil {
+				return err
+			}
+			return in.decisions.read(ctx)
 		})
 	if err != nil {
 		return fmt.Errorf("ingest: %w", err)

@@ -82,8 +82,14 @@ func (s *slice) precedes(c, before cursor.Cursor) (bool, error) {
 	return same(s.begin(c, before.Started), before)
 }
 
-// queueKept hands the kept pages to the owner, and waits for the last one if it ends the pass.
+// queueKept hands the kept pages to the owner, and waits for the last one if it ends the pass. Those of a stream that is
+// paused are given up.
 func (s *slice) queueKept(ctx context.Context) {
+	if shut, _ := s.gate.state(); shut && len(s.kept) > 0 {
+		s.plan = s.kept[0].before
+		closeAll(s.kept)
+		s.kept = nil
+	}
 	for i, p := range s.kept {
 		select {
 		case s.queue <- p:

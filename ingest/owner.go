@@ -41,14 +41,14 @@ func (o *owner) run(fetch, work context.Context) error {
 	anew := false
 	attempts := stage.Attempts{Server: kafka, Who: o.name(), Permanent: func(error) bool { return fenced != nil || anew }}
 	_ = o.in.waits.Persist(fetch, attempts, func(context.Context) error {
-		err := o.once(fetch, work)
+		err := o.work(fetch, work)
 		_ = errors.As(err, &fenced)
 		if !unknownTopic(err) {
 			return err
 		}
 		changed, failed := o.in.renew(fetch)
 		if anew = errors.Is(failed, errAnew); changed && !anew {
-			err = o.once(fetch, work) // at once, and without a word: it is known why
+			err = o.work(fetch, work) // at once, and without a word: it is known why
 			_ = errors.As(err, &fenced)
 		}
 		return err
@@ -67,11 +67,26 @@ func (o *owner) run(fetch, work context.Context) error {
 // name is who waits while the partition is not claimed.
 func (o *owner) name() string { return "partition " + strconv.Itoa(int(o.partition)) }
 
-// once claims the partition and works on it until fetch ends or something fails.
-func (o *owner) once(fetch, work context.Context) error {
+// work claims the partition and works on it until fetch ends or something fails. Whenever positions in it were set back, it
+// claims it again.
+func (o *owner) work(fetch, work context.Context) error {
+	for {
+		changed := o.in.decisions.changed(o.partition)
+		err := o.once(fetch, work, changed)
+		if fetch.Err() != nil || err != nil && !o.in.decisions.excuses(fetch, o.partition, err, changed) {
+			return err
+		}
+	}
+}
+
+// once claims the partition and works on it until fetch ends, something fails, or changed is closed.
+func (o *owner) once(fetch, work context.Context, changed <-chan struct{}) error {
 	both, cancel := context.WithCancel(fetch) // claiming ends with fetch: there is nothing to lose yet
 	defer cancel()
 	defer context.AfterFunc(work, cancel)()
+	if err := o.in.decisions.yield(both, o.partition); err != nil {
+		return err
+	}
 	if err := o.confirm(both); err != nil {
 		return err
 	}
@@ -80,7 +95,21 @@ func (o *owner) once(fetch, work context.Context) error {
 		return err
 	}
 	defer log.Close()
+	// Who decides that nothing is fetched fences the owners afterwards, so that whoever claims after that reads it here.
+	if err := o.in.decisions.read(both); err != nil {
+		return err
+	}
 	o.in.waits.Done(kafka, o.name())
+	var watching sync.WaitGroup
+	defer watching.Wait()
+	defer cancel()
+	watching.Go(func() {
+		select {
+		case <-changed:
+			cancel()
+		case <-both.Done():
+		}
+	})
 	queue := make(chan *page, queuedPages)
 	slices, err := o.slices(state, queue)
 	if err != nil {

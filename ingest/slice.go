@@ -36,6 +36,7 @@ type slice struct {
 	log     *slog.Logger
 	metrics streamMetrics
 	queue   chan<- *page // to the owner, in order
+	gate    *gate        // of the stream
 
 	plan    cursor.Cursor  // after the last page handed to the owner
 	quoted  jsontext.Value // name
@@ -57,6 +58,7 @@ func (in *Ingest) newSlice(s *pipeline.Stream, name string, c cursor.Cursor, que
 	}
 	sl := &slice{
 		in: in, stream: s, name: name, key: cursor.Key(s.Name, name), who: s.Name, base: base, queue: queue,
+		gate: in.decisions.gates[s.Name],
 		full: s.Ingest.Incremental == nil, pager: paginate.New(s.Ingest.Paginate),
 		log: in.env.Log.With("stream", s.Name), metrics: in.metrics.stream(s.Name),
 	}
@@ -140,7 +142,14 @@ func (s *slice) run(ctx context.Context) {
 	for ctx.Err() == nil {
 		err := s.awaitPass(ctx)
 		if err == nil {
+			err = s.gate.enter(ctx)
+		}
+		if err == nil {
 			err = s.apart(ctx)
+		}
+		if errors.Is(err, errPaused) {
+			s.goesOn() // what it waited for is asked for again later
+			continue
 		}
 		if err == nil || ctx.Err() != nil {
 			continue
@@ -187,16 +196,21 @@ func (s *slice) apart(ctx context.Context) error {
 }
 
 // pass fetches the pages that are left of the pass and hands them to the owner in order. It returns when the last one
-// is committed.
+// is committed, and errPaused if the stream is paused before: what the owner has by then is committed.
 func (s *slice) pass(ctx context.Context) error {
 	if s.plan.Done {
 		s.plan = s.begin(s.plan, time.Now())
 	}
 	loop := paginate.Loop{Repeats: s.repeats(), MaxEmpty: int64(s.stream.Ingest.EmptyPages)}
-	pages := s.pages(ctx)
+	open, cancel := s.gate.during(ctx)
+	defer cancel()
+	pages := s.pages(open)
 	defer func() { pages.stop() }()
 	for {
-		p, err := pages.next(ctx)
+		p, err := pages.next(open)
+		if err != nil && ctx.Err() == nil && errors.Is(context.Cause(open), errPaused) {
+			return errPaused
+		}
 		if err != nil {
 			return err
 		}
@@ -225,7 +239,7 @@ func (s *slice) pass(ctx context.Context) error {
 				return ctx.Err()
 			}
 		}
-		pages.advance(ctx, p, next)
+		pages.advance(open, p, next)
 	}
 }
 

@@ -19,6 +19,8 @@ type Stream struct {
 	Redo *Redo `json:"redo,omitempty"` // nil: none is under way
 	// Paused are the stages that stand, by their names.
 	Paused map[string]Pause `json:"paused,omitempty"`
+	Reset  Reset            `json:"reset,omitzero"`
+	Sweep  *Sweep           `json:"sweep,omitempty"` // nil: none is under way
 }
 
 // Generation is one logic of a stream, or the same logic once more over what was processed before.

@@ -1,0 +1,179 @@
+package ingest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/millrace-io/millrace/internal/changelog"
+	"github.com/millrace-io/millrace/internal/stage"
+	"github.com/millrace-io/millrace/topics/control"
+)
+
+// decisions is what was decided about the streams while they run, by the control topic: which are paused, and which were
+// reset. It may be used concurrently.
+type decisions struct {
+	view *control.View
+	in   *Ingest
+
+	mu     sync.Mutex
+	gates  map[string]*gate // by stream
+	resets map[string]control.Reset
+	again  map[int32]chan struct{} // by partition of the state topic: closed when its positions were set back, and replaced
+}
+
+const (
+	decisionsEvery = 2 * time.Second
+	noticePaused   = "paused"
+)
+
+func newDecisions(in *Ingest) *decisions {
+	d := &decisions{
+		view:  control.NewView(control.Config{Pipeline: in.p.Name, Who: in.env.Instance, Client: in.env.Kafka}),
+		in:    in,
+		gates: map[string]*gate{}, resets: map[string]control.Reset{}, again: map[int32]chan struct{}{},
+	}
+	for i := range in.p.Streams {
+		d.gates[in.p.Streams[i].Name] = newGate()
+	}
+	for n := range in.byPartition {
+		d.again[n] = make(chan struct{})
+	}
+	return d
+}
+
+// read takes in what was decided until now.
+func (d *decisions) read(ctx context.Context) error {
+	changed, err := d.view.Refresh(ctx)
+	for _, stream := range changed {
+		d.take(stream)
+	}
+	return err
+}
+
+// follow takes in what is decided, until ctx ends.
+func (d *decisions) follow(ctx context.Context) {
+	const who = "control"
+	defer d.in.waits.Drop(who)
+	d.view.Follow(ctx, decisionsEvery, d.take, func(err error) {
+		if err != nil {
+			d.in.waits.On(kafka, who, err)
+			return
+		}
+		d.in.waits.Done(kafka, who)
+	})
+}
+
+// take takes in what was decided about a stream.
+func (d *decisions) take(stream string) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	gate := d.gates[stream]
+	if gate == nil {
+		return // another file's
+	}
+	s := d.view.Stream(stream)
+	if changed := gate.set(!s.Fetches()); changed && s.Fetches() {
+		d.in.env.Log.Info("the stream goes on: it is no longer paused", "stream", stream)
+	}
+	if text := d.why(stream, s); text != "" {
+		d.in.notices.Raise(stream, noticePaused, text)
+	} else {
+		d.in.notices.Clear(stream, noticePaused)
+	}
+	before := d.resets[stream]
+	if before.Number == s.Reset.Number && before.Done == s.Reset.Done {
+		return
+	}
+	d.resets[stream] = s.Reset
+	if s.Reset.Done {
+		d.in.env.Log.Info("the stream was reset: its positions are read again", "stream", stream, "by", s.Reset.By)
+	}
+	for n, slices := range d.in.byPartition {
+		if holds(slices, stream) {
+			close(d.again[n])
+			d.again[n] = make(chan struct{})
+		}
+	}
+}
+
+// why says why a stream stands; empty: it does not.
+func (d *decisions) why(stream string, s *control.Stream) string {
+	file := d.in.env.File
+	if file == "" {
+		file = "FILE"
+	}
+	if p, ok := s.Paused["ingest"]; ok {
+		text := "paused since " + p.At.UTC().Format(time.RFC3339)
+		if p.By != "" {
+			text += " by " + p.By
+		}
+		if p.Why != "" {
+			text += ": " + p.Why
+		}
+		return text + fmt.Sprintf("; `millrace resume %s %s` lets it go on", file, stream)
+	}
+	if s.Sweep != nil && s.Sweep.Deleting {
+		return fmt.Sprintf("nothing is fetched while keys that the API shows no more are deleted; if `millrace reset %s %s --sweep` "+
+			"has died meanwhile, run it again", file, stream)
+	}
+	return ""
+}
+
+// changed returns what is closed when the positions in a partition are set back.
+func (d *decisions) changed(partition int32) <-chan struct{} {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.again[partition]
+}
+
+// yield waits while the positions in a partition are being written by a reset, which would be fenced by a claim.
+func (d *decisions) yield(ctx context.Context, partition int32) error {
+	for d.any(partition, func(s *control.Stream) bool { return s.Reset.UnderWay() }) {
+		if err := stage.Sleep(ctx, 200*time.Millisecond); err != nil {
+			return err
+		}
+		if err := d.read(ctx); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// excuses reports whether it was a reset or a sweep that has fenced the owner of a partition, so that this process claims it
+// again at once.
+func (d *decisions) excuses(ctx context.Context, partition int32, err error, changed <-chan struct{}) bool {
+	if _, fenced := errors.AsType[*changelog.FencedError](err); !fenced || expelled(err) {
+		return false
+	}
+	if d.read(ctx) != nil {
+		return false
+	}
+	select {
+	case <-changed:
+		return true
+	default:
+	}
+	return d.any(partition, func(s *control.Stream) bool { return s.Reset.UnderWay() || s.Sweep != nil && s.Sweep.Deleting })
+}
+
+// any reports whether it holds for a stream with a slice in a partition.
+func (d *decisions) any(partition int32, holds func(*control.Stream) bool) bool {
+	for _, s := range d.in.byPartition[partition] {
+		if holds(d.view.Stream(s.stream.Name)) {
+			return true
+		}
+	}
+	return false
+}
+
+func holds(slices []sliceRef, stream string) bool {
+	for _, s := range slices {
+		if s.stream.Name == stream {
+			return true
+		}
+	}
+	return false
+}
