@@ -19,7 +19,7 @@ func (p *Processor) sessionOpts(id string) []kgo.Opt {
 		larger[s.letters] = true
 	}
 	record := p.pipeline.Kafka.MaxRecordBytes
-	return append(slices.Clone(p.env.Kafka),
+	opts := append(slices.Clone(p.env.Kafka),
 		kgo.ConsumerGroup(p.group),
 		kgo.ConsumeTopics(raw...),
 		kgo.InstanceID(id),
@@ -44,4 +44,5 @@ func (p *Processor) sessionOpts(id string) []kgo.Opt {
 			return record
 		}),
 	)
+	return append(opts, p.differs.client...) // last, so that they win
 }

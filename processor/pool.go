@@ -81,6 +81,9 @@ func (l *lane) process(p *Processor, partition kgo.FetchTopicPartition, produce 
 		if r.Attrs.IsControl() {
 			continue // the end of a transaction of ingest's: a place in the log, and nothing else
 		}
+		if w.stream.wants != nil && !w.stream.wants(r) {
+			continue
+		}
 		for _, out := range w.outcome(r) {
 			produce(out)
 		}
@@ -104,11 +107,13 @@ func (p *pool) failure() error {
 	return nil
 }
 
-// committed counts what a transaction did and reuses its memory: all records are flushed.
-func (p *pool) committed() {
+// committed counts what a transaction did and reuses its memory: all records are flushed. It returns of how many raw
+// records the outcome was made.
+func (p *pool) committed() (records int) {
 	for _, l := range p.lanes {
 		for _, w := range l.workers {
 			if c := w.counts; c.records > 0 {
+				records += c.records
 				w.stream.counters.count(c)
 				p.p.progress.Add(w.stream.name, c.newest, c.records, c.rows, c.filtered, c.letters)
 			}
@@ -117,6 +122,7 @@ func (p *pool) committed() {
 		}
 		l.arena.reset()
 	}
+	return records
 }
 
 // tell tells of the letters of a transaction that was committed.

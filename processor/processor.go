@@ -34,6 +34,7 @@ type Processor struct {
 	topics   *admin.Watch
 	turns    turns
 	limit    *limit
+	differs  hooks
 }
 
 // New compiles the steps of the streams that env names. It does no I/O.

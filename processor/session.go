@@ -22,6 +22,7 @@ type session struct {
 
 	pace    stage.Pace
 	touched map[touched]struct{} // by the transaction in hand
+	made    int                  // of how many records the last transaction committed the outcome
 }
 
 // touched is a partition of a raw topic.
@@ -49,6 +50,11 @@ func (p *Processor) runSession(ctx, hard context.Context, adm *kadm.Client, id s
 	if _, _, err := s.kafka.Client().ProducerID(ctx); err != nil {
 		return fmt.Errorf("initialise producer %s: %w", id, err)
 	}
+	if p.differs.begun != nil {
+		if err := p.differs.begun(ctx); err != nil {
+			return err
+		}
+	}
 	p.waits.Done(server, id)
 	for ctx.Err() == nil {
 		fetches := s.kafka.PollRecords(ctx, min(pollRecords, p.limit.get()))
@@ -63,6 +69,9 @@ func (p *Processor) runSession(ctx, hard context.Context, adm *kadm.Client, id s
 		}
 		if err := s.transact(ctx, hard, fetches); err != nil {
 			return err
+		}
+		if p.differs.ended != nil {
+			p.differs.ended(ctx, s)
 		}
 	}
 	return nil

@@ -3,6 +3,8 @@ package processor
 import (
 	"fmt"
 
+	"github.com/twmb/franz-go/pkg/kgo"
+
 	"github.com/millrace-io/millrace/pipeline"
 	"github.com/millrace-io/millrace/processor/steps"
 	"github.com/millrace-io/millrace/topics"
@@ -18,6 +20,10 @@ type stream struct {
 	maxLetter  int // of a dead letter
 	chain      *steps.Chain
 	counters   counters
+
+	// In a redo, wants chooses the records that are processed; nil: all are.
+	wants func(*kgo.Record) bool
+	again bool // a record for which a filter never lets a revision through is one without rows: another logic may have made one
 }
 
 func newStream(p *pipeline.Pipeline, s *pipeline.Stream, m *metrics) (*stream, error) {

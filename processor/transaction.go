@@ -25,6 +25,9 @@ func (s *session) transact(ctx, hard context.Context, fetches kgo.Fetches) error
 		n, size := s.pool.process(fetches, s.produce(hard))
 		records, bytes = records+n, bytes+size
 		s.touch(fetches)
+		if s.p.differs.polled != nil {
+			s.p.differs.polled(s, fetches)
+		}
 		if s.pace.Rest() == 0 || records >= limit || bytes >= s.p.cfg.MaxBytes || ctx.Err() != nil || s.pool.failed() || pollErr != nil {
 			break
 		}
@@ -74,17 +77,21 @@ func (s *session) produce(ctx context.Context) func(*kgo.Record) {
 func (s *session) end(hard context.Context) error {
 	ctx, cancel := context.WithTimeout(hard, s.p.cfg.TransactionTimeout)
 	defer cancel()
+	if s.p.differs.commit != nil {
+		ctx = kgo.PreTxnCommitFnContext(ctx, s.p.differs.commit)
+	}
 	start := time.Now()
 	err := s.kafka.Client().Flush(ctx)
 	if err != nil {
 		return fmt.Errorf("flush: %w", err)
 	}
 	failure := s.pool.failure()
+	s.made = 0
 	committed, err := s.kafka.End(ctx, kgo.TransactionEndTry(failure == nil))
 	s.p.metrics.duration.Observe(time.Since(start).Seconds())
 	if committed {
 		s.p.metrics.commits.Inc()
-		s.pool.committed()
+		s.made = s.pool.committed()
 		return nil
 	}
 	s.p.metrics.aborts.Inc()

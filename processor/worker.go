@@ -63,8 +63,11 @@ func (w *worker) process(raw *kgo.Record, version topics.Version) error {
 		}
 		w.counts.rows++
 		return nil
-	case !made.Never:
+	case !made.Never || w.stream.again:
 		pk, err := w.runner.AppendPK(w.arena.free())
+		if err != nil && made.Never {
+			break // no row is found by it
+		}
 		if err != nil {
 			return err
 		}
