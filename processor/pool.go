@@ -6,6 +6,8 @@ import (
 	"sync/atomic"
 
 	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/millrace-io/millrace/processor/redo"
 )
 
 // pool is the workers of a session. As many goroutines as there are cores process the partitions of a poll, each
@@ -77,11 +79,15 @@ func (l *lane) process(p *Processor, partition kgo.FetchTopicPartition, produce 
 	if last := partition.Records[len(partition.Records)-1].Timestamp; last.After(w.counts.newest) {
 		w.counts.newest = last
 	}
+	var marks *redo.Marks // nil: all are processed
+	if w.stream.marks != nil {
+		marks = w.stream.marks(partition.Partition)
+	}
 	for _, r := range partition.Records {
 		if r.Attrs.IsControl() {
 			continue // the end of a transaction of ingest's: a place in the log, and nothing else
 		}
-		if w.stream.wants != nil && !w.stream.wants(r) {
+		if marks != nil && !marks.Has(r.Offset) {
 			continue
 		}
 		for _, out := range w.outcome(r) {

@@ -3,9 +3,8 @@ package processor
 import (
 	"fmt"
 
-	"github.com/twmb/franz-go/pkg/kgo"
-
 	"github.com/millrace-io/millrace/pipeline"
+	"github.com/millrace-io/millrace/processor/redo"
 	"github.com/millrace-io/millrace/processor/steps"
 	"github.com/millrace-io/millrace/topics"
 )
@@ -21,8 +20,8 @@ type stream struct {
 	chain      *steps.Chain
 	counters   counters
 
-	// In a redo, wants chooses the records that are processed; nil: all are.
-	wants func(*kgo.Record) bool
+	// In a redo, marks are of the records of a partition that are processed; nil: all are.
+	marks func(partition int32) *redo.Marks
 	again bool // a record for which a filter never lets a revision through is one without rows: another logic may have made one
 }
 

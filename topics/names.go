@@ -30,6 +30,19 @@ func ProcessorGroup(pipeline string) string { return pipeline + ".processor" }
 // SinkGroup is the consumer group that shares the processed topics among sinks.
 func SinkGroup(pipeline string) string { return pipeline + ".sink" }
 
+// ReplayGroup is the consumer group that shares a stream's raw topic among those who process it again.
+func ReplayGroup(pipeline, stream string) string { return pipeline + ".replay." + stream }
+
+// ReplayTransactionalIDs begins the transactional ids of all who process a stream again.
+func ReplayTransactionalIDs(pipeline, stream string) string {
+	return pipeline + ".replay." + stream + "."
+}
+
+// ReplayTransactionalID belongs to one session of one process that processes a stream again.
+func ReplayTransactionalID(pipeline, stream, instance string, session int) string {
+	return ReplayTransactionalIDs(pipeline, stream) + instance + "." + strconv.Itoa(session)
+}
+
 // IngestTransactionalID belongs to whoever may write the cursors of one partition of [IngestState].
 func IngestTransactionalID(pipeline string, partition int32) string {
 	return pipeline + ".ingest." + strconv.Itoa(int(partition))
