@@ -65,6 +65,19 @@ func newDialect(p *pipeline.Pipeline) (dialect.Dialect, error) {
 	return mysql.New(p.Database.MySQL)
 }
 
+// DDL are the statements that the sink makes tables with where they are missing: those of its own, and that of each
+// stream, in the order of the file. Of the database it asks nothing but its kind.
+func DDL(p *pipeline.Pipeline) (own, tables []string) {
+	var d dialect.Dialect = &mysql.Dialect{}
+	if p.Database.Embedded {
+		d = sqlite.New(p.DataDir)
+	}
+	for i := range p.Streams {
+		tables = append(tables, d.CreateTable(rows.NewTable(&p.Streams[i])))
+	}
+	return d.CreateOwn(), tables
+}
+
 type topicPartition struct {
 	topic     string
 	partition int32

@@ -37,6 +37,64 @@ func TestValidate(t *testing.T) {
 	}
 }
 
+func TestValidateOfflineWithPlan(t *testing.T) {
+	name := pipelineFile(t, "http://localhost:8080", "kafka: {brokers: [\"${BROKER_OF_NOBODY}\"], partitions: 3}",
+		"database: {mysql: \"app:${PASSWORD_OF_NOBODY}@tcp(db:3306)/shop\"}")
+	if code, _, stderr := invoke(t, "millrace", "validate", name); code != cli.ExitUsage || !strings.Contains(stderr, "PASSWORD_OF_NOBODY") {
+		t.Errorf("%d %q, want that a variable is missing", code, stderr)
+	}
+	code, stdout, stderr := invoke(t, "millrace", "validate", "--offline", "--plan", name)
+	if code != 0 || stderr != "" {
+		t.Fatalf("%d %q", code, stderr)
+	}
+	for _, want := range []string{
+		"ok; not set here: ${BROKER_OF_NOBODY}, ${PASSWORD_OF_NOBODY}\n", "shop.orders.raw        3", "shop.ingest.state      32",
+		"-- stream orders\nCREATE TABLE IF NOT EXISTS `orders` (\n  `id` bigint NOT NULL,\n", "PRIMARY KEY (`id`)", "CREATE TABLE IF NOT EXISTS millrace_offsets",
+	} {
+		if !strings.Contains(stdout, want) {
+			t.Errorf("no %q in:\n%s", want, stdout)
+		}
+	}
+}
+
+func TestValidateWarns(t *testing.T) {
+	name := pipelineFile(t, "http://localhost:8080")
+	text, err := os.ReadFile(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	text = []byte(strings.Replace(string(text), "    sink:", "    process: [filter: status != draft]\n    sink:", 1))
+	if err := os.WriteFile(name, text, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	code, _, stderr := invoke(t, "millrace", "validate", name)
+	if code != 0 || !strings.Contains(stderr, `warning: draft is compared with as a field; a text is written in quotes: "draft"`) {
+		t.Errorf("%d %q", code, stderr)
+	}
+}
+
+func TestExplain(t *testing.T) {
+	code, stdout, stderr := invoke(t, "millrace", "explain", "streams.orders.ingest.paginate")
+	if code != 0 || stderr != "" {
+		t.Fatalf("%d %q", code, stderr)
+	}
+	for _, want := range []string{"link, or a mapping", "exactly one of: page, offset, cursor, link", "  cursor  The body names the next page\n", "example:\n  streams:\n    orders:\n"} {
+		if !strings.Contains(stdout, want) {
+			t.Errorf("no %q in:\n%s", want, stdout)
+		}
+	}
+	if code, _, stderr = invoke(t, "millrace", "explain", "ingest.pagination"); code != cli.ExitUsage || !strings.Contains(stderr, `did you mean "paginate"?`) {
+		t.Errorf("%d %q", code, stderr)
+	}
+	if code, stdout, _ = invoke(t, "millrace", "explain"); code != 0 || !strings.Contains(stdout, "streams *") {
+		t.Errorf("%d %q", code, stdout)
+	}
+	_, stdout, _ = invoke(t, "millrace", "__complete", "explain", "streams.orders.ingest.pag")
+	if !strings.Contains(stdout, "streams.orders.ingest.paginate\tHow the next page is asked for") {
+		t.Errorf("completion: %s", stdout)
+	}
+}
+
 func TestExitCodes(t *testing.T) {
 	good := pipelineFile(t, "http://localhost:8080")
 	brokers := pipelineFile(t, "http://localhost:8080", "kafka: {brokers: [127.0.0.1:1]}")

@@ -72,6 +72,7 @@ func (d *decoder) checkFlow(f *streamFile, s *pipeline.Stream, w flow) {
 	if s.Ingest.Slices == nil && !f.Ingest.v.Slices.set {
 		d.noSlice(&w)
 	}
+	d.warnWords(f, &w)
 	if f.Sink.v.Columns.ok {
 		d.checkColumns(&f.Sink.v, p.Last().Names, w.made)
 		if sound && f.Ingest.v.Key.ok {

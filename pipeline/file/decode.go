@@ -21,6 +21,7 @@ type decoder struct {
 	secrets  secretsOf
 	firstUse map[string]pipeline.Origin // of credentials written for no API in particular, by the key that holds them
 	problems Problems
+	warnings Problems
 }
 
 // place is where a value stands in the file.
@@ -69,11 +70,15 @@ func (d *decoder) reportf(p place, hint, format string, args ...any) {
 
 // reportAt adds a problem at a node, or some lines and columns beyond its start.
 func (d *decoder) reportAt(n *yaml.Node, lines, columns int, path, hint, message string) {
+	d.problems = append(d.problems, d.problemAt(n, lines, columns, path, hint, message))
+}
+
+func (d *decoder) problemAt(n *yaml.Node, lines, columns int, path, hint, message string) Problem {
 	pr := Problem{File: d.file, Path: path, Message: message, Hint: hint}
 	if n != nil {
 		pr.Line, pr.Column = n.Line+lines, n.Column+columns
 	}
-	d.problems = append(d.problems, pr)
+	return pr
 }
 
 // field is a type that a value of the file decodes into.

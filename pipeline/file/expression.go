@@ -2,6 +2,8 @@ package file
 
 import (
 	"errors"
+	"fmt"
+	"slices"
 	"strings"
 
 	"go.yaml.in/yaml/v3"
@@ -16,6 +18,9 @@ func (d *decoder) expressionProblem(t *text, err error) {
 		name, hint := quote(unknown.Name), didYouMean(unknown.Name, unknown.Known, "it makes")
 		if t.refs {
 			name, hint = "a name in it", ""
+		}
+		if hint != "" && slices.ContainsFunc(expression.Words(t.s), func(w expression.Word) bool { return w.Name == unknown.Name }) {
+			hint = strings.TrimSuffix(hint, "?") + fmt.Sprintf("; or, if it is a text: it is written in quotes, %s", name)
 		}
 		d.reportf(t.place, hint, "%s is not there any more: the map before it makes only what it names", name)
 		return

@@ -18,9 +18,9 @@ type pipelineFile struct {
 }
 
 type kafkaFile struct {
-	Brokers        texts            `key:"brokers,required" doc:"host:port of some of the brokers."`
+	Brokers        texts            `key:"brokers,required" doc:"Addresses of some of the brokers, host:port each; the others are found through them."`
 	TLS            object[tlsFile]  `key:"tls" doc:"The brokers speak TLS. {} trusts the system's certificate authorities."`
-	SASL           object[saslFile] `key:"sasl" doc:"How to log in."`
+	SASL           object[saslFile] `key:"sasl" doc:"How to log in to the brokers; absent: nobody logs in."`
 	Partitions     integer          `key:"partitions" doc:"Partitions of the raw, processed and dead-letter topics: how many processes can share a stream. It cannot be changed later." min:"1" max:"10000" default:"6"`
 	Replication    integer          `key:"replication" doc:"Replication factor of the topics; -1 is the brokers' default." min:"-1" max:"100" default:"-1"`
 	RawRetention   duration         `key:"raw_retention" doc:"How long raw topics keep their records; 0s is for ever. What is gone cannot be processed again." max:"876000h" default:"0s"`
@@ -37,31 +37,31 @@ type tlsFile struct {
 
 type saslFile struct {
 	Mechanism text   `key:"mechanism,required" doc:"How the password is shown to the broker." words:"PLAIN SCRAM-SHA-256 SCRAM-SHA-512"`
-	Username  text   `key:"username,required" doc:"The user."`
-	Password  secret `key:"password,required" doc:"The password; a reference such as ${KAFKA_PASSWORD} keeps it out of the file."`
+	Username  text   `key:"username,required" doc:"User that logs in to the brokers."`
+	Password  secret `key:"password,required" doc:"Password of that user; a reference such as ${KAFKA_PASSWORD} keeps it out of the file."`
 }
 
 type databaseFile struct {
-	MySQL secret `key:"mysql,required" doc:"MySQL: user:password@tcp(host:port)/schema."`
+	MySQL secret `key:"mysql,required" doc:"Address of MySQL and who logs in, user:password@tcp(host:port)/schema; a reference such as ${MYSQL_PASSWORD} keeps the password out of the file."`
 }
 
 type defaultsFile struct {
-	Ingest object[ingestSharedFile] `key:"ingest" doc:"For the ingest of every stream."`
+	Ingest object[ingestSharedFile] `key:"ingest" doc:"Keys of ingest for every stream; a stream's own key wins."`
 }
 
 type httpFile struct {
-	BaseURL   text                  `key:"base_url" doc:"What the path of each stream is appended to: https://api.example.com/v2."`
-	Headers   mapping[secret]       `key:"headers" doc:"Sent with each request to scheme, host and port of base_url." empty:"ok"`
+	BaseURL   text                  `key:"base_url" doc:"The API's address, such as https://api.example.com/v2; the path of each stream is appended to it."`
+	Headers   mapping[secret]       `key:"headers" doc:"Headers that are sent with each request to scheme, host and port of base_url, by name." empty:"ok"`
 	Auth      choice[authFile]      `key:"auth" doc:"How requests prove who sends them; none: they do not. It is sent to scheme, host and port of base_url alone." words:"none"`
 	RateLimit object[rateLimitFile] `key:"rate_limit" doc:"How many requests may be sent; streams of the same host and limit share it."`
 	Charset   text                  `key:"charset" doc:"Character set of bodies, such as iso-8859-1, whatever their Content-Type says; absent: as that says, else UTF-8, or UTF-16 by its byte order mark."`
-	Timeout   duration              `key:"timeout" doc:"Of one request, from dialling to the last byte of the body." min:"100ms" max:"1h" default:"30s"`
+	Timeout   duration              `key:"timeout" doc:"How long one request may take, from dialling to the last byte of the body." min:"100ms" max:"1h" default:"30s"`
 	Retry     object[retryFile]     `key:"retry" doc:"What is done when a request fails."`
 }
 
 type authFile struct {
 	_      struct{}           `one:"bearer api_key"`
-	Bearer secret             `key:"bearer" doc:"Token of the header Authorization: Bearer."`
+	Bearer secret             `key:"bearer" doc:"Token that is sent as Authorization: Bearer; a reference such as ${TOKEN} keeps it out of the file."`
 	APIKey object[apiKeyFile] `key:"api_key" doc:"A key in a header or in a query parameter."`
 }
 
@@ -69,12 +69,12 @@ type apiKeyFile struct {
 	_      struct{} `one:"header param"`
 	Header text     `key:"header" doc:"Header that takes the key."`
 	Param  text     `key:"param" doc:"Query parameter that takes the key."`
-	Value  secret   `key:"value,required" doc:"The key."`
+	Value  secret   `key:"value,required" doc:"The API key; a reference such as ${API_KEY} keeps it out of the file."`
 }
 
 type rateLimitFile struct {
 	Requests integer  `key:"requests,required" doc:"Requests allowed in each per." min:"1" max:"1000000"`
-	Per      duration `key:"per" doc:"The time that requests counts for." min:"1ms" max:"24h" default:"1s"`
+	Per      duration `key:"per" doc:"The period in which so many requests may be sent: 1s, 1m." min:"1ms" max:"24h" default:"1s"`
 	Burst    integer  `key:"burst" doc:"How many may be sent at once after a rest." min:"1" max:"1000000" default:"1"`
 }
 
@@ -85,14 +85,14 @@ type retryFile struct {
 }
 
 type streamFile struct {
-	Ingest  object[ingestFile] `key:"ingest,required" doc:"How the records are fetched."`
+	Ingest  object[ingestFile] `key:"ingest,required" doc:"How the records are fetched; where they are in an answer, and how it goes on from page to page."`
 	Process list[stepFile]     `key:"process" doc:"What is done to each record, in order; absent: its own fields pass as they are."`
-	Sink    object[sinkFile]   `key:"sink,required" doc:"The table."`
+	Sink    object[sinkFile]   `key:"sink,required" doc:"The table that the rows go to."`
 }
 
 // ingestFile is a stream's ingest.
 type ingestFile struct {
-	Path text `key:"path,required" doc:"Appended to base_url; may hold {slice name}."`
+	Path text `key:"path,required" doc:"Path of the resource, appended to base_url, such as /orders; it may hold {slice name}."`
 	ingestSharedFile
 }
 
@@ -192,7 +192,7 @@ type incrementalFile struct {
 type versionFile struct {
 	Field   dottedPath `key:"field,required" doc:"Field that grows with each revision of a record."`
 	As      text       `key:"as" doc:"How its values are compared: time, number, unsigned (whole numbers up to 64 bits), digits (the first digits of a text, as of v12), hex; absent: whole numbers, and times." words:"time number unsigned digits hex"`
-	Scale   integer    `key:"scale" doc:"Of numbers: how many digits behind the point count." min:"0" max:"18" default:"0"`
+	Scale   integer    `key:"scale" doc:"How many digits behind the point count, of versions that are numbers." min:"0" max:"18" default:"0"`
 	Format  text       `key:"format" doc:"How times are written, as in strftime, where it is none of the common forms." examples:"%d.%m.%Y"`
 	Missing text       `key:"missing" doc:"What a record without it is, where others have it: newest, as new as the newest of the slice so far; oldest, older than all with it; letter, a dead letter. Absent: newest if it is incremental.field, too, else letter." words:"newest oldest letter"`
 }

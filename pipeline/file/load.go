@@ -23,16 +23,20 @@ const maxFileBytes = 4 << 20
 // Load reads a pipeline file. References take the environment of the process. What is wrong with the file is
 // reported as [Problems]; any other error says why it cannot be read.
 func Load(path string) (*pipeline.Pipeline, error) {
+	data, err := read(path)
+	if err != nil {
+		return nil, err
+	}
+	return Parse(path, data, os.LookupEnv)
+}
+
+func read(path string) ([]byte, error) {
 	f, err := os.Open(path)
 	if err != nil {
 		return nil, err
 	}
 	defer f.Close()
-	data, err := io.ReadAll(io.LimitReader(f, maxFileBytes+1))
-	if err != nil {
-		return nil, err
-	}
-	return Parse(path, data, os.LookupEnv)
+	return io.ReadAll(io.LimitReader(f, maxFileBytes+1))
 }
 
 // Parse reads the content of a pipeline file. name stands for it in messages, and its directory is what ${file:PATH}
@@ -44,6 +48,10 @@ func Parse(name string, data []byte, env func(string) (string, bool)) (*pipeline
 		lines: strings.Split(string(data), "\n"),
 		refs:  resolver{env: env, dir: filepath.Dir(name)},
 	}
+	return d.parse(name, data)
+}
+
+func (d *decoder) parse(name string, data []byte) (*pipeline.Pipeline, error) {
 	root, problem := parseYAML(data)
 	if problem != nil {
 		problem.File = name
@@ -57,16 +65,27 @@ func Parse(name string, data []byte, env func(string) (string, bool)) (*pipeline
 	fill(reflect.ValueOf(&file).Elem())
 	p := d.build(&file)
 	d.secrets.into(p)
+	d.quoteLines(root, d.problems, d.warnings)
 	if len(d.problems) > 0 {
-		secrets := findMasks(root, d.lines)
-		for i := range d.problems {
-			if pr := &d.problems[i]; pr.Line > 0 && pr.Line <= len(d.lines) {
-				pr.Text = secrets.hide(pr.Line, strings.TrimRight(d.lines[pr.Line-1], "\r"))
-			}
-		}
 		return nil, d.problems.sorted()
 	}
 	return p, nil
+}
+
+// quoteLines gives problems the lines of the file that they are about, without secrets.
+func (d *decoder) quoteLines(root *yaml.Node, lists ...Problems) {
+	var secrets *masks
+	for _, problems := range lists {
+		for i := range problems {
+			if pr := &problems[i]; pr.Line > 0 && pr.Line <= len(d.lines) {
+				if secrets == nil {
+					found := findMasks(root, d.lines)
+					secrets = &found
+				}
+				pr.Text = secrets.hide(pr.Line, strings.TrimRight(d.lines[pr.Line-1], "\r"))
+			}
+		}
+	}
 }
 
 // parseYAML returns the node at the top of the only document.

@@ -19,6 +19,12 @@ type Problem struct { //nolint:errname // a problem is what a reader calls it; t
 	Hint    string // what to do about it; may be empty
 }
 
+// Warning is the text of a problem that is only a warning.
+func (p Problem) Warning() string {
+	p.Message = "warning: " + p.Message
+	return p.Error()
+}
+
 // Error is the problem with its place, then the line of the file with a caret below the place.
 func (p Problem) Error() string {
 	var b strings.Builder

@@ -31,12 +31,17 @@ func (d *decoder) scalar(p place, want string) (s string, refs, ok bool) {
 		d.reportf(p, "", "it has a tag (!name) that is not known here; want %s", want)
 		return "", false, false
 	}
-	s, secrets, errs := d.refs.resolve(p.node.Value)
+	v, errs := d.refs.resolve(p.node.Value)
 	for _, err := range errs {
 		d.reportf(p, "", "%v", err)
 	}
-	d.secrets.found(p, s, secrets)
-	return s, len(secrets) > 0, len(errs) == 0
+	switch refs = len(v.secrets) > 0 || v.unset && !strings.HasPrefix(p.node.Value, "${plain:"); {
+	case v.whole: // what it is cannot be known here, so nothing is checked that asks for it
+		return "", refs, false
+	case !v.unset: // what stands in for a secret is none
+		d.secrets.found(p, v.text, v.secrets)
+	}
+	return v.text, refs, len(errs) == 0
 }
 
 // shown is a value as messages may show it: a reference as it is written, never what it stands for, and nothing that

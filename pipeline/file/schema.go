@@ -9,11 +9,15 @@ import (
 	"github.com/invopop/jsonschema"
 )
 
+// SchemaURL is where the schema of the newest version can be had: docs/reference/pipeline.schema.json of the repository.
+const SchemaURL = "https://raw.githubusercontent.com/millrace-io/millrace/main/docs/reference/pipeline.schema.json"
+
 // Schema is the JSON Schema (draft 2020-12) of the pipeline file, from the same types that the loader reads it with.
 // Editors complete and check a file with it; what takes more than one value to see, only the loader finds.
 func Schema() ([]byte, error) {
 	s := schemaOf(reflect.TypeFor[pipelineFile](), "")
 	s.Version = jsonschema.Version
+	s.ID = SchemaURL
 	s.Title = "millrace pipeline"
 	s.Description = "One pipeline of streams: what is fetched from HTTP APIs, what is done to it, and the tables it goes to."
 	s.PatternProperties = map[string]*jsonschema.Schema{"^x-": jsonschema.TrueSchema}

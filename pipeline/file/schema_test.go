@@ -130,6 +130,28 @@ func TestSchemaDescribesEveryKey(t *testing.T) {
 	}
 }
 
+// TestSchemaIsPublished: docs/reference has the schema of this version; -update writes it anew.
+func TestSchemaIsPublished(t *testing.T) {
+	text, err := file.Schema()
+	if err != nil {
+		t.Fatal(err)
+	}
+	golden(t, "../../docs/reference/pipeline.schema.json", string(text))
+}
+
+// TestSchemaStandsAlone: in an editor a description is read without those of the keys around it.
+func TestSchemaStandsAlone(t *testing.T) {
+	for _, path := range file.Paths() {
+		k, err := file.Explain(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if words := strings.Fields(k.Doc); len(words) < 3 || words[0] == "Of" || words[0] == "For" || words[0] == "The" && len(words) < 4 {
+			t.Errorf("%s: %q says too little alone", path, k.Doc)
+		}
+	}
+}
+
 // The sink refuses MariaDB when it connects, so no editor may offer it.
 func TestSchemaOffersNoMariaDB(t *testing.T) {
 	text, err := file.Schema()
