@@ -21,16 +21,24 @@ import (
 //	tend    looks at the table again and again, until nothing is wrong with it: the stream is due
 //	reclaim claims the partitions of a stream that is due, which checks their positions, and fetching goes on
 type parking struct {
+	// turn is held while a stream begins to wait or goes on: fetching, its claims and what is told of it turn together. It is
+	// taken with Sink.mu held, and before mu.
+	turn    sync.Mutex
 	mu      sync.Mutex
 	streams map[string]*parked
 }
 
-// parked is one stream that waits.
+// parked is one stream that waits, or has a moment ago.
 type parked struct {
 	wait *backoff.ExponentialBackOff
 	next time.Time // when to look again
-	due  bool      // its table is in order
+	due  bool      // nothing is in its way
+	left time.Time // when it went on; zero: it waits
 }
+
+// backs is how long a stream has to go on for its waits to be short again: what is in its way may show only when it is
+// written.
+const backs = time.Minute
 
 // at notes that a topic's stream waits, from now.
 func (p *parking) at(topic string) {
@@ -39,19 +47,21 @@ func (p *parking) at(topic string) {
 	if p.streams == nil {
 		p.streams = map[string]*parked{}
 	}
-	if p.streams[topic] == nil {
-		p.streams[topic] = &parked{wait: stage.NewBackoff()}
-	}
 	x := p.streams[topic]
-	x.due, x.next = false, time.Now().Add(x.wait.NextBackOff())
+	if x == nil || !x.left.IsZero() && time.Since(x.left) > backs {
+		x = &parked{wait: stage.NewBackoff()}
+		p.streams[topic] = x
+	}
+	x.due, x.left, x.next = false, time.Time{}, time.Now().Add(x.wait.NextBackOff())
 }
 
-// has reports whether a topic's stream waits, and whether its table is in order.
+// has reports whether a topic's stream waits, and whether nothing is in its way any more.
 func (p *parking) has(topic string) (waits, due bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	x := p.streams[topic]
-	return x != nil, x != nil && x.due
+	waits = x != nil && x.left.IsZero()
+	return waits, waits && x.due
 }
 
 // topics are those whose streams wait and are due, or, if due is false, those to look at again.
@@ -59,17 +69,26 @@ func (p *parking) topics(due bool) (out []string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for topic, x := range p.streams {
-		if x.due == due && (due || !time.Now().Before(x.next)) {
+		if x.left.IsZero() && x.due == due && (due || !time.Now().Before(x.next)) {
 			out = append(out, topic)
 		}
 	}
 	return out
 }
 
-func (p *parking) makeDue(topic string) {
+// soon has a stream that waits looked at without further delay.
+func (p *parking) soon(topic string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if x := p.streams[topic]; x != nil {
+		x.next = time.Time{}
+	}
+}
+
+func (p *parking) makeDue(topic string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if x := p.streams[topic]; x != nil && x.left.IsZero() {
 		x.due = true
 	}
 }
@@ -77,11 +96,15 @@ func (p *parking) makeDue(topic string) {
 func (p *parking) leave(topic string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	delete(p.streams, topic)
+	if x := p.streams[topic]; x != nil {
+		x.left = time.Now()
+	}
 }
 
 // park has a stream wait, tells why, and lets its batches go: what is not written is fetched again. s.mu is held.
 func (s *Sink) park(topic string, why error) {
+	s.parking.turn.Lock()
+	defer s.parking.turn.Unlock()
 	s.parking.at(topic)
 	for _, c := range s.claims {
 		if c.topic == topic {
@@ -91,13 +114,30 @@ func (s *Sink) park(topic string, why error) {
 	if s.client != nil {
 		s.client.PauseFetchTopics(topic)
 	}
+	s.tellParked(topic, why)
+}
+
+// tellParked says why a stream waits: for an operator, or because one has paused it, which is no fault.
+func (s *Sink) tellParked(topic string, why error) {
+	stream := s.tables[topic].Stream
+	if pause, ok := errors.AsType[*pausedError](why); ok {
+		s.notices.Raise(stream, pausedNotice, pause.Error())
+		s.waits.Done(s.parkedName(topic), "")
+		return
+	}
 	s.waits.On(s.parkedName(topic), "", why)
+	s.notices.Clear(stream, pausedNotice)
 }
 
 func (s *Sink) parkedName(topic string) string { return "stream " + s.tables[topic].Stream }
 
 // unpark has a due stream go on, once all its claims are ours again. s.mu is held.
 func (s *Sink) unpark(topic string) {
+	s.parking.turn.Lock()
+	defer s.parking.turn.Unlock()
+	if _, due := s.parking.has(topic); !due {
+		return // it was parked again meanwhile
+	}
 	for _, c := range s.claims {
 		if c.topic == topic && c.revoked.Load() {
 			return
@@ -106,6 +146,7 @@ func (s *Sink) unpark(topic string) {
 	s.parking.leave(topic)
 	s.client.ResumeFetchTopics(topic)
 	s.waits.Done(s.parkedName(topic), "")
+	s.notices.Clear(s.tables[topic].Stream, pausedNotice)
 }
 
 // lookTimeout bounds a look at a table between attempts: with an attempt and a search for refused rows, it is over before
@@ -166,10 +207,9 @@ func (s *Sink) tend(ctx context.Context) {
 	}
 }
 
-// lookAgain looks at the table of a stream that waits.
+// lookAgain looks whether something is in the way of a stream that waits.
 func (s *Sink) lookAgain(ctx context.Context, topic string) {
-	s.store.forget()
-	err := s.store.prepareTable(ctx, topic, s.tables[topic])
+	err := s.inTheWay(ctx, topic)
 	if ctx.Err() != nil {
 		return
 	}
@@ -178,7 +218,16 @@ func (s *Sink) lookAgain(ctx context.Context, topic string) {
 		return
 	}
 	s.parking.at(topic)
-	s.waits.On(s.parkedName(topic), "", err)
+	s.tellParked(topic, err)
+}
+
+// inTheWay is what a stream has to wait for: nil if it can go on.
+func (s *Sink) inTheWay(ctx context.Context, topic string) error {
+	if why := s.paused(topic); why != nil {
+		return why
+	}
+	s.store.forget()
+	return s.store.prepareTable(ctx, topic, s.tables[topic])
 }
 
 // watch compares when the tables were made with what it found before, and checks those that differ. An error is for the

@@ -36,7 +36,7 @@ func (s *Sink) prepare(ctx context.Context) error {
 		return fmt.Errorf("new client: %w", err)
 	}
 	defer client.Close()
-	return s.persist(ctx, "Kafka", "topics", func(ctx context.Context) error {
+	err = s.persist(ctx, "Kafka", "topics", func(ctx context.Context) error {
 		adm := kadm.NewClient(client)
 		if err := admin.Ensure(ctx, adm, topics.Specs(s.pipeline)); err != nil {
 			return err
@@ -44,6 +44,14 @@ func (s *Sink) prepare(ctx context.Context) error {
 		_, err := s.topics.Look(ctx, adm)
 		return err
 	})
+	if err != nil || ctx.Err() != nil {
+		return err
+	}
+	if err := s.refresh(ctx); err != nil {
+		s.env.Log.Debug("not known yet what is decided about the streams", "err", err)
+	}
+	s.pause(slices.Sorted(maps.Keys(s.tables))...) // nobody else is there to need s.mu
+	return nil
 }
 
 // prepareTable parks the stream of a topic if its table is not in order.

@@ -20,6 +20,7 @@ import (
 	"github.com/millrace-io/millrace/sink/rows"
 	"github.com/millrace-io/millrace/topics"
 	"github.com/millrace-io/millrace/topics/admin"
+	"github.com/millrace-io/millrace/topics/control"
 )
 
 const stageName = "sink"
@@ -48,6 +49,8 @@ type Sink struct {
 	claims map[topicPartition]*claim
 
 	parking parking
+	view    *control.View
+	counted map[string]counted // by topic; the follower's alone
 
 	anyFenced atomic.Bool // a claim waits to be claimed again
 	topics    *admin.Watch
@@ -96,7 +99,7 @@ func New(p *pipeline.Pipeline, cfg Config, env stage.Env) (*Sink, error) {
 	s := &Sink{
 		pipeline: p, cfg: cfg, env: env, metrics: newMetrics(env.Metrics), waits: stage.NewWaits(stageName, env),
 		notices: stage.NewNotices(stageName, env),
-		tables:  map[string]*rows.Table{}, claims: map[topicPartition]*claim{},
+		tables:  map[string]*rows.Table{}, claims: map[topicPartition]*claim{}, counted: map[string]counted{},
 		store: &store{
 			dialect: d, cfg: cfg, owner: env.Instance, pipeline: p.Name, file: env.File, streams: map[string]bool{}, adopt: map[string]bool{},
 		},
@@ -120,6 +123,7 @@ func New(p *pipeline.Pipeline, cfg Config, env stage.Env) (*Sink, error) {
 		s.store.adopt[name] = true
 	}
 	s.topics = admin.NewWatch(s.watched())
+	s.view = control.NewView(s.controlConfig())
 	return s, nil
 }
 
@@ -131,6 +135,7 @@ func (s *Sink) Run(ctx context.Context) (err error) {
 		return nil
 	}
 	defer s.store.close()
+	defer s.view.Close()
 	if err := s.store.open(); err != nil {
 		return fmt.Errorf("sink: %w", err)
 	}
@@ -183,6 +188,7 @@ func (s *Sink) work(ctx, hard context.Context) error {
 	told, end := context.WithCancel(ctx)
 	defer end()
 	telling.Go(func() { s.progress.Run(told, s.lag) })
+	telling.Go(func() { s.follow(told) })
 	return s.loop(ctx, hard)
 }
 

@@ -40,6 +40,8 @@ type world struct {
 	raw      map[int32]int64   // next raw offset, by partition
 	want     map[string]string // column n by key
 	refused  int
+
+	generation uint16 // of records
 }
 
 func newWorld(t *testing.T, p *pipeline.Pipeline) *world {
@@ -54,7 +56,7 @@ func newWorld(t *testing.T, p *pipeline.Pipeline) *world {
 		}},
 	}}
 	cluster := testkafka.New(t, kfake.NumBrokers(1))
-	w := &world{t: t, pipeline: p, seeds: cluster.ListenAddrs(), raw: map[int32]int64{}, want: map[string]string{}}
+	w := &world{t: t, pipeline: p, seeds: cluster.ListenAddrs(), raw: map[int32]int64{}, want: map[string]string{}, generation: pipeline.FirstGeneration}
 	w.client = testkafka.Client(t, cluster, kgo.TransactionalID("p.processor.test.0"), kgo.RecordPartitioner(kgo.ManualPartitioner()))
 	w.adm = kadm.NewClient(testkafka.Client(t, cluster))
 	if err := admin.Ensure(t.Context(), w.adm, topics.Specs(p)); err != nil {
@@ -66,7 +68,7 @@ func newWorld(t *testing.T, p *pipeline.Pipeline) *world {
 // record is a processed record: the value n of a key, none, or one that no table takes.
 func (w *world) record(key string, n any) *kgo.Record {
 	partition := topics.Partition([]byte(key), w.pipeline.Kafka.Partitions)
-	v := topics.NewVersion(0, 0, w.raw[partition], pipeline.FirstGeneration)
+	v := topics.NewVersion(0, 0, w.raw[partition], w.generation)
 	w.raw[partition]++
 	r := &kgo.Record{
 		Topic: topics.Processed(w.pipeline.Name, "s"), Partition: partition, Key: []byte(key),
@@ -220,6 +222,12 @@ func (w *world) caughtUp(db *sql.DB, within time.Duration) {
 		}
 		return nil
 	})
+	w.rows(db)
+}
+
+// rows compares the rows.
+func (w *world) rows(db *sql.DB) {
+	w.t.Helper()
 	rows, err := db.Query("SELECT id, n FROM things")
 	if err != nil {
 		w.t.Fatal(err)

@@ -67,6 +67,14 @@ func (n *Notices) Clear(stream, kind string) {
 	n.tell(stream)
 }
 
+// Has reports whether a notice holds.
+func (n *Notices) Has(stream, kind string) bool {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	_, ok := n.texts[stream][kind]
+	return ok
+}
+
 func (n *Notices) tell(stream string) {
 	who := n.stage + " " + stream
 	of := n.texts[stream]

@@ -1,0 +1,103 @@
+package sink
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/millrace-io/millrace/topics"
+	"github.com/millrace-io/millrace/topics/control"
+)
+
+// lostNotice is the kind of the notice that processors wait for positions that this sink cannot give them.
+const lostNotice = "positions_lost"
+
+// errPastEnd says that the raw topic lacks what was applied.
+var errPastEnd = errors.New("the raw topic does not hold what the table has")
+
+// answer gives processors positions to go on from, where they have lost theirs: all that is in the table was processed, so
+// they go on after it. What they process again has the versions that it had, and changes nothing. Of several sinks one
+// answers.
+func (s *Sink) answer(ctx context.Context, topic string) {
+	stream := s.tables[topic].Stream
+	lost := s.decided(topic).Lost
+	if lost == nil {
+		s.notices.Clear(stream, lostNotice)
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, followTimeout)
+	defer cancel()
+	declared := false
+	now, err := control.Change(ctx, s.controlConfig(), stream, func(of *control.Stream) error {
+		if declared = false; of.Lost == nil {
+			return control.ErrUnchanged
+		}
+		from, err := s.applied(ctx, topic, of)
+		if err != nil {
+			return err
+		}
+		of.Run = control.Run{Number: of.Run.Number + 1, From: from, Why: of.Lost.Why}
+		of.Lost, declared = nil, true
+		return nil
+	})
+	switch {
+	case errors.Is(err, errPastEnd):
+		s.notices.Raise(stream, lostNotice, fmt.Sprintf("the processors have lost their positions (%s), and they are not given any: %v. "+
+			"Kafka was restored from a backup that is older than the database, or lost its end: %s", lost.Why, err, s.store.command("recover", stream, "--kafka-lost")))
+	case err != nil && ctx.Err() == nil:
+		s.env.Log.Warn("the processors have lost their positions; no others could be given to them yet", "stream", stream, "err", err)
+	case err == nil && declared:
+		s.env.Log.Warn("the processors had lost their positions: they go on after what is in the table", "stream", stream,
+			"lost", lost.Why, "run", now.Run.Number, "from", now.Run.From)
+	}
+}
+
+// applied says, by partition of the raw topic of now, up to where its records were applied. A partition of which none is known
+// to be is left out.
+func (s *Sink) applied(ctx context.Context, topic string, of *control.Stream) (map[int32]int64, error) {
+	var epoch uint16 // of the raw topic
+	if n := len(of.Epochs); n > 0 {
+		epoch = of.Epochs[n-1].Number
+	}
+	t := s.tables[topic]
+	is, err := s.store.ownedNow(ctx, t.Name)
+	if err != nil {
+		return nil, err
+	}
+	at, err := s.store.positions(ctx, topic)
+	if err != nil {
+		return nil, s.store.dialect.Classify(err)
+	}
+	ends, err := s.ends(ctx, topics.Raw(s.pipeline.Name, t.Stream))
+	if err != nil {
+		return nil, err
+	}
+	from := map[int32]int64{}
+	for partition, p := range at {
+		if !p.Applied || p.TopicID != is.topicID || p.Epoch != is.epoch+epoch {
+			continue
+		}
+		if end, ok := ends[partition]; !ok || p.Offset >= end {
+			return nil, fmt.Errorf("%w: of partition %d it ends at offset %d, and offset %d was applied", errPastEnd, partition, end, p.Offset)
+		}
+		from[partition] = p.Offset + 1
+	}
+	return from, nil
+}
+
+// ownedNow reads the row of a table in millrace_owners; the zero value if there is none.
+func (s *store) ownedNow(ctx context.Context, table string) (is owned, err error) {
+	found, err := s.db.QueryContext(ctx, "SELECT pipeline, stream, topic_id, epoch, marking FROM millrace_owners WHERE table_name = ?", table)
+	if err != nil {
+		return is, s.dialect.Classify(err)
+	}
+	defer func() { _ = found.Close() }()
+	for found.Next() {
+		var id []byte
+		if err := found.Scan(&is.pipeline, &is.stream, &id, &is.epoch, &is.marking); err != nil {
+			return is, err
+		}
+		copy(is.topicID[:], id)
+	}
+	return is, found.Err()
+}
