@@ -18,6 +18,7 @@ import (
 	"github.com/millrace-io/millrace/pipeline"
 	"github.com/millrace-io/millrace/processor/redo"
 	"github.com/millrace-io/millrace/topics"
+	"github.com/millrace-io/millrace/topics/admin"
 )
 
 // RedoConfig says what a [Redo] processes again. All processes that take part are given the same, but for Memory.
@@ -219,36 +220,23 @@ func (r *Redo) assigned(ctx context.Context, at map[string]map[int32]kgo.Offset)
 // Committed returns how far the records of each partition were processed again, as next offsets. Positions of another redo do
 // not count.
 func (r *Redo) Committed(ctx context.Context) (map[int32]int64, error) {
-	return RedoCommitted(ctx, kadm.NewClient(r.cl), r.p.pipeline.Name, r.cfg.Stream, r.cfg.RawTopicID, r.cfg.Generation)
+	return RedoCommitted(ctx, r.cl, r.p.pipeline.Name, r.cfg.Stream, r.cfg.RawTopicID, r.cfg.Generation)
 }
 
 // RedoCommitted returns how far a redo has come, by partition, as next raw offsets. It waits for transactions that are about
 // to commit.
-func RedoCommitted(ctx context.Context, adm *kadm.Client, pipeline, stream, rawTopicID string, generation uint16) (map[int32]int64, error) {
-	group := topics.ReplayGroup(pipeline, stream)
-	for wait := stage.NewBackoff(); ; {
-		out, stable := map[int32]int64{}, true
-		all, err := adm.FetchOffsets(kadm.RequireStable(ctx), group)
-		if err != nil {
-			return nil, fmt.Errorf("offsets of group %s: %w", group, err)
-		}
-		all.Each(func(o kadm.OffsetResponse) {
-			position, ours := topics.ParsePosition(o.Metadata)
-			switch {
-			case o.Topic != topics.Raw(pipeline, stream):
-			case o.Err != nil:
-				stable, err = false, o.Err
-			case ours && position.RawTopicID == rawTopicID && position.Generation == generation:
-				out[o.Partition] = o.At
-			}
-		})
-		if stable {
-			return out, nil
-		}
-		if failed := stage.Sleep(ctx, wait.NextBackOff()); failed != nil {
-			return nil, fmt.Errorf("offsets of group %s: %w", group, err)
+func RedoCommitted(ctx context.Context, cl *kgo.Client, pipeline, stream, rawTopicID string, generation uint16) (map[int32]int64, error) {
+	all, err := admin.Cut(ctx, cl, topics.ReplayGroup(pipeline, stream), topics.Raw(pipeline, stream))
+	if err != nil {
+		return nil, err
+	}
+	out := map[int32]int64{}
+	for partition, o := range all {
+		if p, ours := topics.ParsePosition(o.Metadata); ours && p.RawTopicID == rawTopicID && p.Generation == generation {
+			out[partition] = o.At
 		}
 	}
+	return out, nil
 }
 
 // commit says of which redo the offsets are.

@@ -67,13 +67,18 @@ func (a *Admin) stream(name string) (*pipeline.Stream, error) {
 	return chosen[0], nil
 }
 
-// SetMarking says whether a redo of a stream is under way. While it is, each removal leaves a mark, and no mark of the stream
+// SetMarking says whether the redo of a stream that makes this generation is under way; off does not end one of a higher
+// generation, for whoever says so may have stood still meanwhile. While a redo is under way, each removal leaves a mark, and no mark of the stream
 // is pruned. All of it holds for whatever is written after SetMarking has returned: it takes the claims back, and a sink that
 // claims again reads it. It waits for the transactions under way. The error is an *[OwnerError] if another stream writes the
 // table; after any other error it is not known whether it was set, and it may be called again.
-func (a *Admin) SetMarking(ctx context.Context, stream string, on bool) error {
+func (a *Admin) SetMarking(ctx context.Context, stream string, generation uint16, on bool) error {
 	if err := a.change(ctx, stream, func(ctx context.Context, conn *sql.Conn, table string) error {
-		_, err := conn.ExecContext(ctx, "UPDATE millrace_owners SET marking = ? WHERE table_name = ?", on, table)
+		by := generation
+		if !on {
+			by = 0
+		}
+		_, err := conn.ExecContext(ctx, "UPDATE millrace_owners SET marking = ? WHERE table_name = ? AND marking <= ?", by, table, generation)
 		return err
 	}); err != nil {
 		return fmt.Errorf("sink: stream %s: mark removals: %w", stream, err)
@@ -152,7 +157,7 @@ func (a *Admin) Marking(ctx context.Context, stream string) (on bool, err error)
 	if err != nil {
 		return false, fmt.Errorf("sink: %w", err)
 	}
-	err = a.store.db.QueryRowContext(ctx, "SELECT marking FROM millrace_owners WHERE table_name = ?", st.Sink.Table).Scan(&on)
+	err = a.store.db.QueryRowContext(ctx, "SELECT marking > 0 FROM millrace_owners WHERE table_name = ?", st.Sink.Table).Scan(&on)
 	if errors.Is(err, sql.ErrNoRows) || a.store.dialect.Missing(err) {
 		return false, nil
 	}

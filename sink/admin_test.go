@@ -27,7 +27,7 @@ func (f *fixture) admin() *Admin {
 
 func (f *fixture) mark(a *Admin, on bool) {
 	f.t.Helper()
-	if err := a.SetMarking(f.t.Context(), "s", on); err != nil {
+	if err := a.SetMarking(f.t.Context(), "s", 7, on); err != nil {
 		f.t.Fatal(err)
 	}
 	if is, err := a.Marking(f.t.Context(), "s"); err != nil || is != on {
@@ -59,6 +59,21 @@ func admins(t *testing.T, open func(t *testing.T) *pipeline.Pipeline) {
 		f.apply(event{3, 0, "d", nil})
 		if n := f.marks(); n != 1 {
 			t.Errorf("%d marks after the redo, want one", n)
+		}
+	})
+	t.Run("TheEndOfAnOldRedoEndsNoNewOne", func(t *testing.T) {
+		f := newFixture(t, open(t), false)
+		a := f.admin()
+		for _, at := range []struct {
+			generation uint16
+			on, want   bool
+		}{{300, true, true}, {299, false, true}, {299, true, true}, {300, false, false}} {
+			if err := a.SetMarking(t.Context(), "s", at.generation, at.on); err != nil {
+				t.Fatal(err)
+			}
+			if is, err := a.Marking(t.Context(), "s"); err != nil || is != at.want {
+				t.Errorf("after %v: marking is %t, %v", at, is, err)
+			}
 		}
 	})
 	t.Run("NoMarkIsPrunedDuringARedo", func(t *testing.T) {
@@ -98,7 +113,7 @@ func admins(t *testing.T, open func(t *testing.T) *pipeline.Pipeline) {
 		if g.claim.marking || f.marks() != 1 {
 			t.Errorf("marking %t, %d marks", g.claim.marking, f.marks())
 		}
-		wantOwnerError(t, f.admin().SetMarking(t.Context(), "s", true), "the stream s of the pipeline q writes it")
+		wantOwnerError(t, f.admin().SetMarking(t.Context(), "s", 1, true), "the stream s of the pipeline q writes it")
 	})
 	t.Run("PositionsAreOfWhatWasApplied", func(t *testing.T) {
 		f := newFixture(t, open(t), false)

@@ -77,7 +77,7 @@ func (s *store) readOwners(ctx context.Context, conn *sql.Conn, all map[string]*
 	for name := range all {
 		names = names.Append(rows.Text, []byte(name))
 	}
-	query := append([]byte("SELECT table_name, pipeline, stream, topic_id, epoch, marking FROM millrace_owners WHERE table_name IN ("),
+	query := append([]byte("SELECT table_name, pipeline, stream, topic_id, epoch, marking > 0 FROM millrace_owners WHERE table_name IN ("),
 		dialect.AppendValues(nil, s.dialect, names)...)
 	found, err := conn.QueryContext(ctx, string(query)+") ORDER BY table_name"+lock)
 	if err != nil {
@@ -258,7 +258,7 @@ func (s *store) adoptTable(ctx context.Context, conn *sql.Conn, st *stake) error
 			return err
 		}
 		st.is.marking = false // the redo was the other's
-		if _, err := conn.ExecContext(ctx, "UPDATE millrace_owners SET marking = ? WHERE table_name = ?", false, st.table.Name); err != nil {
+		if _, err := conn.ExecContext(ctx, "UPDATE millrace_owners SET marking = 0 WHERE table_name = ?", st.table.Name); err != nil {
 			return err
 		}
 	}

@@ -32,7 +32,7 @@ func (*Dialect) CreateOwn() []string {
   pipeline VARCHAR(249) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,
   stream VARCHAR(249) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,
   topic_id BINARY(16) NOT NULL, epoch SMALLINT UNSIGNED NOT NULL, updated_at TIMESTAMP(6) NOT NULL,
-  marking BOOL NOT NULL DEFAULT 0,
+  marking SMALLINT UNSIGNED NOT NULL DEFAULT 0,
   PRIMARY KEY (table_name)) ENGINE = InnoDB`,
 		`CREATE TABLE IF NOT EXISTS millrace_tables (
   topic VARCHAR(249) CHARACTER SET ascii COLLATE ascii_bin, name VARCHAR(64) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin,
@@ -44,7 +44,7 @@ func (*Dialect) CreateOwn() []string {
 // AddColumns asks information_schema which are there.
 func (*Dialect) AddColumns(ctx context.Context, db *sql.DB) error {
 	return dialect.AddMissing(ctx, db, []dialect.Added{
-		{Table: "millrace_owners", Column: "marking", Definition: "BOOL NOT NULL DEFAULT 0"},
+		{Table: "millrace_owners", Column: "marking", Definition: "SMALLINT UNSIGNED NOT NULL DEFAULT 0"},
 	}, `SELECT COUNT(*) FROM information_schema.columns WHERE table_schema = DATABASE() AND table_name = ? AND column_name = ?`,
 		func(err error) bool { return number(err) == duplicateColumn })
 }
