@@ -41,7 +41,7 @@ func DefaultConfig() Config {
 		Interval:           100 * time.Millisecond,
 		MaxRecords:         20_000,
 		MaxBytes:           8 << 20,
-		FetchBytes:         2 << 20,
+		FetchBytes:         512 << 10,
 		TransactionTimeout: 10 * time.Second,
 		SessionTimeout:     10 * time.Second,
 		Drain:              20 * time.Second,

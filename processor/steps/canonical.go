@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"sync/atomic"
+	"unicode/utf8"
 
 	"github.com/go-json-experiment/json/jsontext"
 
@@ -20,6 +21,7 @@ import (
 // the row that the other made. So a field must be spelled in the one way that its key column can be.
 type keyField struct {
 	path   []string
+	name   string                 // of the path
 	slot   int                    // of the record's level; -1: no expression names it
 	column string                 // the key column that tells its values apart; empty: none is known
 	typ    columntype.Type        // of that
@@ -31,6 +33,7 @@ func keyFields(s *pipeline.Stream, p *plan.Plan, scope *expression.Scope) []*key
 	fields := make([]*keyField, len(s.Ingest.Key))
 	for i, key := range s.Ingest.Key {
 		f := &keyField{path: pipeline.PathNames(key)}
+		f.name = strings.Join(f.path, ".")
 		f.slot = slices.IndexFunc(scope.Paths(), func(path []string) bool { return slices.Equal(path, f.path) })
 		for _, c := range s.Sink.KeyColumns() {
 			if at := p.Last().Column(c.Name); at >= 0 && f.column == "" && slices.Equal(p.Last().Keeps[at], f.path) {
@@ -54,11 +57,12 @@ func (r *Runner) canonical() error {
 		switch v.Kind() {
 		case expression.Number:
 			r.scratch = v.AppendJSON(r.scratch[:0])
-			if n := canonical.AppendNumber(nil, r.scratch); !bytes.Equal(n, r.scratch) {
-				slots[f.slot] = expression.JSON(n)
+			r.number = canonical.AppendNumber(r.number[:0], r.scratch)
+			if !bytes.Equal(r.number, r.scratch) {
+				slots[f.slot] = expression.JSON(bytes.Clone(r.number))
 			}
 		case expression.String, expression.Bool:
-			if err := f.check(v); err != nil {
+			if err := f.check(v, &r.scratch); err != nil {
 				return &RefusedError{"sink.columns." + f.column, err}
 			}
 		default:
@@ -68,44 +72,46 @@ func (r *Runner) canonical() error {
 }
 
 // check refuses a text or a boolean that is not spelled as the column's own values are.
-func (f *keyField) check(v expression.Value) error {
+func (f *keyField) check(v expression.Value, scratch *[]byte) error {
 	if f.column == "" {
 		return nil
 	}
-	name, kind := strings.Join(f.path, "."), f.typ.Kind()
+	kind := f.typ.Kind()
 	if kind == columntype.Binary || kind == columntype.Text && f.typ.Name() != "char" {
 		return nil
 	}
 	if v.Kind() == expression.Bool {
 		if kind == columntype.Integer {
-			return f.twice(name, string(v.AppendJSON(nil)), "a number")
+			return f.twice(string(v.AppendJSON(nil)), "a number")
 		}
 		return nil
 	}
-	text := textOf(v)
+	text := textOf(v, scratch)
 	switch kind {
 	case columntype.Integer, columntype.Boolean, columntype.Year, columntype.Decimal:
 		number := bytes.TrimSpace(text)
 		if want, ok := canonical.NumberOf(number); ok && !bytes.Equal(want, text) {
-			return f.twice(name, string(text), string(want))
+			return f.twice(string(text), string(want))
 		}
 	case columntype.Moment, columntype.Date, columntype.Clock:
-		shape, utc := shapeOf(text)
+		var space [48]byte
+		shape, utc := appendShape(space[:0], text)
 		switch {
 		case !utc:
-			return f.twice(name, string(text), "the time in UTC, or a column of type varchar")
+			return f.twice(string(text), "the time in UTC, or a column of type varchar")
 		case kind == columntype.Date && len(text) > len("2024-01-01"):
 			return nil // refused as the column's value
 		}
 		if first := f.shape.Load(); first == nil {
-			f.shape.CompareAndSwap(nil, &shape)
+			mine := string(shape)
+			f.shape.CompareAndSwap(nil, &mine)
 		}
-		if first := *f.shape.Load(); first != shape {
-			return f.twice(name, string(text), "a time written as "+first+", as before")
+		if first := *f.shape.Load(); first != string(shape) {
+			return f.twice(string(text), "a time written as "+first+", as before")
 		}
 	case columntype.Text:
 		if f.typ.Name() == "char" && bytes.HasSuffix(text, []byte(" ")) {
-			return f.twice(name, string(text), "a text without blanks at its end, or a column of type varchar")
+			return f.twice(string(text), "a text without blanks at its end, or a column of type varchar")
 		}
 	default:
 	}
@@ -113,15 +119,14 @@ func (f *keyField) check(v expression.Value) error {
 }
 
 // twice says that two raw keys would have one row.
-func (f *keyField) twice(name, got, want string) error {
+func (f *keyField) twice(got, want string) error {
 	return fmt.Errorf("the key field %s is %.80q, want %s: in the column %s, %s, both are one row, and two raw keys must not share it",
-		name, got, want, f.column, f.typ)
+		f.name, got, want, f.column, f.typ)
 }
 
-// shapeOf is how a time is written but for its digits: the zone, and what stands between date and time of day. The
+// appendShape appends how a time is written but for its digits: the zone, and what stands between date and time of day. The
 // fraction does not count. utc is false if an offset says that it is the time somewhere else.
-func shapeOf(text []byte) (shape string, utc bool) {
-	out := make([]byte, 0, len(text))
+func appendShape(out, text []byte) (shape []byte, utc bool) {
 	fraction := false
 	for i, c := range text {
 		switch {
@@ -129,7 +134,7 @@ func shapeOf(text []byte) (shape string, utc bool) {
 			fraction = true
 		case c < '0' || c > '9':
 			if i > 10 && (c == '+' || c == '-') {
-				return string(append(out, text[i:]...)), len(bytes.Trim(text[i:], "+-:0")) == 0
+				return append(out, text[i:]...), len(bytes.Trim(text[i:], "+-:0")) == 0
 			}
 			fraction = false
 			out = append(out, c)
@@ -137,7 +142,7 @@ func shapeOf(text []byte) (shape string, utc bool) {
 			out = append(out, '0')
 		}
 	}
-	return string(out), true
+	return out, true
 }
 
 // rounds reports whether a column of a kind may hold less than the values that it is given.
@@ -146,9 +151,9 @@ func rounds(k columntype.Kind) bool {
 }
 
 // keeps refuses a value of a key column that the column would round: two raw keys would have one row.
-func keeps(name string, typ columntype.Type, v expression.Value) error {
+func keeps(name string, typ columntype.Type, v expression.Value, scratch *[]byte) error {
 	var lost string
-	text := textOf(v)
+	text := textOf(v, scratch)
 	switch typ.Kind() {
 	case columntype.Date:
 		if len(text) > len("2024-01-01") {
@@ -175,15 +180,22 @@ func keeps(name string, typ columntype.Type, v expression.Value) error {
 	return fmt.Errorf("the key column %s, %s, would lose %s of %.80s, and two raw keys could have one row", name, typ, lost, v.AppendJSON(nil))
 }
 
-// textOf is a text without quotes, or another value as JSON.
-func textOf(v expression.Value) []byte {
-	quoted := v.AppendJSON(nil)
+// textOf is a text without quotes, or another value as JSON. It may lie in scratch.
+func textOf(v expression.Value, scratch *[]byte) []byte {
+	*scratch = v.AppendJSON((*scratch)[:0])
+	quoted := *scratch
+	if n := len(quoted); quoted[0] == '"' && !bytes.ContainsFunc(quoted[1:n-1], escapes) {
+		return quoted[1 : n-1]
+	}
 	text, err := jsontext.AppendUnquote(nil, quoted)
 	if err != nil {
 		return quoted
 	}
 	return text
 }
+
+// escapes reports whether a text with this character may be another without its quotes.
+func escapes(r rune) bool { return r == '\\' || r < ' ' || r >= utf8.RuneSelf }
 
 // places is how many digits there are, without zeros at the end.
 func places(text []byte) int {

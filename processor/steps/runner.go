@@ -20,6 +20,7 @@ type Runner struct {
 	never   bool // by one that lets no revision through
 
 	scratch []byte
+	number  []byte
 	unseen  []int // indexes of the chain's fields that no record of this runner has had
 }
 
@@ -104,7 +105,7 @@ func (r *Runner) lastColumns() ([]expression.Value, error) {
 			return nil, &RefusedError{"sink.columns." + key.names[i], fmt.Errorf("the key column %s is %s", key.names[i], columns[c].Kind())}
 		}
 		if rounds(key.types[i].Kind()) {
-			if err := keeps(key.names[i], key.types[i], columns[c]); err != nil {
+			if err := keeps(key.names[i], key.types[i], columns[c], &r.scratch); err != nil {
 				return nil, &RefusedError{"sink.columns." + key.names[i], err}
 			}
 		}
