@@ -10,7 +10,9 @@ import (
 	"github.com/millrace-io/millrace/internal/stage"
 	"github.com/millrace-io/millrace/pipeline"
 	"github.com/millrace-io/millrace/sink/dialect"
+	"github.com/millrace-io/millrace/sink/rows"
 	"github.com/millrace-io/millrace/topics"
+	"github.com/millrace-io/millrace/topics/control"
 )
 
 // Admin changes, beside running sinks, what millrace's own tables say of a pipeline's streams. Its methods may be called
@@ -86,6 +88,42 @@ func (a *Admin) SetMarking(ctx context.Context, stream string, generation uint16
 	return nil
 }
 
+// BeginAnew has a stream's sinks begin at the start of what its processed topic holds, in a higher epoch of the table: what
+// they find there replaces the rows, whatever these are of. It is for positions that the log does not have. Called again it
+// does it again. The errors are SetMarking's.
+func (a *Admin) BeginAnew(ctx context.Context, stream string) error {
+	topic := topics.Processed(a.pipeline.Name, stream)
+	if err := a.change(ctx, stream, func(ctx context.Context, conn *sql.Conn, table string) error {
+		is, err := a.store.ownedNow(ctx, conn, table)
+		if err != nil || is.pipeline == "" {
+			return err // no sink has claimed it yet
+		}
+		st := &stake{topic: topic, table: &rows.Table{Name: table, Stream: stream}, topicID: is.topicID, is: is}
+		if err := a.store.raise(ctx, conn, st, topic); err != nil {
+			return err
+		}
+		return a.store.forgetTopic(ctx, conn, topic)
+	}); err != nil {
+		return fmt.Errorf("sink: stream %s: begin anew: %w", stream, err)
+	}
+	return nil
+}
+
+// Applied says, by partition of the raw topic, from which offset nothing was applied yet: the positions from which processors
+// can go on where theirs are lost. of is what is decided about the stream. Partitions of whose raw topic of now nothing was
+// applied are left out: they begin at its start. It says nothing any more after BeginAnew.
+func (a *Admin) Applied(ctx context.Context, stream string, of *control.Stream) (map[int32]int64, error) {
+	st, err := a.stream(stream)
+	if err != nil {
+		return nil, fmt.Errorf("sink: %w", err)
+	}
+	out, err := a.store.applied(ctx, topics.Processed(a.pipeline.Name, stream), st.Sink.Table, of)
+	if err != nil && !a.store.dialect.Missing(err) {
+		return nil, fmt.Errorf("sink: stream %s: positions: %w", stream, a.store.dialect.Classify(err))
+	}
+	return out, nil
+}
+
 // change has do change what is known of a stream's table, in a transaction that nobody's claim or batch is under way in, and
 // after which all have to claim again.
 func (a *Admin) change(ctx context.Context, stream string, do func(ctx context.Context, conn *sql.Conn, table string) error) error {
@@ -130,9 +168,8 @@ func (a *Admin) tryChange(ctx context.Context, st *pipeline.Stream, do func(ctx 
 	if _, err := conn.ExecContext(ctx, a.store.statements.NewOwner, table); err != nil { // locks it
 		return err
 	}
-	var is owned
-	if err := conn.QueryRowContext(ctx, "SELECT pipeline, stream FROM millrace_owners WHERE table_name = ?", table).
-		Scan(&is.pipeline, &is.stream); err != nil {
+	is, err := a.store.ownedNow(ctx, conn, table)
+	if err != nil {
 		return err
 	}
 	if is.pipeline != "" && (is.pipeline != a.pipeline.Name || is.stream != st.Name) {

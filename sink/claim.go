@@ -57,7 +57,6 @@ type bid struct {
 	connection uint64 // that will write it
 	stake      *stake // of its table, once it was asked for
 	anew       bool   // its position is begun anew
-	again      bool   // its bounds are younger than a claim that found it past their end
 	lost       error  // not nil: why it was not claimed, a *PositionError, an *OwnerError or a *TableError
 }
 
@@ -146,10 +145,7 @@ func (s *store) claimOpen(ctx context.Context, conn *sql.Conn, bids []*bid) erro
 	}
 	var anew, tokens []rows.Values
 	for _, b := range bids {
-		if err := s.holds(ctx, conn, b); err != nil {
-			return err
-		}
-		if b.lost != nil {
+		if s.holds(b); b.lost != nil {
 			continue
 		}
 		if b.anew {
@@ -177,10 +173,8 @@ func (b *bid) start() rows.Values {
 	return number(b.place().Append(rows.Bytes, b.bounds.topicID[:]), b.bounds.start)
 }
 
-// begin has b begin at the start of its log.
-func (b *bid) begin() {
-	b.anew, b.lost, b.next, b.high = true, nil, b.bounds.start, [8]byte{}
-}
+// begin has b begin at the start of its log. What was applied is of lower epochs than what comes, so high stays.
+func (b *bid) begin() { b.anew, b.lost, b.next = true, nil, b.bounds.start }
 
 // readPlaces locks the rows of partitions and reads where they stand.
 func (s *store) readPlaces(ctx context.Context, conn *sql.Conn, bids []*bid) error {
@@ -287,23 +281,21 @@ func (s *store) text(m dialect.Many, list []rows.Values) string {
 	return string(m.Append(nil, s.dialect, list))
 }
 
-// holds checks that the stored position is in the partition. If not, it is lost, or begun anew where that was asked for.
-func (s *store) holds(ctx context.Context, conn *sql.Conn, b *bid) error {
-	if b.next >= b.bounds.start && b.next <= b.bounds.end {
-		return nil
+// holds checks that the stored position is in the partition. If not, it is lost: going on anywhere else would lose records,
+// or apply them twice.
+func (s *store) holds(b *bid) {
+	if b.next < b.bounds.start || b.next > b.bounds.end {
+		b.lost = s.positionError(b.claim, b.next, b.bounds)
 	}
-	b.lost = &PositionError{
-		Topic: b.topic, Partition: b.partition, Next: b.next, Start: b.bounds.start, End: b.bounds.end, Remedy: s.adoption(b.table.Stream),
+}
+
+// positionError says that a log does not have the next offset of a partition, and what to do.
+func (s *store) positionError(c *claim, next int64, log bounds) *PositionError {
+	e := &PositionError{Topic: c.topic, Partition: c.partition, Next: next, Start: log.start, End: log.end}
+	if e.Remedy = s.command("recover", c.table.Stream); next > log.end {
+		e.Remedy = s.command("recover", c.table.Stream, "--kafka-lost")
 	}
-	if !s.adopt[b.table.Stream] || b.next > b.bounds.end && !b.again {
-		return nil
-	}
-	b.begin()
-	if b.stake.why == "" {
-		b.stake.why = fmt.Sprintf("positions that the log did not have are begun anew at its start, as --adopt asks: what %s has from there replaces the rows", b.topic)
-		return s.raise(ctx, conn, b.stake, b.topic)
-	}
-	return nil
+	return e
 }
 
 // release gives claims up, if they are still ours, so that nobody has to wait for us.

@@ -143,7 +143,7 @@ func (s *Sink) claimBehind(ctx context.Context, bids []*bid) error {
 		return err
 	}
 	for _, b := range behind {
-		b.bounds, b.again = infos[topicPartition{b.topic, b.partition}], true
+		b.bounds = infos[topicPartition{b.topic, b.partition}]
 	}
 	return s.store.claim(ctx, behind)
 }

@@ -33,10 +33,8 @@ type Config struct {
 	// connection; 1 s–1 min.
 	LockTimeout   time.Duration
 	MarkRetention time.Duration // of marks, in hours in which the stream had caught up; no older record may come later. 1 h or more
-	// Adopt names streams that take their table from another owner, once, and go on at the start of a log that lacks their
-	// position.
-	Adopt []string
-	Drain time.Duration // at most, from the end of Run's context to its return; 0 or more
+	Adopt         []string      // streams that take their table from another owner, once
+	Drain         time.Duration // at most, from the end of Run's context to its return; 0 or more
 }
 
 // DefaultConfig is right for a MySQL with a few cores.

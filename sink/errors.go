@@ -26,7 +26,7 @@ type PositionError struct {
 	Next       int64   // stored
 	Start, End int64   // of the partition's log
 	Also       []int32 // other partitions of the topic whose positions are lost
-	Remedy     string  // how to go on without what is missing
+	Remedy     string  // the command that has the stream go on
 }
 
 func (e *PositionError) Error() string {
@@ -34,9 +34,12 @@ func (e *PositionError) Error() string {
 	if len(e.Also) > 0 {
 		where += fmt.Sprintf(" and its partitions %v", e.Also)
 	}
-	return fmt.Sprintf("%s: the database goes on at offset %d, the log holds %d to %d; "+
-		"process the raw topic again into a new table, or, if what is missing does not matter, go on with what the topic holds: %s",
-		where, e.Next, e.Start, e.End, e.Remedy)
+	why := "retention took records that were not written yet"
+	if e.Next > e.End && e.End >= 0 {
+		why = "the log is older than the database: it lost its end, or Kafka came back from a backup"
+	}
+	return fmt.Sprintf("%s: the database goes on at offset %d, the log holds %d to %d: %s. What puts it right: %s",
+		where, e.Next, e.Start, e.End, why, e.Remedy)
 }
 
 // OwnerError says that a table is not written, because others write it.

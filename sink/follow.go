@@ -2,7 +2,7 @@ package sink
 
 import (
 	"context"
-	"fmt"
+	"strings"
 	"time"
 
 	"github.com/millrace-io/millrace/internal/stage"
@@ -97,15 +97,11 @@ func (s *Sink) heed(ctx context.Context, topic string) {
 	s.countOld(ctx, topic)
 }
 
-// command is a command about a stream, for people.
-func (s *store) command(name, stream string, flags ...string) string {
+// command is a command on this pipeline, for people: its name, and what comes after the file.
+func (s *store) command(name string, rest ...string) string {
 	file := s.file
 	if file == "" {
 		file = "FILE"
 	}
-	text := fmt.Sprintf("millrace %s %s %s", name, file, stream)
-	for _, f := range flags {
-		text += " " + f
-	}
-	return text
+	return strings.Join(append([]string{"millrace", name, file}, rest...), " ")
 }

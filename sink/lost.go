@@ -2,6 +2,7 @@ package sink
 
 import (
 	"context"
+	"database/sql"
 	"errors"
 	"fmt"
 
@@ -32,7 +33,7 @@ func (s *Sink) answer(ctx context.Context, topic string) {
 		if declared = false; of.Lost == nil {
 			return control.ErrUnchanged
 		}
-		from, err := s.applied(ctx, topic, of)
+		from, err := s.positionsFor(ctx, topic, of)
 		if err != nil {
 			return err
 		}
@@ -52,19 +53,10 @@ func (s *Sink) answer(ctx context.Context, topic string) {
 	}
 }
 
-// applied says, by partition of the raw topic of now, up to where its records were applied. A partition of which none is known
-// to be is left out.
-func (s *Sink) applied(ctx context.Context, topic string, of *control.Stream) (map[int32]int64, error) {
-	var epoch uint16 // of the raw topic
-	if n := len(of.Epochs); n > 0 {
-		epoch = of.Epochs[n-1].Number
-	}
+// positionsFor are what processors go on from, by partition of the raw topic of now.
+func (s *Sink) positionsFor(ctx context.Context, topic string, of *control.Stream) (map[int32]int64, error) {
 	t := s.tables[topic]
-	is, err := s.store.ownedNow(ctx, t.Name)
-	if err != nil {
-		return nil, err
-	}
-	at, err := s.store.positions(ctx, topic)
+	from, err := s.store.applied(ctx, topic, t.Name, of)
 	if err != nil {
 		return nil, s.store.dialect.Classify(err)
 	}
@@ -72,24 +64,48 @@ func (s *Sink) applied(ctx context.Context, topic string, of *control.Stream) (m
 	if err != nil {
 		return nil, err
 	}
-	from := map[int32]int64{}
-	for partition, p := range at {
-		if !p.Applied || p.TopicID != is.topicID || p.Epoch != is.epoch+epoch {
-			continue
+	for partition, next := range from {
+		if end, ok := ends[partition]; !ok || next > end {
+			return nil, fmt.Errorf("%w: of partition %d it ends at offset %d, and offset %d was applied", errPastEnd, partition, end, next-1)
 		}
-		if end, ok := ends[partition]; !ok || p.Offset >= end {
-			return nil, fmt.Errorf("%w: of partition %d it ends at offset %d, and offset %d was applied", errPastEnd, partition, end, p.Offset)
-		}
-		from[partition] = p.Offset + 1
 	}
 	return from, nil
 }
 
-// ownedNow reads the row of a table in millrace_owners; the zero value if there is none.
-func (s *store) ownedNow(ctx context.Context, table string) (is owned, err error) {
-	found, err := s.db.QueryContext(ctx, "SELECT pipeline, stream, topic_id, epoch, marking FROM millrace_owners WHERE table_name = ?", table)
+// applied says, by partition of the raw topic of now, from where on its records were not applied. A partition of which none is
+// known to be is left out.
+func (s *store) applied(ctx context.Context, topic, table string, of *control.Stream) (map[int32]int64, error) {
+	var epoch uint16 // of the raw topic
+	if n := len(of.Epochs); n > 0 {
+		epoch = of.Epochs[n-1].Number
+	}
+	is, err := s.ownedNow(ctx, s.db, table)
 	if err != nil {
-		return is, s.dialect.Classify(err)
+		return nil, err
+	}
+	at, err := s.positions(ctx, topic)
+	if err != nil {
+		return nil, err
+	}
+	from := map[int32]int64{}
+	for partition, p := range at {
+		if p.Applied && p.TopicID == is.topicID && p.Epoch == is.epoch+epoch {
+			from[partition] = p.Offset + 1
+		}
+	}
+	return from, nil
+}
+
+// querier is a pool, or a connection with its transaction.
+type querier interface {
+	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
+}
+
+// ownedNow reads the row of a table in millrace_owners; the zero value if there is none.
+func (s *store) ownedNow(ctx context.Context, db querier, table string) (is owned, err error) {
+	found, err := db.QueryContext(ctx, "SELECT pipeline, stream, topic_id, epoch, marking > 0 FROM millrace_owners WHERE table_name = ?", table)
+	if err != nil {
+		return is, err
 	}
 	defer func() { _ = found.Close() }()
 	for found.Next() {

@@ -175,14 +175,8 @@ func (s *store) notOurs(st *stake, owner string) *OwnerError {
 	return &OwnerError{Table: st.table.Name, Owner: owner, Remedy: s.adoption(st.table.Stream)}
 }
 
-// adoption is the command that gives a table to a stream, or has it go on where its position is lost.
-func (s *store) adoption(stream string) string {
-	file := s.file
-	if file == "" {
-		file = "FILE"
-	}
-	return "millrace run " + file + " --adopt " + stream
-}
+// adoption is the command that gives a table to a stream.
+func (s *store) adoption(stream string) string { return s.command("run", "--adopt", stream) }
 
 // unowned looks for who wrote a table without an owner: it is ours if there are positions of our topic, or if it has no
 // rows of anybody's.
@@ -262,12 +256,18 @@ func (s *store) adoptTable(ctx context.Context, conn *sql.Conn, st *stake) error
 			return err
 		}
 	}
-	var none [16]byte // so that each partition begins anew at its claim
-	if _, err := conn.ExecContext(ctx, "UPDATE millrace_offsets SET owner = NULL, topic_id = ? WHERE topic = ?", none[:], st.topic); err != nil {
+	if err := s.forgetTopic(ctx, conn, st.topic); err != nil {
 		return err
 	}
 	st.why = fmt.Sprintf("the table %s was adopted, from %s: what %s holds replaces the rows. Other rows stay", st.table.Name, from, st.topic)
 	return s.raise(ctx, conn, st, before)
+}
+
+// forgetTopic has each partition of a topic begin anew at its claim.
+func (s *store) forgetTopic(ctx context.Context, conn *sql.Conn, topic string) error {
+	var none [16]byte
+	_, err := conn.ExecContext(ctx, "UPDATE millrace_offsets SET owner = NULL, topic_id = ? WHERE topic = ?", none[:], topic)
+	return err
 }
 
 // raise makes a table ours in its next epoch: above its own, and above those of the raw topic that its rows were raised from,
@@ -309,7 +309,7 @@ func (s *store) setOwner(ctx context.Context, conn *sql.Conn, st *stake) error {
 // begins says, for people, why a claimed partition begins anew, or why its table has another epoch; empty: it goes on.
 func (b *bid) begins() string {
 	if b.stake.why == "" && b.anew {
-		return fmt.Sprintf("the topic %s begins anew, after another sink has found that it was made anew or adopted its table", b.topic)
+		return fmt.Sprintf("the topic %s begins anew, as a command has said, or another sink that found that it was made anew or adopted its table", b.topic)
 	}
 	return b.stake.why
 }

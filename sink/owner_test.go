@@ -9,6 +9,7 @@ import (
 	"github.com/millrace-io/millrace/pipeline"
 	"github.com/millrace-io/millrace/sink/rows"
 	"github.com/millrace-io/millrace/topics"
+	"github.com/millrace-io/millrace/topics/control"
 )
 
 // anew are the bounds of a topic of the same name with another id.
@@ -222,14 +223,28 @@ func owners(t *testing.T, open func(t *testing.T) *pipeline.Pipeline) {
 		}
 		g.must(2, 1, 0)
 	})
-	t.Run("APositionThatIsLostIsAdopted", func(t *testing.T) {
+	t.Run("APositionThatIsLostBeginsAnew", func(t *testing.T) {
 		f := newFixture(t, open(t), false)
-		f.apply(event{0, 0, "a", row(0)}, event{1, 0, "a", row(1)})
-		f.store.adopt = map[string]bool{"s": true}
-		b := &bid{claim: &claim{topic: topic, table: f.table}, bounds: bounds{topicID: noLog.topicID, start: 7, end: 9}}
-		if err := f.store.claim(t.Context(), []*bid{b}); err != nil || b.lost != nil || b.next != 7 || b.epoch != 1 || b.stake.why == "" {
-			t.Errorf("%v, %v: at %d in epoch %d, told as %q", err, b.lost, b.next, b.epoch, b.stake.why)
+		a := f.admin()
+		f.apply(event{10, 0, "a", row(0)}, event{11, 0, "a", row(1)})
+		if got, err := a.Applied(t.Context(), "s", &control.Stream{}); err != nil || len(got) != 1 || got[0] != 12 {
+			t.Errorf("applied %v, %v; want 12", got, err)
 		}
+		if err := a.BeginAnew(t.Context(), "s"); err != nil {
+			t.Fatal(err)
+		}
+		f.fenced(event{12, 0, "a", row(666)})
+		b := &bid{claim: &claim{topic: topic, table: f.table}, bounds: bounds{topicID: noLog.topicID, start: 7, end: 9}, connection: f.writer.session.ID}
+		if err := f.store.claim(t.Context(), []*bid{b}); err != nil || b.lost != nil || b.next != 7 || b.epoch != 1 || b.begins() == "" {
+			t.Errorf("%v, %v: at %d in epoch %d, told as %q", err, b.lost, b.next, b.epoch, b.begins())
+		}
+		f.claim, f.offset = b.claim, 7
+		f.apply(event{3, 0, "a", row(3)})
+		f.want(map[string]string{"a": "3"})
+		if got, err := a.Applied(t.Context(), "s", &control.Stream{}); err != nil || got[0] != 4 {
+			t.Errorf("applied %v, %v; want 4", got, err)
+		}
+		f.must(1, 1, 8) // once
 	})
 }
 

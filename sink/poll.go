@@ -36,13 +36,13 @@ func (s *Sink) fetchErrors(fetches kgo.Fetches) {
 
 // positionError describes a position that the log does not have.
 func (s *Sink) positionError(c *claim) error {
-	e := &PositionError{Topic: c.topic, Partition: c.partition, Next: c.polled, Start: -1, End: -1, Remedy: s.store.adoption(c.table.Stream)}
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()
 	if infos, err := s.partitions(ctx, c.topic); err == nil {
-		info := infos[topicPartition{c.topic, c.partition}]
-		e.Start, e.End = info.start, info.end
+		return s.store.positionError(c, c.polled, infos[topicPartition{c.topic, c.partition}])
 	}
+	e := s.store.positionError(c, c.polled, bounds{start: c.polled + 1, end: c.polled}) // most often retention took it
+	e.Start, e.End = -1, -1
 	return e
 }
 

@@ -345,12 +345,12 @@ func suite(t *testing.T, open func(t *testing.T) *pipeline.Pipeline) {
 		f := plain(t)
 		f.apply(event{0, 0, "a", row(0)}, event{1, 0, "a", row(1)})
 		for name, p := range map[string]bounds{
-			"retention took it": {topicID: noLog.topicID, start: 3, end: 9},
-			"the log is cut":    {topicID: noLog.topicID, start: 0, end: 1},
+			"millrace recover FILE s":              {topicID: noLog.topicID, start: 3, end: 9},
+			"millrace recover FILE s --kafka-lost": {topicID: noLog.topicID, start: 0, end: 1},
 		} {
 			err := f.store.claimOne(t.Context(), &claim{topic: topic, table: f.table}, p, f.writer.session.ID)
-			if _, ok := errors.AsType[*PositionError](err); !ok {
-				t.Errorf("%s: %v, want a PositionError", name, err)
+			if lost, ok := errors.AsType[*PositionError](err); !ok || lost.Remedy != name {
+				t.Errorf("%v, want a PositionError that says %s", err, name)
 			}
 		}
 	})

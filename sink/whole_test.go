@@ -367,11 +367,22 @@ func TestPositionOutOfTheLog(t *testing.T) {
 	}
 	r := w.start("two", nil)
 	r.waits(t, "stream s: p.s.processed[", "the database goes on at offset")
-	r.drain(t, 20*time.Second)
-	r = w.start("three", func(c *Config) { c.Adopt = []string{"s"} })
-	w.produce(300)
+	r.waits(t, "What puts it right: millrace recover FILE s")
+	a, err := OpenAdmin(w.pipeline)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer a.Close()
+	if err := a.BeginAnew(t.Context(), "s"); err != nil {
+		t.Fatal(err)
+	}
 	r.ready(t)
-	r.degraded(t, "positions that the log did not have are begun anew")
+	r.degraded(t, "begins anew, as a command has said")
+	w.send(w.record("later", 1))
+	testkit.Eventually(t, 30*time.Second, func() error {
+		var n int
+		return w.db().QueryRow("SELECT n FROM things WHERE id = 'later'").Scan(&n)
+	})
 }
 
 // waits returns once health says each of texts.

@@ -106,8 +106,7 @@ file, and nothing was started. A process that a second signal killed shows in a 
 	return cmd
 }
 
-const aboutAdopt = "take the tables of these `streams` from the pipeline that writes them, which then stops writing them; " +
-	"and go on at the start of a processed topic that lacks the position"
+const aboutAdopt = "take the tables of these `streams` from the pipeline that writes them, which then stops writing them"
 
 const aboutOnce = `
 

@@ -44,7 +44,7 @@ func (m *Dialect) Statements() dialect.Statements {
 		OpenOffsets: dialect.Many{Head: "SELECT o.topic, o.part FROM ", Columns: "topic, part", Tail: place + " WHERE o.owner IS NULL"},
 		RenewOffsets: dialect.Many{
 			Head: "UPDATE ", Columns: "topic, part, topic_id, next_offset",
-			Tail: place + " SET o.topic_id = m.topic_id, o.next_offset = m.next_offset, o.high = X'0000000000000000'",
+			Tail: place + " SET o.topic_id = m.topic_id, o.next_offset = m.next_offset",
 		},
 		PublishOffsets: dialect.Many{
 			Head: "UPDATE ", Columns: "topic, part, owner, connection", Tail: owned + " SET o.connection_id = m.connection",

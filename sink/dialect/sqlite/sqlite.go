@@ -107,7 +107,7 @@ func (*Dialect) Statements() dialect.Statements {
 			Head: "SELECT o.topic, o.part FROM millrace_offsets AS o, ", Columns: "topic, part", Tail: place + " AND o.owner IS NULL",
 		},
 		RenewOffsets: dialect.Many{
-			Head:    "UPDATE millrace_offsets AS o SET topic_id = m.topic_id, next_offset = m.next_offset, high = zeroblob(8) FROM ",
+			Head:    "UPDATE millrace_offsets AS o SET topic_id = m.topic_id, next_offset = m.next_offset FROM ",
 			Columns: "topic, part, topic_id, next_offset", Tail: place,
 		},
 		PublishOffsets: dialect.Many{
