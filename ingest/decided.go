@@ -19,9 +19,16 @@ type decisions struct {
 	in   *Ingest
 
 	mu     sync.Mutex
-	gates  map[string]*gate // by stream
-	resets map[string]control.Reset
+	gates  map[string]*gate        // by stream
+	resets map[string]position     // what was known last, by stream
 	again  map[int32]chan struct{} // by partition of the state topic: closed when its positions were set back, and replaced
+}
+
+// position is what a decision about a stream changes in how its positions are to be read.
+type position struct {
+	reset  uint32
+	done   bool
+	fenced uint32
 }
 
 const (
@@ -33,7 +40,7 @@ func newDecisions(in *Ingest) *decisions {
 	d := &decisions{
 		view:  control.NewView(control.Config{Pipeline: in.p.Name, Who: in.env.Instance, Client: in.env.Kafka}),
 		in:    in,
-		gates: map[string]*gate{}, resets: map[string]control.Reset{}, again: map[int32]chan struct{}{},
+		gates: map[string]*gate{}, resets: map[string]position{}, again: map[int32]chan struct{}{},
 	}
 	for i := range in.p.Streams {
 		d.gates[in.p.Streams[i].Name] = newGate()
@@ -83,12 +90,12 @@ func (d *decisions) take(stream string) {
 	} else {
 		d.in.notices.Clear(stream, noticePaused)
 	}
-	before := d.resets[stream]
-	if before.Number == s.Reset.Number && before.Done == s.Reset.Done {
+	before, now := d.resets[stream], position{s.Reset.Number, s.Reset.Done, s.Reset.Fenced}
+	if before == now {
 		return
 	}
-	d.resets[stream] = s.Reset
-	if s.Reset.Done {
+	d.resets[stream] = now
+	if s.Reset.Done && (before.reset != now.reset || !before.done) {
 		d.in.env.Log.Info("the stream was reset: its positions are read again", "stream", stream, "by", s.Reset.By)
 	}
 	for n, slices := range d.in.byPartition {
@@ -115,7 +122,7 @@ func (d *decisions) why(stream string, s *control.Stream) string {
 		}
 		return text + fmt.Sprintf("; `millrace resume %s %s` lets it go on", file, stream)
 	}
-	if s.Sweep != nil && s.Sweep.Deleting {
+	if s.SweptBy() != "" {
 		return fmt.Sprintf("nothing is fetched while keys that the API shows no more are deleted; if `millrace reset %s %s --sweep` "+
 			"has died meanwhile, run it again", file, stream)
 	}
@@ -156,7 +163,7 @@ func (d *decisions) excuses(ctx context.Context, partition int32, err error, cha
 		return true
 	default:
 	}
-	return d.any(partition, func(s *control.Stream) bool { return s.Reset.UnderWay() || s.Sweep != nil && s.Sweep.Deleting })
+	return d.any(partition, func(s *control.Stream) bool { return s.Reset.UnderWay() || s.SweptBy() != "" })
 }
 
 // any reports whether it holds for a stream with a slice in a partition.

@@ -249,6 +249,7 @@ func (s *slice) place(p *page, next paginate.Position, ended paginate.Reason) {
 	p.after = s.plan.See(p.seen, p.at.Index == s.pager.First().Index)
 	p.after.Next, p.after.Partial, p.ended = next, nil, ended
 	if ended != paginate.GoesOn {
+		p.after.Doubt = p.after.Doubt || p.summary.Doubt != ""
 		p.after = p.after.End(time.Now())
 	}
 	s.in.seen[s.stream].page(p, p.after.Done)

@@ -52,3 +52,6 @@ func IngestTransactionalID(pipeline string, partition int32) string {
 func ProcessorTransactionalID(pipeline, instance string, session int) string {
 	return pipeline + ".processor." + instance + "." + strconv.Itoa(session)
 }
+
+// SweepTransactionalID belongs to whoever deletes what an API shows no more from a raw topic.
+func SweepTransactionalID(pipeline, stream string) string { return pipeline + ".sweep." + stream }

@@ -40,6 +40,7 @@ into processed topics, sink writes those to MySQL. Run all three in one process,
 		newStatusCommand(),
 		newPauseCommand(),
 		newResumeCommand(),
+		newResetCommand(),
 		newHealthcheckCommand(),
 		cli.VersionCommand(),
 	)

@@ -133,7 +133,7 @@ func (s *streamStatus) state() string {
 	}
 	switch {
 	case s.Sweep == nil:
-	case s.Sweep.Deleting:
+	case s.Sweep.Deleting != "":
 		all = append(all, "a sweep deletes keys")
 	default:
 		all = append(all, "a sweep waits for a complete pass since "+s.Sweep.At.UTC().Format(time.RFC3339))

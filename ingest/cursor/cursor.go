@@ -36,6 +36,7 @@ type Cursor struct {
 	Partial *Partial          `json:"part,omitempty"`      // how much of the page Next is committed already; nil: nothing
 	Done    bool              `json:"done"`                // the pass has ended
 	Ended   time.Time         `json:"ended,omitzero"`
+	Doubt   bool              `json:"doubt,omitempty"`  // something spoke against the end of the last pass that asked for everything
 	Oldest  uint64            `json:"oldest,omitempty"` // segment of what was written that counts, see [written.Log.Oldest]
 }
 
@@ -52,8 +53,28 @@ func Start(kind string) Cursor { return Cursor{Version: version, Kind: kind, Don
 func (c Cursor) Begin(at time.Time, first paginate.Position) Cursor {
 	return Cursor{
 		Version: version, Pass: c.Pass + 1, Started: stamp(at), Kind: c.Kind, Field: c.Field, Since: c.Since, Form: c.Form, Top: c.Top, TopKind: c.TopKind, TopRule: c.TopRule,
-		Shared: c.Shared, Shown: c.Shown, Next: first,
+		Shared: c.Shared, Shown: c.Shown, Next: first, Doubt: c.Doubt && c.Since != nil,
 	}
+}
+
+// Back is c set back: the pass after it has the number pass+1, is due at once, and asks from since; nil: for everything. What was
+// written before is forgotten if oldest is above its segments. kind is the scale's, see [Scale.Kind], field the path of the
+// incremental field, if since is not nil.
+func (c Cursor) Back(pass int64, kind, field string, since *int64, oldest uint64) Cursor {
+	back := Cursor{
+		Version: version, Pass: pass, Kind: kind, Field: field, Since: since, Top: c.Top, TopKind: c.TopKind, TopRule: c.TopRule,
+		Shared: c.Shared, Shown: c.Shown, Done: true, Oldest: oldest,
+	}
+	if since != nil {
+		back.Form = c.Form
+	}
+	return back
+}
+
+// Complete reports whether all that the API shows was fetched in passes above a number, before which the cursor was set [Cursor.Back] to
+// the start.
+func (c Cursor) Complete(pass int64) bool {
+	return c.Pass > pass && !c.Doubt && (c.Done || c.Since != nil)
 }
 
 // Compare is c for a stream whose versions are read by a rule: those that were read by another do not count.

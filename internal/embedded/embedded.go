@@ -42,6 +42,9 @@ func Start(ctx context.Context, p *pipeline.Pipeline, log *slog.Logger) (_ *Serv
 	return s, nil
 }
 
+// Own reports whether the broker is in this process, so that no other process runs the pipeline.
+func (s *Servers) Own() bool { return s.broker != nil }
+
 // Close stops the broker, writes out what it holds, and gives the directory free. It may be called again.
 func (s *Servers) Close() error {
 	var err error

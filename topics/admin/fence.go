@@ -41,6 +41,14 @@ func Fence(ctx context.Context, cl *kgo.Client, prefix string) (ids []string, er
 	return ids, nil
 }
 
+// FenceID is [Fence] for one transactional id, which need not have been used before.
+func FenceID(ctx context.Context, cl *kgo.Client, id string) error {
+	if err := fence(ctx, cl, id); err != nil {
+		return fmt.Errorf("fence %s: %w", id, err)
+	}
+	return nil
+}
+
 // fenceTimeout is the transaction timeout of an id until its next producer sets its own.
 const fenceTimeout = 10_000 // ms
 

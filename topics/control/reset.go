@@ -8,6 +8,8 @@ type Reset struct {
 	Done   bool      `json:"done"`   // the positions are written; else they are being written, or whoever did so has died
 	At     time.Time `json:"at"`
 	By     string    `json:"by,omitempty"`
+	// Fenced is how many times the owners of the positions were fenced, so that they know why.
+	Fenced uint32 `json:"fenced,omitempty"`
 }
 
 // settle is how long a reset is waited for that has begun and is not done.
@@ -21,8 +23,10 @@ type Sweep struct {
 	Pass int64 `json:"pass"` // passes with a higher number began after the reset
 	// From is, by partition, the raw offset from which on all was fetched after the reset.
 	From map[int32]int64 `json:"from"`
-	// Deleting says that tombstones are being written: nothing is fetched meanwhile.
-	Deleting bool `json:"deleting,omitempty"`
+	// RawTopicID is the raw topic that From is of, hexadecimal.
+	RawTopicID string `json:"raw_topic_id"`
+	// Deleting names who writes tombstones, for which nothing may be fetched; empty: nobody does.
+	Deleting string `json:"deleting,omitempty"`
 	// Forget says that the raw records below From are deleted at the end.
 	Forget bool      `json:"forget,omitempty"`
 	At     time.Time `json:"at"` // of the reset
@@ -31,5 +35,13 @@ type Sweep struct {
 
 // Fetches reports whether ingest may ask the API.
 func (s *Stream) Fetches() bool {
-	return !s.IsPaused("ingest") && (s.Sweep == nil || !s.Sweep.Deleting)
+	return !s.IsPaused("ingest") && s.SweptBy() == ""
+}
+
+// SweptBy is who writes the tombstones of a sweep; empty: nobody does.
+func (s *Stream) SweptBy() string {
+	if s.Sweep == nil {
+		return ""
+	}
+	return s.Sweep.Deleting
 }

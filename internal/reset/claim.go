@@ -1,0 +1,97 @@
+package reset
+
+import (
+	"context"
+	"slices"
+	"strings"
+
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/millrace-io/millrace/ingest/cursor"
+	"github.com/millrace-io/millrace/ingest/written"
+	"github.com/millrace-io/millrace/internal/changelog"
+	"github.com/millrace-io/millrace/topics"
+)
+
+// claim is a partition of ingest's state that was taken over, with what it holds of the stream.
+type claim struct {
+	log       *changelog.Changelog
+	partition int32
+	cursors   map[string]cursor.Cursor
+	segments  map[string]map[uint64]bool // by slice
+}
+
+func (cfg Config) claim(ctx context.Context, partition int32) (*claim, error) {
+	c := &claim{partition: partition, cursors: map[string]cursor.Cursor{}, segments: map[string]map[uint64]bool{}}
+	values := map[string][]byte{}
+	prefix := cfg.Stream.Name + "/"
+	log, err := changelog.Claim(ctx, changelog.Config{
+		Topic: topics.IngestState(cfg.Pipeline.Name), Partition: partition,
+		TransactionalID:    topics.IngestTransactionalID(cfg.Pipeline.Name, partition),
+		TransactionTimeout: transactionTimeout, Owner: cfg.Control.Who, Quiet: quiet,
+		Client: append(slices.Clone(cfg.Control.Client), kgo.ProducerBatchMaxBytes(cfg.Pipeline.Kafka.MaxRecordBytes)),
+	}, func(key string, value []byte) {
+		slice, number, segment := written.ParseSegmentKey(key)
+		switch {
+		case !strings.HasPrefix(key, prefix):
+		case !segment && value == nil:
+			delete(values, key)
+		case !segment:
+			values[key] = slices.Clone(value)
+		case value == nil:
+			delete(c.segments[slice], number)
+		default:
+			if c.segments[slice] == nil {
+				c.segments[slice] = map[uint64]bool{}
+			}
+			c.segments[slice][number] = true
+		}
+	})
+	if err != nil {
+		return nil, err
+	}
+	c.log = log
+	for key, value := range values {
+		if c.cursors[key], err = cursor.Decode(key, value); err != nil {
+			log.Close()
+			return nil, err
+		}
+	}
+	return c, nil
+}
+
+// replace sets the slices of the partition back, in one transaction, also those that were never fetched: of them it may be that the
+// owner before has just begun.
+func (c *claim) replace(ctx context.Context, cfg Config, pass int64, since *int64) error {
+	scale, err := cursor.NewScale(&cfg.Stream.Ingest)
+	if err != nil {
+		return err
+	}
+	field := ""
+	if i := cfg.Stream.Ingest.Incremental; i != nil && since != nil {
+		field = i.Field
+	}
+	for _, name := range cfg.Slices() {
+		key := cursor.Key(cfg.Stream.Name, name)
+		if _, ok := c.cursors[key]; !ok && statePartition(key) == c.partition {
+			c.cursors[key] = cursor.Cursor{}
+		}
+	}
+	tx, err := c.log.Begin()
+	if err != nil {
+		return err
+	}
+	for key, before := range c.cursors {
+		oldest := before.Oldest
+		for number := range c.segments[key] {
+			oldest = max(oldest, number+1)
+			tx.Append(ctx, written.SegmentKey(key, number), nil)
+		}
+		value, err := before.Back(pass, scale.Kind(), field, since, oldest).Encode()
+		if err != nil {
+			return err
+		}
+		tx.Append(ctx, []byte(key), value)
+	}
+	return tx.Commit(ctx)
+}

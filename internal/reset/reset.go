@@ -1,0 +1,232 @@
+package reset
+
+import (
+	"context"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/millrace-io/millrace/ingest/cursor"
+	"github.com/millrace-io/millrace/ingest/written"
+	"github.com/millrace-io/millrace/internal/changelog"
+	"github.com/millrace-io/millrace/internal/stage"
+	"github.com/millrace-io/millrace/pipeline"
+	"github.com/millrace-io/millrace/topics"
+	"github.com/millrace-io/millrace/topics/admin"
+	"github.com/millrace-io/millrace/topics/control"
+)
+
+// Config says which stream of which pipeline, and how to reach the brokers.
+type Config struct {
+	Pipeline *pipeline.Pipeline
+	Stream   *pipeline.Stream
+	Control  control.Config
+	Client   *kgo.Client // for questions
+}
+
+// Options say what a reset does.
+type Options struct {
+	Since  *int64 // on the scale of the incremental field; nil: from the beginning
+	Sweep  bool   // what the complete pass after it does not show is to be deleted
+	Forget bool   // with Sweep: the raw records from before it as well
+}
+
+// transactionTimeout bounds how long readers wait for a process that died in the middle.
+const transactionTimeout = 15 * time.Second
+
+// quiet is how long brokers that do not answer are waited for.
+const quiet = 30 * time.Second
+
+// claims is how many partitions are claimed at a time.
+const claims = 8
+
+// Slices are the names of the slices of a stream in the pipeline file; one, named "", if it is not cut.
+func (cfg Config) Slices() []string {
+	if s := cfg.Stream.Ingest.Slices; s != nil {
+		return slices.Clone(s.Values)
+	}
+	return []string{""}
+}
+
+// Cursors reads the positions of the stream that were committed, by the key of the slice; also of slices that are no longer in the
+// file.
+func Cursors(ctx context.Context, cfg Config) (map[string]cursor.Cursor, error) {
+	found := map[string][]byte{}
+	err := admin.Read(ctx, cfg.Control.Client, topics.IngestState(cfg.Pipeline.Name), func(r *kgo.Record) {
+		key := string(r.Key)
+		if _, _, segment := written.ParseSegmentKey(key); segment || !strings.HasPrefix(key, cfg.Stream.Name+"/") {
+			return
+		}
+		if delete(found, key); r.Value != nil {
+			found[key] = slices.Clone(r.Value)
+		}
+	})
+	if err != nil {
+		return nil, err
+	}
+	out := map[string]cursor.Cursor{}
+	for key, value := range found {
+		if out[key], err = cursor.Decode(key, value); err != nil {
+			return nil, err
+		}
+	}
+	return out, nil
+}
+
+// statePartitions are the partitions of ingest's state that have a slice of the stream.
+func (cfg Config) statePartitions(ctx context.Context) ([]int32, error) {
+	known, err := Cursors(ctx, cfg)
+	if err != nil {
+		return nil, err
+	}
+	all := map[int32]bool{}
+	for _, name := range cfg.Slices() {
+		all[statePartition(cursor.Key(cfg.Stream.Name, name))] = true
+	}
+	for key := range known {
+		all[statePartition(key)] = true
+	}
+	return slices.Sorted(maps.Keys(all)), nil
+}
+
+func statePartition(key string) int32 { return topics.Partition([]byte(key), topics.StatePartitions) }
+
+// Run sets the positions of the stream back. When it returns nil, that is done and durable, and running ingests begin within seconds. After
+// an error it is run again.
+func Run(ctx context.Context, cfg Config, o Options) error {
+	_, err := control.Change(ctx, cfg.Control, cfg.Stream.Name, func(s *control.Stream) error {
+		if s.SweptBy() != "" {
+			return errors.New("keys are being deleted by a sweep: run it to its end first")
+		}
+		if s.Redo != nil && o.Forget {
+			return errors.New("raw records are being replayed: let the replay end first")
+		}
+		s.Reset = control.Reset{Number: s.Reset.Number + 1, At: now(), By: cfg.Control.Who, Fenced: s.Reset.Fenced + 1}
+		s.Sweep = nil
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	var done *control.Sweep
+	for wait := stage.NewBackoff(); ; {
+		done, err = setBack(ctx, cfg, o)
+		if _, fenced := errors.AsType[*changelog.FencedError](err); !fenced {
+			break
+		}
+		if stage.Sleep(ctx, wait.NextBackOff()) != nil { // an ingest has not yet read that it is to wait
+			return err
+		}
+	}
+	if err != nil {
+		return err
+	}
+	_, err = control.Change(ctx, cfg.Control, cfg.Stream.Name, func(s *control.Stream) error {
+		s.Reset.Done = true
+		if o.Sweep {
+			done.At, done.By, done.Forget = s.Reset.At, s.Reset.By, o.Forget
+			s.Sweep = done
+		}
+		return nil
+	})
+	return err
+}
+
+func now() time.Time { return time.Now().UTC().Truncate(time.Millisecond) }
+
+// setBack claims all partitions, so that nothing of an earlier pass can be committed any more; notes where the raw topic ends;
+// and replaces the cursors.
+func setBack(ctx context.Context, cfg Config, o Options) (*control.Sweep, error) {
+	partitions, err := cfg.statePartitions(ctx)
+	if err != nil {
+		return nil, err
+	}
+	all := make([]*claim, len(partitions))
+	defer func() {
+		for _, c := range all {
+			if c != nil {
+				c.log.Close()
+			}
+		}
+	}()
+	var mu sync.Mutex
+	group, claiming := errgroup.WithContext(ctx)
+	group.SetLimit(claims)
+	for i, n := range partitions {
+		group.Go(func() error {
+			c, err := cfg.claim(claiming, n)
+			mu.Lock()
+			defer mu.Unlock()
+			all[i] = c
+			return err
+		})
+	}
+	if err := group.Wait(); err != nil {
+		return nil, err
+	}
+	sweep := &control.Sweep{}
+	for _, c := range all {
+		for _, cursor := range c.cursors {
+			sweep.Pass = max(sweep.Pass, cursor.Pass)
+		}
+	}
+	if sweep.RawTopicID, sweep.From, err = cfg.rawEnds(ctx); err != nil {
+		return nil, err
+	}
+	for _, c := range all {
+		if err := c.replace(ctx, cfg, sweep.Pass, o.Since); err != nil {
+			return nil, err
+		}
+	}
+	return sweep, nil
+}
+
+// rawEnds returns the id of the raw topic, and its high watermarks.
+func (cfg Config) rawEnds(ctx context.Context) (id string, ends map[int32]int64, err error) {
+	topic := topics.Raw(cfg.Pipeline.Name, cfg.Stream.Name)
+	adm := kadm.NewClient(cfg.Client)
+	if id, err = cfg.rawID(ctx); err != nil {
+		return "", nil, err
+	}
+	listed, err := adm.ListEndOffsets(ctx, topic)
+	if err == nil {
+		err = listed.Error()
+	}
+	if err != nil {
+		return "", nil, fmt.Errorf("ends of %s: %w", topic, err)
+	}
+	ends = map[int32]int64{}
+	listed.Each(func(o kadm.ListedOffset) { ends[o.Partition] = o.Offset })
+	return id, ends, nil
+}
+
+// rawID returns the id of the raw topic, as the brokers have it now: what kadm knows may be some seconds old.
+func (cfg Config) rawID(ctx context.Context) (string, error) {
+	topic := topics.Raw(cfg.Pipeline.Name, cfg.Stream.Name)
+	req := kmsg.NewPtrMetadataRequest()
+	asked := kmsg.NewMetadataRequestTopic()
+	asked.Topic = &topic
+	req.Topics = append(req.Topics, asked)
+	resp, err := req.RequestWith(ctx, cfg.Client)
+	if err == nil {
+		err = kerr.ErrorForCode(resp.Topics[0].ErrorCode)
+	}
+	if errors.Is(err, kerr.UnknownTopicOrPartition) {
+		return "", fmt.Errorf("topic %s is not there: the pipeline has not run yet, or under another name", topic)
+	}
+	if err != nil {
+		return "", fmt.Errorf("topic %s: %w", topic, err)
+	}
+	return hex.EncodeToString(resp.Topics[0].TopicID[:]), nil
+}

@@ -1,0 +1,127 @@
+package reset
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/millrace-io/millrace/ingest/cursor"
+	"github.com/millrace-io/millrace/ingest/written"
+	"github.com/millrace-io/millrace/topics"
+	"github.com/millrace-io/millrace/topics/control"
+)
+
+// Passed is how far the pass after a reset has come.
+type Passed struct {
+	Slices   int
+	Complete int    // slices whose pass has ended
+	Doubtful int    // slices whose pass has ended, and something spoke against its being complete
+	Asking   string // a slice that is not complete; empty: there is none
+	Pages    int64  // of the pass of that slice, so far
+}
+
+// told is the least time between two reports of progress in which nothing has changed but pages.
+const told = 5 * time.Second
+
+// Await waits until a pass of every slice that began after the reset has ended, and shows no doubt about its being complete. progress is
+// called when something has changed.
+func Await(ctx context.Context, cfg Config, sweep *control.Sweep, progress func(Passed)) error {
+	topic := topics.IngestState(cfg.Pipeline.Name)
+	partitions, err := cfg.statePartitions(ctx)
+	if err != nil {
+		return err
+	}
+	from := map[int32]kgo.Offset{}
+	for _, n := range partitions {
+		from[n] = kgo.NewOffset().AtStart()
+	}
+	client, err := kgo.NewClient(append(slices.Clone(cfg.Control.Client),
+		kgo.ConsumePartitions(map[string]map[int32]kgo.Offset{topic: from}),
+		kgo.FetchIsolationLevel(kgo.ReadCommitted()), kgo.FetchMaxWait(500*time.Millisecond))...)
+	if err != nil {
+		return err
+	}
+	defer client.Close()
+	w := waiting{cfg: cfg, sweep: sweep, cursors: map[string]cursor.Cursor{}, complete: map[string]bool{}}
+	var last Passed
+	var at time.Time
+	for {
+		poll, cancel := context.WithTimeout(ctx, time.Second)
+		fetches := client.PollFetches(poll)
+		cancel()
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		if err := fetches.Err(); err != nil && !errors.Is(err, context.DeadlineExceeded) {
+			return fmt.Errorf("read %s: %w", topic, err)
+		}
+		for r := range fetches.RecordsAll() {
+			if err := w.take(string(r.Key), r.Value); err != nil {
+				return err
+			}
+		}
+		now := w.passed()
+		pages := now.Pages != last.Pages
+		now.Pages, last.Pages = 0, 0
+		if changed := now != last; changed || pages && time.Since(at) > told {
+			last = w.passed()
+			at = time.Now()
+			progress(last)
+		} else {
+			last = w.passed()
+		}
+		if last.Complete == last.Slices {
+			return nil
+		}
+	}
+}
+
+// waiting is what is known of the pass.
+type waiting struct {
+	cfg      Config
+	sweep    *control.Sweep
+	cursors  map[string]cursor.Cursor
+	complete map[string]bool // it was seen to be so: the next pass says nothing of it any more
+}
+
+func (w *waiting) take(key string, value []byte) error {
+	if _, _, segment := written.ParseSegmentKey(key); segment || value == nil || !strings.HasPrefix(key, w.cfg.Stream.Name+"/") {
+		return nil
+	}
+	c, err := cursor.Decode(key, value)
+	if err != nil {
+		return err
+	}
+	w.cursors[key] = c
+	w.complete[key] = c.Pass > w.sweep.Pass && (w.complete[key] || c.Complete(w.sweep.Pass))
+	return nil
+}
+
+func (w *waiting) passed() Passed {
+	names := w.cfg.Slices()
+	p := Passed{Slices: len(names)}
+	for _, name := range names {
+		key := cursor.Key(w.cfg.Stream.Name, name)
+		c := w.cursors[key]
+		switch {
+		case w.complete[key]:
+			p.Complete++
+		case c.Pass > w.sweep.Pass && c.Done && c.Doubt:
+			p.Doubtful++
+			fallthrough
+		default:
+			if p.Asking == "" {
+				p.Asking = key
+				if c.Pass > w.sweep.Pass {
+					p.Pages = c.Next.Index
+				}
+			}
+		}
+	}
+	return p
+}
