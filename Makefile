@@ -7,6 +7,7 @@ VULNDB        = https://vuln.go.dev
 TAGS    = integration,mutants,compose
 P       ?= 2
 KILLS   ?= 60
+HISTORIES ?= 100000
 SEED    ?= 0
 IMAGE   ?= millrace:dev
 FUZZTIME ?= 30s
@@ -74,6 +75,10 @@ bench: ## every stage and the whole against the limit measured in the same run, 
 .PHONY: chaos
 chaos: ## the kill test with KILLS=60 kills, the broker and mysqld among them; SEED=0 draws a seed and prints it
 	go test -tags integration -timeout 12h -count=1 -v -run '^TestKill$$' ./e2e -kill-servers -kills $(KILLS) -seed $(SEED)
+
+.PHONY: histories
+histories: ## HISTORIES=100000 random histories of a stream and its redos, against a plain model
+	go test -timeout 12h -count=1 -v -run '^TestHistories$$' ./sink -histories $(HISTORIES)
 
 .PHONY: faults
 faults: ## the test of a MySQL that is read-only, full, locked, without a table or rights; SEED=0 draws a seed and prints it
