@@ -47,7 +47,7 @@ func (s *Sink) noteCaughtUp(ctx context.Context, goals map[string]*goal) error {
 	now := time.Now()
 	hour := now.Truncate(time.Hour)
 	var errs []error
-	for topic, t := range s.tables {
+	for topic, t := range s.tables.all() {
 		g := goals[topic]
 		if g != nil && g.noted.Equal(hour) {
 			continue

@@ -49,7 +49,7 @@ func (s *Sink) assigned(ctx context.Context, offsets map[string]map[int32]kgo.Of
 // hold keeps the place of a partition that the group assigns to us and that is claimed later: its stream waits. Its
 // topic is paused, so its offset counts for nothing.
 func (s *Sink) hold(tp topicPartition) {
-	c := &claim{topic: tp.topic, partition: tp.partition, table: s.tables[tp.topic]}
+	c := &claim{topic: tp.topic, partition: tp.partition, table: s.tables.of(tp.topic)}
 	c.revoked.Store(true)
 	s.claims[tp] = c
 }
@@ -117,7 +117,7 @@ func (s *Sink) bids(ctx context.Context, wanted []topicPartition, infos map[topi
 			return nil, err
 		}
 		out[i] = &bid{
-			claim:  &claim{topic: tp.topic, partition: tp.partition, table: s.tables[tp.topic], writer: at},
+			claim:  &claim{topic: tp.topic, partition: tp.partition, table: s.tables.of(tp.topic), writer: at},
 			bounds: infos[tp], connection: s.writers[at].session.ID,
 		}
 	}

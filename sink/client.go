@@ -19,7 +19,7 @@ func (s *Sink) join(ctx, life context.Context) (err error) {
 	clear(s.claims)
 	if s.client, err = kgo.NewClient(append(s.clientOpts(ctx), kgo.WithContext(life))...); err == nil {
 		s.adm = kadm.NewClient(s.client)
-		for topic := range s.tables {
+		for topic := range s.tables.all() {
 			if waits, _ := s.parking.has(topic); waits {
 				s.client.PauseFetchTopics(topic)
 			}
@@ -30,8 +30,8 @@ func (s *Sink) join(ctx, life context.Context) (err error) {
 
 // clientOpts are the consumer's options. ctx is Run's: once it is cancelled no callback waits for a server.
 func (s *Sink) clientOpts(ctx context.Context) []kgo.Opt {
-	names := make([]string, 0, len(s.tables))
-	for topic := range s.tables {
+	names := make([]string, 0, len(s.tables.all()))
+	for topic := range s.tables.all() {
 		names = append(names, topic)
 	}
 	slices.Sort(names)

@@ -50,7 +50,7 @@ func (s *Sink) follow(ctx context.Context) {
 			continue
 		}
 		s.waits.Done("Kafka", "control")
-		for topic := range s.tables {
+		for topic := range s.tables.all() {
 			s.heed(ctx, topic)
 		}
 	}
@@ -64,7 +64,7 @@ func (s *Sink) refresh(ctx context.Context) error {
 }
 
 // decided is what is decided about the stream of a topic, as far as it was read.
-func (s *Sink) decided(topic string) *control.Stream { return s.view.Stream(s.tables[topic].Stream) }
+func (s *Sink) decided(topic string) *control.Stream { return s.view.Stream(s.tables.of(topic).Stream) }
 
 // paused says that the stream of a topic is paused, or returns nil.
 func (s *Sink) paused(topic string) error {
@@ -72,7 +72,7 @@ func (s *Sink) paused(topic string) error {
 	if !of.IsPaused(stageName) {
 		return nil
 	}
-	return &pausedError{of.Paused[stageName], s.store.command("resume", s.tables[topic].Stream)}
+	return &pausedError{of.Paused[stageName], s.store.command("resume", s.tables.of(topic).Stream)}
 }
 
 // pause parks those of the streams that are paused, and has those looked at that are not any more. s.mu is held.
@@ -82,7 +82,7 @@ func (s *Sink) pause(topics ...string) {
 		switch why := s.paused(topic); {
 		case why != nil && !waits:
 			s.park(topic, why)
-		case why == nil && waits && s.notices.Has(s.tables[topic].Stream, pausedNotice):
+		case why == nil && waits && s.notices.Has(s.tables.of(topic).Stream, pausedNotice):
 			s.parking.soon(topic)
 		}
 	}

@@ -160,7 +160,7 @@ func (s *Sink) pruneMarks(ctx context.Context, wait time.Duration) {
 		}
 		began := time.Now()
 		wait = pruneEvery
-		for topic, t := range s.tables {
+		for topic, t := range s.tables.all() {
 			n, err := s.store.prune(ctx, topic, t)
 			if err != nil && ctx.Err() == nil {
 				s.env.Log.Warn("removing old marks", "stream", t.Stream, "err", err)

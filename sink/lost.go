@@ -20,7 +20,7 @@ var errPastEnd = errors.New("the raw topic does not hold what the table has")
 // they go on after it. What they process again has the versions that it had, and changes nothing. Of several sinks one
 // answers.
 func (s *Sink) answer(ctx context.Context, topic string) {
-	stream := s.tables[topic].Stream
+	stream := s.tables.of(topic).Stream
 	lost := s.decided(topic).Lost
 	if lost == nil {
 		s.notices.Clear(stream, lostNotice)
@@ -55,7 +55,7 @@ func (s *Sink) answer(ctx context.Context, topic string) {
 
 // positionsFor are what processors go on from, by partition of the raw topic of now.
 func (s *Sink) positionsFor(ctx context.Context, topic string, of *control.Stream) (map[int32]int64, error) {
-	t := s.tables[topic]
+	t := s.tables.of(topic)
 	from, err := s.store.applied(ctx, topic, t.Name, of)
 	if err != nil {
 		return nil, s.store.dialect.Classify(err)

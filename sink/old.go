@@ -23,7 +23,7 @@ type counted struct {
 // countOld counts, once for each generation that has another logic than the one before, and after each redo, the rows that
 // older generations made, and tells them. The sink that has the first partition does.
 func (s *Sink) countOld(ctx context.Context, topic string) {
-	of, t := s.decided(topic), s.tables[topic]
+	of, t := s.decided(topic), s.tables.of(topic)
 	live := of.Generation(of.Live)
 	if live == nil || live.Kind != control.Other || !s.has(topicPartition{topic, 0}) {
 		s.notices.Clear(t.Stream, oldNotice)

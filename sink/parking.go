@@ -119,7 +119,10 @@ func (s *Sink) park(topic string, why error) {
 
 // tellParked says why a stream waits: for an operator, or because one has paused it, which is no fault.
 func (s *Sink) tellParked(topic string, why error) {
-	stream := s.tables[topic].Stream
+	stream := s.tables.of(topic).Stream
+	if errors.Is(why, errNewer) {
+		return // for a moment, and nothing is wrong
+	}
 	if pause, ok := errors.AsType[*pausedError](why); ok {
 		s.notices.Raise(stream, pausedNotice, pause.Error())
 		s.waits.Done(s.parkedName(topic), "")
@@ -129,7 +132,7 @@ func (s *Sink) tellParked(topic string, why error) {
 	s.notices.Clear(stream, pausedNotice)
 }
 
-func (s *Sink) parkedName(topic string) string { return "stream " + s.tables[topic].Stream }
+func (s *Sink) parkedName(topic string) string { return "stream " + s.tables.of(topic).Stream }
 
 // unpark has a due stream go on, once all its claims are ours again. s.mu is held.
 func (s *Sink) unpark(topic string) {
@@ -146,7 +149,7 @@ func (s *Sink) unpark(topic string) {
 	s.parking.leave(topic)
 	s.client.ResumeFetchTopics(topic)
 	s.waits.Done(s.parkedName(topic), "")
-	s.notices.Clear(s.tables[topic].Stream, pausedNotice)
+	s.notices.Clear(s.tables.of(topic).Stream, pausedNotice)
 }
 
 // lookTimeout bounds a look at a table between attempts: with an attempt and a search for refused rows, it is over before
@@ -181,7 +184,7 @@ func (s *Sink) parkTable(ctx context.Context, err error, again bool) bool {
 }
 
 func (s *Sink) topicOf(fault *faultError) string {
-	for topic, t := range s.tables {
+	for topic, t := range s.tables.all() {
 		if t == fault.table {
 			return topic
 		}
@@ -197,6 +200,9 @@ const watchEvery = 5 * time.Second
 func (s *Sink) tend(ctx context.Context) {
 	made := map[string]string{}
 	for next := time.Now(); stage.Sleep(ctx, 200*time.Millisecond) == nil; {
+		for topic := range s.tables.all() {
+			s.define(topic)
+		}
 		for _, topic := range s.parking.topics(false) {
 			s.lookAgain(ctx, topic)
 		}
@@ -226,22 +232,29 @@ func (s *Sink) inTheWay(ctx context.Context, topic string) error {
 	if why := s.paused(topic); why != nil {
 		return why
 	}
+	if err := s.learn(ctx, topic); err != nil {
+		return err
+	}
+	s.define(topic)
+	if err := s.defined[topic].err; err != nil {
+		return err
+	}
 	s.store.forget()
-	return s.store.prepareTable(ctx, topic, s.tables[topic])
+	return s.store.prepareTable(ctx, topic, s.tables.of(topic))
 }
 
 // watch compares when the tables were made with what it found before, and checks those that differ. An error is for the
 // writers to meet.
 func (s *Sink) watch(ctx context.Context, before map[string]string) {
-	names := make([]string, 0, len(s.tables))
-	for _, t := range s.tables {
+	names := make([]string, 0, len(s.tables.all()))
+	for _, t := range s.tables.all() {
 		names = append(names, t.Name)
 	}
 	made, err := s.store.dialect.Made(ctx, s.store.db, names)
 	if err != nil {
 		return
 	}
-	for topic, t := range s.tables {
+	for topic, t := range s.tables.all() {
 		now, there := made[strings.ToLower(t.Name)]
 		was, known := before[topic]
 		before[topic] = now

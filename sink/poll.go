@@ -47,7 +47,8 @@ func (s *Sink) positionError(c *claim) error {
 }
 
 // split gives each writer the records of its partitions, in batches of at most MaxRecords and MaxBatchBytes. It
-// parks streams of which records that were not read yet have been deleted from the log.
+// parks streams of which records that were not read yet have been deleted from the log, or are of a logic that is not known
+// yet.
 func (s *Sink) split(fetches kgo.Fetches) (queues [][]*job) {
 	byWriter := make([][]polled, len(s.writers))
 	fetches.EachPartition(func(p kgo.FetchTopicPartition) {
@@ -64,6 +65,12 @@ func (s *Sink) split(fetches kgo.Fetches) (queues [][]*job) {
 		}
 		if records[0].Offset > c.polled && p.LogStartOffset > c.polled {
 			s.park(p.Topic, s.positionError(c))
+			return
+		}
+		if n := newest(records); n > s.tables.knows(p.Topic) {
+			s.tables.want(p.Topic, n)
+			s.park(p.Topic, errNewer)
+			s.parking.soon(p.Topic)
 			return
 		}
 		byWriter[c.writer] = extend(byWriter[c.writer], polled{c, c.polled, records})

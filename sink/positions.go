@@ -30,7 +30,7 @@ func (s *Sink) Positions(ctx context.Context) (map[string]map[int32]int64, error
 		if err := rows.Scan(&topic, &partition, &id, &next); err != nil {
 			return nil, fmt.Errorf("sink: positions: %w", err)
 		}
-		if by := s.store.claimedBy(topic); s.tables[topic] == nil || !by.sure || !bytes.Equal(id, by.topicID[:]) {
+		if by := s.store.claimedBy(topic); s.tables.of(topic) == nil || !by.sure || !bytes.Equal(id, by.topicID[:]) {
 			continue
 		}
 		if out[topic] == nil {

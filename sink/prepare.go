@@ -17,20 +17,30 @@ import (
 	"github.com/millrace-io/millrace/topics/admin"
 )
 
-// prepare makes topics and tables, waiting for their servers as long as it takes.
+// prepare makes topics and tables, waiting for their servers as long as it takes. What is decided about the streams says which
+// columns a table has.
 func (s *Sink) prepare(ctx context.Context) error {
 	err := s.persist(ctx, s.store.dialect.Name(), "tables", func(ctx context.Context) error {
 		s.store.forget()
-		return s.store.prepare(ctx, s.tables)
+		return s.store.prepare(ctx, s.tables.all())
 	})
-	for _, topic := range slices.Sorted(maps.Keys(s.tables)) {
-		if err == nil && ctx.Err() == nil {
-			err = s.prepareTable(ctx, topic)
+	if err == nil && ctx.Err() == nil {
+		err = s.prepareTopics(ctx)
+	}
+	for _, topic := range slices.Sorted(maps.Keys(s.tables.all())) {
+		if err != nil || ctx.Err() != nil {
+			return err
+		}
+		s.define(topic) // tend does later
+		if err = s.prepareTable(ctx, topic); err == nil {
+			s.pause(topic) // nobody else is there to need s.mu
 		}
 	}
-	if err != nil || ctx.Err() != nil {
-		return err
-	}
+	return err
+}
+
+// prepareTopics makes the topics, and reads what is decided.
+func (s *Sink) prepareTopics(ctx context.Context) error {
 	client, err := kgo.NewClient(s.env.Kafka...)
 	if err != nil {
 		return fmt.Errorf("new client: %w", err)
@@ -50,7 +60,6 @@ func (s *Sink) prepare(ctx context.Context) error {
 	if err := s.refresh(ctx); err != nil {
 		s.env.Log.Debug("not known yet what is decided about the streams", "err", err)
 	}
-	s.pause(slices.Sorted(maps.Keys(s.tables))...) // nobody else is there to need s.mu
 	return nil
 }
 
@@ -58,7 +67,7 @@ func (s *Sink) prepare(ctx context.Context) error {
 func (s *Sink) prepareTable(ctx context.Context, topic string) error {
 	return s.persist(ctx, s.store.dialect.Name(), "tables", func(ctx context.Context) error {
 		s.store.forget()
-		err := s.store.prepareTable(ctx, topic, s.tables[topic])
+		err := s.store.prepareTable(ctx, topic, s.tables.of(topic))
 		if misfit, ok := errors.AsType[*TableError](err); ok {
 			s.park(topic, misfit) // nobody else is there to need s.mu
 			return nil

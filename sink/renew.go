@@ -27,7 +27,7 @@ func unknownTopic(err error) bool {
 // watched are the topics of the streams that run here: what is read, and where letters go.
 func (s *Sink) watched() []topics.Spec {
 	used := map[string]bool{}
-	for topic, t := range s.tables {
+	for topic, t := range s.tables.all() {
 		used[topic], used[s.letters(t.Stream)] = true, true
 	}
 	var out []topics.Spec
@@ -61,7 +61,7 @@ func (s *Sink) renew(ctx context.Context) (err error) {
 	changes, failed := s.topics.Look(looking, s.adm)
 	for _, c := range changes {
 		s.env.Log.Warn(c.String(), "topic", c.Topic)
-		if s.tables[c.Topic] != nil {
+		if s.tables.of(c.Topic) != nil {
 			err = errAnew
 			continue
 		}

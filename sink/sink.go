@@ -31,7 +31,7 @@ type Sink struct {
 	cfg      Config
 	env      stage.Env
 	metrics  *metrics
-	tables   map[string]*rows.Table // by processed topic
+	tables   tables
 	store    *store
 	waits    *stage.Waits
 	notices  *stage.Notices
@@ -51,6 +51,7 @@ type Sink struct {
 	parking parking
 	view    *control.View
 	counted map[string]counted // by topic; the follower's alone
+	defined map[string]defined // by topic; tend's alone
 
 	anyFenced atomic.Bool // a claim waits to be claimed again
 	topics    *admin.Watch
@@ -99,7 +100,7 @@ func New(p *pipeline.Pipeline, cfg Config, env stage.Env) (*Sink, error) {
 	s := &Sink{
 		pipeline: p, cfg: cfg, env: env, metrics: newMetrics(env.Metrics), waits: stage.NewWaits(stageName, env),
 		notices: stage.NewNotices(stageName, env),
-		tables:  map[string]*rows.Table{}, claims: map[topicPartition]*claim{}, counted: map[string]counted{},
+		claims:  map[topicPartition]*claim{}, counted: map[string]counted{}, defined: map[string]defined{},
 		store: &store{
 			dialect: d, cfg: cfg, owner: env.Instance, pipeline: p.Name, file: env.File, streams: map[string]bool{}, adopt: map[string]bool{},
 		},
@@ -111,7 +112,7 @@ func New(p *pipeline.Pipeline, cfg Config, env stage.Env) (*Sink, error) {
 		return nil, fmt.Errorf("sink: %w", err)
 	}
 	for _, st := range chosen {
-		s.tables[topics.Processed(p.Name, st.Name)] = rows.NewTable(st)
+		s.tables.set(topics.Processed(p.Name, st.Name), rows.NewTable(st))
 	}
 	for _, st := range p.Streams {
 		s.store.streams[st.Name] = true
@@ -130,7 +131,7 @@ func New(p *pipeline.Pipeline, cfg Config, env stage.Env) (*Sink, error) {
 // Run writes until ctx is cancelled, and waits for Kafka and the database where they are not there. It returns nil
 // after a clean drain, which takes at most Config.Drain, else an error that needs an operator.
 func (s *Sink) Run(ctx context.Context) (err error) {
-	if len(s.tables) == 0 {
+	if len(s.tables.all()) == 0 {
 		<-ctx.Done()
 		return nil
 	}
@@ -155,7 +156,7 @@ func (s *Sink) Run(ctx context.Context) (err error) {
 	for range s.cfg.Writers {
 		s.writers = append(s.writers, newWriter(s.store))
 	}
-	s.env.Log.Info("writing", "group", topics.SinkGroup(s.pipeline.Name), "streams", len(s.tables), "database", s.store.dialect.Name(),
+	s.env.Log.Info("writing", "group", topics.SinkGroup(s.pipeline.Name), "streams", len(s.tables.all()), "database", s.store.dialect.Name(),
 		"rows_to", s.store.dialect.Place())
 	if n := s.bulkTables(); n > 0 {
 		s.env.Log.Info("many rows at once go by LOAD DATA", "tables", n)
@@ -195,7 +196,7 @@ func (s *Sink) work(ctx, hard context.Context) error {
 // lag counts the processed records that are not applied. Kafka's offsets follow the database's within seconds.
 func (s *Sink) lag(ctx context.Context, streams ...string) (int64, error) {
 	var names []string
-	for topic, t := range s.tables {
+	for topic, t := range s.tables.all() {
 		if len(streams) == 0 || slices.Contains(streams, t.Stream) {
 			names = append(names, topic)
 		}

@@ -425,7 +425,8 @@ func TestMarksArePrunedAsFastAsTheyAge(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	s := &Sink{store: f.store, tables: map[string]*rows.Table{topic: f.table}, env: stage.Env{Log: slog.New(slog.DiscardHandler)}}
+	s := &Sink{store: f.store, env: stage.Env{Log: slog.New(slog.DiscardHandler)}}
+	s.tables.set(topic, f.table)
 	ctx, stop := context.WithCancel(t.Context())
 	defer stop()
 	ended := make(chan struct{})
@@ -448,9 +449,9 @@ func TestMarksThatCannotBePrunedAreToldOnce(t *testing.T) {
 		t.Fatal(err)
 	}
 	var log testkit.Buffer
-	s := &Sink{store: f.store, tables: map[string]*rows.Table{}, env: stage.Env{Log: slog.New(slog.NewTextHandler(&log, nil))}}
+	s := &Sink{store: f.store, env: stage.Env{Log: slog.New(slog.NewTextHandler(&log, nil))}}
 	for n := range 50 {
-		s.tables[fmt.Sprint("topic-", n)] = f.table
+		s.tables.set(fmt.Sprint("topic-", n), f.table)
 	}
 	ctx, stop := context.WithCancel(t.Context())
 	defer stop()
