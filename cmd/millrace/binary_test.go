@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -45,7 +44,7 @@ func TestMain(m *testing.M) {
 // child is one of our binaries at work.
 type child struct {
 	*exec.Cmd
-	stdout bytes.Buffer
+	stdout testkit.Buffer
 	stderr testkit.Buffer
 	ended  chan struct{} // closed when it has
 }

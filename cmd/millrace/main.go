@@ -41,6 +41,7 @@ into processed topics, sink writes those to MySQL. Run all three in one process,
 		newPauseCommand(),
 		newResumeCommand(),
 		newResetCommand(),
+		newRecoverCommand(),
 		newHealthcheckCommand(),
 		cli.VersionCommand(),
 	)
