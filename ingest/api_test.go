@@ -184,7 +184,7 @@ func TestNoReferenceInTopics(t *testing.T) {
 	c := testkafka.New(t)
 	s := a.stream("items", byURL)
 	s.Ingest.HTTP.BaseURL += "/bot1234:s3cret"
-	s.Ingest.Query["token"], s.Ingest.Query["region"] = "t0p+s3cret", "eu"
+	s.Ingest.Query["token"], s.Ingest.Query["region"] = []string{"t0p+s3cret"}, []string{"eu"}
 	s.Ingest.HTTP.Secrets = []pipeline.Reference{
 		{Name: "TOKEN", Value: "t0p+s3cret"}, {Name: "BOT", Value: "bot1234:s3cret"}, {Name: "REGION", Value: "eu"},
 	}
@@ -305,7 +305,7 @@ func TestSliceValuesAreEscaped(t *testing.T) {
 	c := testkafka.New(t)
 	s := a.stream("items", pipeline.Paginate{})
 	s.Ingest.Path = "/in/{region}/items?x={region}"
-	s.Ingest.Query["region"] = "<{region}>"
+	s.Ingest.Query["region"] = []string{"<{region}>"}
 	values := []string{"a/b", "c d", "é?&#"}
 	s.Ingest.Slices = &pipeline.Slices{Name: "region", Values: values}
 	r := start(t, newPipeline(c.ListenAddrs(), s), "one", testConfig())

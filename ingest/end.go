@@ -4,6 +4,7 @@ import (
 	"errors"
 	"net/http"
 
+	"github.com/millrace-io/millrace/ingest/cursor"
 	"github.com/millrace-io/millrace/ingest/fetch"
 	"github.com/millrace-io/millrace/ingest/paginate"
 )
@@ -25,8 +26,33 @@ func (s *slice) follows(p *page, loop *paginate.Loop) (paginate.Position, pagina
 	if err != nil {
 		return next, ended, err
 	}
+	if keeper, ok := s.pager.(paginate.Keeper); ok && ended != paginate.GoesOn {
+		if p.kept, err = keeper.Kept(&p.summary); err != nil {
+			return next, ended, err
+		}
+	}
 	s.doubt(p.summary.Doubt)
 	return next, ended, nil
+}
+
+// first is where the pass after c begins: where the one before ended, if the API gives a position that outlives it.
+func (s *slice) first(c cursor.Cursor) paginate.Position {
+	keeper, ok := s.pager.(paginate.Keeper)
+	if !ok || c.Kept == "" || c.KeptOf != s.keptOf() {
+		return s.pager.First()
+	}
+	return keeper.From(c.Kept)
+}
+
+// keptOf names the request that a kept position belongs to.
+func (s *slice) keptOf() string { return s.requestHash(cursor.Cursor{}) }
+
+// keep notes in c, the cursor after the last page of a pass, what that page gave to the passes to come.
+func (s *slice) keep(c cursor.Cursor, kept string) cursor.Cursor {
+	if kept != "" {
+		c.Kept, c.KeptOf = kept, s.keptOf()
+	}
+	return c
 }
 
 // repeats reports whether the pipeline file says that the API gives its last page again past the end.

@@ -267,7 +267,7 @@ func TestProcessesShareSlices(t *testing.T) {
 	c := testkafka.New(t)
 	s := a.stream("items", byCursor)
 	s.Ingest.Slices = &pipeline.Slices{Name: "region"}
-	s.Ingest.Query["region"] = "{region}"
+	s.Ingest.Query["region"] = []string{"{region}"}
 	for i := range 24 {
 		s.Ingest.Slices.Values = append(s.Ingest.Slices.Values, fmt.Sprintf("r%d", i))
 	}

@@ -129,7 +129,7 @@ func (in *Ingest) register(s *pipeline.Stream, run bool) error {
 	names := sliceValues(&s.Ingest)
 	in.slicesOf[in.budgets.For(s.Ingest.HTTP)] += len(names)
 	for i, name := range names {
-		if _, err := resource(&s.Ingest, name); err != nil {
+		if err := checkRequest(&s.Ingest, name); err != nil {
 			return err
 		}
 		if strings.ContainsRune(name, 0) || slices.Contains(names[:i], name) {

@@ -122,7 +122,7 @@ func (a *api) stream(name string, p pipeline.Paginate) pipeline.Stream {
 			BaseURL: a.URL, Timeout: 5 * time.Second,
 			Retry: pipeline.Retry{Initial: time.Millisecond, Max: 20 * time.Millisecond, Attempts: 4},
 		},
-		Path: "/" + name, Query: map[string]string{"size": "10"}, Records: []string{"data"}, Key: []string{"id"}, Paginate: p, Concurrency: 4,
+		Path: "/" + name, Query: map[string][]string{"size": {"10"}}, Records: []string{"data"}, Key: []string{"id"}, Paginate: p, Concurrency: 4,
 	}}
 }
 

@@ -29,6 +29,7 @@ type page struct {
 	// Set once the pages before it are known:
 	before, after cursor.Cursor
 	ended         paginate.Reason // why the pass ends with it
+	kept          string          // where the next pass goes on, as the last page of a pass tells; empty: it does not
 	id            string
 	committed     chan struct{} // closed when it is
 	lent          bool          // a client that is closed by now may still be reading its bytes

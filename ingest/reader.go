@@ -29,7 +29,7 @@ type reader struct {
 	sliceInKey int         // index in keys; -1: it is not in them
 	missing    string      // what a record without version is, as pipeline.VersionRule.Missing
 	wait       bool        // for a person, where a field cannot be read
-	lastRecord bool        // is wanted for pagination
+	last       *cut.Fields // the field of the last record that is wanted for pagination; nil: none
 	scale      cursor.Scale
 	versions   cursor.Versions
 	envelope   cut.Envelope
@@ -44,7 +44,7 @@ type reader struct {
 func newReader(s *pipeline.Stream, wants paginate.Wants, maxRecordBytes int32) (*reader, error) {
 	in := &s.Ingest
 	r := &reader{
-		stream: s.Name, max: int64(maxRecordBytes), lastRecord: wants.LastRecord,
+		stream: s.Name, max: int64(maxRecordBytes), last: lastField(wants),
 		wrong: newErrorRule(in.ErrorWhen), nullEmpty: in.NullIsEmpty,
 		missing: missing(in), wait: in.Unreadable == "wait",
 	}
@@ -82,6 +82,13 @@ func newReader(s *pipeline.Stream, wants paginate.Wants, maxRecordBytes int32) (
 		r.envelope.Keys = cut.NewFields(keys...)
 	}
 	return r, nil
+}
+
+func lastField(wants paginate.Wants) *cut.Fields {
+	if wants.Last == nil {
+		return nil
+	}
+	return cut.NewFields(wants.Last)
 }
 
 // reader is that of a stream, which its slices share.
@@ -137,7 +144,7 @@ func (r *reader) readBut(a *fetch.Answer, p *page) error {
 	d := newDecoder(p)
 	var last, highest []byte
 	each := func(ordinal int, value []byte) error {
-		if r.lastRecord {
+		if r.last != nil {
 			last = append(last[:0], value...)
 		}
 		var rec record
@@ -171,7 +178,12 @@ func (r *reader) readBut(a *fetch.Answer, p *page) error {
 	if p.guessed = got.Shape; r.arrays != nil && got.Shape == "" && got.Records > 0 {
 		r.arrays.Store(true)
 	}
-	p.summary.Records, p.summary.Fields, p.summary.LastRecord, p.summary.Rest = got.Records, got.Fields, last, got.Rest
+	p.summary.Records, p.summary.Fields, p.summary.Rest = got.Records, got.Fields, got.Rest
+	if r.last != nil && last != nil {
+		var found [1]jsontext.Value
+		r.last.Find(last, found[:])
+		p.summary.Last = found[0]
+	}
 	return nil
 }
 

@@ -2,8 +2,8 @@ package ingest
 
 import (
 	"context"
-	"errors"
 	"fmt"
+	"net/http"
 	"net/url"
 	"slices"
 	"strings"
@@ -13,42 +13,9 @@ import (
 	"github.com/millrace-io/millrace/ingest/cursor"
 	"github.com/millrace-io/millrace/ingest/fetch"
 	"github.com/millrace-io/millrace/ingest/paginate"
+	"github.com/millrace-io/millrace/ingest/request"
 	"github.com/millrace-io/millrace/pipeline"
 )
-
-// resource is the URL of a slice's pages without what a pass and a page add to it.
-func resource(in *pipeline.Ingest, slice string) (*url.URL, error) {
-	u, err := url.Parse(in.HTTP.BaseURL)
-	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
-		return nil, errors.New("http.base_url is not an absolute http or https URL") // its text may hold a password
-	}
-	fill := func(text string, escape func(string) string) string {
-		if in.Slices == nil {
-			return text
-		}
-		return strings.ReplaceAll(text, "{"+in.Slices.Name+"}", escape(slice))
-	}
-	path, query, _ := strings.Cut(in.Path, "?")
-	if path != "" {
-		p, err := url.Parse(strings.TrimRight(u.EscapedPath(), "/") + "/" + strings.TrimLeft(fill(path, url.PathEscape), "/"))
-		if err != nil {
-			return nil, fmt.Errorf("ingest.path: %w", err)
-		}
-		u.Path, u.RawPath = p.Path, p.RawPath
-	}
-	if query = fill(query, url.QueryEscape); query != "" {
-		u.RawQuery = strings.TrimLeft(u.RawQuery+"&"+query, "&")
-	}
-	if len(in.Query) > 0 {
-		q := u.Query()
-		for name, value := range in.Query {
-			q.Set(name, fill(value, func(s string) string { return s }))
-		}
-		u.RawQuery = q.Encode()
-	}
-	u.Fragment = ""
-	return u, nil
-}
 
 // withParam is u with one parameter set.
 func withParam(u *url.URL, name, value string) *url.URL {
@@ -59,12 +26,44 @@ func withParam(u *url.URL, name, value string) *url.URL {
 	return &c
 }
 
-// requestHash names what is asked for, and how its pages are.
-func requestHash(u *url.URL, pager paginate.Pager) string {
-	c := *u
-	c.User = nil
-	asked := append([]string{c.String()}, pager.Identity()...)
-	return fmt.Sprintf("%016x", xxh3.HashString(strings.Join(asked, "\n")))
+// asking is what a hash takes in the place of a cursor.
+const asking = "{cursor}"
+
+// requestHash names what is asked for in the pass of c, and how its pages are. It does not depend on the value of a
+// secret: the name of its reference stands for it.
+func (s *slice) requestHash(c cursor.Cursor) string {
+	values := request.Values{pipeline.PlaceCursor: request.Text(asking), pipeline.PlaceLimit: request.Text("{limit}")}
+	r, err := s.asks(c, values)
+	if err != nil {
+		return err.Error()
+	}
+	u := *r.URL
+	u.User = nil
+	asked := append([]string{u.String()}, s.pager.Identity()...)
+	if s.stream.Ingest.Method != "" || r.Body != nil {
+		asked = append(asked, r.Method, r.Type, string(r.Body))
+	}
+	for name, value := range s.stream.Ingest.HTTP.Headers {
+		text := value.Reveal()
+		if list, placed := r.Header[http.CanonicalHeaderKey(name)]; placed {
+			text = strings.Join(list, ",")
+		}
+		asked = append(asked, name+": "+text)
+	}
+	slices.Sort(asked[1+len(s.pager.Identity()):])
+	return fmt.Sprintf("%016x", xxh3.HashString(s.client.Name(strings.Join(asked, "\n"))))
+}
+
+// checkRequest reports whether the requests of a slice can be made.
+func checkRequest(in *pipeline.Ingest, slice string) error {
+	t, err := request.New(in, slice)
+	if err != nil {
+		return err
+	}
+	_, err = t.Fill(request.Values{
+		pipeline.PlaceCursor: request.Integer(1), pipeline.PlaceLimit: request.Integer(1), pipeline.PlaceSince: request.Integer(1),
+	})
+	return err
 }
 
 // sliceValues are the slices of a stream; one, named "", if it is not cut.
@@ -75,41 +74,46 @@ func sliceValues(in *pipeline.Ingest) []string {
 	return slices.Clone(in.Slices.Values)
 }
 
-// request changes when the positions of c's pass would mean something else.
-func (s *slice) request(c cursor.Cursor) string {
-	return requestHash(s.asks(c), s.pager)
-}
-
-// url is the page at a position in the pass of c.
-func (s *slice) url(c cursor.Cursor, at paginate.Position) (*url.URL, error) {
-	return s.pager.URL(s.asks(c), at)
-}
-
-// asks is the resource with what is asked for in the pass of c.
-func (s *slice) asks(c cursor.Cursor) *url.URL {
+// asks is the request with what is asked for in the pass of c. values has what stands for a page.
+func (s *slice) asks(c cursor.Cursor, values request.Values) (*request.Request, error) {
 	i := s.stream.Ingest.Incremental
-	switch {
-	case i == nil || i.Param == "":
-		return s.base
-	case c.Since != nil:
-		value, _ := s.reader.scale.Ask(*c.Since, c.Form)
-		return withParam(s.base, i.Param, value)
-	case i.Start != "":
-		return withParam(s.base, i.Param, i.Start)
-	default:
-		return s.base
+	if i == nil {
+		return s.template.Fill(values)
 	}
+	since := i.Start
+	if c.Since != nil {
+		since, _ = s.reader.scale.Ask(*c.Since, c.Form)
+	}
+	values[pipeline.PlaceSince] = request.Digits(since)
+	r, err := s.template.Fill(values)
+	if err != nil || i.Param == "" || since == "" {
+		return r, err
+	}
+	return r.At(withParam(r.URL, i.Param, since)), nil
+}
+
+// request is the one for the page at a position in the pass of c.
+func (s *slice) request(c cursor.Cursor, at paginate.Position) (*request.Request, error) {
+	r, err := s.asks(c, s.pager.Stands(at))
+	if err != nil {
+		return nil, err
+	}
+	u, err := s.pager.URL(r.URL, at)
+	if err != nil {
+		return nil, err
+	}
+	return r.At(u), nil
 }
 
 // fetch gets one page, which must be closed.
 func (s *slice) fetch(ctx context.Context, c cursor.Cursor, at paginate.Position) (*page, error) {
-	u, err := s.url(c, at)
+	r, err := s.request(c, at)
 	if err != nil {
 		return nil, err
 	}
-	p := &page{slice: s, at: at, asked: u, url: s.client.Redactor().URL(u)}
+	p := &page{slice: s, at: at, asked: r.URL, url: s.client.Redactor().URL(r.URL)}
 	check := func(a *fetch.Answer) error { return s.reader.read(a, p) }
-	if _, err := s.client.Get(ctx, u, check, s.pastEnd(at)...); err != nil {
+	if _, err := s.client.Do(ctx, r, check, s.pastEnd(at)...); err != nil {
 		s.hintAtEnd(err, at)
 		return nil, err
 	}

@@ -43,7 +43,7 @@ func (h *halves) set(x, y string) {
 func (h *halves) stream(shared bool, key ...string) pipeline.Stream {
 	return pipeline.Stream{Name: "items", Ingest: pipeline.Ingest{
 		HTTP: pipeline.HTTP{BaseURL: h.URL, Retry: pipeline.Retry{Initial: time.Millisecond, Max: 20 * time.Millisecond, Attempts: 2}},
-		Path: "/items", Query: map[string]string{"half": "{half}"}, Records: []string{"data"}, Key: key, Concurrency: 1, Every: 20 * time.Millisecond,
+		Path: "/items", Query: map[string][]string{"half": {"{half}"}}, Records: []string{"data"}, Key: key, Concurrency: 1, Every: 20 * time.Millisecond,
 		Slices: &pipeline.Slices{Name: "half", Values: []string{"x", "y"}, Shared: shared},
 	}}
 }

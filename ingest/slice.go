@@ -16,6 +16,7 @@ import (
 	"github.com/millrace-io/millrace/ingest/cursor"
 	"github.com/millrace-io/millrace/ingest/fetch"
 	"github.com/millrace-io/millrace/ingest/paginate"
+	"github.com/millrace-io/millrace/ingest/request"
 	"github.com/millrace-io/millrace/ingest/written"
 	"github.com/millrace-io/millrace/internal/stage"
 	"github.com/millrace-io/millrace/pipeline"
@@ -24,19 +25,20 @@ import (
 // slice is what a claimed slice of a stream needs to be fetched. One goroutine runs it; the owner of its partition
 // commits its pages.
 type slice struct {
-	in      *Ingest
-	stream  *pipeline.Stream
-	name    string
-	key     string   // in the state topic
-	who     string   // as it is named where it waits
-	base    *url.URL // of its pages, without what pass and page add
-	pager   paginate.Pager
-	reader  *reader
-	client  *fetch.Client
-	log     *slog.Logger
-	metrics streamMetrics
-	queue   chan<- *page // to the owner, in order
-	gate    *gate        // of the stream
+	in       *Ingest
+	stream   *pipeline.Stream
+	name     string
+	key      string            // in the state topic
+	who      string            // as it is named where it waits
+	template *request.Template // of its requests
+	host     string            // of its API
+	pager    paginate.Pager
+	reader   *reader
+	client   *fetch.Client
+	log      *slog.Logger
+	metrics  streamMetrics
+	queue    chan<- *page // to the owner, in order
+	gate     *gate        // of the stream
 
 	plan    cursor.Cursor  // after the last page handed to the owner
 	quoted  jsontext.Value // name
@@ -52,12 +54,12 @@ type slice struct {
 }
 
 func (in *Ingest) newSlice(s *pipeline.Stream, name string, c cursor.Cursor, queue chan<- *page) (*slice, error) {
-	base, err := resource(&s.Ingest, name)
+	template, err := request.New(&s.Ingest, name)
 	if err != nil {
 		return nil, err
 	}
 	sl := &slice{
-		in: in, stream: s, name: name, key: cursor.Key(s.Name, name), who: s.Name, base: base, queue: queue,
+		in: in, stream: s, name: name, key: cursor.Key(s.Name, name), who: s.Name, template: template, queue: queue,
 		gate: in.decisions.gates[s.Name],
 		full: s.Ingest.Incremental == nil, pager: paginate.New(s.Ingest.Paginate),
 		log: in.env.Log.With("stream", s.Name), metrics: in.metrics.stream(s.Name),
@@ -74,6 +76,9 @@ func (in *Ingest) newSlice(s *pipeline.Stream, name string, c cursor.Cursor, que
 		return nil, err
 	}
 	sl.client = fetch.NewClient(s.Ingest.HTTP, in.transport, in.budgets.For(s.Ingest.HTTP), in.memory)
+	if u, err := url.Parse(s.Ingest.HTTP.BaseURL); err == nil {
+		sl.host = u.Host
+	}
 	sl.client.Observe = in.metrics.observer(s.Name)
 	count := sl.client.Observe.Retry
 	sl.client.Observe.Retry = func(e *fetch.Error) {
@@ -120,7 +125,7 @@ func (s *slice) adopt(c cursor.Cursor) cursor.Cursor {
 		}
 		c.Field = i.Field
 	}
-	if !c.Done && c.Request != s.request(c) {
+	if !c.Done && c.Request != s.requestHash(c) {
 		s.log.Info("the request was changed in the pipeline file: the pass begins again")
 		c = s.begin(c, c.Started)
 	}
@@ -129,8 +134,8 @@ func (s *slice) adopt(c cursor.Cursor) cursor.Cursor {
 
 // begin is the start of the pass after c.
 func (s *slice) begin(c cursor.Cursor, at time.Time) cursor.Cursor {
-	next := c.Begin(at, s.pager.First())
-	next.Request = s.request(next)
+	next := c.Begin(at, s.first(c))
+	next.Request = s.requestHash(next)
 	return next
 }
 
@@ -250,7 +255,7 @@ func (s *slice) place(p *page, next paginate.Position, ended paginate.Reason) {
 	p.after.Next, p.after.Partial, p.ended = next, nil, ended
 	if ended != paginate.GoesOn {
 		p.after.Doubt = p.after.Doubt || p.summary.Doubt != ""
-		p.after = p.after.End(time.Now())
+		p.after = s.keep(p.after.End(time.Now()), p.kept)
 	}
 	s.in.seen[s.stream].page(p, p.after.Done)
 	p.id = fmt.Sprintf("%d.%d", s.plan.Pass, p.at.Index)
@@ -259,18 +264,27 @@ func (s *slice) place(p *page, next paginate.Position, ended paginate.Reason) {
 }
 
 // beginAgain begins the pass again if the API no longer knows the cursor that it gave: after a long stop, cursors may
-// have expired. since has not moved, so nothing is lost, and what has not changed is not written again.
+// have expired. since has not moved, so nothing is lost, and what has not changed is not written again. Of a position
+// that was kept of the pass before, everything is asked for anew.
 func (s *slice) beginAgain(err error) {
 	var e *fetch.Error
 	var loop *paginate.LoopError
 	expired := false
-	if errors.As(err, &e) && s.plan.Next.Cursor != "" {
+	at := s.plan.Next
+	led := at.Cursor != "" && at.Index > 0 || at.From != ""
+	if errors.As(err, &e) && led {
 		switch e.Status {
 		case http.StatusBadRequest, http.StatusNotFound, http.StatusGone, http.StatusUnprocessableEntity:
 			expired = true
 		}
 	}
-	if expired || errors.As(err, &loop) && s.plan.Next.Cursor != "" {
+	if expired && at.From != "" && at.Index == 0 {
+		s.log.Warn("the API does not know the position from which this pass goes on: everything is asked for again")
+		s.plan.Kept = ""
+		s.plan = s.begin(s.plan, time.Now())
+		return
+	}
+	if expired || errors.As(err, &loop) && led {
 		s.log.Warn("the API does not know the position that it gave: the pass begins again at its first page")
 		s.plan = s.begin(s.plan, time.Now())
 	}
@@ -284,7 +298,7 @@ func (s *slice) waiting(err error) {
 	if e, ok := errors.AsType[*fetch.Error](err); !ok || !e.Transient() || e.Status/100 == 2 { // the latter: not what it should be
 		cause = s.who + ": " + cause
 	}
-	s.in.waits.On(s.base.Host, s.who, &redacted{text: r.Text(err.Error()), cause: errors.New(cause)})
+	s.in.waits.On(s.host, s.who, &redacted{text: r.Text(err.Error()), cause: errors.New(cause)})
 	if !s.waits.Swap(true) {
 		s.metrics.waiting.Inc()
 	}
@@ -292,7 +306,7 @@ func (s *slice) waiting(err error) {
 
 // goesOn notes that the slice waits no longer.
 func (s *slice) goesOn() {
-	s.in.waits.Done(s.base.Host, s.who)
+	s.in.waits.Done(s.host, s.who)
 	if s.waits.Swap(false) {
 		s.metrics.waiting.Dec()
 	}

@@ -64,16 +64,18 @@ const FirstGeneration = 1
 // Ingest is how the records of a stream are fetched. The file's `http` section has been merged in.
 type Ingest struct {
 	HTTP        HTTP
-	Path        string            // appended to HTTP.BaseURL; may hold {slice name}
-	Query       map[string]string // constant parameters; values may hold {slice name}
-	Records     []string          // path of object keys to the records; empty: the body itself
-	Shape       Shape             // of what is there
-	BodyFormat  string            // of the body: json, ndjson; empty: as its Content-Type says
-	Key         []string          // paths (ParsePath) whose values make the raw key, in this order; at least one
-	Version     string            // path of a field that grows with each revision; default: Incremental.Field; "": none
-	VersionRule VersionRule       // how the values of Version are compared
-	TimeZone    string            // of times that name none, of the IANA database; "": not known, they are read as UTC
-	Unreadable  string            // a record whose version or incremental field cannot be read: "letter" or "wait"; "": letter
+	Method      string              // of requests; empty: GET, or POST with a Body
+	Path        string              // appended to HTTP.BaseURL; may hold placeholders
+	Query       map[string][]string // parameters, each with one value or several; they may hold placeholders
+	Body        *Body               // of requests; nil: none
+	Records     []string            // path of object keys to the records; empty: the body itself
+	Shape       Shape               // of what is there
+	BodyFormat  string              // of the body: json, ndjson; empty: as its Content-Type says
+	Key         []string            // paths (ParsePath) whose values make the raw key, in this order; at least one
+	Version     string              // path of a field that grows with each revision; default: Incremental.Field; "": none
+	VersionRule VersionRule         // how the values of Version are compared
+	TimeZone    string              // of times that name none, of the IANA database; "": not known, they are read as UTC
+	Unreadable  string              // a record whose version or incremental field cannot be read: "letter" or "wait"; "": letter
 	Paginate    Paginate
 	EmptyPages  int           // pages without records that are followed in a row at most; 0: any number
 	ErrorWhen   string        // an expression over the body without its records; empty: what is commonly an error; "false": nothing is
@@ -82,6 +84,15 @@ type Ingest struct {
 	Slices      *Slices       // nil: the stream is one slice, named ""
 	Every       time.Duration // from the start of a pass to the start of the next; 0: one pass, then done
 	Concurrency int           // pages in flight at most in one slice, where pages can be addressed; 1–256
+}
+
+// Body is the body of a request: exactly one of JSON, Form and Text is set; with GraphQL, JSON is its variables.
+type Body struct {
+	JSON    []byte              // a JSON text, in whose texts placeholders may stand; one that is nothing else takes the value as it is
+	GraphQL string              // a query; nothing in it is a placeholder
+	Form    map[string][]string // as of HTML forms
+	Text    string
+	Type    string // Content-Type; empty: that of the kind
 }
 
 // Shape is how records stand in a body. The zero value is an array of objects; an object that has the key is taken for a record,
@@ -147,14 +158,16 @@ type Paginate struct {
 	Offset *OffsetLimit
 	Cursor *BodyCursor
 	Link   *LinkHeader
+	Keyset *Keyset
 }
 
 // StopRule says how the end of a pagination is known: a page without records (empty), with fewer than asked for after
 // one that was full (short), the last page once more (repeat), or a field of the body: the number of all records
 // (total) or pages (pages), whether there is more (has_more), whether this was the end (end).
 type StopRule struct {
-	When  string   // "empty", "short", "repeat", "total", "pages", "has_more" or "end"; of a cursor "", "has_more" or "end"
-	Field []string // path of object keys, for those that need one
+	When   string   // "empty", "short", "repeat", "total", "pages", "has_more" or "end"; of a cursor "", "has_more" or "end"
+	Field  []string // path of object keys, for those that need one
+	Header string   // of the answer that holds the total or the pages, in the place of Field
 }
 
 // PageNumber numbers pages: ?page=1&per_page=100.
@@ -177,19 +190,50 @@ type OffsetLimit struct {
 	PastEnd    []int // HTTP statuses with which the API answers for an offset after the last record
 }
 
-// BodyCursor is an opaque cursor in the body that is sent back as a parameter. null, "", 0 or false ends the pass; so
-// does a missing one, but on the first page of a pass only if nothing says that there is more. A value that is an
-// absolute or relative URL is followed as it is when Param is empty.
+// BodyCursor is an opaque cursor in the body, or in a header, that is sent back. null, "", 0 or false ends the pass; so
+// does a missing one, but on the first page of a pass only if nothing says that there is more.
 type BodyCursor struct {
-	Next       []string // path of object keys to the cursor
-	Param      string
+	Next       []string // path of object keys to the cursor; nil: it is in Header
+	Header     string   // of the answer that holds the cursor
+	As         string   // what the cursor is, of the constants; "": CursorValue, or CursorURL if neither Param nor Placed is set
+	Take       string   // of a cursor that is a URL: only the value of this parameter of its query is the cursor
+	Param      string   // that takes the cursor; empty: see Placed
+	Placed     bool     // the cursor stands where {cursor} is in the request
+	First      string   // the cursor of the first page; empty: that is asked for without one
 	Stop       StopRule // a field that says whether there is more, beside the cursor; When "": there is none
 	AbsentEnds bool     // the API leaves the cursor out where there is no other page: no notice about it
+	Keep       *Keep    // the position from which the next pass goes on; nil: each pass begins anew
+}
+
+// What a cursor is.
+const (
+	CursorValue   = "value"   // it is sent back as it is
+	CursorURL     = "url"     // a URL, absolute or relative, that is followed
+	CursorParams  = "params"  // a URL of which the parameters of the query are put into the request
+	CursorMembers = "members" // an object whose members are put into the query of the request
+)
+
+// Keep is a position that outlives a pass: a delta link, a sync token, the number of the last change. The last page of
+// a pass holds it, and the next pass asks from there, for what has changed since.
+type Keep struct {
+	Field []string // path of object keys to it, on the last page
+	Param string   // query parameter that takes it on all pages of a pass; empty: it takes the place of the first cursor
+}
+
+// Keyset goes on after the last record of a page: ?starting_after=<its id>.
+type Keyset struct {
+	Field     []string // path of the field of a record that is sent back
+	Param     string   // that takes it; empty: it stands where {cursor} is in the request
+	First     string   // what the first page is asked for with; empty: nothing
+	SizeParam string   // empty: the size is not sent
+	Size      int      // records a page; 0: not known
+	Stop      StopRule
 }
 
 // LinkHeader follows rel=next of the Link header (RFC 8288).
 type LinkHeader struct {
 	Rel        string // default next
+	Params     bool   // only the parameters of the link's query are taken, into the request: host and path stay
 	AbsentEnds bool   // the API leaves the header out where there is no other page: no notice about it
 }
 
@@ -197,7 +241,7 @@ type LinkHeader struct {
 // to the highest value of Field seen; the next pass asks from since minus Lookback.
 type Incremental struct {
 	Field    string        // path (see ParsePath) of the field in a record
-	Param    string        // query parameter that takes since
+	Param    string        // query parameter that takes since; empty: it stands where {since} is in the request
 	Start    string        // since of the first pass, in Format; empty: the parameter is left out
 	Lookback time.Duration // of a time; records in it are fetched again, and written only if changed
 	// Format is that of the parameter: rfc3339, date, unix, unix_ms, unix_us, unix_ns, integer; or as in strftime, see
@@ -216,7 +260,7 @@ type VersionRule struct {
 	Missing string
 }
 
-// Slices cut a stream into independently fetched parts: {Name} in Path and Query takes each of Values.
+// Slices cut a stream into independently fetched parts: {Name} in a request takes each of Values.
 type Slices struct {
 	Name   string
 	Values []string

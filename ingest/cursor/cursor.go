@@ -32,6 +32,8 @@ type Cursor struct {
 	TopRule string            `json:"top_rule,omitempty"`  // how versions were read, see [Versions.Rule]
 	Shared  bool              `json:"shared,omitempty"`    // what was written is not remembered: others write it too
 	Shown   string            `json:"shown,omitempty"`     // what leads to the next page, once an answer had it: see [paginate.Leader]
+	Kept    string            `json:"kept,omitempty"`      // from which the next pass goes on, see [paginate.Keeper]; empty: it begins anew
+	KeptOf  string            `json:"kept_of,omitempty"`   // hash of the request that it was given for
 	Next    paginate.Position `json:"next"`                // the page after the last committed one
 	Partial *Partial          `json:"part,omitempty"`      // how much of the page Next is committed already; nil: nothing
 	Done    bool              `json:"done"`                // the pass has ended
@@ -53,7 +55,7 @@ func Start(kind string) Cursor { return Cursor{Version: version, Kind: kind, Don
 func (c Cursor) Begin(at time.Time, first paginate.Position) Cursor {
 	return Cursor{
 		Version: version, Pass: c.Pass + 1, Started: stamp(at), Kind: c.Kind, Field: c.Field, Since: c.Since, Form: c.Form, Top: c.Top, TopKind: c.TopKind, TopRule: c.TopRule,
-		Shared: c.Shared, Shown: c.Shown, Next: first, Doubt: c.Doubt && c.Since != nil,
+		Shared: c.Shared, Shown: c.Shown, Kept: c.Kept, KeptOf: c.KeptOf, Next: first, Doubt: c.Doubt && c.goesOn(),
 	}
 }
 
@@ -71,10 +73,13 @@ func (c Cursor) Back(pass int64, kind, field string, since *int64, oldest uint64
 	return back
 }
 
+// goesOn reports whether the pass of c asks only for what has changed since one that asked for everything.
+func (c Cursor) goesOn() bool { return c.Since != nil || c.Kept != "" }
+
 // Complete reports whether all that the API shows was fetched in passes above a number, before which the cursor was set [Cursor.Back] to
 // the start.
 func (c Cursor) Complete(pass int64) bool {
-	return c.Pass > pass && !c.Doubt && (c.Done || c.Since != nil)
+	return c.Pass > pass && !c.Doubt && (c.Done || c.goesOn())
 }
 
 // Compare is c for a stream whose versions are read by a rule: those that were read by another do not count.

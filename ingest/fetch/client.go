@@ -1,6 +1,7 @@
 package fetch
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -11,6 +12,7 @@ import (
 	"time"
 
 	"github.com/millrace-io/millrace/ingest/fetch/auth"
+	"github.com/millrace-io/millrace/ingest/request"
 	"github.com/millrace-io/millrace/internal/stage"
 	"github.com/millrace-io/millrace/pipeline"
 )
@@ -57,7 +59,10 @@ func (c *Client) Redactor() *Redactor { return c.redact }
 // Budget is what this client's API allows.
 func (c *Client) Budget() *Budget { return c.budget }
 
-// Strip removes from a URL that the API gave what [Client.Get] puts into each request, and other secrets, which Get
+// Name is a text in which the names of references stand for their values, so that it does not change with them.
+func (c *Client) Name(text string) string { return c.seal.name(text) }
+
+// Strip removes from a URL that the API gave what [Client.Do] puts into each request, and other secrets, which Do
 // puts back, so that it can be kept.
 func (c *Client) Strip(u *url.URL) *url.URL { return c.seal.seal(c.auth.StripURL(u)) }
 
@@ -72,18 +77,23 @@ type Answer struct {
 	// Nothing is the HTTP status of an answer without a body, which says that there is nothing to give; 0: it has a
 	// body.
 	Nothing int
-	PastEnd bool // that status is one of those given to [Client.Get]
+	PastEnd bool // that status is one of those given to [Client.Do]
 }
 
-// Get fetches u and has check look at the answer, again and again until an attempt succeeds, ctx ends (its error), or
+// Get is [Client.Do] for a GET of u.
+func (c *Client) Get(ctx context.Context, u *url.URL, check func(*Answer) error, pastEnd ...int) (*Answer, error) {
+	return c.Do(ctx, request.Get(u), check, pastEnd...)
+}
+
+// Do makes a request and has check look at the answer, again and again until an attempt succeeds, ctx ends (its error), or
 // it returns an *[Error]: what needs an operator at once, what is transient after the number of attempts that the
 // pipeline allows. An error of check counts as a cut answer unless it wraps [ErrFinal].
 //
 // 204, 304, and 200 with an empty body, are answers without a body, and so is a status in pastEnd, whatever comes with
 // it.
-func (c *Client) Get(ctx context.Context, u *url.URL, check func(*Answer) error, pastEnd ...int) (*Answer, error) {
+func (c *Client) Do(ctx context.Context, r *request.Request, check func(*Answer) error, pastEnd ...int) (*Answer, error) {
 	for attempt := 1; ; attempt++ {
-		a, after, err := c.attempt(ctx, u, check, pastEnd)
+		a, after, err := c.attempt(ctx, r, check, pastEnd)
 		if err == nil {
 			return a, nil
 		}
@@ -122,7 +132,7 @@ type checkFunc func(*Answer) error
 
 // attempt makes one request. after is what the API asked us to wait; negative: nothing.
 func (c *Client) attempt(
-	ctx context.Context, u *url.URL, check checkFunc, pastEnd []int,
+	ctx context.Context, r *request.Request, check checkFunc, pastEnd []int,
 ) (a *Answer, after time.Duration, err error) {
 	start := time.Now()
 	if err := c.budget.Wait(ctx); err != nil {
@@ -135,9 +145,9 @@ func (c *Client) attempt(
 	defer c.budget.InFlight.Leave()
 	ctx, cancel := context.WithTimeout(ctx, c.timeout())
 	defer cancel()
-	req, err := c.request(ctx, u)
+	req, err := c.request(ctx, r)
 	if err != nil {
-		return nil, -1, c.fail(u, http.StatusBadRequest, err, "")
+		return nil, -1, c.fail(r, http.StatusBadRequest, err, "")
 	}
 	start = time.Now()
 	resp, err := c.http.Do(req)
@@ -150,21 +160,21 @@ func (c *Client) attempt(
 		if ue, ok := errors.AsType[*url.Error](err); ok {
 			err = ue.Err
 		}
-		return nil, -1, c.fail(u, status, err, hint(status))
+		return nil, -1, c.fail(r, status, err, hint(status))
 	}
 	defer func() { _ = resp.Body.Close() }()
 	past := slices.Contains(pastEnd, resp.StatusCode)
 	if resp.StatusCode/100 != 2 && resp.StatusCode != http.StatusNotModified && !past {
 		err = c.unexpected(resp, req.URL)
 		c.Observe.Request(resp.StatusCode, time.Since(start))
-		e := c.fail(u, resp.StatusCode, err, hint(resp.StatusCode))
+		e := c.fail(r, resp.StatusCode, err, hint(resp.StatusCode))
 		if d, ok := retryAfter(resp.Header, answered(resp.Header)); ok {
 			e.After = d
 			return nil, d, e
 		}
 		return nil, -1, e
 	}
-	a, err = c.receive(u, req, resp, receipt{start, past, check})
+	a, err = c.receive(r, req, resp, receipt{start, past, check})
 	return a, -1, err
 }
 
@@ -176,13 +186,15 @@ type receipt struct {
 }
 
 // receive reads an answer to its end and has it checked.
-func (c *Client) receive(u *url.URL, req *http.Request, resp *http.Response, r receipt) (a *Answer, err error) {
+func (c *Client) receive(
+	of *request.Request, req *http.Request, resp *http.Response, r receipt,
+) (a *Answer, err error) {
 	content, size := io.Reader(resp.Body), resp.ContentLength
 	if r.past {
 		_, _ = io.CopyN(io.Discard, resp.Body, 64<<10)
 		content, size = http.NoBody, 0
 	} else if content, size, err = c.inUTF8(content, size, resp.Header); err != nil {
-		return nil, c.fail(u, resp.StatusCode, err, "")
+		return nil, c.fail(of, resp.StatusCode, err, "")
 	}
 	body, err := c.memory.Receive(content, size)
 	took := time.Since(r.start)
@@ -208,12 +220,12 @@ func (c *Client) receive(u *url.URL, req *http.Request, resp *http.Response, r r
 	if errors.Is(err, ErrFinal) {
 		return nil, err
 	}
-	return nil, c.fail(u, resp.StatusCode, err, "")
+	return nil, c.fail(of, resp.StatusCode, err, "")
 }
 
 // fail is the error of a request.
-func (c *Client) fail(u *url.URL, status int, err error, hint string) *Error {
-	return &Error{URL: c.redact.URL(u), Status: status, Text: c.redact.Text(cause(err)), Hint: hint, kind: kindOf(status, err)}
+func (c *Client) fail(r *request.Request, status int, err error, hint string) *Error {
+	return &Error{Method: r.Method, URL: c.redact.URL(r.URL), Status: status, Text: c.redact.Text(cause(err)), Hint: hint, kind: kindOf(status, err)}
 }
 
 func (c *Client) timeout() time.Duration {
@@ -223,7 +235,8 @@ func (c *Client) timeout() time.Duration {
 	return 30 * time.Second
 }
 
-func (c *Client) request(ctx context.Context, u *url.URL) (*http.Request, error) {
+func (c *Client) request(ctx context.Context, r *request.Request) (*http.Request, error) {
+	u := r.URL
 	home := pipeline.OriginOf(u) == c.home
 	opened, err := c.seal.open(u)
 	switch {
@@ -232,14 +245,27 @@ func (c *Client) request(ctx context.Context, u *url.URL) (*http.Request, error)
 	case opened != u && !home:
 		return nil, fmt.Errorf("the next page's URL holds a secret of the pipeline file and leads to another place than %s", c.home)
 	}
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, opened.String(), nil)
+	var body io.Reader
+	if r.Body != nil {
+		body = bytes.NewReader(r.Body)
+	}
+	req, err := http.NewRequestWithContext(ctx, r.Method, opened.String(), body)
 	if err != nil {
 		return nil, errors.New("malformed URL") // the error itself would quote it
 	}
 	req.Header.Set("Accept", "application/json")
 	req.Header.Set("User-Agent", "millrace")
+	if r.Type != "" {
+		req.Header.Set("Content-Type", r.Type)
+	}
 	if home { // a next page elsewhere does not get the credentials
 		c.auth.Apply(req)
+		for name, values := range r.Header {
+			req.Header.Del(name)
+			for _, v := range values {
+				req.Header.Add(name, v)
+			}
+		}
 	}
 	return req, nil
 }

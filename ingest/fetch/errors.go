@@ -1,6 +1,7 @@
 package fetch
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -12,6 +13,7 @@ import (
 
 // Error says that a page could not be had. Its text holds no secret.
 type Error struct {
+	Method string
 	URL    string        // without secrets
 	Status int           // HTTP status; 0: there was no answer
 	Text   string        // what went wrong, without secrets
@@ -23,7 +25,7 @@ type Error struct {
 }
 
 func (e *Error) Error() string {
-	s := fmt.Sprintf("GET %s: %s", e.URL, e.Text)
+	s := fmt.Sprintf("%s %s: %s", cmp.Or(e.Method, http.MethodGet), e.URL, e.Text)
 	if e.Tried > 1 {
 		s += fmt.Sprintf(" (after %d attempts)", e.Tried)
 	}

@@ -63,6 +63,18 @@ func (s sealer) seal(u *url.URL) *url.URL {
 	})
 }
 
+// name writes seals for secrets in any text. Short ones stay: they may stand for something else, too.
+func (s sealer) name(text string) string {
+	for _, x := range s.secrets {
+		if len(x.value) >= redact.Whole {
+			text = strings.ReplaceAll(text, x.value, x.seal)
+			text = strings.ReplaceAll(text, url.QueryEscape(x.value), x.seal)
+			text = strings.ReplaceAll(text, url.PathEscape(x.value), x.seal)
+		}
+	}
+	return text
+}
+
 // open is the inverse of seal.
 func (s sealer) open(u *url.URL) (*url.URL, error) {
 	in := func(path string) string {

@@ -4,12 +4,14 @@ import (
 	"cmp"
 	"net/url"
 
+	"github.com/millrace-io/millrace/ingest/request"
 	"github.com/millrace-io/millrace/pipeline"
 )
 
 // link follows a link in the Link header (RFC 8288).
 type link struct {
 	rel        string
+	params     bool
 	absentEnds bool
 }
 
@@ -17,18 +19,28 @@ func newLink(p pipeline.Paginate) Pager {
 	if p.Link == nil {
 		return nil
 	}
-	return link{cmp.Or(p.Link.Rel, "next"), p.Link.AbsentEnds}
+	return link{cmp.Or(p.Link.Rel, "next"), p.Link.Params, p.Link.AbsentEnds}
 }
 
-func (g link) Identity() []string { return []string{"link"} }
+func (g link) Identity() []string {
+	if g.params {
+		return []string{"link", "params"}
+	}
+	return []string{"link"}
+}
 
 func (g link) Wants() Wants { return Wants{} }
 
 func (g link) First() Position { return Position{} }
 
+func (g link) Stands(Position) request.Values { return request.Values{} }
+
 func (g link) URL(base *url.URL, p Position) (*url.URL, error) {
-	if p.Cursor == "" {
+	switch {
+	case p.Cursor == "":
 		return base, nil
+	case g.params:
+		return merged(base, p.Cursor)
 	}
 	return parseKept(p.Cursor)
 }
@@ -37,7 +49,9 @@ func (g link) Next(p Position, page *Page) (Position, Reason, error) {
 	next := p.after(page)
 	if target := findLink(linkHeader(page), g.rel); target != "" {
 		var err error
-		next.Cursor, err = resolve(page, target)
+		if next.Cursor, err = resolve(page, target); err == nil && g.params {
+			next.Cursor, err = paramsOf(next.Cursor)
+		}
 		return next, GoesOn, err
 	}
 	if page.Nothing != 0 {

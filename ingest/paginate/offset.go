@@ -4,6 +4,7 @@ import (
 	"net/url"
 	"strconv"
 
+	"github.com/millrace-io/millrace/ingest/request"
 	"github.com/millrace-io/millrace/pipeline"
 )
 
@@ -23,6 +24,8 @@ func newOffset(p pipeline.Paginate) Pager {
 func (g offset) Identity() []string { return []string{"offset", g.p.Param} }
 
 func (g offset) First() Position { return Position{At: g.p.Start} }
+
+func (g offset) Stands(p Position) request.Values { return stands(p.At, g.p.Limit) }
 
 func (g offset) URL(base *url.URL, p Position) (*url.URL, error) {
 	limit := param{g.p.LimitParam, strconv.Itoa(g.p.Limit)}

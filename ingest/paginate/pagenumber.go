@@ -4,6 +4,7 @@ import (
 	"net/url"
 	"strconv"
 
+	"github.com/millrace-io/millrace/ingest/request"
 	"github.com/millrace-io/millrace/pipeline"
 )
 
@@ -25,6 +26,8 @@ func (g pageNumber) Identity() []string {
 }
 
 func (g pageNumber) First() Position { return Position{At: g.p.Start} }
+
+func (g pageNumber) Stands(p Position) request.Values { return stands(p.At, g.p.Size) }
 
 func (g pageNumber) URL(base *url.URL, p Position) (*url.URL, error) {
 	size := param{g.p.SizeParam, strconv.Itoa(g.p.Size)}

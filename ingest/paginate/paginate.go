@@ -6,6 +6,7 @@ import (
 
 	"github.com/go-json-experiment/json/jsontext"
 
+	"github.com/millrace-io/millrace/ingest/request"
 	"github.com/millrace-io/millrace/pipeline"
 )
 
@@ -20,6 +21,9 @@ type Pager interface {
 
 	// First is where a pass begins.
 	First() Position
+
+	// Stands is what the placeholders of the pagination stand for in the request for the page at p.
+	Stands(p Position) request.Values
 
 	// URL is the page at p of the resource at base, a URL with all parameters that do not belong to the pagination. A
 	// position that is itself a URL replaces base.
@@ -67,6 +71,7 @@ func New(p pipeline.Paginate) Pager {
 		newOffset,
 		newBodyCursor,
 		newLink,
+		newKeyset,
 	} {
 		if pager := kind(p); pager != nil {
 			return pager
@@ -75,11 +80,25 @@ func New(p pipeline.Paginate) Pager {
 	return single{}
 }
 
+// Keeper is a [Pager] whose API gives a position that outlives the pass.
+type Keeper interface {
+	Pager
+
+	// Kept is the position that the last page of a pass gives to the passes to come; empty: none, as with an answer
+	// without content. An error means that the page should have one. page.Strip must be set.
+	Kept(page *Page) (string, error)
+
+	// From is where a pass begins that goes on from what was kept.
+	From(kept string) Position
+}
+
 // Position is where a page is in its pass.
 type Position struct {
 	Index   int64  `json:"index"`            // of the page in its pass, from 0
 	At      int64  `json:"at,omitzero"`      // page number or offset, where pages have one
 	Cursor  string `json:"cursor,omitempty"` // that the page before gave, or an absolute URL; empty: none
+	JSON    bool   `json:"json,omitzero"`    // Cursor is a JSON value that is no text
+	From    string `json:"from,omitempty"`   // what was kept of the pass before; empty: nothing
 	Seen    int64  `json:"seen,omitzero"`    // records on the pages before this one
 	Most    int64  `json:"most,omitzero"`    // records on the largest of them
 	Asked   int64  `json:"asked,omitzero"`   // up to which record they are sure to reach
@@ -92,7 +111,7 @@ type Position struct {
 // after is the position after the page at p, without At and Cursor, which are the pager's to fill in.
 func (p Position) after(page *Page) Position {
 	n := int64(page.Records)
-	next := Position{Index: p.Index + 1, Seen: p.Seen + n, Most: max(p.Most, n), Total: p.Total}
+	next := Position{Index: p.Index + 1, Seen: p.Seen + n, Most: max(p.Most, n), Total: p.Total, From: p.From}
 	if n == 0 {
 		next.Empty = p.Empty + 1
 	}
@@ -101,22 +120,22 @@ func (p Position) after(page *Page) Position {
 
 // Wants is what a pager needs of an answer.
 type Wants struct {
-	Fields     [][]string // paths of object keys to values outside the records
-	LastRecord bool       // the last record: with a keyset, the next page begins after it
+	Fields [][]string // paths of object keys to values outside the records
+	Last   []string   // path of a field of the last record: with a keyset, the next page begins after it; nil: none
 }
 
 // Page is what a page said.
 type Page struct {
-	Records    int              // number of records
-	Fields     []jsontext.Value // as Wants.Fields; nil: absent
-	LastRecord []byte           // if it is wanted; nil: there are no records
-	URL        *url.URL         // of the answer, to resolve relative URLs
-	Header     http.Header      // of the answer
-	Asked      *url.URL         // of the request; nil: not known
-	Rest       jsontext.Value   // the answer without its records: see cut.Answer
-	Nothing    int              // HTTP status of an answer without a body; 0: it has one
-	PastEnd    bool             // that status is one of [Ending.PastEnd]
-	Shown      bool             // an answer of this stream had what [Leader.Shows] asks for
+	Records int              // number of records
+	Fields  []jsontext.Value // as Wants.Fields; nil: absent
+	Last    jsontext.Value   // as Wants.Last; nil: absent
+	URL     *url.URL         // of the answer, to resolve relative URLs
+	Header  http.Header      // of the answer
+	Asked   *url.URL         // of the request; nil: not known
+	Rest    jsontext.Value   // the answer without its records: see cut.Answer
+	Nothing int              // HTTP status of an answer without a body; 0: it has one
+	PastEnd bool             // that status is one of [Ending.PastEnd]
+	Shown   bool             // an answer of this stream had what [Leader.Shows] asks for
 
 	// More is set by [Pager.Next] where the API says itself that records follow that were not asked for yet.
 	More bool
@@ -157,10 +176,29 @@ const (
 	NoMore       Reason = "the page says that no other follows"
 	NoCursor     Reason = "the page gives no cursor"
 	NoLink       Reason = "the page has no link to a next one"
+	NoNews       Reason = "nothing has changed since the position that was kept"
 	NoContent    Reason = "an answer without content"
 	PastEnd      Reason = "the status that means that there is no such page"
 	Repeated     Reason = "the last page came again"
 )
+
+// stands is what {cursor} and {limit} stand for where pages have numbers.
+func stands(at int64, size int) request.Values {
+	values := request.Values{pipeline.PlaceCursor: request.Integer(at)}
+	if size > 0 {
+		values[pipeline.PlaceLimit] = request.Integer(int64(size))
+	}
+	return values
+}
+
+// led is what {cursor} stands for where one page leads to the next.
+func led(p Position) request.Values {
+	cursor := request.Text(p.Cursor)
+	if p.JSON {
+		cursor = request.JSON(jsontext.Value(p.Cursor))
+	}
+	return request.Values{pipeline.PlaceCursor: cursor}
+}
 
 // param is a parameter of a query. One without a name is not sent.
 type param struct{ name, value string }

@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"github.com/millrace-io/millrace/ingest/evidence"
+	"github.com/millrace-io/millrace/ingest/request"
 )
 
 // single is a resource that is one page.
@@ -15,6 +16,8 @@ func (single) Identity() []string { return nil }
 func (single) Wants() Wants { return Wants{} }
 
 func (single) First() Position { return Position{} }
+
+func (single) Stands(Position) request.Values { return request.Values{} }
 
 func (single) URL(base *url.URL, _ Position) (*url.URL, error) { return base, nil }
 

@@ -34,6 +34,25 @@ func (s stop) Wants() Wants {
 	return Wants{}
 }
 
+// field is what the rule asks for: a value of the body, or of a header.
+func (s stop) field(page *Page) jsontext.Value {
+	if s.rule.Header == "" {
+		return page.field()
+	}
+	if text := page.Header.Get(s.rule.Header); text != "" {
+		return jsontext.Value(strconv.Quote(text))
+	}
+	return nil
+}
+
+// path names what the rule asks for.
+func (s stop) path() []string {
+	if s.rule.Header != "" {
+		return []string{"header " + s.rule.Header}
+	}
+	return s.rule.Field
+}
+
 // step is how many records a page is sure to cover: as many as were asked for, or, if no page so far had so many, as
 // the largest one had. An API may give fewer than it is asked for.
 func (s stop) step(most int64) int64 {
@@ -56,7 +75,7 @@ func (s stop) ended(p Position, page *Page, next *Position, asked int64) (Reason
 	case "pages":
 		return s.byPages(p, page, next)
 	case "has_more", "end":
-		return s.byFlag(p, page, page.field())
+		return s.byFlag(p, page, s.field(page))
 	}
 	body := evidence.Read(page.Rest)
 	next.Closing, page.More = body.NoMore(), body.Flagged()
@@ -78,7 +97,7 @@ func (s stop) nothing(p Position, page *Page) (Reason, error) {
 	case when == "total" && p.Asked < p.Total || when == "pages" && p.Index < p.Total:
 		return GoesOn, &EarlyEndError{Total: p.Total, Of: s.of(), Seen: p.Seen}
 	case (when == "has_more" || when == "end") && !page.PastEnd:
-		return GoesOn, newFieldError(s.rule.Field, nil, page, "true or false")
+		return GoesOn, newFieldError(s.path(), nil, page, "true or false")
 	}
 	return page.noContent(), nil
 }
@@ -105,12 +124,12 @@ func (s stop) of() string {
 
 // total is what the field counts. On a page after the first it may be missing: it was there on the one before.
 func (s stop) total(p Position, page *Page) (int64, error) {
-	total, ok := number(page.field())
-	if page.field() == nil && p.Index > 0 {
+	total, ok := number(s.field(page))
+	if s.field(page) == nil && p.Index > 0 {
 		return p.Total, nil
 	}
 	if !ok {
-		return 0, newFieldError(s.rule.Field, page.field(), page, "the number of "+s.of())
+		return 0, newFieldError(s.path(), s.field(page), page, "the number of "+s.of())
 	}
 	return total, nil
 }
@@ -129,7 +148,7 @@ func (s stop) byTotal(p Position, page *Page, next *Position) (Reason, error) {
 	case n == 0:
 		return GoesOn, &EarlyEndError{Total: total, Of: s.of(), Seen: p.Seen}
 	case p.Index == 0 && n > total, p.Index == 1 && p.Seen >= total:
-		return GoesOn, newFieldError(s.rule.Field, page.field(), page, "the number of all records, "+
+		return GoesOn, newFieldError(s.path(), s.field(page), page, "the number of all records, "+
 			"and there are more than that already: does it count pages, or the records of one page?")
 	case p.Index == 0 && n == total && s.full(page):
 		return GoesOn, nil // it may be the number of this page's records: the next page shows
@@ -155,7 +174,7 @@ func (s stop) byPages(p Position, page *Page, next *Position) (Reason, error) {
 	next.Total, page.More = total, p.Index+1 < total
 	if p.Index+1 >= total {
 		if more := evidence.Read(page.Rest).More(); p.Index == 0 && len(more) > 0 {
-			return GoesOn, newMoreError(s.rule.Field, page, more)
+			return GoesOn, newMoreError(s.path(), page, more)
 		}
 		return TotalReached, nil
 	}
@@ -174,8 +193,9 @@ func (s stop) byFlag(p Position, page *Page, v jsontext.Value) (Reason, error) {
 		yes = true
 	case "false", "0", "null":
 	default:
-		if v != nil || p.Index == 0 || s.rule.When == "end" {
-			return GoesOn, newFieldError(s.rule.Field, v, page, "true or false")
+		n, counts := number(v) // of what is left, as in pending
+		if yes = counts && n > 0; !counts && (v != nil || p.Index == 0 || s.rule.When == "end") {
+			return GoesOn, newFieldError(s.path(), v, page, "true or false, or how many are left")
 		}
 	}
 	ended := endedIf(yes == (s.rule.When == "end"), NoMore)
@@ -192,7 +212,7 @@ func endedIf(ended bool, reason Reason) Reason {
 
 // Pages says how many pages the total of page makes.
 func (s stop) Pages(page *Page) (pages int64, ok bool) {
-	total, ok := number(page.field())
+	total, ok := number(s.field(page))
 	switch {
 	case !ok:
 	case s.rule.When == "pages":

@@ -11,11 +11,13 @@ import (
 func (d *decoder) ingest(f *ingestFile, at place) pipeline.Ingest {
 	in := pipeline.Ingest{
 		HTTP:        d.http(&f.httpFile, at),
+		Method:      f.Method.s,
 		Path:        f.Path.s,
+		Body:        d.body(&f.Body),
 		BodyFormat:  f.BodyFormat.s,
 		Every:       f.Every.d,
 		Concurrency: int(f.Concurrency.n),
-		Paginate:    d.paginate(&f.Paginate),
+		Paginate:    d.paginate(&f.Paginate, placesOf(f)),
 		EmptyPages:  int(f.EmptyPages.n),
 		ErrorWhen:   f.ErrorWhen.s,
 		NullIsEmpty: f.NullIsEmpty.on,
@@ -38,13 +40,14 @@ func (d *decoder) ingest(f *ingestFile, at place) pipeline.Ingest {
 	in.Unreadable = f.Unreadable.s
 	for _, e := range f.Query.entries {
 		if in.Query == nil {
-			in.Query = map[string]string{}
+			in.Query = map[string][]string{}
 		}
-		in.Query[e.name] = e.v.s
+		in.Query[e.name] = e.v.strings()
 	}
 	d.parameters(f)
 	d.besideRecords(f, &in)
 	in.Slices = d.slices(f)
+	d.placeholders(f, &in)
 	return in
 }
 
@@ -81,6 +84,11 @@ func (d *decoder) parameters(f *ingestFile) {
 	setBy(&p.Offset.v.Param, "paginate.offset.param")
 	setBy(&p.Offset.v.LimitParam, "paginate.offset.limit_param")
 	setBy(&p.Cursor.v.Param, "paginate.cursor.param")
+	if keep := &p.Cursor.v.Keep.v.Param; keep.s != p.Cursor.v.Param.s { // where it is the same, the cursor goes on from what was kept
+		setBy(keep, "paginate.cursor.keep.param")
+	}
+	setBy(&p.Keyset.v.Param, "paginate.keyset.param")
+	setBy(&p.Keyset.v.SizeParam, "paginate.keyset.size_param")
 	setBy(&f.Incremental.v.Param, "incremental.param")
 	setBy(&f.Auth.v.APIKey.v.Param, "auth.api_key.param")
 	for _, e := range f.Query.entries {

@@ -8,7 +8,7 @@ import (
 	"github.com/millrace-io/millrace/pipeline"
 )
 
-func (d *decoder) paginate(c *choice[paginateFile]) pipeline.Paginate {
+func (d *decoder) paginate(c *choice[paginateFile], at places) pipeline.Paginate {
 	f := &c.v
 	switch {
 	case !c.set:
@@ -21,34 +21,106 @@ func (d *decoder) paginate(c *choice[paginateFile]) pipeline.Paginate {
 			Param: p.Param.s, Start: p.Start.n, SizeParam: p.SizeParam.s, Size: int(p.Size.n),
 			Stop: stopRule(&p.Stop), PastEnd: d.pastEnd(&p.PastEnd),
 		}
-		if p.SizeParam.set && !p.Size.set {
-			d.reportf(p.SizeParam.place, "", "size_param needs size, the number to send")
-		}
-		if n.Stop.When == "short" && !p.Size.set {
-			d.reportf(p.Stop.place, "", "stop: short needs size: how else is a page known to be short?")
-		}
+		d.takesCursor(&p.Param, f.Page.place, at)
+		d.sized(&p.SizeParam, &p.Size, &p.Stop)
 		return pipeline.Paginate{Page: n}
 	case f.Offset.ok:
 		o := &f.Offset.v
+		d.takesCursor(&o.Param, f.Offset.place, at)
 		return pipeline.Paginate{Offset: &pipeline.OffsetLimit{
 			Param: o.Param.s, LimitParam: o.LimitParam.s, Limit: int(o.Limit.n), Start: o.Start.n,
 			Stop: stopRule(&o.Stop), PastEnd: d.pastEnd(&o.PastEnd),
 		}}
 	case f.Cursor.ok:
-		c := &f.Cursor.v
+		return pipeline.Paginate{Cursor: d.bodyCursor(&f.Cursor.v, at)}
+	case f.Relay.ok:
+		if !at.holds(pipeline.PlaceCursor) {
+			d.reportf(f.Relay.place, `write it as in variables: {after: "{cursor}"}`, "no variable of the query takes {cursor}")
+		}
+		info := func(name string) []string { return append(slices.Clip(f.Relay.fields), name) }
 		return pipeline.Paginate{Cursor: &pipeline.BodyCursor{
-			Next: c.Next.fields, Param: c.Param.s, AbsentEnds: c.AbsentEnds.on,
-			Stop: stopField(nil, nil, &c.Stop.v.HasMore, &c.Stop.v.End),
+			Next: info("endCursor"), Placed: true, Stop: pipeline.StopRule{When: "has_more", Field: info("hasNextPage")},
+		}}
+	case f.Keyset.ok:
+		k := &f.Keyset.v
+		d.takesCursor(&k.Param, f.Keyset.place, at)
+		d.sized(&k.SizeParam, &k.Size, &k.Stop)
+		return pipeline.Paginate{Keyset: &pipeline.Keyset{
+			Field: k.Field.fields, Param: k.Param.s, First: k.First.s, SizeParam: k.SizeParam.s, Size: int(k.Size.n),
+			Stop: stopRule(&k.Stop),
 		}}
 	case f.Link.ok:
-		return pipeline.Paginate{Link: &pipeline.LinkHeader{Rel: f.Link.v.Rel.s, AbsentEnds: f.Link.v.AbsentEnds.on}}
+		l := &f.Link.v
+		return pipeline.Paginate{Link: &pipeline.LinkHeader{Rel: l.Rel.s, Params: l.As.s == pipeline.CursorParams, AbsentEnds: l.AbsentEnds.on}}
 	}
 	return pipeline.Paginate{}
+}
+
+// takesCursor checks that a pagination has a parameter, or a place in the request.
+func (d *decoder) takesCursor(param *text, p place, at places) {
+	if !param.set && !at.holds(pipeline.PlaceCursor) {
+		d.reportf(p, "set param, or put {cursor} into query, path, headers or body", "nothing in the request says which page is asked for")
+	}
+}
+
+func (d *decoder) sized(param *text, size *integer, stop *choice[stopFile]) {
+	if param.set && !size.set {
+		d.reportf(param.place, "", "size_param needs size, the number to send")
+	}
+	if stop.isWord() && stop.word.s == "short" && !size.set {
+		d.reportf(stop.place, "", "stop: short needs size: how else is a page known to be short?")
+	}
+}
+
+// bodyCursor builds a cursor that a page gives.
+func (d *decoder) bodyCursor(f *cursorFile, at places) *pipeline.BodyCursor {
+	c := &pipeline.BodyCursor{
+		Next: f.Next.fields, Header: f.Header.s, As: f.As.s, Take: f.Take.s, Param: f.Param.s, First: f.First.s, AbsentEnds: f.AbsentEnds.on,
+		Placed: !f.Param.set && at.holds(pipeline.PlaceCursor),
+		Stop:   stopField(nil, nil, &f.Stop.v.HasMore, &f.Stop.v.End),
+	}
+	value := c.As == pipeline.CursorValue || c.As == "" && (f.Param.set || c.Placed)
+	switch {
+	case c.As == pipeline.CursorValue && !f.Param.set && !c.Placed:
+		d.reportf(f.As.place, "set param, or put {cursor} into query, path, headers or body", "nothing in the request takes the cursor")
+	case !value && f.Param.set:
+		d.reportf(f.Param.place, "", "param takes a cursor that is sent back as it is, and as is %s", f.As.s)
+	case !value && f.Take.set:
+		d.reportf(f.Take.place, "set param, which takes it", "take is of a cursor that is sent back, and this one is followed")
+	case f.Header.set && c.As == pipeline.CursorMembers:
+		d.reportf(f.As.place, "", "a header holds no object")
+	}
+	if f.Header.ok {
+		d.headerName(f.Header.place, f.Header.s)
+	}
+	if f.Keep.ok {
+		k := &f.Keep.v
+		c.Keep = &pipeline.Keep{Field: k.Field.fields, Param: k.Param.s}
+		if !k.Field.set {
+			c.Keep.Field = c.Next
+		}
+		if c.Keep.Field == nil {
+			d.reportf(f.Keep.place, "", "keep needs field, the path of the position in the body")
+		}
+		if c.As == pipeline.CursorMembers && !k.Param.set {
+			d.reportf(f.Keep.place, "", "keep needs param: what is kept is one value, and the cursor is several")
+		}
+		if c.Keep.Param == c.Param { // it takes the place of the first cursor
+			c.Keep.Param = ""
+		}
+	}
+	return c
 }
 
 func stopRule(c *choice[stopFile]) pipeline.StopRule {
 	if c.isWord() {
 		return pipeline.StopRule{When: c.word.s}
+	}
+	switch v := &c.v; {
+	case v.TotalHeader.set:
+		return pipeline.StopRule{When: "total", Header: v.TotalHeader.s}
+	case v.PagesHeader.set:
+		return pipeline.StopRule{When: "pages", Header: v.PagesHeader.s}
 	}
 	return stopField(&c.v.Total, &c.v.Pages, &c.v.HasMore, &c.v.End)
 }

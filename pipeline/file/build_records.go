@@ -73,7 +73,8 @@ func (d *decoder) besideRecords(f *ingestFile, in *pipeline.Ingest) {
 	in.Records, in.Shape = records, shape
 	p := &f.Paginate.v
 	for _, field := range []*dottedPath{
-		&p.Cursor.v.Next, &p.Cursor.v.Stop.v.HasMore, &p.Cursor.v.Stop.v.End,
+		&p.Cursor.v.Next, &p.Cursor.v.Stop.v.HasMore, &p.Cursor.v.Stop.v.End, &p.Cursor.v.Keep.v.Field, &p.Relay,
+		&p.Keyset.v.Stop.v.Total, &p.Keyset.v.Stop.v.Pages, &p.Keyset.v.Stop.v.HasMore, &p.Keyset.v.Stop.v.End,
 		&p.Page.v.Stop.v.Total, &p.Page.v.Stop.v.Pages, &p.Page.v.Stop.v.HasMore, &p.Page.v.Stop.v.End,
 		&p.Offset.v.Stop.v.Total, &p.Offset.v.Stop.v.Pages, &p.Offset.v.Stop.v.HasMore, &p.Offset.v.Stop.v.End,
 	} {

@@ -51,7 +51,7 @@ type defaultsFile struct {
 
 type httpFile struct {
 	BaseURL   text                  `key:"base_url" doc:"The API's address, such as https://api.example.com/v2; the path of each stream is appended to it."`
-	Headers   mapping[secret]       `key:"headers" doc:"Headers that are sent with each request to scheme, host and port of base_url, by name." empty:"ok"`
+	Headers   mapping[secret]       `key:"headers" doc:"Headers that are sent with each request to scheme, host and port of base_url, by name; values may hold placeholders, as those of query. A header whose placeholder stands for nothing is not sent." empty:"ok"`
 	Auth      choice[authFile]      `key:"auth" doc:"How requests prove who sends them; none: they do not. It is sent to scheme, host and port of base_url alone." words:"none"`
 	RateLimit object[rateLimitFile] `key:"rate_limit" doc:"How many requests may be sent; streams of the same host and limit share it."`
 	Charset   text                  `key:"charset" doc:"Character set of bodies, such as iso-8859-1, whatever their Content-Type says; absent: as that says, else UTF-8, or UTF-16 by its byte order mark."`
@@ -92,7 +92,7 @@ type streamFile struct {
 
 // ingestFile is a stream's ingest.
 type ingestFile struct {
-	Path text `key:"path,required" doc:"Path of the resource, appended to base_url, such as /orders; it may hold {slice name}."`
+	Path text `key:"path,required" doc:"Path of the resource, appended to base_url, such as /orders; it may hold placeholders: {slice name}, {since}, {cursor}, {limit}."`
 	ingestSharedFile
 }
 
@@ -101,7 +101,9 @@ type ingestSharedFile struct {
 	httpFile
 	Records     choice[recordsFile]     `key:"records" doc:"Where in the body the records are, as a path: names with dots between them, a name with other signs in double quotes; absent: the body itself. There is an array, or what the mapping says." words:"*"`
 	BodyFormat  text                    `key:"format" doc:"How the body is written: json, or ndjson, one JSON text after the other, each a record; absent: as its Content-Type says, else json." words:"json ndjson"`
-	Query       mapping[text]           `key:"query" doc:"Query parameters of each request; values may hold {slice name}." empty:"ok"`
+	Method      text                    `key:"method" doc:"Method of the requests; absent: GET, or POST where there is a body." words:"GET POST PUT PATCH QUERY"`
+	Query       mapping[texts]          `key:"query" doc:"Query parameters of each request, with one value or a list of them; values may hold placeholders: {slice name}, {since}, {cursor}, {limit}. One that stands for nothing leaves its parameter out." empty:"ok"`
+	Body        object[bodyFile]        `key:"body" doc:"Body of each request; its texts may hold placeholders, as those of query. What holds one that stands for nothing is left out."`
 	Key         dottedPaths             `key:"key" doc:"Field, or list of fields, that tells one record from another, as dotted paths. Required, here or in defaults."`
 	Version     choice[versionFile]     `key:"version" doc:"Field that grows with each revision of a record; absent: incremental.field; none: there is no such field." words:"*"`
 	TimeZone    text                    `key:"time_zone" doc:"Zone of times that name none, such as Europe/Berlin or UTC; absent: they are read as UTC, and each pass looks back a day." examples:"UTC Europe/Berlin"`
@@ -111,10 +113,25 @@ type ingestSharedFile struct {
 	ErrorWhen   text                    `key:"error_when" doc:"An expression over the body without its records that is true of an error, whatever the status of the answer: code != 0. Absent: errors, error or fault that is not empty, ok or success that is false, status that is error or fail. false: nothing is."`
 	NullIsEmpty flag                    `key:"null_is_empty" doc:"null in the place of the records means that there are none; else it is an error: the stream waits at its page." default:"false"`
 	Incremental object[incrementalFile] `key:"incremental" doc:"Ask only for what has changed; absent: every pass fetches everything."`
-	Slices      mapping[texts]          `key:"slices" doc:"Cuts the stream into slices that are fetched in parallel: {name} in path and query takes each value." maxItems:"1" minItems:"1"`
+	Slices      mapping[texts]          `key:"slices" doc:"Cuts the stream into slices that are fetched in parallel: {name} in path, query, headers and body takes each value." maxItems:"1" minItems:"1"`
 	Disjoint    flag                    `key:"disjoint" doc:"true: a key shows up in one slice alone, and never moves to another; false: it may, so what is fetched again is written again. Slices need it, unless $slice is in key." default:"false"`
 	Every       duration                `key:"every" doc:"From the start of a pass to the start of the next; 0s: one pass, then done." max:"8760h" default:"0s"`
 	Concurrency integer                 `key:"concurrency" doc:"Pages in flight at most, in one slice, where pages can be addressed." min:"1" max:"256" default:"8"`
+}
+
+// bodyFile is the body of a request.
+type bodyFile struct {
+	_       struct{}            `one:"json form graphql text"`
+	JSON    jsonValue           `key:"json" doc:"Any value, sent as JSON. A text that is nothing but a placeholder takes the value as it is, a number as a number; {since:text} is always a text."`
+	Form    mapping[texts]      `key:"form" doc:"Fields, sent as those of a form (application/x-www-form-urlencoded)." empty:"ok"`
+	GraphQL object[graphQLFile] `key:"graphql" doc:"A query of GraphQL, and its variables."`
+	Text    text                `key:"text" doc:"A text, sent as it is."`
+	Type    text                `key:"type" doc:"Content-Type; absent: that of the kind: application/json, application/x-www-form-urlencoded, text/plain."`
+}
+
+type graphQLFile struct {
+	Query     text      `key:"query,required" doc:"The query, sent as it is: its braces are no placeholders."`
+	Variables jsonValue `key:"variables" doc:"The variables, a mapping; its texts may hold placeholders."`
 }
 
 type recordsFile struct {
@@ -128,15 +145,17 @@ type recordsFile struct {
 }
 
 type paginateFile struct {
-	_      struct{}           `one:"page offset cursor link"`
+	_      struct{}           `one:"page offset cursor link keyset relay"`
 	Page   object[pageFile]   `key:"page" doc:"Pages have numbers: ?page=1&per_page=100."`
 	Offset object[offsetFile] `key:"offset" doc:"Pages begin after a number of records: ?offset=200&limit=100."`
 	Cursor object[cursorFile] `key:"cursor" doc:"The body names the next page."`
 	Link   object[linkFile]   `key:"link" doc:"The Link header names the next page (RFC 8288)."`
+	Keyset object[keysetFile] `key:"keyset" doc:"The next page begins after the last record of this one: ?starting_after=<its id>."`
+	Relay  dottedPath         `key:"relay" doc:"Path of the pageInfo of a connection of GraphQL: data.orders.pageInfo. The variable that takes its endCursor is {cursor}."`
 }
 
 type pageFile struct {
-	Param     text             `key:"param,required" doc:"Query parameter that takes the number."`
+	Param     text             `key:"param" doc:"Query parameter that takes the number; absent: it stands where {cursor} is in the request."`
 	Start     integer          `key:"start" doc:"Number of the first page." min:"0" max:"1000000000" default:"1"`
 	SizeParam text             `key:"size_param" doc:"Query parameter that takes size; absent: the size is not sent."`
 	Size      integer          `key:"size" doc:"Records in a full page." min:"1" max:"1000000"`
@@ -145,7 +164,7 @@ type pageFile struct {
 }
 
 type offsetFile struct {
-	Param      text             `key:"param,required" doc:"Query parameter that takes the offset."`
+	Param      text             `key:"param" doc:"Query parameter that takes the offset; absent: it stands where {cursor} is in the request."`
 	LimitParam text             `key:"limit_param" doc:"Query parameter that takes limit; absent: the limit is not sent."`
 	Limit      integer          `key:"limit,required" doc:"Records in a full page." min:"1" max:"1000000"`
 	Start      integer          `key:"start" doc:"Offset of the first record." min:"0" max:"1000000000" default:"0"`
@@ -154,35 +173,59 @@ type offsetFile struct {
 }
 
 type stopFile struct {
-	_       struct{}   `one:"total pages has_more end"`
-	Total   dottedPath `key:"total" doc:"Field of the body with the number of all records."`
-	Pages   dottedPath `key:"pages" doc:"Field of the body with the number of all pages."`
-	HasMore dottedPath `key:"has_more" doc:"Field of the body that is true while there are more pages."`
-	End     dottedPath `key:"end" doc:"Field of the body that is true on the last page, such as end_of_stream."`
+	_           struct{}   `one:"total pages has_more end total_header pages_header"`
+	Total       dottedPath `key:"total" doc:"Field of the body with the number of all records."`
+	Pages       dottedPath `key:"pages" doc:"Field of the body with the number of all pages."`
+	HasMore     dottedPath `key:"has_more" doc:"Field of the body that is true while there are more pages, or the number of what is left."`
+	End         dottedPath `key:"end" doc:"Field of the body that is true on the last page, such as end_of_stream."`
+	TotalHeader text       `key:"total_header" doc:"Header of the answer with the number of all records, such as X-WP-Total."`
+	PagesHeader text       `key:"pages_header" doc:"Header of the answer with the number of all pages, such as X-WP-TotalPages."`
 }
 
 // cursorStopFile is what may say, beside a cursor, whether it leads anywhere.
 type cursorStopFile struct {
 	_       struct{}   `one:"has_more end"`
-	HasMore dottedPath `key:"has_more" doc:"Field of the body that is true while there are more pages."`
+	HasMore dottedPath `key:"has_more" doc:"Field of the body that is true while there are more pages, or the number of what is left, such as pending."`
 	End     dottedPath `key:"end" doc:"Field of the body that is true on the last page, such as end_of_stream."`
 }
 
 type cursorFile struct {
-	Next       dottedPath             `key:"next,required" doc:"Field of the body with the cursor of the next page; null, empty, 0 or false: this is the last. One that is missing on the first page is an error if anything says that there is more, else a notice."`
-	Param      text                   `key:"param" doc:"Query parameter that takes the cursor; absent: the cursor is a URL and is followed."`
+	_          struct{}               `one:"next header"`
+	Next       dottedPath             `key:"next" doc:"Field of the body with the cursor of the next page; null, empty, 0 or false: this is the last. One that is missing on the first page is an error if anything says that there is more, else a notice."`
+	Header     text                   `key:"header" doc:"Header of the answer with the cursor of the next page; one that is empty or missing: this is the last."`
+	Param      text                   `key:"param" doc:"Query parameter that takes the cursor; absent: it stands where {cursor} is in the request, or, if that is nowhere, it is a URL and is followed."`
+	As         text                   `key:"as" doc:"What the cursor is: value, sent back as it is; url, which is followed; params, a URL of which only the parameters are taken, into the request; members, an object whose members become parameters. Absent: value with param or {cursor}, else url." words:"value url params members"`
+	Take       text                   `key:"take" doc:"Parameter in the query of a cursor that is a URL: only its value is the cursor."`
+	First      text                   `key:"first" doc:"The cursor of the first page, such as *; absent: the first page is asked for without one."`
 	Stop       object[cursorStopFile] `key:"stop" doc:"A field that says whether there is more, beside a cursor that is always there."`
 	AbsentEnds flag                   `key:"absent_ends" doc:"The API leaves next out where there is no other page, so that a pass of one page is no reason for a notice." default:"false"`
+	Keep       object[keepFile]       `key:"keep" doc:"The last page gives a position from which the next pass goes on, for what has changed since; absent: each pass begins anew. 410, and 400, 404 or 422, for a pass that goes on from it mean that it has expired: everything is asked for again."`
+}
+
+// keepFile is a position that outlives a pass.
+type keepFile struct {
+	Field dottedPath `key:"field" doc:"Field of the last page with the position from which the next pass goes on: @odata.deltaLink, nextSyncToken, last_seq; absent: next."`
+	Param text       `key:"param" doc:"Query parameter that takes it, on each page of a pass; absent: it takes the place of the first cursor."`
+}
+
+type keysetFile struct {
+	Field     dottedPath       `key:"field,required" doc:"Field of the last record that is sent back: id."`
+	Param     text             `key:"param" doc:"Query parameter that takes it; absent: it stands where {cursor} is in the request."`
+	First     text             `key:"first" doc:"What the first page is asked for with, such as 0; absent: nothing."`
+	SizeParam text             `key:"size_param" doc:"Query parameter that takes size; absent: the size is not sent."`
+	Size      integer          `key:"size" doc:"Records in a full page." min:"1" max:"1000000"`
+	Stop      choice[stopFile] `key:"stop" doc:"How the last page is known: empty: it has no records; short: it has fewer than size, and a page before it had as many; or by a field of the body or a header." words:"empty short" default:"empty"`
 }
 
 type linkFile struct {
 	Rel        text `key:"rel" doc:"Relation of the link to follow." default:"next"`
+	As         text `key:"as" doc:"What is done with the link: url, it is followed; params, only the parameters of its query are taken, into the request: host and path stay." words:"url params" default:"url"`
 	AbsentEnds flag `key:"absent_ends" doc:"The API leaves the Link header out where there is no other page, so that a pass of one page is no reason for a notice." default:"false"`
 }
 
 type incrementalFile struct {
 	Field    dottedPath `key:"field,required" doc:"Field of a record that says when it was changed last, or counts its changes."`
-	Param    text       `key:"param,required" doc:"Query parameter that asks for records changed since."`
+	Param    text       `key:"param" doc:"Query parameter that asks for records changed since; absent: the time stands where {since} is in the request."`
 	Start    text       `key:"start" doc:"Since when the first pass asks, in format; absent: the first pass asks without the parameter."`
 	Lookback duration   `key:"lookback" doc:"How far before the newest change the next pass begins, for changes that show up late." max:"8760h" default:"0s"`
 	Format   text       `key:"format" doc:"How the parameter is written: rfc3339, date, unix, unix_ms, unix_us, unix_ns or integer; or how the field and the parameter are, as in strftime; absent: as the field is." examples:"rfc3339 date unix unix_ms unix_us unix_ns integer %d.%m.%Y"`

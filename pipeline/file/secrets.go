@@ -45,7 +45,7 @@ func (s *secretsOf) found(p place, text string, references []pipeline.Reference)
 }
 
 // sent are keys whose values are sent to an API.
-var sent = []string{"path", "query", "slices", "start"}
+var sent = []string{"path", "query", "body", "slices", "start", "first"}
 
 // add notes a text that stands in the file.
 func (s *secretsOf) add(text string) {

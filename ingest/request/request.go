@@ -1,0 +1,128 @@
+package request
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+
+	"github.com/millrace-io/millrace/pipeline"
+)
+
+// Request is one request, but for the credentials. It is read-only once it is made.
+type Request struct {
+	Method string
+	URL    *url.URL
+	Header http.Header // that depend on the page, beside those of the pipeline file; one without a value is not sent
+	Body   []byte      // nil: none
+	Type   string      // Content-Type of Body
+}
+
+// Get is a request for a URL.
+func Get(u *url.URL) *Request { return &Request{Method: http.MethodGet, URL: u} }
+
+// At is r with another URL.
+func (r *Request) At(u *url.URL) *Request {
+	c := *r
+	c.URL = u
+	return &c
+}
+
+// Template is what the requests of a slice have in common. It is read-only and may be used concurrently.
+type Template struct {
+	in     *pipeline.Ingest
+	base   *url.URL // without path and query of the stream
+	known  map[string]bool
+	slice  string
+	placed map[string]string // headers that hold placeholders
+}
+
+// New returns the template of a slice. Its errors show no text that may hold a secret.
+func New(in *pipeline.Ingest, slice string) (*Template, error) {
+	u, err := url.Parse(in.HTTP.BaseURL)
+	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
+		return nil, errors.New("http.base_url is not an absolute http or https URL")
+	}
+	u.Fragment = ""
+	t := &Template{in: in, base: u, slice: slice, known: in.Placeholders(), placed: map[string]string{}}
+	for name, value := range in.HTTP.Headers {
+		if text := value.Reveal(); slices.ContainsFunc(pipeline.PlaceholdersIn(text), func(n string) bool { return t.known[n] }) {
+			t.placed[http.CanonicalHeaderKey(name)] = text
+		}
+	}
+	return t, nil
+}
+
+// Fill makes a request with what the placeholders stand for.
+func (t *Template) Fill(values Values) (*Request, error) {
+	f := filler{known: t.known, values: Values{}}
+	maps.Copy(f.values, values)
+	if t.in.Slices != nil {
+		f.values[t.in.Slices.Name] = Text(t.slice)
+	}
+	u, err := t.url(f)
+	if err != nil {
+		return nil, err
+	}
+	r := &Request{Method: t.in.Method, URL: u}
+	if r.Method == "" {
+		r.Method = http.MethodGet
+		if t.in.Body != nil {
+			r.Method = http.MethodPost
+		}
+	}
+	for name, text := range t.placed {
+		if r.Header == nil {
+			r.Header = http.Header{}
+		}
+		r.Header[name] = nil
+		if value, ok := f.text(text, asIs); ok {
+			if strings.ContainsAny(value, "\r\n\x00") {
+				return nil, fmt.Errorf("the header %s cannot hold a line break", name)
+			}
+			r.Header[name] = []string{value}
+		}
+	}
+	if t.in.Body != nil {
+		if r.Body, r.Type, err = body(t.in.Body, f); err != nil {
+			return nil, fmt.Errorf("ingest.body: %w", err)
+		}
+	}
+	return r, nil
+}
+
+func (t *Template) url(f filler) (*url.URL, error) {
+	u := *t.base
+	path, query, _ := strings.Cut(t.in.Path, "?")
+	if path != "" {
+		filled, ok := f.text(path, url.PathEscape)
+		if !ok {
+			return nil, errors.New("ingest.path holds a placeholder that stands for nothing here: give it a value for the first page")
+		}
+		p, err := url.Parse(strings.TrimRight(u.EscapedPath(), "/") + "/" + strings.TrimLeft(filled, "/"))
+		if err != nil {
+			return nil, errors.New("ingest.path is not the path of a URL") // the error of net/url would quote it
+		}
+		u.Path, u.RawPath = p.Path, p.RawPath
+	}
+	if query != "" {
+		filled, _ := f.text(query, url.QueryEscape)
+		u.RawQuery = strings.TrimLeft(u.RawQuery+"&"+filled, "&")
+	}
+	if len(t.in.Query) > 0 {
+		q := u.Query()
+		for name, list := range t.in.Query {
+			q.Del(name)
+			for _, text := range list {
+				if value, ok := f.text(text, asIs); ok {
+					q.Add(name, value)
+				}
+			}
+		}
+		u.RawQuery = q.Encode()
+	}
+	return &u, nil
+}

@@ -1,0 +1,110 @@
+package file
+
+import (
+	"maps"
+	"slices"
+
+	"github.com/millrace-io/millrace/pipeline"
+)
+
+func (d *decoder) body(o *object[bodyFile]) *pipeline.Body {
+	if !o.ok {
+		return nil
+	}
+	f := &o.v
+	b := &pipeline.Body{Type: f.Type.s, Text: f.Text.s}
+	switch {
+	case f.JSON.set:
+		b.JSON = f.JSON.json
+	case f.GraphQL.set:
+		q := &f.GraphQL.v
+		b.GraphQL, b.JSON = q.Query.s, q.Variables.json
+		if q.Variables.ok && b.JSON[0] != '{' {
+			d.reportf(q.Variables.place, "", "variables is a mapping of names and values")
+		}
+	case f.Form.set:
+		b.Form = map[string][]string{}
+		for i := range f.Form.entries {
+			b.Form[f.Form.entries[i].name] = f.Form.entries[i].v.strings()
+		}
+	}
+	if f.Type.ok && !headerValue.MatchString(f.Type.s) {
+		d.reportf(f.Type.place, "", "the value has characters that a header cannot hold, such as a line break")
+	}
+	return b
+}
+
+// places are the texts of a file in which placeholders may stand.
+type places struct {
+	path  []*text
+	other []*text
+}
+
+func placesOf(f *ingestFile) places {
+	p := places{path: []*text{&f.Path}}
+	add := func(list []text) {
+		for i := range list {
+			p.other = append(p.other, &list[i])
+		}
+	}
+	for i := range f.Query.entries {
+		add(f.Query.entries[i].v.list)
+	}
+	for i := range f.Headers.entries {
+		e := &f.Headers.entries[i].v
+		p.other = append(p.other, &text{leaf: e.leaf, s: e.v.Reveal(), refs: true})
+	}
+	b := &f.Body.v
+	add(b.JSON.texts)
+	add(b.GraphQL.v.Variables.texts)
+	for i := range b.Form.entries {
+		add(b.Form.entries[i].v.list)
+	}
+	if b.Text.set {
+		p.other = append(p.other, &b.Text)
+	}
+	return p
+}
+
+// holds reports whether a placeholder stands anywhere.
+func (p places) holds(name string) bool {
+	return slices.ContainsFunc(slices.Concat(p.path, p.other), func(t *text) bool {
+		return slices.Contains(pipeline.PlaceholdersIn(t.s), name)
+	})
+}
+
+// placeholders checks that what stands for something is known, and that what must stand somewhere does.
+func (d *decoder) placeholders(f *ingestFile, in *pipeline.Ingest) {
+	at := placesOf(f)
+	all := in.Placeholders()
+	known := slices.Sorted(maps.Keys(all))
+	for _, t := range slices.Concat(at.path, at.other) {
+		for _, name := range pipeline.PlaceholdersIn(t.s) {
+			if !all[name] && t.ok && !t.refs {
+				d.reportf(t.place, didYouMean(name, known, "known placeholders"), "{%s} stands for nothing", name)
+			}
+		}
+	}
+	first := "its number"
+	switch p := &in.Paginate; {
+	case p.Cursor != nil:
+		first = p.Cursor.First
+	case p.Keyset != nil:
+		first = p.Keyset.First
+	}
+	inPath := func(name string) bool { return slices.Contains(pipeline.PlaceholdersIn(f.Path.s), name) }
+	if all[pipeline.PlaceCursor] && inPath(pipeline.PlaceCursor) && first == "" {
+		d.reportf(f.Path.place, "set first in paginate", "a path needs a value for {cursor} on the first page, too")
+	}
+	if i := in.Incremental; i != nil {
+		if i.Param == "" && !at.holds(pipeline.PlaceSince) {
+			d.reportf(f.Incremental.place, "set param, or put {since} into query, path, headers or body", "nothing in the request says since when")
+		}
+		if inPath(pipeline.PlaceSince) && i.Start == "" {
+			d.reportf(f.Path.place, "set incremental.start", "a path needs a value for {since} in the first pass, too")
+		}
+	}
+	if s := in.Slices; s != nil && !at.holds(s.Name) {
+		d.reportf(f.Slices.place, "put {"+s.Name+"} into path, query, headers or body", "every slice would fetch the same: {%s} is used nowhere", s.Name)
+	}
+}
