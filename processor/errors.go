@@ -22,20 +22,20 @@ func (e *TwinError) Error() string {
 
 // twin makes a *[TwinError] of an answer that says that another producer or member of the same name has come.
 func (p *Processor) twin(err error) error {
-	for _, k := range []*kerr.Error{kerr.FencedInstanceID, kerr.ProducerFenced, kerr.InvalidProducerEpoch} {
-		if errors.Is(err, k) {
-			p.env.Log.Debug("a session ends", "err", err)
-			return &TwinError{p.env.Instance}
-		}
+	if fenced(err) {
+		p.env.Log.Debug("a session ends", "err", err)
+		return &TwinError{p.env.Instance}
 	}
 	return err
 }
 
-// needsOperator reports whether err is one that a person has to act on. After any other there is a new session.
-func needsOperator(err error) bool {
-	var position *PositionError
-	return errors.As(err, &position) || admin.NeedsOperator(err)
+// fenced reports whether a session has ended because its ids were taken.
+func fenced(err error) bool {
+	return errors.Is(err, kerr.FencedInstanceID) || errors.Is(err, kerr.ProducerFenced) || errors.Is(err, kerr.InvalidProducerEpoch)
 }
+
+// needsOperator reports whether err is one that a person has to act on. After any other there is a new session.
+func needsOperator(err error) bool { return admin.NeedsOperator(err) }
 
 // pollError is the first error of a poll that the client does not retry by itself.
 func pollError(group string, fetches kgo.Fetches) (err error) {
@@ -53,7 +53,7 @@ func fetchError(group string, e kgo.FetchError) error {
 	var loss *kgo.ErrDataLoss
 	switch {
 	case errors.Is(e.Err, kerr.OffsetOutOfRange), errors.As(e.Err, &loss):
-		return &PositionError{group, []Gap{{e.Topic, e.Partition, -1, -1, -1}}, e.Err}
+		return &PositionError{Group: group, Gaps: []Gap{{e.Topic, e.Partition, -1, -1, -1}}, Err: e.Err}
 	case errors.Is(e.Err, kerr.FencedInstanceID):
 		return e.Err
 	case kerr.IsRetriable(e.Err) && !errors.Is(e.Err, kerr.UnknownTopicID): // which would be so for ever: the topic was made anew

@@ -15,6 +15,8 @@ type metrics struct {
 	duration prometheus.Histogram
 
 	records, rows, filtered, letters *prometheus.CounterVec
+
+	generation, epoch *prometheus.GaugeVec // by stream
 }
 
 func newMetrics(r prometheus.Registerer) *metrics {
@@ -36,6 +38,12 @@ func newMetrics(r prometheus.Registerer) *metrics {
 		rows:     byStream("rows_total", "Records with a row."),
 		filtered: byStream("filtered_total", "Records that a filter refused."),
 		letters:  byStream("dead_letters_total", "Records sent to the dead-letter topic."),
+		generation: f.NewGaugeVec(prometheus.GaugeOpts{
+			Name: "millrace_processor_generation", Help: "The generation by which raw records are processed.",
+		}, []string{"stream"}),
+		epoch: f.NewGaugeVec(prometheus.GaugeOpts{
+			Name: "millrace_processor_epoch", Help: "The epoch of the raw topic: how often it was made anew.",
+		}, []string{"stream"}),
 	}
 }
 

@@ -11,7 +11,7 @@ import (
 )
 
 // sessionOpts are the client options of one session.
-func (p *Processor) sessionOpts(id string) []kgo.Opt {
+func (p *Processor) sessionOpts(id string, s *session) []kgo.Opt {
 	raw := make([]string, 0, len(p.streams))
 	larger := map[string]bool{}
 	for topic, s := range p.streams {
@@ -44,5 +44,8 @@ func (p *Processor) sessionOpts(id string) []kgo.Opt {
 			return record
 		}),
 	)
+	if p.cl != nil {
+		opts = append(opts, kgo.AdjustFetchOffsetsFn(s.assigned))
+	}
 	return append(opts, p.differs.client...) // last, so that they win
 }

@@ -13,9 +13,10 @@ import (
 // pool is the workers of a session. As many goroutines as there are cores process the partitions of a poll, each
 // partition on one of them, so that its order is kept.
 type pool struct {
-	p     *Processor
-	lanes []*lane
-	err   atomic.Pointer[error]
+	p       *Processor
+	streams map[string]*stream // by raw topic
+	lanes   []*lane
+	err     atomic.Pointer[error]
 }
 
 // lane is what one goroutine works with.
@@ -27,12 +28,12 @@ type lane struct {
 // minParallel is the number of records from which starting goroutines is worth it.
 const minParallel = 256
 
-func newPool(p *Processor) pool {
+func newPool(p *Processor, streams map[string]*stream) pool {
 	lanes := make([]*lane, runtime.GOMAXPROCS(0))
 	for i := range lanes {
 		lanes[i] = &lane{newArena(), map[string]*worker{}}
 	}
-	return pool{p: p, lanes: lanes}
+	return pool{p: p, streams: streams, lanes: lanes}
 }
 
 // process produces the outcome of every record, and returns how many raw records that was, with how many bytes.
@@ -52,7 +53,7 @@ func (p *pool) process(fetches kgo.Fetches, produce func(*kgo.Record)) (records,
 		return records, bytes
 	}
 	for _, partition := range fetched {
-		p.lanes[0].process(p.p, partition, produce)
+		p.lanes[0].process(p.streams, partition, produce)
 	}
 	return records, bytes
 }
@@ -63,17 +64,17 @@ func (p *pool) fanOut(n int, fetched []kgo.FetchTopicPartition, produce func(*kg
 	for _, l := range p.lanes[:n] {
 		wg.Go(func() {
 			for i := next.Add(1) - 1; int(i) < len(fetched); i = next.Add(1) - 1 {
-				l.process(p.p, fetched[i], produce)
+				l.process(p.streams, fetched[i], produce)
 			}
 		})
 	}
 	wg.Wait()
 }
 
-func (l *lane) process(p *Processor, partition kgo.FetchTopicPartition, produce func(*kgo.Record)) {
+func (l *lane) process(streams map[string]*stream, partition kgo.FetchTopicPartition, produce func(*kgo.Record)) {
 	w := l.workers[partition.Topic]
 	if w == nil {
-		w = newWorker(p.streams[partition.Topic], l.arena)
+		w = newWorker(streams[partition.Topic], l.arena)
 		l.workers[partition.Topic] = w
 	}
 	if last := partition.Records[len(partition.Records)-1].Timestamp; last.After(w.counts.newest) {

@@ -33,6 +33,8 @@ type Processor struct {
 	progress *stage.Progress
 	topics   *admin.Watch
 	turns    turns
+	decided  *decisions
+	cl       *kgo.Client // while Run runs; nil: this is a redo
 	limit    *limit
 	differs  hooks
 }
@@ -67,6 +69,7 @@ func New(p *pipeline.Pipeline, cfg Config, env stage.Env) (*Processor, error) {
 		out.streams[topics.Raw(p.Name, s.Name)] = compiled
 	}
 	out.topics = admin.NewWatch(out.used())
+	out.decided = newDecisions(p, env.Instance, env.Kafka)
 	return out, errors.Join(errs...)
 }
 
@@ -85,8 +88,9 @@ func (p *Processor) Run(ctx context.Context) error {
 		return fmt.Errorf("processor: new client: %w", err)
 	}
 	defer cl.Close()
-	adm := kadm.NewClient(cl)
-	if err := p.prepare(ctx, adm); err != nil || ctx.Err() != nil {
+	defer p.decided.view.Close()
+	p.cl = cl
+	if err := p.prepare(ctx, kadm.NewClient(cl)); err != nil || ctx.Err() != nil {
 		return err
 	}
 	p.env.Log.Info("processing", "group", p.group, "streams", len(p.streams), "sessions", p.sessionCount())
@@ -98,7 +102,7 @@ func (p *Processor) sessionCount() int {
 	return min(p.cfg.Sessions, int(p.pipeline.Kafka.Partitions)*len(p.streams))
 }
 
-// prepare makes the topics, waiting for Kafka as long as it takes.
+// prepare makes the topics, and makes the streams known, waiting for Kafka as long as it takes.
 func (p *Processor) prepare(ctx context.Context, adm *kadm.Client) error {
 	how := p.attempts("topics")
 	how.Timeout = time.Minute
@@ -109,6 +113,9 @@ func (p *Processor) prepare(ctx context.Context, adm *kadm.Client) error {
 		}
 		if err != nil {
 			return fmt.Errorf("processor: topics: %w", err)
+		}
+		if _, _, err := p.register(ctx, p.cl); err != nil {
+			return fmt.Errorf("processor: %w", err)
 		}
 		p.env.Health.Ready(stageName) // from "starting"
 		return nil
@@ -138,12 +145,13 @@ func (p *Processor) specs() []topics.Spec {
 	return topics.Specs(&some)
 }
 
-// used are the topics that sessions read or write.
+// used are the topics that sessions read or write, and the control topic.
 func (p *Processor) used() []topics.Spec {
 	used := map[string]bool{}
 	for raw, s := range p.streams {
 		used[raw], used[s.processed], used[s.letters] = true, true, true
 	}
+	used[topics.Control(p.pipeline.Name)] = true
 	return slices.DeleteFunc(p.specs(), func(s topics.Spec) bool { return !used[s.Topic] })
 }
 
@@ -163,6 +171,10 @@ func (p *Processor) work(ctx, hard context.Context, cl *kgo.Client) error {
 		return nil
 	})
 	g.Go(func() error { return p.tellUnseen(ctx) })
+	g.Go(func() error {
+		p.follow(ctx)
+		return nil
+	})
 	err := g.Wait()
 	if hard.Err() != nil && err == nil {
 		return fmt.Errorf("processor: not drained within %s: what was not committed will be processed again", p.cfg.Drain)
@@ -175,19 +187,36 @@ func (p *Processor) sessions(ctx, hard context.Context, adm *kadm.Client, id str
 	for {
 		turn := p.turns.next(ctx)
 		err := p.runSession(turn, hard, adm, id)
-		if lost, ok := errors.AsType[*PositionError](err); ok {
-			return p.complete(ctx, adm, lost)
+		if gap, ok := errors.AsType[*PositionError](err); ok && p.cl != nil {
+			p.env.Log.Debug("a session ends", "err", gap) // the next one goes on without these partitions
+			continue
 		}
 		if unknownTopic(err) {
 			if failed := p.renew(ctx, adm); failed != nil {
 				return fmt.Errorf("%w; looking at the topics: %w", err, failed)
 			}
 		}
-		// An unknown outcome that is known now is in order: the next session begins behind it.
-		if again := turn.Err() != nil && !needsOperator(err) || errors.Is(err, errCommitHappened); !again || ctx.Err() != nil {
+		if ctx.Err() != nil || !p.inOrder(turn, err) {
 			return p.twin(err)
 		}
 	}
+}
+
+// inOrder reports whether err ends a session that another follows without a word.
+func (p *Processor) inOrder(turn context.Context, err error) bool {
+	switch {
+	case needsOperator(err):
+		return false
+	case turn.Err() != nil, errors.Is(err, errDecided):
+		return true
+	case errors.Is(err, errCommitHappened): // it is known now: the next session begins behind it
+		return true
+	}
+	if p.cl == nil || !fenced(err) || !p.decided.lately(p.streams) {
+		return false
+	}
+	_ = stage.Sleep(turn, 100*time.Millisecond) // or it is a twin after all
+	return true
 }
 
 // lag counts the raw records without an outcome.

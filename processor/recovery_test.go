@@ -23,6 +23,7 @@ import (
 	"github.com/millrace-io/millrace/processor"
 	"github.com/millrace-io/millrace/topics"
 	"github.com/millrace-io/millrace/topics/admin"
+	"github.com/millrace-io/millrace/topics/control"
 )
 
 // network is what one process reaches the brokers through. Cut, nothing goes through it any more: to the
@@ -135,7 +136,9 @@ func TestDrainLeavesTheGroup(t *testing.T) {
 	compare(t, c, p, 100)
 }
 
-func TestPositionBelowTheLogStopsWithTheRemedy(t *testing.T) {
+// TestPositionBelowTheLog: partitions whose position was deleted stand, with the remedy; the others go on, and these too
+// once positions are declared.
+func TestPositionBelowTheLog(t *testing.T) {
 	p := shop(3)
 	c, cl := cluster(t, p)
 	stop := run(t, p, quick(), env(t, c, "a"))
@@ -156,22 +159,33 @@ func TestPositionBelowTheLogStopsWithTheRemedy(t *testing.T) {
 	if _, err := adm.DeleteRecords(t.Context(), offsets); err != nil {
 		t.Fatal(err)
 	}
-	proc, err := processor.New(p, quick(), env(t, c, "a"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
-	defer cancel()
-	err = proc.Run(ctx)
-	var position *processor.PositionError
-	if !errors.As(err, &position) || len(position.Gaps) != 2 || position.Gaps[0].Topic != raw(p) || position.Gaps[1].Partition != 2 {
-		t.Fatalf("Run: %v, want a PositionError that names both partitions", err)
-	}
-	for _, want := range []string{"--topic " + raw(p) + ":0,2 --reset-offsets", "ingest does not fetch these records again by itself"} {
-		if !strings.Contains(err.Error(), want) {
-			t.Errorf("%v lacks %q", err, want)
+	e := env(t, c, "a")
+	run(t, p, quick(), e)
+	testkit.Eventually(t, 30*time.Second, testkit.That("a notice that names both partitions", func() bool {
+		text := e.Health.Degraded()["processor s"]
+		for _, want := range []string{
+			raw(p) + "[0] goes on at", raw(p) + "[2] goes on at", "millrace recover FILE s", "ingest does not fetch these records again by itself",
+		} {
+			if !strings.Contains(text, want) {
+				return false
+			}
 		}
-	}
+		return !strings.Contains(text, raw(p)+"[1]")
+	}))
+	testkit.Eventually(t, 30*time.Second, testkit.That("the other partition is processed", func() bool {
+		end, _ := ends.Lookup(raw(p), 1)
+		at, err := adm.FetchOffsets(t.Context(), topics.ProcessorGroup(p.Name))
+		got, ok := at.Lookup(raw(p), 1)
+		return err == nil && ok && got.At == end.Offset
+	}))
+	decide(t, c, func(s *control.Stream) {
+		s.Run = control.Run{Number: s.Run.Number + 1, From: map[int32]int64{}}
+		ends.Each(func(o kadm.ListedOffset) { s.Run.From[o.Partition] = o.Offset - 1 })
+	})
+	settled(t, cl, p)
+	testkit.Eventually(t, 10*time.Second, testkit.That("no notice", func() bool {
+		return !strings.Contains(e.Health.Degraded()["processor s"], "not in their topic")
+	}))
 }
 
 // transactional produces raw records as ingest does: in transactions, each of which leaves a marker.

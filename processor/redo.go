@@ -113,7 +113,7 @@ func NewRedo(p *pipeline.Pipeline, cfg Config, env stage.Env, what RedoConfig) (
 		build: make(chan struct{}, max(1, cfg.Sessions)),
 	}
 	proc.group = topics.ReplayGroup(p.Name, what.Stream)
-	r.stream.generation, r.stream.again, r.stream.marks = what.Generation, true, r.marksOf
+	r.stream.generation, r.stream.epoch, r.stream.again, r.stream.marks = what.Generation, what.Epoch, true, r.marksOf
 	proc.differs = hooks{
 		client: []kgo.Opt{kgo.AdjustFetchOffsetsFn(r.assigned)},
 		begun:  what.Begun, polled: r.polled, commit: r.commit, ended: r.ended,

@@ -96,7 +96,7 @@ func (r *Redo) marks(ctx context.Context, partition int32) (m *redo.Marks, refus
 	w := newWorker(r.stream, newArena())
 	looked := 0
 	m, err = redo.Build(ctx, rng, log, func(raw *kgo.Record) bool {
-		version, err := topics.RawVersion(raw, r.stream.generation)
+		version, err := topics.RawVersion(raw, r.stream.epoch, r.stream.generation)
 		if err == nil {
 			w.out = w.out[:0]
 			err = w.process(raw, version)

@@ -20,6 +20,10 @@ type session struct {
 	kafka *kgo.GroupTransactSession
 	pool  pool
 
+	streams map[string]*stream // by raw topic: what was decided when the session began
+	planned chan struct{}      // closed when streams is there
+	closing chan struct{}      // closed when the session ends
+
 	pace    stage.Pace
 	touched map[touched]struct{} // by the transaction in hand
 	made    int                  // of how many records the last transaction committed the outcome
@@ -38,9 +42,12 @@ const pollRecords = 10_000
 // transactions: the one in hand is ended first. hard bounds that end. It returns nil after a clean drain; after
 // an error, what was not committed is processed again by whoever gets the partitions.
 func (p *Processor) runSession(ctx, hard context.Context, adm *kadm.Client, id string) (err error) {
-	s := &session{p: p, id: id, pool: newPool(p), pace: stage.Pace{Interval: p.cfg.Interval}, touched: map[touched]struct{}{}}
+	s := &session{
+		p: p, id: id, pace: stage.Pace{Interval: p.cfg.Interval}, touched: map[touched]struct{}{},
+		planned: make(chan struct{}), closing: make(chan struct{}),
+	}
 	life, kill := context.WithCancel(context.WithoutCancel(ctx))
-	if s.kafka, err = kgo.NewGroupTransactSession(append(p.sessionOpts(id), kgo.WithContext(life))...); err != nil {
+	if s.kafka, err = kgo.NewGroupTransactSession(append(p.sessionOpts(id, s), kgo.WithContext(life))...); err != nil {
 		kill()
 		return fmt.Errorf("new client: %w", err)
 	}
@@ -50,10 +57,8 @@ func (p *Processor) runSession(ctx, hard context.Context, adm *kadm.Client, id s
 	if _, _, err := s.kafka.Client().ProducerID(ctx); err != nil {
 		return fmt.Errorf("initialise producer %s: %w", id, err)
 	}
-	if p.differs.begun != nil {
-		if err := p.differs.begun(ctx); err != nil {
-			return err
-		}
+	if err := s.begin(ctx); err != nil {
+		return err
 	}
 	p.waits.Done(server, id)
 	for ctx.Err() == nil {
@@ -62,18 +67,42 @@ func (p *Processor) runSession(ctx, hard context.Context, adm *kadm.Client, id s
 			break // what this poll returned stays uncommitted
 		}
 		if err := pollError(p.group, fetches); err != nil {
-			return err
+			return s.gap(ctx, adm, err)
 		}
 		if fetches.Empty() {
 			continue
 		}
 		if err := s.transact(ctx, hard, fetches); err != nil {
-			return err
+			return s.gap(ctx, adm, err)
 		}
 		if p.differs.ended != nil {
 			p.differs.ended(ctx, s)
 		}
 	}
+	return nil
+}
+
+// begin reads what is decided. Whoever had the session's ids before can commit no more, so what is decided from here on is
+// seen by this session's turn, or ends what it has begun.
+func (s *session) begin(ctx context.Context) (err error) {
+	s.streams = s.p.streams
+	if s.p.differs.begun != nil {
+		if err := s.p.differs.begun(ctx); err != nil {
+			return err
+		}
+	}
+	if s.p.cl != nil {
+		if s.streams, err = s.p.plan(ctx, s.p.cl); err != nil {
+			return err
+		}
+		for topic, run := range s.streams {
+			if run.stands {
+				s.kafka.Client().PauseFetchTopics(topic)
+			}
+		}
+	}
+	s.pool = newPool(s.p, s.streams)
+	close(s.planned)
 	return nil
 }
 
@@ -86,6 +115,7 @@ const closeGrace = 2 * time.Second
 // because another may have begun.
 func (s *session) close(hard context.Context, adm *kadm.Client, kill context.CancelFunc, leaving bool) {
 	defer kill()
+	close(s.closing)
 	var left sync.WaitGroup
 	if leaving {
 		left.Go(func() { s.p.leave(hard, adm, s.id) })

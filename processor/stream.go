@@ -7,18 +7,27 @@ import (
 	"github.com/millrace-io/millrace/processor/redo"
 	"github.com/millrace-io/millrace/processor/steps"
 	"github.com/millrace-io/millrace/topics"
+	"github.com/millrace-io/millrace/topics/control"
 )
 
-// stream is what is known of a stream beforehand. It is read-only.
+// stream is what is known of a stream beforehand, and what was decided about it when a session began. It is read-only.
 type stream struct {
 	name       string
+	file       *pipeline.Stream
 	processed  string // topic
 	letters    string // topic
 	generation uint16
-	maxBytes   int // of a processed record
-	maxLetter  int // of a dead letter
+	epoch      uint16 // of the raw topic
+	maxBytes   int    // of a processed record
+	maxLetter  int    // of a dead letter
 	chain      *steps.Chain
 	counters   counters
+
+	stands   bool // it is not to be processed
+	run      control.Run
+	moved    map[int32]int64 // as in control.Stream
+	position topics.Position // of all that is committed
+	metadata string          // position, as it is committed
 
 	// In a redo, marks are of the records of a partition that are processed; nil: all are.
 	marks func(partition int32) *redo.Marks
@@ -31,13 +40,13 @@ func newStream(p *pipeline.Pipeline, s *pipeline.Stream, m *metrics) (*stream, e
 		return nil, fmt.Errorf("stream %s: %w", s.Name, err)
 	}
 	return &stream{
-		name:       s.Name,
-		processed:  topics.Processed(p.Name, s.Name),
-		letters:    topics.DeadLetters(p.Name, s.Name),
-		generation: s.Generation,
-		maxBytes:   int(p.Kafka.MaxRecordBytes),
-		maxLetter:  int(p.Kafka.MaxRecordBytes) + topics.LetterBytes,
-		chain:      chain,
-		counters:   m.of(s.Name),
+		name:      s.Name,
+		file:      s,
+		processed: topics.Processed(p.Name, s.Name),
+		letters:   topics.DeadLetters(p.Name, s.Name),
+		maxBytes:  int(p.Kafka.MaxRecordBytes),
+		maxLetter: int(p.Kafka.MaxRecordBytes) + topics.LetterBytes,
+		chain:     chain,
+		counters:  m.of(s.Name),
 	}, nil
 }

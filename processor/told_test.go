@@ -36,7 +36,7 @@ func TestRefusedRecordsAreTold(t *testing.T) {
 			Topic: "p.s.raw", Offset: int64(i), Key: fmt.Append(nil, i), Value: fmt.Appendf(nil, `{"id":%d,"n":"x%d"}`, i, i),
 		})
 	}
-	pool, letters := newPool(p), 0
+	pool, letters := newPool(p, p.streams), 0
 	count := func(r *kgo.Record) {
 		if r.Topic == "p.s.dlq" {
 			letters++

@@ -77,6 +77,9 @@ func (s *session) produce(ctx context.Context) func(*kgo.Record) {
 func (s *session) end(hard context.Context) error {
 	ctx, cancel := context.WithTimeout(hard, s.p.cfg.TransactionTimeout)
 	defer cancel()
+	if s.p.cl != nil {
+		ctx = kgo.PreTxnCommitFnContext(ctx, s.stamp)
+	}
 	if s.p.differs.commit != nil {
 		ctx = kgo.PreTxnCommitFnContext(ctx, s.p.differs.commit)
 	}
@@ -123,10 +126,11 @@ func (s *session) verify(ctx context.Context) error {
 	for topic, partitions := range mine {
 		for partition, at := range partitions {
 			theirs, ok := committed.Lookup(topic, partition)
-			if ok && theirs.Err != nil {
-				return fmt.Errorf("compare committed offset of %s[%d]: %w", topic, partition, theirs.Err)
+			now, err := s.counted(topic, partition, theirs, ok)
+			if err != nil {
+				return fmt.Errorf("compare committed offset of %s[%d]: %w", topic, partition, err)
 			}
-			if before, now := max(at.Offset, -1), offsetOr(theirs, ok); before != now {
+			if before := max(at.Offset, atStart); before != now {
 				return fmt.Errorf("%w: %s[%d] is at %d, not %d", errCommitHappened, topic, partition, now, before)
 			}
 		}
@@ -134,10 +138,15 @@ func (s *session) verify(ctx context.Context) error {
 	return nil
 }
 
-// offsetOr is -1 where the group has no offset.
-func offsetOr(o kadm.OffsetResponse, ok bool) int64 {
-	if !ok {
-		return -1
+// counted is where a partition goes on, by what the group has committed.
+func (s *session) counted(topic string, partition int32, o kadm.OffsetResponse, ok bool) (int64, error) {
+	switch ok = ok && o.At >= 0; {
+	case o.Err != nil:
+		return 0, o.Err
+	case s.p.cl != nil:
+		return s.streams[topic].next(partition, o.Offset, ok)
+	case ok:
+		return o.At, nil
 	}
-	return max(o.At, -1)
+	return atStart, nil
 }

@@ -32,7 +32,7 @@ func newWorker(s *stream, a *arena) *worker {
 func (w *worker) outcome(raw *kgo.Record) []*kgo.Record {
 	w.counts.records++
 	w.out = w.out[:0]
-	version, err := topics.RawVersion(raw, w.stream.generation)
+	version, err := topics.RawVersion(raw, w.stream.epoch, w.stream.generation)
 	if err != nil {
 		err = &steps.RefusedError{Step: "headers", Err: err}
 	} else {

@@ -48,9 +48,12 @@ func IngestTransactionalID(pipeline string, partition int32) string {
 	return pipeline + ".ingest." + strconv.Itoa(int(partition))
 }
 
+// ProcessorTransactionalIDs begins the transactional ids of all sessions of all processors.
+func ProcessorTransactionalIDs(pipeline string) string { return pipeline + ".processor." }
+
 // ProcessorTransactionalID belongs to one session of one processor process.
 func ProcessorTransactionalID(pipeline, instance string, session int) string {
-	return pipeline + ".processor." + instance + "." + strconv.Itoa(session)
+	return ProcessorTransactionalIDs(pipeline) + instance + "." + strconv.Itoa(session)
 }
 
 // SweepTransactionalID belongs to whoever deletes what an API shows no more from a raw topic.

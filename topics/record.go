@@ -11,7 +11,6 @@ import (
 
 // Headers of raw, processed and dead-letter records. Numbers are decimal text, but for mr-version.
 const (
-	HeaderEpoch  = "mr-epoch"  // raw: epoch of the raw topic; absent: 0
 	HeaderSource = "mr-source" // raw: the source's version, int64; absent: none
 	HeaderPage   = "mr-page"   // raw: page id ":" ordinal of the record in the page
 	HeaderSlice  = "mr-slice"  // raw: absent for the slice ""
@@ -41,7 +40,6 @@ func Header(r *kgo.Record, name string) (value []byte, ok bool) {
 // RawHeaders is what ingest says of a raw record. Page, slice, time and URL are the same for all records of
 // a page.
 type RawHeaders struct {
-	Epoch     uint16
 	Source    int64 // valid if HasSource
 	HasSource bool
 	PageID    string // may hold ":"
@@ -53,9 +51,6 @@ type RawHeaders struct {
 
 // Append adds h to headers.
 func (h RawHeaders) Append(headers []kgo.RecordHeader) []kgo.RecordHeader {
-	if h.Epoch != 0 {
-		headers = append(headers, number(HeaderEpoch, int64(h.Epoch)))
-	}
 	if h.HasSource {
 		headers = append(headers, number(HeaderSource, h.Source))
 	}
@@ -72,10 +67,6 @@ func ParseRawHeaders(r *kgo.Record) (h RawHeaders, err error) {
 	for _, header := range r.Headers {
 		var n int64
 		switch value := string(header.Value); header.Key {
-		case HeaderEpoch:
-			var u uint64
-			u, err = strconv.ParseUint(value, 10, 16)
-			h.Epoch = uint16(u)
 		case HeaderSource:
 			h.Source, err = strconv.ParseInt(value, 10, 64)
 			h.HasSource = true
@@ -101,24 +92,19 @@ func ParseRawHeaders(r *kgo.Record) (h RawHeaders, err error) {
 	return h, nil
 }
 
-// RawVersion is the version of a raw record under a generation of the logic. It reads only the headers that
-// it needs, and allocates nothing.
-func RawVersion(r *kgo.Record, generation uint16) (Version, error) {
+// RawVersion is the version of a record of a raw topic of that epoch under a generation of the logic. It reads only the
+// header that it needs, and allocates nothing.
+func RawVersion(r *kgo.Record, epoch, generation uint16) (Version, error) {
 	var source int64
-	var epoch uint64
-	var err error
 	for i := range r.Headers {
-		switch h := &r.Headers[i]; h.Key {
-		case HeaderSource:
-			source, err = strconv.ParseInt(string(h.Value), 10, 64)
-		case HeaderEpoch:
-			epoch, err = strconv.ParseUint(string(h.Value), 10, 16)
-		}
-		if err != nil {
-			return Version{}, fmt.Errorf("%s: %w", r.Headers[i].Key, err)
+		if h := &r.Headers[i]; h.Key == HeaderSource {
+			var err error
+			if source, err = strconv.ParseInt(string(h.Value), 10, 64); err != nil {
+				return Version{}, fmt.Errorf("%s: %w", HeaderSource, err)
+			}
 		}
 	}
-	return NewVersion(source, uint16(epoch), r.Offset, generation), nil
+	return NewVersion(source, epoch, r.Offset, generation), nil
 }
 
 func text(name, value string) kgo.RecordHeader {

@@ -68,7 +68,7 @@ func TestRawHeadersRoundTrip(t *testing.T) {
 	for name, want := range map[string]topics.RawHeaders{
 		"least": {PageID: "0", Time: time.UnixMilli(1)},
 		"all": {
-			Epoch: 3, Source: -9, HasSource: true, PageID: "p:1", Ordinal: 41, Slice: "eu",
+			Source: -9, HasSource: true, PageID: "p:1", Ordinal: 41, Slice: "eu",
 			Time: time.UnixMilli(1_700_000_000_123), URL: "https://api.example.com/a?b=c",
 		},
 	} {
@@ -81,8 +81,8 @@ func TestRawHeadersRoundTrip(t *testing.T) {
 			if d := cmp.Diff(want, got); d != "" {
 				t.Error(d)
 			}
-			v, err := topics.RawVersion(r, 2)
-			if want := topics.NewVersion(want.Source, want.Epoch, 77, 2); err != nil || v != want {
+			v, err := topics.RawVersion(r, 3, 2)
+			if want := topics.NewVersion(want.Source, 3, 77, 2); err != nil || v != want {
 				t.Errorf("RawVersion = %s, %v; want %s", v, err, want)
 			}
 		})
@@ -91,7 +91,6 @@ func TestRawHeadersRoundTrip(t *testing.T) {
 
 func TestMalformedHeaders(t *testing.T) {
 	for _, h := range []kgo.RecordHeader{
-		{Key: topics.HeaderEpoch, Value: []byte("65536")},
 		{Key: topics.HeaderSource, Value: []byte("1.5")},
 		{Key: topics.HeaderPage, Value: []byte("7")},
 		{Key: topics.HeaderTime, Value: []byte("now")},

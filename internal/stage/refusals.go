@@ -82,7 +82,7 @@ func (r *Refusals) Committed(b *Batch, topic func(stream string) string) {
 		if c.count >= c.next && now.Sub(c.logged) >= quiet {
 			r.env.Log.Warn("records refused: they wait in the dead-letter topic, and their keys keep the rows they had",
 				"stream", k.stream, "step", k.step, "key", shorten(of.Key, 100), "reason", shorten(of.Reason, 300),
-				"count", c.count, "topic", topic(k.stream), "next", "millrace dlq list "+r.env.file()+" "+k.stream)
+				"count", c.count, "topic", topic(k.stream), "next", r.env.Command("dlq list", k.stream))
 			c.next, c.logged = c.count*worthAgain, now
 		}
 		r.notices.count(k.stream, fmt.Sprintf("%d records refused, in %s; the last: %s: %s",
@@ -124,17 +124,6 @@ func ReasonKind(reason string) string {
 		}
 	}
 	return out.String()
-}
-
-// file is the pipeline file as a shell takes it.
-func (e Env) file() string {
-	switch {
-	case e.File == "":
-		return "FILE"
-	case strings.ContainsAny(e.File, " \t\n\"'`$&|;()<>*?[]{}!#~\\"):
-		return "'" + strings.ReplaceAll(e.File, "'", `'\''`) + "'"
-	}
-	return e.File
 }
 
 func shorten(text string, most int) string {

@@ -96,7 +96,7 @@ func (b *builder) add(r *kgo.Record) error {
 	if b.Keys != nil && !b.Keys[string(r.Key)] {
 		return nil
 	}
-	version, err := topics.RawVersion(r, 0)
+	version, err := topics.RawVersion(r, 0, 0)
 	if err != nil {
 		b.misplaced(r)
 		return nil //nolint:nilerr // the letter tells
@@ -170,7 +170,7 @@ func (b *builder) addOlder(r *kgo.Record) error {
 	if e == nil {
 		return nil
 	}
-	version, err := topics.RawVersion(r, 0)
+	version, err := topics.RawVersion(r, 0, 0)
 	switch {
 	case err != nil: // it has no place among its key's revisions
 	case version.Source() != 0:

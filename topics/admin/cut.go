@@ -65,10 +65,13 @@ func Committed(ctx context.Context, cl *kgo.Client, group string, of map[string]
 // committed asks once.
 func committed(ctx context.Context, cl *kgo.Client, req *kmsg.OffsetFetchRequest, names map[[16]byte]string) (map[string]map[int32]kadm.Offset, error) {
 	resp, err := req.RequestWith(ctx, cl)
-	if err != nil {
-		return nil, err
+	if err == nil {
+		err = kerr.ErrorForCode(resp.ErrorCode)
 	}
-	if err := kerr.ErrorForCode(resp.ErrorCode); err != nil {
+	if errors.Is(err, kerr.GroupIDNotFound) { // it has committed nothing
+		return map[string]map[int32]kadm.Offset{}, nil
+	}
+	if err != nil {
 		return nil, err
 	}
 	offsets := map[string]map[int32]kadm.Offset{}

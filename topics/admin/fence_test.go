@@ -118,6 +118,9 @@ func TestCutWaits(t *testing.T) {
 			t.Fatal("the record did not come")
 		}
 	}
+	if cut, err := admin.Cut(t.Context(), cl, "none", "in"); err != nil || len(cut) > 0 {
+		t.Errorf("cut %v, %v of a group that is not there", cut, err)
+	}
 	ending, held := make(chan struct{}), make(chan struct{})
 	c.ControlKey(int16(kmsg.EndTxn), func(kmsg.Request) (kmsg.Response, error, bool) { // the offsets are in the transaction, which is open
 		c.DropControl()

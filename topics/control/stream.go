@@ -14,6 +14,8 @@ type Stream struct {
 	// Run numbers the times at which positions of the processors' group were declared. A committed position of a lower
 	// run does not count.
 	Run Run `json:"run"`
+	// Moved are offsets, by partition, that another program wrote into the processors' group: they do not count, in no run.
+	Moved map[int32]int64 `json:"moved,omitempty"`
 	// Lost is why processors have no position to go on from; nil: they have. It is answered by the next run.
 	Lost *Lost `json:"lost,omitempty"`
 	Redo *Redo `json:"redo,omitempty"` // nil: none is under way

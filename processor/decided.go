@@ -1,0 +1,170 @@
+package processor
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/millrace-io/millrace/pipeline"
+	"github.com/millrace-io/millrace/topics"
+	"github.com/millrace-io/millrace/topics/control"
+)
+
+// decisions is what was decided about the streams, by the control topic, and what was made of it. It may be used
+// concurrently.
+type decisions struct {
+	view *control.View
+	cfg  control.Config
+
+	registering sync.Mutex // one at a time
+
+	mu       sync.Mutex
+	begun    map[string]string  // by stream: what the sessions of the turn under way began with
+	compiled map[string]*stream // by stream: the live logic, where it is not the file's
+	texts    map[string]string  // of compiled: the definitions
+	gaps     map[touched]uint32 // partitions whose position is not in the log, and the run that it is of
+	gapTexts map[string]gapText // by raw topic
+}
+
+// decisionsEvery is how often the control topic is looked at.
+const decisionsEvery = 2 * time.Second
+
+func newDecisions(p *pipeline.Pipeline, who string, client []kgo.Opt) *decisions {
+	cfg := control.Config{Pipeline: p.Name, Who: who, Client: client}
+	return &decisions{
+		cfg: cfg, view: control.NewView(cfg), begun: map[string]string{}, compiled: map[string]*stream{}, texts: map[string]string{},
+		gaps: map[touched]uint32{}, gapTexts: map[string]gapText{},
+	}
+}
+
+// errDecided ends a session that has decided something: the next one begins with it.
+var errDecided = errors.New("something was decided about the streams")
+
+// register decides what this process has to about its streams, and reports whether there was anything.
+func (p *Processor) register(ctx context.Context, cl *kgo.Client) (ids map[string]kadm.TopicID, decided bool, err error) {
+	d := p.decided
+	d.registering.Lock()
+	defer d.registering.Unlock()
+	if _, err := d.view.Refresh(ctx); err != nil {
+		return nil, false, err
+	}
+	raw := slices.Sorted(maps.Keys(p.streams))
+	if ids, err = rawTopicIDs(ctx, cl, raw...); err != nil {
+		return nil, false, err
+	}
+	for _, topic := range raw {
+		f := factsOf(p.streams[topic].file, ids[topic], p.env.Instance)
+		before := d.view.Stream(f.stream.Name)
+		if f.known(before) {
+			continue
+		}
+		after, err := register(ctx, d.cfg, cl, p.pipeline, f)
+		if err != nil {
+			return nil, false, fmt.Errorf("stream %s: decide: %w", f.stream.Name, err)
+		}
+		decided = true
+		p.tellDecided(before, &after, f)
+	}
+	if decided {
+		_, err = d.view.Refresh(ctx)
+	}
+	return ids, decided, err
+}
+
+// tellDecided tells of what this process has decided, in the log. That a stream runs for the first time is not worth a line.
+func (p *Processor) tellDecided(before, after *control.Stream, f facts) {
+	name := f.stream.Name
+	if len(before.Generations) > 0 && after.Live > before.Live && after.Generation(after.Live).By == f.by {
+		p.env.Log.Warn("the file has another logic than before: it makes the rows of the records that come from now on, and the rows that are there "+
+			"stay as the logic of before made them", "stream", name, "generation", after.Live,
+			"what_would_change", p.env.Command("replay", name, "--dry-run"), "next", p.env.Command("replay", name))
+	}
+	if n := len(after.Epochs); n > 1 && len(before.Epochs) < n {
+		p.env.Log.Warn("the raw topic is not the one of before: what is in it is newer than all that was there before. Rows stay until "+
+			"a newer record of their key comes", "stream", name, "epoch", after.Epochs[n-1].Number, "topic", topics.Raw(p.pipeline.Name, name),
+			"next", p.env.Command("reset", name, "--sweep"))
+	}
+}
+
+// plan is what a session runs of each stream, by raw topic, as it was decided when plan was called or later.
+func (p *Processor) plan(ctx context.Context, cl *kgo.Client) (map[string]*stream, error) {
+	ctx, cancel := context.WithTimeout(ctx, time.Minute)
+	defer cancel()
+	ids, decided, err := p.register(ctx, cl)
+	if err != nil {
+		return nil, err
+	}
+	if decided {
+		return nil, errDecided
+	}
+	plan := map[string]*stream{}
+	for topic, file := range p.streams {
+		s := p.decided.view.Stream(file.name)
+		p.noticed(file.name, s)
+		f := factsOf(file.file, ids[topic], p.env.Instance)
+		if !f.known(s) { // it was decided otherwise meanwhile
+			return nil, errDecided
+		}
+		plan[topic] = p.runs(topic, file, s, f)
+	}
+	return plan, nil
+}
+
+// noticed ends the turn under way if its sessions began with other decisions.
+func (p *Processor) noticed(name string, s *control.Stream) {
+	d := p.decided
+	now := matters(s)
+	d.mu.Lock()
+	was, ok := d.begun[name]
+	d.begun[name] = now
+	d.mu.Unlock()
+	if ok && was != now {
+		p.turns.over()
+	}
+}
+
+// matters is what sessions have to begin anew for.
+func matters(s *control.Stream) string {
+	return fmt.Sprint(s.Live, s.Epochs, s.Run, s.Lost != nil, s.Moved, s.IsPaused(stageName))
+}
+
+// lately reports whether processors were fenced a moment ago because of a decision.
+func (d *decisions) lately(streams map[string]*stream) bool {
+	const moment = 30 * time.Second
+	for _, s := range streams {
+		now := d.view.Stream(s.name)
+		g := now.Generation(now.Live)
+		if g != nil && (g.Kind != control.First || now.Run.Why == whyUpgrade) && time.Since(g.At).Abs() < moment {
+			return true
+		}
+	}
+	return false
+}
+
+// follow ends turns when something is decided, until ctx ends.
+func (p *Processor) follow(ctx context.Context) {
+	const who = "control"
+	defer p.waits.Drop(who)
+	names := map[string]bool{}
+	for _, s := range p.streams {
+		names[s.name] = true
+	}
+	p.decided.view.Follow(ctx, decisionsEvery, func(name string) {
+		if names[name] {
+			p.noticed(name, p.decided.view.Stream(name))
+		}
+	}, func(err error) {
+		if err != nil {
+			p.waits.On(server, who, err)
+			return
+		}
+		p.waits.Done(server, who)
+	})
+}

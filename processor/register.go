@@ -1,0 +1,193 @@
+package processor
+
+import (
+	"context"
+	"encoding/hex"
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/millrace-io/millrace/pipeline"
+	"github.com/millrace-io/millrace/topics"
+	"github.com/millrace-io/millrace/topics/admin"
+	"github.com/millrace-io/millrace/topics/control"
+)
+
+// KeyError says that the file gives raw keys other rows than those that they have in its table. The table would have rows
+// of two kinds, of which the old ones are never removed. Nothing is processed by such a file.
+type KeyError struct{ Stream, Table string }
+
+func (e *KeyError) Error() string {
+	return fmt.Sprintf("stream %s: the file makes other keys of the records than the rows of the table %s have, which would stay there for ever",
+		e.Stream, e.Table)
+}
+
+// whyUpgrade is the reason of the run of positions that a version of millrace committed which wrote no metadata.
+const whyUpgrade = "committed by a version of millrace that kept no runs"
+
+// facts are what a process knows of a stream beside what is decided about it.
+type facts struct {
+	stream     *pipeline.Stream
+	logic, key string
+	rawTopicID string // hexadecimal
+	by         string
+	group      map[int32]kadm.Offset // what is committed of the raw topic; of a stream that control does not know
+}
+
+func factsOf(s *pipeline.Stream, rawTopicID kadm.TopicID, by string) facts {
+	f := facts{stream: s, rawTopicID: hex.EncodeToString(rawTopicID[:]), by: by}
+	f.logic, f.key = s.Logic()
+	return f
+}
+
+// conflicts reports whether the file has the table of the live generation, and other keys.
+func (f *facts) conflicts(s *control.Stream) bool {
+	live := s.Generation(s.Live)
+	if live == nil || live.Key == f.key {
+		return false
+	}
+	defined, err := f.stream.Defined(live.Definition)
+	return err != nil || defined.Sink.Table == f.stream.Sink.Table
+}
+
+// known reports whether there is nothing to decide.
+func (f *facts) known(s *control.Stream) bool {
+	_, epoch := s.Epoch(f.rawTopicID)
+	return epoch && len(s.Generations) > 0 && (s.Knows(f.logic) || f.conflicts(s))
+}
+
+// decide registers what is new: the stream, its logic, its raw topic.
+func (f *facts) decide(s *control.Stream) error {
+	if f.known(s) {
+		return control.ErrUnchanged
+	}
+	switch {
+	case len(s.Generations) == 0:
+		f.first(s)
+	case !s.Knows(f.logic) && !f.conflicts(s):
+		f.live(s, s.Next(), control.Other)
+	}
+	if _, ok := s.Epoch(f.rawTopicID); !ok {
+		next := uint16(0)
+		if n := len(s.Epochs); n > 0 {
+			next = s.Epochs[n-1].Number + 1
+			// Positions in a topic that is gone say nothing of this one.
+			s.Run, s.Lost, s.Moved = control.Run{Number: s.Run.Number + 1, Why: "the raw topic was made anew"}, nil, nil
+		}
+		s.Epochs = append(s.Epochs, control.Epoch{Number: next, RawTopicID: f.rawTopicID, At: time.Now()})
+	}
+	return nil
+}
+
+// live makes the file's logic live.
+func (f *facts) live(s *control.Stream, number uint16, kind control.Kind) {
+	for i := range s.Generations {
+		if g := &s.Generations[i]; s.Redo == nil || s.Redo.Generation != g.Number {
+			g.Definition = ""
+		}
+	}
+	s.Generations = append(s.Generations, control.Generation{
+		Number: number, Kind: kind, Logic: f.logic, Key: f.key, At: time.Now(), By: f.by, Definition: f.stream.Definition(),
+	})
+	s.Live = number
+}
+
+// first registers a stream that control does not know: because it never ran, because it was made by a version that wrote no
+// control records, or because the control topic is lost. What the group has committed tells which. Numbers go on above all
+// that were given.
+func (f *facts) first(s *control.Stream) {
+	var generation uint16
+	epochs := map[uint16]string{}
+	written := map[int32]int64{} // offsets without metadata
+	for partition, o := range f.group {
+		position, ok := topics.ParsePosition(o.Metadata)
+		if !ok {
+			written[partition] = o.At
+			continue
+		}
+		generation, s.Run.Number = max(generation, position.Generation), max(s.Run.Number, position.Run)
+		epochs[position.Epoch] = position.RawTopicID
+	}
+	if len(written) > 0 && len(written) == len(f.group) {
+		s.Run = control.Run{Number: 1, From: written, Why: whyUpgrade}
+	}
+	for _, number := range slices.Sorted(maps.Keys(epochs)) {
+		s.Epochs = append(s.Epochs, control.Epoch{Number: number, RawTopicID: epochs[number], At: time.Now()})
+	}
+	f.live(s, generation+1, control.First)
+}
+
+// Register decides what a process that is about to run a stream has to: it makes the stream known to control, its raw topic,
+// and its logic, if that was never seen before. New logic is live at once. When Register returns, no processor can commit
+// any more what it made by the logic of before. The topics of the stream exist. The error is a *[KeyError], the brokers', or ctx's; after
+// one of the latter it may be called again.
+func Register(ctx context.Context, cfg control.Config, cl *kgo.Client, p *pipeline.Pipeline, s *pipeline.Stream) (control.Stream, error) {
+	ids, err := rawTopicIDs(ctx, cl, topics.Raw(p.Name, s.Name))
+	if err != nil {
+		return control.Stream{}, err
+	}
+	f := factsOf(s, ids[topics.Raw(p.Name, s.Name)], cfg.Who)
+	decided, err := register(ctx, cfg, cl, p, f)
+	if err == nil && f.conflicts(&decided) {
+		err = &KeyError{s.Name, s.Sink.Table}
+	}
+	return decided, err
+}
+
+// register decides, with what the group has committed if control does not know the stream.
+func register(ctx context.Context, cfg control.Config, cl *kgo.Client, p *pipeline.Pipeline, f facts) (control.Stream, error) {
+	sessions := topics.ProcessorTransactionalIDs(p.Name)
+	group, err := admin.Cut(ctx, cl, topics.ProcessorGroup(p.Name), topics.Raw(p.Name, f.stream.Name))
+	if err != nil {
+		return control.Stream{}, err
+	}
+	for _, o := range group {
+		if _, ok := topics.ParsePosition(o.Metadata); !ok { // of a version that is not told otherwise that it is to stop
+			if _, err := admin.Fence(ctx, cl, sessions); err != nil {
+				return control.Stream{}, err
+			}
+			if group, err = admin.Cut(ctx, cl, topics.ProcessorGroup(p.Name), topics.Raw(p.Name, f.stream.Name)); err != nil {
+				return control.Stream{}, err
+			}
+			break
+		}
+	}
+	f.group = group
+	added := false
+	decided, err := control.Change(ctx, cfg, f.stream.Name, func(s *control.Stream) error {
+		before := len(s.Generations)
+		err := f.decide(s)
+		added = err == nil && before > 0 && len(s.Generations) > before
+		return err
+	})
+	if err != nil || !added {
+		return decided, err
+	}
+	_, err = admin.Fence(ctx, cl, sessions)
+	return decided, err
+}
+
+// rawTopicIDs asks a broker for the ids of topics, which are all there.
+func rawTopicIDs(ctx context.Context, cl *kgo.Client, names ...string) (map[string]kadm.TopicID, error) {
+	details, err := kadm.NewClient(cl).ListTopics(kadm.WithAuthorizedOps(ctx), names...) // which is not answered from the client's cache
+	if err != nil {
+		return nil, fmt.Errorf("list topics: %w", err)
+	}
+	ids := map[string]kadm.TopicID{}
+	for _, name := range names {
+		d, ok := details[name]
+		if !ok {
+			d.Err = kerr.UnknownTopicOrPartition
+		}
+		if d.Err != nil {
+			return nil, fmt.Errorf("topic %s: %w", name, d.Err)
+		}
+		ids[name] = d.ID
+	}
+	return ids, nil
+}

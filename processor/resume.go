@@ -1,0 +1,164 @@
+package processor
+
+import (
+	"context"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/millrace-io/millrace/topics"
+	"github.com/millrace-io/millrace/topics/admin"
+	"github.com/millrace-io/millrace/topics/control"
+)
+
+// atStart is the start of a log, instead of an offset.
+const atStart = -1
+
+// errStale ends a session that was begun with older decisions than a position is of.
+var errStale = errors.New("a committed position is of a later decision than this process has read")
+
+// errMoved says that an offset was written by another program.
+var errMoved = errors.New("the position is not one of a processor's")
+
+// next is where a partition goes on: an offset or atStart. o is what the group has committed; ok is false: nothing. The error is
+// errStale or errMoved.
+func (s *stream) next(partition int32, o kadm.Offset, ok bool) (int64, error) {
+	declared := int64(atStart)
+	if from, is := s.run.From[partition]; is {
+		declared = from
+	}
+	if !ok {
+		return declared, nil
+	}
+	position, ours := topics.ParsePosition(o.Metadata)
+	moved, counted := s.moved[partition]
+	switch {
+	case !ours && s.run.Why == whyUpgrade: // what was made since by that version is made again, equally
+		return declared, nil
+	case !ours && counted && moved == o.At:
+		return declared, nil
+	case !ours:
+		return 0, errMoved
+	case position.RawTopicID == s.position.RawTopicID && position.Run == s.run.Number:
+		return o.At, nil
+	case position.Run > s.run.Number || position.Generation > s.position.Generation:
+		return 0, errStale
+	}
+	return declared, nil
+}
+
+// assigned says where partitions go on. It is called by the client, beside the session's goroutine; nothing is fetched
+// before it has returned.
+func (s *session) assigned(ctx context.Context, at map[string]map[int32]kgo.Offset) (map[string]map[int32]kgo.Offset, error) {
+	select {
+	case <-s.planned:
+	case <-s.closing:
+		return nil, context.Canceled
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+	of := map[string][]int32{}
+	for topic, partitions := range at {
+		if len(partitions) > 0 {
+			of[topic] = slices.Sorted(maps.Keys(partitions))
+		}
+	}
+	if len(of) == 0 {
+		return at, nil
+	}
+	committed, err := admin.Committed(ctx, s.p.cl, s.p.group, of)
+	if err != nil {
+		return nil, err
+	}
+	out := map[string]map[int32]kgo.Offset{}
+	for topic, partitions := range of {
+		out[topic] = map[int32]kgo.Offset{}
+		run := s.streams[topic]
+		lost := map[int32]int64{}
+		for _, partition := range partitions {
+			o, ok := committed[topic][partition]
+			next, err := run.next(partition, o, ok)
+			switch {
+			case errors.Is(err, errMoved):
+				lost[partition] = o.At
+			case err != nil:
+				return nil, fmt.Errorf("%s[%d]: %w", topic, partition, err)
+			}
+			out[topic][partition] = kgo.NewOffset().AtStart()
+			if err == nil && next != atStart {
+				out[topic][partition] = kgo.NewOffset().At(next)
+			}
+			if ok && err == nil && next == o.At && !run.stands {
+				out[topic][partition] = out[topic][partition].WithEpoch(o.LeaderEpoch)
+			}
+			if s.p.decided.isGap(topic, partition, run.run.Number) {
+				s.kafka.Client().PauseFetchPartitions(map[string][]int32{topic: {partition}})
+			}
+		}
+		if len(lost) > 0 && !run.stands {
+			s.kafka.Client().PauseFetchTopics(topic)
+			if err := s.p.lose(ctx, run, lost); err != nil {
+				return nil, err
+			}
+		}
+	}
+	return out, nil
+}
+
+// lose decides that a stream has no position to go on from.
+func (p *Processor) lose(ctx context.Context, run *stream, offsets map[int32]int64) error {
+	_, err := control.Change(ctx, p.decided.cfg, run.name, func(s *control.Stream) error {
+		if s.Run.Number != run.run.Number || s.Live == 0 {
+			return control.ErrUnchanged // it was answered meanwhile
+		}
+		if s.Lost != nil && maps.Equal(s.Moved, offsets) {
+			return control.ErrUnchanged
+		}
+		moved := maps.Clone(s.Moved)
+		if moved == nil {
+			moved = map[int32]int64{}
+		}
+		maps.Copy(moved, offsets)
+		s.Moved = moved
+		s.Lost = &control.Lost{At: time.Now(), Why: fmt.Sprintf("the positions of the group %s were changed by another program: %s",
+			p.group, movedText(offsets))}
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("stream %s: its positions were changed: decide: %w", run.name, err)
+	}
+	return nil
+}
+
+// movedText names offsets, by partition.
+func movedText(offsets map[int32]int64) (text string) {
+	for i, partition := range slices.Sorted(maps.Keys(offsets)) {
+		if i > 0 {
+			text += ", "
+		}
+		text += fmt.Sprintf("partition %d was set to %d", partition, offsets[partition])
+	}
+	return text
+}
+
+// stamp completes what is committed: an offset counts only in its topic and run.
+func (s *session) stamp(req *kmsg.TxnOffsetCommitRequest) error {
+	for i := range req.Topics {
+		t := &req.Topics[i]
+		run := s.streams[t.Topic]
+		if id := hex.EncodeToString(t.TopicID[:]); t.TopicID != ([16]byte{}) && id != run.position.RawTopicID {
+			return fmt.Errorf("commit: the topic %s is another than when the session began", t.Topic)
+		}
+		for j := range t.Partitions {
+			t.Partitions[j].Metadata = &run.metadata
+		}
+	}
+	return nil
+}

@@ -1,0 +1,102 @@
+package processor
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/millrace-io/millrace/topics"
+	"github.com/millrace-io/millrace/topics/control"
+)
+
+// Kinds of notices about what a stream runs.
+const (
+	noticePaused   = "paused"
+	noticeOldFile  = "old_file"
+	noticeOtherKey = "other_key"
+	noticeLogic    = "live_logic"
+	noticeLost     = "positions_lost"
+	noticeGap      = "positions_not_in_log"
+)
+
+// runs is what a session runs of a stream: the live logic, in the generation and the epoch that were decided. It tells of
+// what a person should know.
+func (p *Processor) runs(topic string, file *stream, s *control.Stream, f facts) *stream {
+	told := map[string]string{}
+	run := *file
+	live := s.Generation(s.Live)
+	switch {
+	case live.Logic == f.logic:
+	case f.conflicts(s) && !s.Knows(f.logic):
+		run.stands = true
+		told[noticeOtherKey] = (&KeyError{file.name, file.file.Sink.Table}).Error() + "; it is not processed. Give it another sink.table, then: " +
+			p.env.Command("replay", file.name)
+	default:
+		old, err := p.liveLogic(file, live)
+		if err != nil {
+			run.stands = true
+			told[noticeLogic] = err.Error() + "; it is not processed. Start this process with the file of generation " + fmt.Sprint(s.Live)
+			break
+		}
+		run = *old
+		told[noticeOldFile] = fmt.Sprintf("the file has an older logic of the stream: generation %d is live, and goes on. If the file's logic is the right "+
+			"one: %s", s.Live, p.env.Command("replay", file.name))
+	}
+	if pause, ok := s.Paused[stageName]; ok {
+		run.stands = true
+		told[noticePaused] = p.pausedText(file.name, pause)
+	}
+	if s.Lost != nil {
+		run.stands = true
+		told[noticeLost] = fmt.Sprintf("not processed since %s: %s. A sink says where to go on, when one runs; or: %s",
+			s.Lost.At.UTC().Format(time.RFC3339), s.Lost.Why, p.env.Command("recover", file.name))
+	}
+	if err := p.decided.gapOf(topic, s.Run.Number); err != nil {
+		told[noticeGap] = err.Error()
+	}
+	for _, kind := range []string{noticePaused, noticeOldFile, noticeOtherKey, noticeLogic, noticeLost, noticeGap} {
+		if told[kind] != "" {
+			p.notices.Raise(file.name, kind, told[kind])
+		} else {
+			p.notices.Clear(file.name, kind)
+		}
+	}
+	run.generation = s.Live
+	run.epoch, _ = s.Epoch(f.rawTopicID)
+	run.run, run.moved = s.Run, s.Moved
+	run.position = topics.Position{RawTopicID: f.rawTopicID, Run: s.Run.Number, Generation: s.Next() - 1, Epoch: run.epoch}
+	run.metadata = run.position.Metadata()
+	p.metrics.generation.WithLabelValues(file.name).Set(float64(run.generation))
+	p.metrics.epoch.WithLabelValues(file.name).Set(float64(run.epoch))
+	return &run
+}
+
+func (p *Processor) pausedText(stream string, pause control.Pause) string {
+	text := "paused since " + pause.At.UTC().Format(time.RFC3339)
+	if pause.By != "" {
+		text += " by " + pause.By
+	}
+	if pause.Why != "" {
+		text += ": " + pause.Why
+	}
+	return text + "; `" + p.env.Command("resume", stream) + "` lets it go on"
+}
+
+// liveLogic compiles a generation that is not of the file's logic.
+func (p *Processor) liveLogic(file *stream, live *control.Generation) (*stream, error) {
+	d := p.decided
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if s := d.compiled[file.name]; s != nil && d.texts[file.name] == live.Definition {
+		return s, nil
+	}
+	defined, err := file.file.Defined(live.Definition)
+	if err != nil {
+		return nil, err
+	}
+	s, err := newStream(p.pipeline, defined, p.metrics)
+	if err != nil {
+		return nil, fmt.Errorf("the logic that is live: %w", err)
+	}
+	d.compiled[file.name], d.texts[file.name] = s, live.Definition
+	return s, nil
+}
