@@ -33,7 +33,7 @@ func (m *move) note(version topics.Version) (late bool) {
 // newBatch makes j's batch, whose changes live in d's memory. Its positions begin where the claims stand.
 func newBatch(d *rows.Decoder, j *job) *batch {
 	d.Reset()
-	b, changes := &batch{}, make([]rows.Change, 0, j.records)
+	b, changes := &batch{}, d.Changes(j.records)
 	for _, p := range j.polled {
 		m, begin := move{claim: p.claim, from: p.from, next: p.from, high: p.claim.high}, len(changes)
 		for _, r := range p.records {

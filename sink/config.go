@@ -41,7 +41,7 @@ type Config struct {
 func DefaultConfig() Config {
 	return Config{
 		Writers:        2,
-		MaxFetchBytes:  2 << 20,
+		MaxFetchBytes:  1 << 20,
 		MaxRecords:     20_000,
 		MaxBatchBytes:  8 << 20,
 		StatementBytes: 1 << 20,

@@ -14,6 +14,7 @@ import (
 type Decoder struct {
 	encoder
 	cutters map[*Table]*cutter
+	changes []Change
 }
 
 // cutter cuts the columns' values out of records.
@@ -27,6 +28,15 @@ func NewDecoder() *Decoder { return &Decoder{cutters: map[*Table]*cutter{}} }
 
 // Reset takes the memory of all changes so far for others.
 func (d *Decoder) Reset() { d.out = d.out[:0] }
+
+// Changes returns an empty slice with room for n changes. It takes the memory of the one before.
+func (d *Decoder) Changes(n int) []Change {
+	if cap(d.changes) < n {
+		d.changes = make([]Change, 0, n)
+	}
+	clear(d.changes[:cap(d.changes)]) // so that their records are free
+	return d.changes[:0]
+}
 
 func (d *Decoder) cutter(t *Table) *cutter {
 	if c := d.cutters[t]; c != nil {
