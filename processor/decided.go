@@ -141,7 +141,7 @@ func (d *decisions) lately(streams map[string]*stream) bool {
 	for _, s := range streams {
 		now := d.view.Stream(s.name)
 		g := now.Generation(now.Live)
-		if g != nil && (g.Kind != control.First || now.Run.Why == whyUpgrade) && time.Since(g.At).Abs() < moment {
+		if g != nil && (g.Kind != control.First || now.Run.Why == control.Upgrade) && time.Since(g.At).Abs() < moment {
 			return true
 		}
 	}

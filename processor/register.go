@@ -27,9 +27,6 @@ func (e *KeyError) Error() string {
 		e.Stream, e.Table)
 }
 
-// whyUpgrade is the reason of the run of positions that a version of millrace committed which wrote no metadata.
-const whyUpgrade = "committed by a version of millrace that kept no runs"
-
 // facts are what a process knows of a stream beside what is decided about it.
 type facts struct {
 	stream     *pipeline.Stream
@@ -114,7 +111,7 @@ func (f *facts) first(s *control.Stream) {
 		epochs[position.Epoch] = position.RawTopicID
 	}
 	if len(written) > 0 && len(written) == len(f.group) {
-		s.Run = control.Run{Number: 1, From: written, Why: whyUpgrade}
+		s.Run = control.Run{Number: 1, From: written, Why: control.Upgrade}
 	}
 	for _, number := range slices.Sorted(maps.Keys(epochs)) {
 		s.Epochs = append(s.Epochs, control.Epoch{Number: number, RawTopicID: epochs[number], At: time.Now()})

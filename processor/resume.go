@@ -40,7 +40,7 @@ func (s *stream) next(partition int32, o kadm.Offset, ok bool) (int64, error) {
 	position, ours := topics.ParsePosition(o.Metadata)
 	moved, counted := s.moved[partition]
 	switch {
-	case !ours && s.run.Why == whyUpgrade: // what was made since by that version is made again, equally
+	case !ours && s.run.Why == control.Upgrade: // what was made since by that version is made again, equally
 		return declared, nil
 	case !ours && counted && moved == o.At:
 		return declared, nil

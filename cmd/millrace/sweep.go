@@ -57,6 +57,9 @@ func (f *resetFlags) swept(cmd *cobra.Command, o *operation, r resetting) error 
 				s.Share()*100, f.limit, again)
 		}
 	}
+	if err := f.older(cmd, o, r, say); err != nil { // first: until the sweep has ended, the command goes on with it
+		return err
+	}
 	deleted, err := s.Delete(ctx)
 	if err != nil {
 		return err
@@ -106,7 +109,7 @@ func forget(ctx context.Context, r resetting, say func(string, ...any)) error {
 			break
 		}
 		if left != told {
-			say("waiting until the processors have passed the %d offsets that are left from before the reset", left)
+			say("waiting until the processors have passed the %d records that are left from before the reset", left)
 			told = left
 		}
 		if err := stage.Sleep(ctx, time.Second); err != nil {

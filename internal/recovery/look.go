@@ -42,6 +42,7 @@ type State struct {
 	processed  log
 	from       map[int32]int64 // raw offsets from which processors are to go on; a partition that is missing begins at its start
 	skip       map[int32]int64 // offsets of the processed topic where sinks are to go on
+	moved      map[int32]int64 // offsets that another program wrote into the group
 	processing bool            // positions are to be declared
 	gone       []string        // raw records that were not processed, and are not there any more
 }
@@ -55,7 +56,7 @@ type log struct {
 
 // Look compares the positions of a stream with what the servers hold.
 func Look(ctx context.Context, cfg Config) (*State, error) {
-	s := &State{cfg: cfg, skip: map[int32]int64{}}
+	s := &State{cfg: cfg, skip: map[int32]int64{}, moved: map[int32]int64{}}
 	var err error
 	if s.raw, err = cfg.log(ctx, topics.Raw(cfg.Pipeline.Name, cfg.Stream.Name)); err != nil {
 		return nil, err
@@ -129,8 +130,12 @@ func (s *State) processors(committed map[int32]kadm.Offset) {
 		o := committed[n]
 		p, ours := topics.ParsePosition(o.Metadata)
 		switch {
-		case !ours && s.decided.Live > 0 && !s.knownMove(n, o.At) && s.decided.Run.Number == 0:
-			moved = append(moved, fmt.Sprintf("%d at %d", n, o.At))
+		case !ours && (s.decided.Live == 0 || s.decided.Run.Why == control.Upgrade):
+		case !ours:
+			if at, known := s.decided.Moved[n]; !known || at != o.At {
+				moved = append(moved, fmt.Sprintf("%d at %d", n, o.At))
+				s.moved[n] = o.At
+			}
 		case ours && (p.RawTopicID != id || p.Run < s.decided.Run.Number): // it does not count: the declared one does
 		case o.At > s.raw.end[n]:
 			past = append(past, fmt.Sprintf("%d at %d of %d", n, o.At, s.raw.end[n]))
@@ -155,12 +160,9 @@ func (s *State) processors(committed map[int32]kadm.Offset) {
 	}
 }
 
-// knownMove reports whether it is known already that an offset does not count.
-func (s *State) knownMove(int32, int64) bool { return false }
-
 // sinks looks at how far the table has come.
 func (s *State) sinks(at map[int32]sink.Position) {
-	var below, past, raw []string
+	var below, past []string
 	for _, n := range slices.Sorted(maps.Keys(at)) {
 		p := at[n]
 		if p.TopicID != s.processed.id {
@@ -182,7 +184,6 @@ func (s *State) sinks(at map[int32]sink.Position) {
 		s.Found = append(s.Found, fmt.Sprintf("the table %s has more than %s: partition %s", s.cfg.Stream.Sink.Table, s.processed.name, strings.Join(past, "; ")))
 		s.KafkaLost = true
 	}
-	_ = raw
 }
 
 // startAt finds where processors are to go on: after what is in the table.

@@ -81,6 +81,12 @@ func (s *State) declare(ctx context.Context, from map[int32]int64, why string) e
 		}
 		d.Run = control.Run{Number: d.Run.Number + 1, From: from, Why: why}
 		d.Lost = nil
+		for n, at := range s.moved {
+			if d.Moved == nil {
+				d.Moved = map[int32]int64{}
+			}
+			d.Moved[n] = at
+		}
 		return nil
 	})
 	return err

@@ -289,28 +289,21 @@ func (s *Sweep) write(ctx context.Context, producer *kgo.Client) error {
 	return nil
 }
 
-// Left is how many raw offsets from before the reset the processors have not passed, over all partitions.
+// Left is how many raw records from before the reset the processors have not passed, as [Behind] counts.
 func Left(ctx context.Context, cfg Config, plan *control.Sweep) (int64, error) {
 	topic := topics.Raw(cfg.Pipeline.Name, cfg.Stream.Name)
 	adm := kadm.NewClient(cfg.Client)
-	starts, err := adm.ListStartOffsets(ctx, topic)
-	if err != nil {
-		return 0, err
-	}
 	committed, err := adm.FetchOffsets(ctx, topics.ProcessorGroup(cfg.Pipeline.Name))
 	if err != nil && !errors.Is(err, kerr.GroupIDNotFound) {
 		return 0, err
 	}
-	var left int64
-	for n, to := range plan.From {
-		start, _ := starts.Lookup(topic, n)
-		at := start.Offset
+	at := map[int32]int64{}
+	for n := range plan.From {
 		if o, ok := committed.Lookup(topic, n); ok {
-			at = max(at, o.At)
+			at[n] = o.At
 		}
-		left += max(0, to-at)
 	}
-	return left, nil
+	return Behind(ctx, cfg, topic, at, plan.From)
 }
 
 // Forget deletes the raw records from before the reset, which the processors have passed, and ends the sweep.

@@ -64,6 +64,10 @@ type Run struct {
 	Why  string          `json:"why,omitempty"`
 }
 
+// Upgrade is why the first run begins where a version of millrace had come that kept no runs: offsets without metadata count
+// in it.
+const Upgrade = "committed by a version of millrace that kept no runs"
+
 // Lost is positions that are gone.
 type Lost struct {
 	Why string    `json:"why"`
