@@ -70,18 +70,25 @@ func (a *Admin) stream(name string) (*pipeline.Stream, error) {
 }
 
 // SetMarking says whether the redo of a stream that makes this generation is under way; off does not end one of a higher
-// generation, for whoever says so may have stood still meanwhile. While a redo is under way, each removal leaves a mark, and no mark of the stream
-// is pruned. All of it holds for whatever is written after SetMarking has returned: it takes the claims back, and a sink that
-// claims again reads it. It waits for the transactions under way. The error is an *[OwnerError] if another stream writes the
-// table; after any other error it is not known whether it was set, and it may be called again.
+// generation, for whoever says so may have stood still meanwhile. While a redo is under way, each removal leaves a mark, and no
+// mark of the stream is pruned. All of it holds for whatever is written after SetMarking has returned: it takes the claims
+// back, and a sink that claims again reads it. When a redo begins, the table is accepted as it is, also if it was emptied,
+// restored or is not there: the redo makes its rows. It waits for the transactions under way. The error is an *[OwnerError] if
+// another stream writes the table; after any other error it is not known whether it was set, and it may be called again.
 func (a *Admin) SetMarking(ctx context.Context, stream string, generation uint16, on bool) error {
 	if err := a.change(ctx, stream, func(ctx context.Context, conn *sql.Conn, table string) error {
-		by := generation
 		if !on {
-			by = 0
+			_, err := conn.ExecContext(ctx, "UPDATE millrace_owners SET marking = 0 WHERE table_name = ? AND marking <= ?", table, generation)
+			return err
 		}
-		_, err := conn.ExecContext(ctx, "UPDATE millrace_owners SET marking = ? WHERE table_name = ? AND marking <= ?", by, table, generation)
-		return err
+		done, err := conn.ExecContext(ctx, "UPDATE millrace_owners SET marking = ? WHERE table_name = ? AND marking < ?", generation, table, generation)
+		if err != nil {
+			return err
+		}
+		if n, err := done.RowsAffected(); err != nil || n == 0 {
+			return err // it is under way
+		}
+		return a.store.accept(ctx, conn, topics.Processed(a.pipeline.Name, stream), table)
 	}); err != nil {
 		return fmt.Errorf("sink: stream %s: mark removals: %w", stream, err)
 	}

@@ -17,6 +17,7 @@ type move struct {
 	from    int64 // where its first record was polled: must be the claim's next offset, or records are missing
 	next    int64
 	high    [8]byte
+	witness *witness      // of the rows that are written; nil: the one before stays
 	changes []rows.Change // what the records do, in their order
 }
 

@@ -31,6 +31,8 @@ type claim struct {
 	epoch   uint16 // of the table, when it was claimed: its records' versions are raised by it
 	marking bool   // a redo was under way then: each removal leaves a mark
 
+	witness atomic.Pointer[witness] // as in millrace_offsets; nil: none
+
 	connection uint64 // that millrace_offsets says writes it: whoever takes over ends it
 
 	revoked atomic.Bool // no longer ours
@@ -190,12 +192,13 @@ func (s *store) readPlaces(ctx context.Context, conn *sql.Conn, bids []*bid) err
 	for found.Next() {
 		var tp topicPartition
 		var next int64
-		var topicID, high []byte
-		if err := found.Scan(&tp.topic, &tp.partition, &topicID, &next, &high); err != nil {
+		var topicID, high, seen []byte
+		if err := found.Scan(&tp.topic, &tp.partition, &topicID, &next, &high, &seen); err != nil {
 			return err
 		}
 		b := byPlace[tp]
 		b.next, b.high = next, [8]byte(high)
+		b.witness.Store(parseWitness(seen, b.table))
 		if !bytes.Equal(topicID, b.bounds.topicID[:]) {
 			b.begin()
 		}

@@ -145,7 +145,7 @@ func (s *Sink) written(j *job, r result) {
 	s.waits.Done(s.store.dialect.Name(), "")
 	marks := map[string]map[int32]kgo.EpochOffset{}
 	for _, m := range j.batch.moves {
-		m.claim.next, m.claim.high = m.next, m.high
+		m.committed()
 		if marks[m.claim.topic] == nil {
 			marks[m.claim.topic] = map[int32]kgo.EpochOffset{}
 		}

@@ -24,9 +24,13 @@ func number[T int32 | int64 | uint64](v rows.Values, n T) rows.Values {
 	return v.Append(rows.Number, fmt.Append(nil, n))
 }
 
-// guard are the literals of the guard: whose row it must be and where, and where it goes.
+// guard are the literals of the guard: whose row it must be and where, where it goes, and its witness.
 func (m *move) guard() rows.Values {
-	return number(number(m.claim.place().Append(rows.Bytes, m.claim.token[:]), m.from), m.next).Append(rows.Bytes, m.high[:])
+	v := number(number(m.claim.place().Append(rows.Bytes, m.claim.token[:]), m.from), m.next).Append(rows.Bytes, m.high[:])
+	if m.witness == nil {
+		return v.Append(rows.Null, nil)
+	}
+	return v.Append(rows.Bytes, m.witness.bytes())
 }
 
 // publish tells whoever may take over which connection to end, should we freeze: before it holds any lock, for what
@@ -107,6 +111,7 @@ func (w *writer) fenced(ctx context.Context, moves []move) error {
 	if len(gone) == 0 {
 		return errMissed
 	}
+	clear(w.kept) // a command may have had it forgotten
 	open, err := w.open(ctx, lost)
 	if err != nil {
 		return err

@@ -266,7 +266,7 @@ func (s *store) adoptTable(ctx context.Context, conn *sql.Conn, st *stake) error
 // forgetTopic has each partition of a topic begin anew at its claim.
 func (s *store) forgetTopic(ctx context.Context, conn *sql.Conn, topic string) error {
 	var none [16]byte
-	_, err := conn.ExecContext(ctx, "UPDATE millrace_offsets SET owner = NULL, topic_id = ? WHERE topic = ?", none[:], topic)
+	_, err := conn.ExecContext(ctx, "UPDATE millrace_offsets SET owner = NULL, topic_id = ?, witness = NULL WHERE topic = ?", none[:], topic)
 	return err
 }
 

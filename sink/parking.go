@@ -243,25 +243,32 @@ func (s *Sink) inTheWay(ctx context.Context, topic string) error {
 	return s.store.prepareTable(ctx, topic, s.tables.of(topic))
 }
 
-// watch compares when the tables were made with what it found before, and checks those that differ. An error is for the
-// writers to meet.
+// watch compares when the tables were made with what it found before, and checks those that differ; of the others it looks
+// for a row that must be there. An error is for the writers to meet.
 func (s *Sink) watch(ctx context.Context, before map[string]string) {
-	names := make([]string, 0, len(s.tables.all()))
-	for _, t := range s.tables.all() {
+	all := s.tables.all()
+	names := make([]string, 0, len(all))
+	for _, t := range all {
 		names = append(names, t.Name)
 	}
 	made, err := s.store.dialect.Made(ctx, s.store.db, names)
 	if err != nil {
 		return
 	}
-	for topic, t := range s.tables.all() {
+	witnesses := s.someWitnesses()
+	for topic, t := range all {
 		now, there := made[strings.ToLower(t.Name)]
 		was, known := before[topic]
 		before[topic] = now
-		if waits, _ := s.parking.has(topic); waits || there && (!known || was == now) {
+		if waits, _ := s.parking.has(topic); waits {
 			continue
 		}
-		if misfit, ok := errors.AsType[*TableError](s.store.prepareTable(ctx, topic, t)); ok {
+		if there && (!known || was == now) {
+			err = s.store.hear(ctx, topic, t, witnesses[topic])
+		} else {
+			err = s.store.prepareTable(ctx, topic, t)
+		}
+		if misfit, ok := errors.AsType[*TableError](err); ok {
 			s.mu.RLock()
 			s.park(topic, misfit)
 			s.mu.RUnlock()

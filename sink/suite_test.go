@@ -152,7 +152,7 @@ func (f *fixture) apply(events ...event) (refused []string) {
 		if err != nil {
 			f.t.Fatal(err)
 		}
-		f.claim.next, f.claim.high = b.moves[0].next, b.moves[0].high
+		b.moves[0].committed()
 		for x := range b.refused() {
 			refused = append(refused, string(x.Record.Key)+": "+x.Reason.Error())
 		}
@@ -401,6 +401,7 @@ func suite(t *testing.T, open func(t *testing.T) *pipeline.Pipeline) {
 	})
 	t.Run("Owners", func(t *testing.T) { owners(t, open) })
 	t.Run("Admin", func(t *testing.T) { admins(t, open) })
+	t.Run("Witnesses", func(t *testing.T) { witnesses(t, open) })
 	t.Run("TableIsWhatItMeans", func(t *testing.T) { testModel(t, open, false) })
 	t.Run("TableIsWhatItMeansWithVersions", func(t *testing.T) { testModel(t, open, true) })
 	t.Run("KeysDifferInCase", func(t *testing.T) {

@@ -62,6 +62,9 @@ func (s *store) prepareTable(ctx context.Context, topic string, t *rows.Table) e
 			return s.tableError(t, "try to write to it", err)
 		}
 	}
+	if err := s.testimony(ctx, topic, t); err != nil {
+		return err
+	}
 	s.kept.Store(t, kept{topic, made})
 	_, err = s.db.ExecContext(ctx, "UPDATE millrace_tables SET made = ? WHERE topic = ? AND name = ?", made, topic, t.Name)
 	return s.dialect.Classify(err)
@@ -93,7 +96,7 @@ func (w *writer) keep(ctx context.Context, shares []*rows.Share) error {
 
 // whole makes t if it is missing, and returns when it was made. What was written to a table before must be in it: the
 // positions of its topic say that there was something. They are read first, for another sink makes a table before it
-// claims.
+// claims. During a redo it need not be.
 func (s *store) whole(ctx context.Context, topic string, t *rows.Table) (made string, err error) {
 	var written bool
 	if err := s.db.QueryRowContext(ctx, "SELECT COUNT(*) > 0 FROM millrace_offsets WHERE topic = ? AND next_offset > 0", topic).
@@ -108,14 +111,14 @@ func (s *store) whole(ctx context.Context, topic string, t *rows.Table) (made st
 		return made, nil
 	case there:
 		return made, s.sameTable(ctx, topic, t, made)
-	case written:
+	case written && !s.marking(ctx, t):
 		if _, err := s.db.ExecContext(ctx, "SELECT 1 FROM "+dialect.Quote(t.Name)+" LIMIT 0"); err != nil {
 			if e, ok := errors.AsType[*TableError](s.tableError(t, "read it", err)); ok && !s.dialect.Missing(err) {
 				return "", e // it may be there, and hidden from us
 			}
 		}
 		return "", &TableError{Table: t.Name, Problems: []string{fmt.Sprintf(
-			"it is not there, though records of %s were written to it. A table made now would lack them: %s", topic, restore)}}
+			"it is not there, though records of %s were written to it. A table made now would lack them: %s", topic, s.replay(t))}}
 	}
 	if _, err := s.db.ExecContext(ctx, s.dialect.CreateTable(t)); err != nil {
 		return "", s.tableError(t, "create it", err)
@@ -124,9 +127,17 @@ func (s *store) whole(ctx context.Context, topic string, t *rows.Table) (made st
 	return made, err
 }
 
-// restore is the remedy for a table that has lost its rows.
-const restore = "restore it, together with millrace_offsets and millrace_marks, from one backup; " +
-	"or give the stream another name in the pipeline file, which fetches everything again"
+// replay is the remedy for a table that has lost rows.
+func (s *store) replay(t *rows.Table) string {
+	return "process all records again, which makes them: " + s.command("replay", t.Stream) +
+		"; or restore it, together with millrace_offsets and millrace_marks, from one backup"
+}
+
+// marking reports whether a redo is under way, which makes the rows of a table again.
+func (s *store) marking(ctx context.Context, t *rows.Table) bool {
+	is, err := s.ownedNow(ctx, s.db, t.Name)
+	return err == nil && is.marking
+}
 
 // sameTable checks that t is the table that was written, not an empty one in its place. One that never had rows may be
 // empty.
@@ -145,7 +156,7 @@ func (s *store) sameTable(ctx context.Context, topic string, t *rows.Table, made
 	}
 	if !filled {
 		return &TableError{Table: t.Name, Problems: []string{fmt.Sprintf(
-			"it is empty, and was made at %s, after records of %s had been written to it: %s", made, topic, restore)}}
+			"it is empty, and was made at %s, after records of %s had been written to it: %s", made, topic, s.replay(t))}}
 	}
 	return nil
 }

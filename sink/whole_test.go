@@ -41,7 +41,8 @@ type world struct {
 	want     map[string]string // column n by key
 	refused  int
 
-	generation uint16 // of records
+	generation uint16           // of records
+	offsets    map[string]int64 // raw offset of each key's newest record
 }
 
 func newWorld(t *testing.T, p *pipeline.Pipeline) *world {
@@ -56,7 +57,7 @@ func newWorld(t *testing.T, p *pipeline.Pipeline) *world {
 		}},
 	}}
 	cluster := testkafka.New(t, kfake.NumBrokers(1))
-	w := &world{t: t, pipeline: p, seeds: cluster.ListenAddrs(), raw: map[int32]int64{}, want: map[string]string{}, generation: pipeline.FirstGeneration}
+	w := &world{t: t, pipeline: p, seeds: cluster.ListenAddrs(), raw: map[int32]int64{}, want: map[string]string{}, generation: pipeline.FirstGeneration, offsets: map[string]int64{}}
 	w.client = testkafka.Client(t, cluster, kgo.TransactionalID("p.processor.test.0"), kgo.RecordPartitioner(kgo.ManualPartitioner()))
 	w.adm = kadm.NewClient(testkafka.Client(t, cluster))
 	if err := admin.Ensure(t.Context(), w.adm, topics.Specs(p)); err != nil {
@@ -69,6 +70,7 @@ func newWorld(t *testing.T, p *pipeline.Pipeline) *world {
 func (w *world) record(key string, n any) *kgo.Record {
 	partition := topics.Partition([]byte(key), w.pipeline.Kafka.Partitions)
 	v := topics.NewVersion(0, 0, w.raw[partition], w.generation)
+	w.offsets[key] = w.raw[partition]
 	w.raw[partition]++
 	r := &kgo.Record{
 		Topic: topics.Processed(w.pipeline.Name, "s"), Partition: partition, Key: []byte(key),

@@ -125,13 +125,14 @@ func (w *writer) write(ctx context.Context, b *batch) (result, error) {
 	if err := w.exec(ctx, w.store.statements.Begin); err != nil {
 		return r, err
 	}
+	shares := rows.Newest(b.changes()...)
+	b.testify()
 	if err := w.moveOffsets(ctx, b.moves); err != nil {
 		return r, err
 	}
 	if err := w.markRefused(ctx, b); err != nil {
 		return r, err
 	}
-	shares := rows.Newest(b.changes()...)
 	if err := w.writeRows(ctx, shares, &r); err != nil {
 		return r, err
 	}

@@ -79,7 +79,7 @@ type Statements struct {
 	LockOffset string // reads next_offset and owner, and waits for whoever holds the row: topic, part
 	// The lists of these begin with topic and part, in the order of which they lock rows.
 	NewOffsets      Many // the rows of partitions, where there are none: topic_id, next_offset
-	LockOffsets     Many // reads topic, part, topic_id, next_offset and high, and waits for whoever holds a row
+	LockOffsets     Many // reads topic, part, topic_id, next_offset, high and witness, and waits for whoever holds a row
 	ClaimOffsets    Many // owner, owner_name, connection_id
 	FreeOffsets     Many // reads topic and part of the rows that nobody holds
 	OwnersOfOffsets Many // reads the connections of the rows' owners
@@ -87,7 +87,8 @@ type Statements struct {
 	RenewOffsets    Many // begins positions anew, in a topic of another id, or at another offset: topic_id, next_offset
 	PublishOffsets  Many // sets the connection of rows that an owner has: owner, connection_id
 	ReleaseOffsets  Many // gives up rows that an owner has: owner
-	// MoveOffsets is the guard: owner, the next_offset that is expected, the new one, high. HeldOffsets reads topic and part of
+	// MoveOffsets is the guard: owner, the next_offset that is expected, the new one, high, and the witness, or null to
+	// keep the one that is there. HeldOffsets reads topic and part of
 	// the rows that it would move.
 	MoveOffsets, HeldOffsets Many
 

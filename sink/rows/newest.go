@@ -61,6 +61,9 @@ func Newest(batch ...[]Change) []*Share {
 	return all
 }
 
+// Written reports whether x is an upsert that is left of its batch, after Newest.
+func (x *Change) Written() bool { return x.Reason == nil && !x.Remove && !x.superseded }
+
 // meet compares x with the newest change of its key so far.
 func (s *Share) meet(newest map[string]*Change, x *Change) {
 	x.superseded = false

@@ -19,6 +19,7 @@ func (*Dialect) CreateOwn() []string {
   high BINARY(8) NOT NULL,
   owner BINARY(16) NULL,
   owner_name VARCHAR(255), connection_id BIGINT UNSIGNED, updated_at TIMESTAMP(6) NOT NULL,
+  witness VARBINARY(255) NULL,
   PRIMARY KEY (topic, part)) ENGINE = InnoDB`,
 		`CREATE TABLE IF NOT EXISTS millrace_marks (
   stream VARCHAR(200) CHARACTER SET ascii COLLATE ascii_bin, generation SMALLINT UNSIGNED,
@@ -44,6 +45,7 @@ func (*Dialect) CreateOwn() []string {
 // AddColumns asks information_schema which are there.
 func (*Dialect) AddColumns(ctx context.Context, db *sql.DB) error {
 	return dialect.AddMissing(ctx, db, []dialect.Added{
+		{Table: "millrace_offsets", Column: "witness", Definition: "VARBINARY(255) NULL"},
 		{Table: "millrace_owners", Column: "marking", Definition: "SMALLINT UNSIGNED NOT NULL DEFAULT 0"},
 	}, `SELECT COUNT(*) FROM information_schema.columns WHERE table_schema = DATABASE() AND table_name = ? AND column_name = ?`,
 		func(err error) bool { return number(err) == duplicateColumn })

@@ -15,7 +15,7 @@ const owned = place + " AND o.owner = m.owner"
 
 // guard is what a row must be for its offset to move.
 const (
-	guardColumns = "topic, part, owner, expected, moved, high"
+	guardColumns = "topic, part, owner, expected, moved, high, witness"
 	guard        = place + " AND o.owner = m.owner AND o.next_offset = m.expected"
 )
 
@@ -31,7 +31,7 @@ func (m *Dialect) Statements() dialect.Statements {
 			Columns: "topic, part, topic_id, next_offset", Tail: " ON DUPLICATE KEY UPDATE part = millrace_offsets.part",
 		},
 		LockOffsets: dialect.Many{
-			Head: "SELECT o.topic, o.part, o.topic_id, o.next_offset, o.high FROM ", Columns: "topic, part", Tail: place + " FOR UPDATE OF o",
+			Head: "SELECT o.topic, o.part, o.topic_id, o.next_offset, o.high, o.witness FROM ", Columns: "topic, part", Tail: place + " FOR UPDATE OF o",
 		},
 		ClaimOffsets: dialect.Many{
 			Head: "UPDATE ", Columns: "topic, part, owner, name, connection",
@@ -54,7 +54,7 @@ func (m *Dialect) Statements() dialect.Statements {
 		},
 		MoveOffsets: dialect.Many{
 			Head: "UPDATE ", Columns: guardColumns,
-			Tail: guard + " SET o.next_offset = m.moved, o.high = m.high, o.updated_at = CURRENT_TIMESTAMP(6)",
+			Tail: guard + " SET o.next_offset = m.moved, o.high = m.high, o.witness = COALESCE(m.witness, o.witness), o.updated_at = CURRENT_TIMESTAMP(6)",
 		},
 		HeldOffsets: dialect.Many{Head: "SELECT o.topic, o.part FROM ", Columns: guardColumns, Tail: guard},
 		PruneMarks: "DELETE FROM millrace_marks WHERE stream = ? AND marked_at < ?" +

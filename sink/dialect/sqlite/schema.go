@@ -16,7 +16,7 @@ func (*Dialect) CreateOwn() []string {
 	return []string{
 		`CREATE TABLE IF NOT EXISTS millrace_offsets (
   topic TEXT, part INTEGER, topic_id BLOB NOT NULL, next_offset INTEGER NOT NULL, high BLOB NOT NULL,
-  owner BLOB, owner_name TEXT, connection_id INTEGER, updated_at TEXT NOT NULL,
+  owner BLOB, owner_name TEXT, connection_id INTEGER, updated_at TEXT NOT NULL, witness BLOB,
   PRIMARY KEY (topic, part)) WITHOUT ROWID`,
 		`CREATE TABLE IF NOT EXISTS millrace_marks (
   stream TEXT, generation INTEGER, raw_key BLOB, version BLOB NOT NULL, marked_at TEXT NOT NULL,
@@ -34,6 +34,7 @@ func (*Dialect) CreateOwn() []string {
 // AddColumns asks the file which are there.
 func (*Dialect) AddColumns(ctx context.Context, db *sql.DB) error {
 	return dialect.AddMissing(ctx, db, []dialect.Added{
+		{Table: "millrace_offsets", Column: "witness", Definition: "BLOB"},
 		{Table: "millrace_owners", Column: "marking", Definition: "INTEGER NOT NULL DEFAULT 0"},
 	}, "SELECT COUNT(*) FROM pragma_table_info(?) WHERE name = ?",
 		func(err error) bool { return strings.Contains(err.Error(), "duplicate column name") })

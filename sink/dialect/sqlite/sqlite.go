@@ -56,7 +56,7 @@ const now = "strftime('%Y-%m-%d %H:%M:%f', 'now')"
 const (
 	place        = " WHERE o.topic = m.topic AND o.part = m.part"
 	owned        = place + " AND o.owner = m.owner"
-	guardColumns = "topic, part, owner, expected, moved, high"
+	guardColumns = "topic, part, owner, expected, moved, high, witness"
 	guard        = place + " AND o.owner = m.owner AND o.next_offset = m.expected"
 )
 
@@ -92,7 +92,7 @@ func (*Dialect) Statements() dialect.Statements {
 			Columns: "topic, part, topic_id, next_offset", Tail: " WHERE TRUE ON CONFLICT DO NOTHING",
 		},
 		LockOffsets: dialect.Many{
-			Head: "SELECT o.topic, o.part, o.topic_id, o.next_offset, o.high FROM millrace_offsets AS o, ", Columns: "topic, part", Tail: place,
+			Head: "SELECT o.topic, o.part, o.topic_id, o.next_offset, o.high, o.witness FROM millrace_offsets AS o, ", Columns: "topic, part", Tail: place,
 		},
 		ClaimOffsets: dialect.Many{
 			Head:    "UPDATE millrace_offsets AS o SET owner = m.owner, owner_name = m.name, connection_id = m.connection, updated_at = " + now + " FROM ",
@@ -117,7 +117,7 @@ func (*Dialect) Statements() dialect.Statements {
 			Head: "UPDATE millrace_offsets AS o SET owner = NULL, connection_id = NULL FROM ", Columns: "topic, part, owner", Tail: owned,
 		},
 		MoveOffsets: dialect.Many{
-			Head:    "UPDATE millrace_offsets AS o SET next_offset = m.moved, high = m.high, updated_at = " + now + " FROM ",
+			Head:    "UPDATE millrace_offsets AS o SET next_offset = m.moved, high = m.high, witness = COALESCE(m.witness, o.witness), updated_at = " + now + " FROM ",
 			Columns: guardColumns, Tail: guard,
 		},
 		HeldOffsets: dialect.Many{Head: "SELECT o.topic, o.part FROM millrace_offsets AS o, ", Columns: guardColumns, Tail: guard},
