@@ -14,8 +14,6 @@ type hooks struct {
 	// begun is called when the producer is initialised, and whoever had the id before can commit no more; nothing is
 	// processed before it has returned. Its error ends the session.
 	begun func(context.Context) error
-	// polled is called after the records of a poll were processed, before their transaction ends.
-	polled func(*session, kgo.Fetches)
 	// commit completes what is committed beside the offsets.
 	commit func(*kmsg.TxnOffsetCommitRequest) error
 	// ended is called after each transaction that ended without an error. The session waits for it.

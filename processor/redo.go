@@ -116,7 +116,7 @@ func NewRedo(p *pipeline.Pipeline, cfg Config, env stage.Env, what RedoConfig) (
 	r.stream.generation, r.stream.epoch, r.stream.again, r.stream.marks = what.Generation, what.Epoch, true, r.marksOf
 	proc.differs = hooks{
 		client: []kgo.Opt{kgo.AdjustFetchOffsetsFn(r.assigned)},
-		begun:  what.Begun, polled: r.polled, commit: r.commit, ended: r.ended,
+		begun:  what.Begun, commit: r.commit, ended: r.ended,
 	}
 	return r, nil
 }
@@ -250,17 +250,13 @@ func (r *Redo) commit(req *kmsg.TxnOffsetCommitRequest) error {
 	return nil
 }
 
-// polled reads no more of partitions that are through.
-func (r *Redo) polled(s *session, fetches kgo.Fetches) {
-	fetches.EachPartition(func(p kgo.FetchTopicPartition) {
-		if n := len(p.Records); n > 0 && p.Records[n-1].Offset+1 >= r.cfg.Cut[p.Partition] {
-			s.kafka.Client().PauseFetchPartitions(map[string][]int32{p.Topic: {p.Partition}})
-		}
-	})
-}
-
-// ended counts, and waits where the redo would be too fast.
+// ended counts, reads no more of partitions that are through, and waits where the redo would be too fast.
 func (r *Redo) ended(ctx context.Context, s *session) {
+	for partition, o := range s.kafka.Client().CommittedOffsets()[r.raw] { // not what was polled: it may have been aborted
+		if o.Offset >= r.cfg.Cut[partition] {
+			s.kafka.Client().PauseFetchPartitions(map[string][]int32{r.raw: {partition}})
+		}
+	}
 	r.mu.Lock()
 	r.told.Processed += s.made
 	share := r.share

@@ -25,9 +25,6 @@ func (s *session) transact(ctx, hard context.Context, fetches kgo.Fetches) error
 		n, size := s.pool.process(fetches, s.produce(hard))
 		records, bytes = records+n, bytes+size
 		s.touch(fetches)
-		if s.p.differs.polled != nil {
-			s.p.differs.polled(s, fetches)
-		}
 		if s.pace.Rest() == 0 || records >= limit || bytes >= s.p.cfg.MaxBytes || ctx.Err() != nil || s.pool.failed() || pollErr != nil {
 			break
 		}

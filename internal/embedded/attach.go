@@ -13,7 +13,7 @@ import (
 	"github.com/millrace-io/millrace/pipeline"
 )
 
-// Attach reaches the embedded broker of p for a command that only reads: that of the process that runs the pipeline, if
+// Attach reaches the embedded broker of p for a command: that of the process that runs the pipeline, if
 // one does; else it starts the broker, as [Start] does. It fills in p.Kafka.Brokers. With brokers of its own p is left
 // as it is. The caller closes what Attach returns.
 func Attach(ctx context.Context, p *pipeline.Pipeline, log *slog.Logger) (*Servers, error) {
@@ -23,10 +23,18 @@ func Attach(ctx context.Context, p *pipeline.Pipeline, log *slog.Logger) (*Serve
 	if _, err := os.Stat(filepath.Join(p.DataDir, "kafka")); err != nil {
 		return nil, fmt.Errorf("data_dir %s holds no topics: the pipeline has not run yet, or ran from another directory", p.DataDir)
 	}
+	return Join(ctx, p, log)
+}
+
+// Join is [Start], or reaches what the process that runs the pipeline has started. Own tells which.
+func Join(ctx context.Context, p *pipeline.Pipeline, log *slog.Logger) (*Servers, error) {
 	s, err := Start(ctx, p, log)
 	var locked *LockedError
 	if !errors.As(err, &locked) {
 		return s, err
+	}
+	if !p.Kafka.Embedded {
+		return &Servers{}, nil
 	}
 	port, err := os.ReadFile(filepath.Join(p.DataDir, "kafka.port"))
 	if err != nil {

@@ -42,8 +42,8 @@ func Start(ctx context.Context, p *pipeline.Pipeline, log *slog.Logger) (_ *Serv
 	return s, nil
 }
 
-// Own reports whether the broker is in this process, so that no other process runs the pipeline.
-func (s *Servers) Own() bool { return s.broker != nil }
+// Own reports whether what is embedded is in this process, so that no other process runs the pipeline.
+func (s *Servers) Own() bool { return s.lock != nil }
 
 // Close stops the broker, writes out what it holds, and gives the directory free. It may be called again.
 func (s *Servers) Close() error {

@@ -78,6 +78,8 @@ type Lost struct {
 type Redo struct {
 	Generation uint16    `json:"generation"` // of its rows
 	State      RedoState `json:"state"`
+	RawTopicID string    `json:"raw_topic_id"` // of the raw topic whose records they are, as in Epoch
+	Epoch      uint16    `json:"epoch"`        // of that topic
 	// Cut is, by partition, the raw offset up to which live processing had come when the redo began: what lies above
 	// comes by itself.
 	Cut map[int32]int64 `json:"cut,omitempty"`

@@ -1,0 +1,96 @@
+package replay
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/twmb/franz-go/pkg/kadm"
+
+	"github.com/millrace-io/millrace/topics"
+	"github.com/millrace-io/millrace/topics/admin"
+	"github.com/millrace-io/millrace/topics/control"
+)
+
+// errLost says that live processing has no position at the moment.
+var errLost = errors.New("the processors' positions are lost: the cut is read once a processor goes on")
+
+// mark is the state marking: it has removals leave marks, fences what works by the logic of before, reads the cut, and decides
+// that the redo runs. Each of these may be repeated. The cut is read last: a removal that it does not cover is written by a
+// sink that marks, and a record that it covers was processed, by whatever logic, before the redo's come.
+func (r *Replay) mark(ctx context.Context, s *control.Stream) error {
+	redo := *s.Redo
+	if err := r.persist(ctx, database, "marking", func(ctx context.Context) error {
+		return r.db.SetMarking(ctx, r.stream.Name, redo.Generation, true)
+	}); err != nil {
+		return err
+	}
+	running := false
+	if err := r.persist(ctx, kafka, "cut", func(ctx context.Context) (err error) {
+		if s.Live == redo.Generation {
+			if _, err := admin.Fence(ctx, r.cl, topics.ProcessorTransactionalIDs(r.pipeline.Name)); err != nil {
+				return err
+			}
+		}
+		cut, err := r.cut(ctx, redo)
+		if err != nil {
+			return err
+		}
+		running, err = r.change(ctx, redo.Generation, control.Marking, func(s *control.Stream) {
+			s.Redo.State, s.Redo.Cut = control.Running, cut
+		})
+		return err
+	}); err != nil || running {
+		return err
+	}
+	// Another process was faster. If it has even ended the redo, marks must not stay on.
+	now, err := r.decided(ctx)
+	if err != nil {
+		return err
+	}
+	if now.Redo == nil || now.Redo.Generation != redo.Generation {
+		return r.db.SetMarking(ctx, r.stream.Name, redo.Generation, false)
+	}
+	return nil
+}
+
+// cut is how far live processing has come, by partition. It waits for transactions that are about to commit.
+func (r *Replay) cut(ctx context.Context, redo control.Redo) (map[int32]int64, error) {
+	s, err := r.decided(ctx)
+	if err != nil {
+		return nil, err
+	}
+	id, err := r.rawTopicID(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if id != redo.RawTopicID {
+		return nil, ErrMadeAnew
+	}
+	committed, err := admin.Cut(ctx, r.cl, topics.ProcessorGroup(r.pipeline.Name), r.raw())
+	if err != nil {
+		return nil, err
+	}
+	cut := map[int32]int64{}
+	for partition := range r.pipeline.Kafka.Partitions {
+		o, ok := committed[partition]
+		if cut[partition], err = position(s, id, partition, o, ok); err != nil {
+			return nil, fmt.Errorf("%s[%d]: %w", r.raw(), partition, err)
+		}
+	}
+	return cut, nil
+}
+
+// position is where live processing goes on: what was committed, in this topic and this run, or what was declared.
+func position(s *control.Stream, rawTopicID string, partition int32, o kadm.Offset, ok bool) (int64, error) {
+	p, ours := topics.ParsePosition(o.Metadata)
+	switch {
+	case s.Lost != nil:
+		return 0, errLost
+	case ok && ours && p.RawTopicID == rawTopicID && p.Run == s.Run.Number:
+		return o.At, nil
+	case ok && ours && p.Run > s.Run.Number, ok && !ours && s.Run.From[partition] != o.At:
+		return 0, errLost // something was decided meanwhile, or is about to be
+	}
+	return s.Run.From[partition], nil // 0: from the start
+}

@@ -1,0 +1,79 @@
+package replay
+
+import (
+	"time"
+
+	"github.com/dustin/go-humanize"
+
+	"github.com/millrace-io/millrace/processor"
+	"github.com/millrace-io/millrace/topics/control"
+)
+
+// Progress is how far a redo is.
+type Progress struct {
+	Looking    int           // partitions that this process is looking through, before it processes them
+	Done, All  int64         // raw offsets below the cut: behind, and in all
+	Rate       float64       // offsets a second, of all processes, over the last half minute or so; 0: not known yet
+	Left       time.Duration // at this rate; 0: not known yet
+	Keys       int           // whose newest record is in the range, in the partitions that this process has looked through
+	Refused    int           // of these
+	Processed  int           // records that this process has processed again
+	Generation uint16
+}
+
+// meter makes progress of what is seen from time to time.
+type meter struct {
+	redo  control.Redo
+	began time.Time
+	first int64 // offsets that were behind then; -1: not known
+	seen  []point
+	told  time.Time
+}
+
+type point struct {
+	at   time.Time
+	done int64
+}
+
+// window is over how many points a rate is taken: about half a minute.
+const window = 30
+
+func newMeter(redo control.Redo) *meter { return &meter{redo: redo, told: time.Now()} }
+
+// progress notes how far the partitions are.
+func (m *meter) progress(now time.Time, p processor.RedoProgress, at reach) Progress {
+	out := Progress{Looking: p.Looking, Keys: p.Keys, Refused: p.Refused, Processed: p.Processed, Generation: m.redo.Generation}
+	for partition, cut := range m.redo.Cut {
+		start := min(at.start[partition], cut)
+		out.All += cut - start
+		out.Done += min(max(at.next[partition], start), cut) - start
+	}
+	m.seen = append(m.seen, point{now, out.Done})
+	if len(m.seen) > window {
+		m.seen = m.seen[1:]
+	}
+	if first := m.seen[0]; now.After(first.at) && out.Done > first.done {
+		out.Rate = float64(out.Done-first.done) / now.Sub(first.at).Seconds()
+		out.Left = time.Duration(float64(out.All-out.Done) / out.Rate * float64(time.Second)).Round(time.Second)
+	}
+	return out
+}
+
+// tell tells told of each look, and the log from time to time.
+func (m *meter) tell(r *Replay, done processor.RedoProgress, at reach, told func(Progress)) {
+	now := time.Now()
+	p := m.progress(now, done, at)
+	if told != nil {
+		told(p)
+	}
+	if now.Sub(m.told) < tellEvery {
+		return
+	}
+	m.told = now
+	attrs := []any{"stream", r.stream.Name, "generation", p.Generation, "done", humanize.Comma(p.Done), "of", humanize.Comma(p.All),
+		"records_per_second", int(p.Rate), "left", p.Left.String(), "processed_here", p.Processed, "letters_here", p.Refused}
+	if p.Looking > 0 {
+		attrs = append(attrs, "looking_through_partitions", p.Looking)
+	}
+	r.env.Log.Info("replay", attrs...)
+}
