@@ -145,7 +145,7 @@ func (r *Replay) decide(s *control.Stream, plan *Plan) error {
 	}
 	live := s.Generation(s.Live)
 	if live == nil {
-		return refuse("no processor has run it yet, so there is nothing to process again")
+		return refuse("no processor of this version has run it yet, so it is not known what was processed: start one")
 	}
 	epoch, ok := s.Epoch(plan.Redo.RawTopicID)
 	if !ok {
