@@ -65,7 +65,7 @@ func (p *Processor) register(ctx context.Context, cl *kgo.Client) (ids map[strin
 		if f.known(before) {
 			continue
 		}
-		after, err := register(ctx, d.cfg, cl, p.pipeline, f)
+		after, err := register(ctx, d.cfg, cl, p.pipeline, f, before)
 		if err != nil {
 			return nil, false, fmt.Errorf("stream %s: decide: %w", f.stream.Name, err)
 		}
@@ -161,6 +161,9 @@ func (p *Processor) follow(ctx context.Context) {
 			p.noticed(name, p.decided.view.Stream(name))
 		}
 	}, func(err error) {
+		if unknownTopic(err) {
+			err = errors.Join(err, p.renew(ctx, kadm.NewClient(p.cl)))
+		}
 		if err != nil {
 			p.waits.On(server, who, err)
 			return

@@ -212,7 +212,10 @@ func (p *Processor) inOrder(turn context.Context, err error) bool {
 	case errors.Is(err, errCommitHappened): // it is known now: the next session begins behind it
 		return true
 	}
-	if p.cl == nil || !fenced(err) || !p.decided.lately(p.streams) {
+	if p.cl == nil || !fenced(err) {
+		return false
+	}
+	if _, err := p.decided.view.Refresh(turn); err != nil || !p.decided.lately(p.streams) {
 		return false
 	}
 	_ = stage.Sleep(turn, 100*time.Millisecond) // or it is a twin after all

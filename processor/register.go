@@ -128,36 +128,33 @@ func Register(ctx context.Context, cfg control.Config, cl *kgo.Client, p *pipeli
 	if err != nil {
 		return control.Stream{}, err
 	}
+	view := control.NewView(cfg)
+	defer view.Close()
+	if _, err := view.Refresh(ctx); err != nil {
+		return control.Stream{}, err
+	}
 	f := factsOf(s, ids[topics.Raw(p.Name, s.Name)], cfg.Who)
-	decided, err := register(ctx, cfg, cl, p, f)
+	decided, err := register(ctx, cfg, cl, p, f, view.Stream(s.Name))
 	if err == nil && f.conflicts(&decided) {
 		err = &KeyError{s.Name, s.Sink.Table}
 	}
 	return decided, err
 }
 
-// register decides, with what the group has committed if control does not know the stream.
-func register(ctx context.Context, cfg control.Config, cl *kgo.Client, p *pipeline.Pipeline, f facts) (control.Stream, error) {
-	sessions := topics.ProcessorTransactionalIDs(p.Name)
-	group, err := admin.Cut(ctx, cl, topics.ProcessorGroup(p.Name), topics.Raw(p.Name, f.stream.Name))
-	if err != nil {
-		return control.Stream{}, err
-	}
-	for _, o := range group {
-		if _, ok := topics.ParsePosition(o.Metadata); !ok { // of a version that is not told otherwise that it is to stop
-			if _, err := admin.Fence(ctx, cl, sessions); err != nil {
-				return control.Stream{}, err
-			}
-			if group, err = admin.Cut(ctx, cl, topics.ProcessorGroup(p.Name), topics.Raw(p.Name, f.stream.Name)); err != nil {
-				return control.Stream{}, err
-			}
-			break
+// register decides, given what a view has of the stream.
+func register(ctx context.Context, cfg control.Config, cl *kgo.Client, p *pipeline.Pipeline, f facts, viewed *control.Stream) (control.Stream, error) {
+	if len(viewed.Generations) == 0 {
+		var err error
+		if f.group, err = committedBefore(ctx, cl, p, f.stream.Name); err != nil {
+			return control.Stream{}, err
 		}
 	}
-	f.group = group
 	added := false
 	decided, err := control.Change(ctx, cfg, f.stream.Name, func(s *control.Stream) error {
 		before := len(s.Generations)
+		if before == 0 && len(viewed.Generations) > 0 { // the topic was lost just now, and the group was not looked at
+			return errDecided
+		}
 		err := f.decide(s)
 		added = err == nil && before > 0 && len(s.Generations) > before
 		return err
@@ -165,8 +162,29 @@ func register(ctx context.Context, cfg control.Config, cl *kgo.Client, p *pipeli
 	if err != nil || !added {
 		return decided, err
 	}
-	_, err = admin.Fence(ctx, cl, sessions)
+	_, err = admin.Fence(ctx, cl, topics.ProcessorTransactionalIDs(p.Name))
 	return decided, err
+}
+
+// committedBefore is what the group has committed of a stream that control does not know. If a version of millrace did so that
+// is not told otherwise that it is to stop, it commits no more.
+func committedBefore(ctx context.Context, cl *kgo.Client, p *pipeline.Pipeline, stream string) (map[int32]kadm.Offset, error) {
+	cut := func() (map[int32]kadm.Offset, error) {
+		return admin.Cut(ctx, cl, topics.ProcessorGroup(p.Name), topics.Raw(p.Name, stream))
+	}
+	group, err := cut()
+	if err != nil {
+		return nil, err
+	}
+	for _, o := range group {
+		if _, ok := topics.ParsePosition(o.Metadata); !ok {
+			if _, err := admin.Fence(ctx, cl, topics.ProcessorTransactionalIDs(p.Name)); err != nil {
+				return nil, err
+			}
+			return cut()
+		}
+	}
+	return group, nil
 }
 
 // rawTopicIDs asks a broker for the ids of topics, which are all there.

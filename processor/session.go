@@ -106,6 +106,25 @@ func (s *session) begin(ctx context.Context) (err error) {
 	return nil
 }
 
+// reread ends the session if something was decided since it began. It is called after an abort: the client may have
+// initialised its producer anew by itself then, so that what fenced it before has no hold on it.
+func (s *session) reread(ctx context.Context) error {
+	if s.p.cl == nil {
+		return nil
+	}
+	view := s.p.decided.view
+	if _, err := view.Refresh(ctx); err != nil {
+		return err
+	}
+	for _, run := range s.streams {
+		if now := view.Stream(run.name); matters(now) != run.matters {
+			s.p.noticed(run.name, now)
+			return errDecided
+		}
+	}
+	return nil
+}
+
 // closeGrace is how long a client may take to close by itself.
 const closeGrace = 2 * time.Second
 

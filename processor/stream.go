@@ -23,7 +23,8 @@ type stream struct {
 	chain      *steps.Chain
 	counters   counters
 
-	stands   bool // it is not to be processed
+	stands   bool   // it is not to be processed
+	matters  string // see matters
 	run      control.Run
 	moved    map[int32]int64 // as in control.Stream
 	position topics.Position // of all that is committed

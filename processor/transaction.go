@@ -106,6 +106,9 @@ func (s *session) end(hard context.Context) error {
 		s.pool.tell()
 	}
 	s.pool.aborted()
+	if err == nil {
+		err = s.reread(ctx)
+	}
 	return err
 }
 
