@@ -9,6 +9,7 @@ import (
 	"github.com/millrace-io/millrace/pipeline"
 	"github.com/millrace-io/millrace/sink/dialect"
 	"github.com/millrace-io/millrace/sink/rows"
+	"github.com/millrace-io/millrace/topics"
 	"github.com/millrace-io/millrace/topics/control"
 )
 
@@ -71,8 +72,10 @@ func (a *Admin) DeleteOlder(ctx context.Context, stream string, of *control.Stre
 		if err != nil {
 			return err
 		}
-		deleted, err = result.RowsAffected()
-		return err
+		if deleted, err = result.RowsAffected(); err != nil {
+			return err
+		}
+		return a.store.forgetWitnesses(ctx, conn, topics.Processed(a.pipeline.Name, stream)) // one may be such a row
 	}); err != nil {
 		return 0, fmt.Errorf("sink: stream %s: delete older rows: %w", stream, err)
 	}

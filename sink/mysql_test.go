@@ -326,3 +326,23 @@ func TestMySQLTableThatDoesNotFit(t *testing.T) {
 		t.Errorf("%q speaks of a column that is fine", err)
 	}
 }
+
+// TestCompareFindsWhatMySQLRefuses: a value that no column takes is a letter, and the others of its chunk are compared.
+func TestCompareFindsWhatMySQLRefuses(t *testing.T) {
+	for name, open := range map[string]func(*testing.T) *pipeline.Pipeline{"INSERT": onMySQL, "LOAD DATA": onMySQLWithLoads} {
+		t.Run(name, func(t *testing.T) {
+			f := newFixture(t, open(t), false)
+			var events []event
+			for i := range int64(3000) {
+				events = append(events, event{i, 0, fmt.Sprint(i), row(1)})
+			}
+			f.apply(events...)
+			events[7].row, events[1999].row = map[string]any{"n": 40_000}, map[string]any{"note": "12345678901"}
+			events[8].row = map[string]any{"n": 1, "price": json.Number("1.5")}
+			got, err := f.compared(nil, f.records(events...))
+			if err != nil || got.Refused != 2 || len(got.Reasons) != 2 || got.Equal != 2997 || got.Changed != 1 || got.Columns["price"] != 1 {
+				t.Errorf("%+v, %v", got, err)
+			}
+		})
+	}
+}

@@ -78,8 +78,8 @@ func (b *batch) testify() {
 		if was := m.claim.witness.Load(); was != nil && m.removes(was) {
 			m.witness = noWitness
 		}
-		for _, x := range slices.Backward(m.changes) {
-			if x.Table.Findable && x.Written() && !x.Late && len(x.Key)+topics.VersionSize+16 <= witnessBytes {
+		for at := len(m.changes) - 1; at >= 0; at-- {
+			if x := &m.changes[at]; x.Table.Findable && x.Written() && !x.Late && len(x.Key)+topics.VersionSize+16 <= witnessBytes {
 				m.witness = &witness{x.Version, rawKey(x.Record.Key), slices.Clone(x.Key)}
 				break
 			}
@@ -89,9 +89,12 @@ func (b *batch) testify() {
 
 // removes reports whether m may remove a row.
 func (m *move) removes(w *witness) bool {
-	return slices.ContainsFunc(m.changes, func(x rows.Change) bool {
-		return x.Remove && x.Reason == nil && bytes.Equal(x.Key, w.key)
-	})
+	for i := range m.changes {
+		if x := &m.changes[i]; x.Remove && x.Reason == nil && bytes.Equal(x.Key, w.key) {
+			return true
+		}
+	}
+	return false
 }
 
 // committed moves the claim.
@@ -225,6 +228,11 @@ func (s *store) accept(ctx context.Context, conn *sql.Conn, topic, table string)
 	if _, err := conn.ExecContext(ctx, "DELETE FROM millrace_tables WHERE topic = ? AND name = ?", topic, table); err != nil {
 		return err
 	}
+	return s.forgetWitnesses(ctx, conn, topic)
+}
+
+// forgetWitnesses takes the names away of rows that were removed by hand, or may be.
+func (*store) forgetWitnesses(ctx context.Context, conn *sql.Conn, topic string) error {
 	_, err := conn.ExecContext(ctx, "UPDATE millrace_offsets SET witness = NULL WHERE topic = ?", topic)
 	return err
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/millrace-io/millrace/internal/testkit"
 	"github.com/millrace-io/millrace/pipeline"
 	"github.com/millrace-io/millrace/topics"
+	"github.com/millrace-io/millrace/topics/control"
 )
 
 // heard is what the check of all witnesses says: empty, if all is there.
@@ -128,6 +129,15 @@ func witnesses(t *testing.T, open func(t *testing.T) *pipeline.Pipeline) {
 		f.claim = f.newClaim()
 		f.apply(event{0, 0, "a", row(1)})
 		f.want(map[string]string{"a": "1"})
+	})
+	t.Run("RowsOfAnOlderRawTopicThatASweepDeletes", func(t *testing.T) {
+		f := newFixture(t, open(t), false)
+		f.apply(event{1, 0, "a", row(1)})
+		f.must(2, 1, 0)
+		if n, err := f.admin().DeleteOlder(t.Context(), "s", &control.Stream{}); err != nil || n != 1 {
+			t.Errorf("%d rows deleted, %v", n, err)
+		}
+		fine(t, f)
 	})
 	t.Run("OddKeys", func(t *testing.T) {
 		f := newFixture(t, open(t), false)

@@ -37,6 +37,11 @@ type Dialect interface {
 	// that makes t.
 	CreateOwn() []string
 	CreateTable(t *rows.Table) string
+	// Temporary returns the statements that make t as a table of the session, without rows: like a table that is there, but for
+	// the columns that this one lacks, or, if like is empty, as CreateTable makes it.
+	Temporary(t *rows.Table, like string, lacks []rows.Column) []string
+	// Same is the condition that two expressions of c's type have the same bytes, or are both null.
+	Same(c rows.Column, a, b string) string
 	// AddColumns adds what tables of millrace's own lack that a version before has made.
 	AddColumns(ctx context.Context, db *sql.DB) error
 	// Made says of those of the tables named that are there when they were made, as a text that changes when a table is

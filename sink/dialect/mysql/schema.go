@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/millrace-io/millrace/internal/columntype"
 	"github.com/millrace-io/millrace/sink/dialect"
 	"github.com/millrace-io/millrace/sink/rows"
 )
@@ -63,6 +64,28 @@ func (*Dialect) CreateTable(t *rows.Table) string {
 	}
 	fmt.Fprintf(&b, "  %s VARBINARY(32) NOT NULL,\n  PRIMARY KEY (%s)\n) ENGINE = InnoDB DEFAULT CHARACTER SET utf8mb4", rows.VersionColumn, dialect.KeyNames(t))
 	return b.String()
+}
+
+// Temporary makes the table by LIKE, which copies indexes, checks and generated columns; no triggers, and no foreign keys.
+func (m *Dialect) Temporary(t *rows.Table, like string, lacks []rows.Column) []string {
+	name := dialect.Quote(t.Name)
+	out := []string{"DROP TEMPORARY TABLE IF EXISTS " + name}
+	if like == "" {
+		return append(out, strings.Replace(m.CreateTable(t), "CREATE TABLE IF NOT EXISTS", "CREATE TEMPORARY TABLE", 1))
+	}
+	out = append(out, "CREATE TEMPORARY TABLE "+name+" LIKE "+dialect.Quote(like))
+	for _, c := range lacks {
+		out = append(out, "ALTER TABLE "+name+" ADD COLUMN "+definition(c))
+	}
+	return out
+}
+
+// Same compares bytes: of JSON those of its text.
+func (*Dialect) Same(c rows.Column, a, b string) string {
+	if c.Kind == columntype.JSON {
+		a, b = "CAST("+a+" AS CHAR)", "CAST("+b+" AS CHAR)"
+	}
+	return "CAST(" + a + " AS BINARY) <=> CAST(" + b + " AS BINARY)"
 }
 
 // definition is the column as it is created.

@@ -64,6 +64,19 @@ func affine(c rows.Column) string {
 	}
 }
 
+// Temporary makes the table by the pipeline file: SQLite has no LIKE.
+func (s *Dialect) Temporary(t *rows.Table, _ string, _ []rows.Column) []string {
+	return []string{
+		"DROP TABLE IF EXISTS temp." + dialect.Quote(t.Name),
+		strings.Replace(s.CreateTable(t), "CREATE TABLE IF NOT EXISTS", "CREATE TEMP TABLE", 1),
+	}
+}
+
+// Same compares bytes: of numbers those of their text.
+func (*Dialect) Same(_ rows.Column, a, b string) string {
+	return "CAST(" + a + " AS BLOB) IS CAST(" + b + " AS BLOB)"
+}
+
 // definition is the column as it is created.
 func definition(c rows.Column) string {
 	d := dialect.Quote(c.Name) + " " + affine(c)
