@@ -16,6 +16,7 @@ import (
 //
 //	claim                         who claimed the partition last, see [changelog.Claim]
 //	<stream>/<slice>              the slice's cursor, JSON, see [cursor.Key]
+//	credential:<name>             the tokens of a credential, encrypted, see [credential]
 //	<stream>/<slice> NUL <16 hex> a segment of what the slice remembers to have written, see [written.SegmentKey]
 
 // restored is what the state topic has for the slices of a partition.

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
-	"net/http"
 	"slices"
 	"strings"
 	"sync"
@@ -17,6 +16,7 @@ import (
 
 	"github.com/millrace-io/millrace/ingest/cursor"
 	"github.com/millrace-io/millrace/ingest/fetch"
+	"github.com/millrace-io/millrace/ingest/fetch/auth"
 	"github.com/millrace-io/millrace/internal/changelog"
 	"github.com/millrace-io/millrace/internal/stage"
 	"github.com/millrace-io/millrace/pipeline"
@@ -41,7 +41,8 @@ type Ingest struct {
 	memory      *fetch.Memory
 	restores    *semaphore.Weighted
 	room        *room
-	transport   *http.Transport
+	transports  fetch.Transports
+	sessions    auth.Sessions
 	byPartition map[int32][]sliceRef  // slices that this process may run
 	slicesOf    map[*fetch.Budget]int // of the whole pipeline, by the budget that they share
 	started     time.Time
@@ -84,6 +85,8 @@ func New(p *pipeline.Pipeline, cfg Config, env stage.Env) (*Ingest, error) {
 		byPartition: map[int32][]sliceRef{}, slicesOf: map[*fetch.Budget]int{},
 		ended: map[string]bool{}, passesDone: make(chan struct{}),
 	}
+	in.transports.Idle = requestsInFlight
+	in.sessions.Store = func(name string) auth.Store { return &credential{in: in, name: name} }
 	in.refusals = stage.NewRefusals(in.notices)
 	in.topics = admin.NewWatch(in.written())
 	in.progress = stage.NewProgress(env, "records", "unchanged", "letters")
@@ -101,8 +104,6 @@ func New(p *pipeline.Pipeline, cfg Config, env stage.Env) (*Ingest, error) {
 	if err := errors.Join(errs...); err != nil {
 		return nil, err
 	}
-	in.transport = http.DefaultTransport.(*http.Transport).Clone() //nolint:forcetypeassert // it is one, says net/http
-	in.transport.MaxIdleConns, in.transport.MaxIdleConnsPerHost = requestsInFlight, requestsInFlight
 	in.metrics = newMetrics(env.Metrics)
 	in.decisions = newDecisions(in)
 	return in, nil
@@ -124,6 +125,13 @@ func (in *Ingest) register(s *pipeline.Stream, run bool) error {
 	}
 	if rule := newErrorRule(s.Ingest.ErrorWhen); rule.err != nil {
 		return rule.err
+	}
+	transport, err := in.transports.For(s.Ingest.HTTP)
+	if err != nil {
+		return err
+	}
+	if _, err := in.sessions.For(s.Ingest.HTTP, transport); err != nil {
+		return err
 	}
 	in.seen[s] = &seen{stream: s, scale: scale, notices: in.notices}
 	names := sliceValues(&s.Ingest)
@@ -148,7 +156,7 @@ func (in *Ingest) register(s *pipeline.Stream, run bool) error {
 func (in *Ingest) Run(ctx context.Context) error {
 	in.started = time.Now().UTC().Truncate(time.Millisecond)
 	defer in.memory.Close()
-	defer in.transport.CloseIdleConnections()
+	defer in.transports.Close()
 	cl, err := kgo.NewClient(in.env.Kafka...)
 	if err != nil {
 		return fmt.Errorf("ingest: %w", err)

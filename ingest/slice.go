@@ -75,7 +75,14 @@ func (in *Ingest) newSlice(s *pipeline.Stream, name string, c cursor.Cursor, que
 	if sl.reader, err = in.reader(s, sl.pager.Wants()); err != nil {
 		return nil, err
 	}
-	sl.client = fetch.NewClient(s.Ingest.HTTP, in.transport, in.budgets.For(s.Ingest.HTTP), in.memory)
+	transport, err := in.transports.For(s.Ingest.HTTP)
+	if err != nil {
+		return nil, err
+	}
+	sl.client = fetch.NewClient(s.Ingest.HTTP, transport, in.budgets.For(s.Ingest.HTTP), in.memory)
+	if sl.client.Session, err = in.sessions.For(s.Ingest.HTTP, transport); err != nil {
+		return nil, err
+	}
 	if u, err := url.Parse(s.Ingest.HTTP.BaseURL); err == nil {
 		sl.host = u.Host
 	}

@@ -54,6 +54,7 @@ func (s *style) requests() []string {
 // streamFrom is a pipeline of one stream, items, whose ingest is written as in a file, in flow style.
 func streamFrom(t testing.TB, brokers []string, url, ingest string) *pipeline.Pipeline {
 	t.Helper()
+	ingest = strings.Join(strings.Fields(ingest), " ")
 	text := "pipeline: shop\nhttp: {base_url: \"" + url + "\", retry: {initial: 1ms, max: 20ms, attempts: 3}}\n" +
 		"streams:\n  items:\n    ingest: {" + ingest + "}\n    sink: {columns: {id: varchar(64) key}}\n"
 	if strings.Contains(ingest, "key: node.id") {
@@ -315,7 +316,7 @@ func TestStyles(t *testing.T) {
 			t.Parallel()
 			s := newStyle(t, func(w http.ResponseWriter, r *http.Request, body string) { c.serve(t, w, r, body) })
 			k := testkafka.New(t)
-			r := start(t, streamFrom(t, k.ListenAddrs(), s.URL, strings.Join(strings.Fields(c.ingest), " ")), "one", testConfig())
+			r := start(t, streamFrom(t, k.ListenAddrs(), s.URL, c.ingest), "one", testConfig())
 			r.awaitPass(t)
 			r.stop()
 			if d := cmp.Diff(upTo(n), keysOf(t, k.ListenAddrs())); d != "" {

@@ -76,6 +76,18 @@ func (a Auth) Format(f fmt.State, _ rune) { type plain Auth; format(f, plain(a))
 func (k APIKey) Format(f fmt.State, _ rune) { type plain APIKey; format(f, plain(k)) }
 
 // Format is %v, whatever the verb.
+func (b Basic) Format(f fmt.State, _ rune) { type plain Basic; format(f, plain(b)) }
+
+// Format is %v, whatever the verb.
+func (o OAuth2) Format(f fmt.State, _ rune) { type plain OAuth2; format(f, plain(o)) }
+
+// Format is %v, whatever the verb.
+func (l Login) Format(f fmt.State, _ rune) { type plain Login; format(f, plain(l)) }
+
+// Format hides the text from every verb of fmt: a body may be a login.
+func (b Body) Format(f fmt.State, _ rune) { _, _ = f.Write([]byte("[body]")) }
+
+// Format is %v, whatever the verb.
 func (r Reference) Format(f fmt.State, _ rune) { type plain Reference; format(f, plain(r)) }
 
 func format(f fmt.State, v any) {

@@ -21,6 +21,9 @@ func IngestState(pipeline string) string { return pipeline + ".ingest.state" }
 // Control is the compacted topic with generations and pauses.
 func Control(pipeline string) string { return pipeline + ".control" }
 
+// IngestCredentialID is the transactional id of who writes a credential of ingest, which [IngestState] keeps too.
+func IngestCredentialID(pipeline, name string) string { return pipeline + ".ingest.credential." + name }
+
 // IngestGroup is the consumer group that shares the partitions of [IngestState] among ingest processes.
 func IngestGroup(pipeline string) string { return pipeline + ".ingest" }
 

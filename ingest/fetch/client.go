@@ -19,7 +19,8 @@ import (
 
 // Client fetches the pages of one stream. It may be used concurrently.
 type Client struct {
-	Observe Observer // set before the first use
+	Observe Observer     // set before the first use
+	Session auth.Session // so is this; nil: the credentials stay as they are
 
 	h      pipeline.HTTP
 	home   pipeline.Origin // that may see the credentials
@@ -92,6 +93,7 @@ func (c *Client) Get(ctx context.Context, u *url.URL, check func(*Answer) error,
 // 204, 304, and 200 with an empty body, are answers without a body, and so is a status in pastEnd, whatever comes with
 // it.
 func (c *Client) Do(ctx context.Context, r *request.Request, check func(*Answer) error, pastEnd ...int) (*Answer, error) {
+	renewed := false
 	for attempt := 1; ; attempt++ {
 		a, after, err := c.attempt(ctx, r, check, pastEnd)
 		if err == nil {
@@ -103,6 +105,12 @@ func (c *Client) Do(ctx context.Context, r *request.Request, check func(*Answer)
 		var e *Error
 		if !errors.As(err, &e) {
 			return nil, err
+		}
+		if e.again && (e.Status != http.StatusUnauthorized || !renewed) { // with another token, which it is not the fault of
+			renewed = renewed || e.Status == http.StatusUnauthorized
+			c.Observe.Retry(e)
+			attempt--
+			continue
 		}
 		e.Tried = attempt
 		if !e.Transient() || attempt >= max(c.h.Retry.Attempts, 1) {
@@ -135,6 +143,10 @@ func (c *Client) attempt(
 	ctx context.Context, r *request.Request, check checkFunc, pastEnd []int,
 ) (a *Answer, after time.Duration, err error) {
 	start := time.Now()
+	ctx, token, err := c.token(ctx)
+	if err != nil {
+		return nil, -1, err
+	}
 	if err := c.budget.Wait(ctx); err != nil {
 		return nil, -1, err
 	}
@@ -163,11 +175,13 @@ func (c *Client) attempt(
 		return nil, -1, c.fail(r, status, err, hint(status))
 	}
 	defer func() { _ = resp.Body.Close() }()
+	again := c.seen(token, resp)
 	past := slices.Contains(pastEnd, resp.StatusCode)
 	if resp.StatusCode/100 != 2 && resp.StatusCode != http.StatusNotModified && !past {
 		err = c.unexpected(resp, req.URL)
 		c.Observe.Request(resp.StatusCode, time.Since(start))
 		e := c.fail(r, resp.StatusCode, err, hint(resp.StatusCode))
+		e.again = again
 		if d, ok := retryAfter(resp.Header, answered(resp.Header)); ok {
 			e.After = d
 			return nil, d, e
@@ -176,6 +190,33 @@ func (c *Client) attempt(
 	}
 	a, err = c.receive(r, req, resp, receipt{start, past, check})
 	return a, -1, err
+}
+
+// token has the session's token put into the request of the context that it returns.
+func (c *Client) token(ctx context.Context) (context.Context, string, error) {
+	if c.Session == nil {
+		return ctx, "", nil
+	}
+	token, err := c.Session.Token(ctx)
+	if e, ok := errors.AsType[*auth.Error](err); ok {
+		return ctx, "", &Error{Method: http.MethodPost, URL: e.URL, Status: e.Status, Text: c.redact.Text(e.Text), Hint: e.Hint}
+	}
+	if err != nil {
+		return ctx, "", err
+	}
+	c.redact.learn(token)
+	return auth.With(ctx, token), token, nil
+}
+
+// seen tells the session what the API says of its token, and reports whether another may do.
+func (c *Client) seen(token string, resp *http.Response) bool {
+	switch {
+	case c.Session == nil:
+		return false
+	case resp.StatusCode == http.StatusUnauthorized:
+		return c.Session.Refused(token)
+	}
+	return c.Session.Seen(token, resp.StatusCode, resp.Header)
 }
 
 // receipt is how an answer is received.
@@ -281,7 +322,7 @@ func (c *Client) redirect(req *http.Request, via []*http.Request) error {
 		return fmt.Errorf("redirect to %s refused: it leads from https to http", c.redact.URL(req.URL))
 	}
 	if to == c.home {
-		c.auth.ApplyHeaders(req.Header) // net/http compares hosts by their spelling, and may have dropped some
+		c.auth.ApplyHeaders(req.Context(), req.Header) // net/http compares hosts by their spelling, and may have dropped some
 	} else {
 		c.auth.Strip(req.Header)
 	}

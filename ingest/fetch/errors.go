@@ -21,7 +21,8 @@ type Error struct {
 	Tried  int           // attempts made
 	After  time.Duration // how long the API asked us to wait; 0: it did not
 
-	kind string // what stays equal when the same request fails again in the same way
+	again bool   // with another token, at once
+	kind  string // what stays equal when the same request fails again in the same way
 }
 
 func (e *Error) Error() string {

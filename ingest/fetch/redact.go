@@ -4,16 +4,45 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"sync/atomic"
 
 	"github.com/millrace-io/millrace/ingest/fetch/auth"
 	"github.com/millrace-io/millrace/internal/redact"
 	"github.com/millrace-io/millrace/pipeline"
 )
 
-// Redactor hides the secrets of one API. It is read-only and may be used concurrently.
+// Redactor hides the secrets of one API. It may be used concurrently.
 type Redactor struct {
 	params  []string // of the query, lower case: their values are secrets
 	secrets *redact.Secrets
+	tokens  atomic.Pointer[tokens]
+}
+
+// tokens are those that were shown to the API lately.
+type tokens struct {
+	texts   []string
+	secrets *redact.Secrets
+}
+
+// mostTokens is how many of them are known: answers to those before have come long since.
+const mostTokens = 16
+
+// learn hides a token from now on.
+func (r *Redactor) learn(token string) {
+	for {
+		now := r.tokens.Load()
+		var texts []string
+		if now != nil {
+			texts = now.texts
+		}
+		if slices.Contains(texts, token) {
+			return
+		}
+		texts = append([]string{token}, texts[:min(len(texts), mostTokens-1)]...)
+		if r.tokens.CompareAndSwap(now, &tokens{texts, redact.New(texts...)}) {
+			return
+		}
+	}
 }
 
 // Well-known names of parameters that hold secrets, which an API may have put into the URL of a next page.
@@ -41,7 +70,13 @@ func NewRedactor(h pipeline.HTTP, credentials auth.All) *Redactor {
 }
 
 // Text hides the secrets in text.
-func (r *Redactor) Text(text string) string { return r.secrets.Text(text) }
+func (r *Redactor) Text(text string) string {
+	text = r.secrets.Text(text)
+	if now := r.tokens.Load(); now != nil {
+		text = now.secrets.Text(text)
+	}
+	return text
+}
 
 // URL is u without user, password and the values of secret parameters.
 func (r *Redactor) URL(u *url.URL) string {

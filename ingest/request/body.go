@@ -15,6 +15,14 @@ const (
 	typeText = "text/plain; charset=utf-8"
 )
 
+// Body is the body of requests that have no placeholders, and its Content-Type; empty: there is none.
+func Body(in *pipeline.Ingest) (content []byte, kind string, err error) {
+	if in.Body == nil {
+		return nil, "", nil
+	}
+	return body(in.Body, filler{})
+}
+
 // body writes a body with its placeholders filled in, and says what it is.
 func body(b *pipeline.Body, f filler) (content []byte, kind string, err error) {
 	switch {

@@ -47,10 +47,7 @@ func (d *decoder) kafka(c *choice[kafkaFile]) pipeline.Kafka {
 		d.reportf(f.Replication.place, "", "0 is not a replication factor; -1 is the brokers' default")
 	}
 	if t := &f.TLS.v; f.TLS.set {
-		k.TLS = &pipeline.TLS{CAFile: t.CAFile.s, CertFile: t.CertFile.s, KeyFile: t.KeyFile.s, ServerName: t.ServerName.s}
-		if t.CertFile.set != t.KeyFile.set {
-			d.reportf(f.TLS.place, "", "cert_file and key_file go together; one is missing")
-		}
+		k.TLS = d.tls(t, f.TLS.place)
 	}
 	if s := &f.SASL.v; f.SASL.set {
 		k.SASL = &pipeline.SASL{Mechanism: s.Mechanism.s, Username: s.Username.s, Password: s.Password.v}

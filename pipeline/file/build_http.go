@@ -36,23 +36,20 @@ func (d *decoder) http(f *httpFile, ingest place) pipeline.HTTP {
 	if r := &f.RateLimit.v; f.RateLimit.ok {
 		h.RateLimit = &pipeline.RateLimit{Requests: int(r.Requests.n), Per: r.Per.d, Burst: int(r.Burst.n)}
 	}
-	auth := &f.Auth.v
-	h.Auth.Bearer = auth.Bearer.v
+	if t := &f.TLS.v; f.TLS.set {
+		h.TLS = d.tls(t, f.TLS.place)
+	}
 	setBy := map[string]string{}
-	if auth.Bearer.set {
-		setBy["Authorization"] = "auth.bearer"
-		d.headerValue(&auth.Bearer)
-	}
-	if k := &auth.APIKey.v; auth.APIKey.ok {
-		h.Auth.APIKey = &pipeline.APIKey{Header: k.Header.s, Param: k.Param.s, Value: k.Value.v}
-		if k.Header.ok {
-			d.headerName(k.Header.place, k.Header.s)
-			d.headerValue(&k.Value)
-			setBy[http.CanonicalHeaderKey(k.Header.s)] = "auth.api_key"
-		}
-	}
+	h.Auth = d.auth(&f.Auth.v, setBy)
 	h.Headers = d.headers(f, setBy)
 	return h
+}
+
+func (d *decoder) tls(t *tlsFile, at place) *pipeline.TLS {
+	if t.CertFile.set != t.KeyFile.set {
+		d.reportf(at, "", "cert_file and key_file go together; one is missing")
+	}
+	return &pipeline.TLS{CAFile: t.CAFile.s, CertFile: t.CertFile.s, KeyFile: t.KeyFile.s, ServerName: t.ServerName.s}
 }
 
 // headers builds the constant headers. setBy has those that are set otherwise, and by what.

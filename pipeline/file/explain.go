@@ -195,6 +195,10 @@ func (s spot) kind() string {
 		return "a size such as 8MiB"
 	case *secret:
 		return "a text that is never shown"
+	case *secrets:
+		return "a text that is never shown, or a list of them"
+	case *jsonValue:
+		return "any value"
 	case *texts:
 		return "a text, or a list of them"
 	case *dottedPath:

@@ -47,7 +47,7 @@ func TestExplain(t *testing.T) {
 		"streams.x.process[1].filter.once":  {Path: "streams.x.process.filter.once", Kind: "true or false", Default: "false"},
 		"streams.x.sink.columns.id":         {Path: "streams.x.sink.columns.id", Kind: "a text"},
 		"kafka.sasl.mechanism":              {Path: "kafka.sasl.mechanism", Kind: "one of PLAIN, SCRAM-SHA-256, SCRAM-SHA-512", Required: true},
-		"http.auth.bearer":                  {Path: "http.auth.bearer", Kind: "a text that is never shown"},
+		"http.auth.bearer":                  {Path: "http.auth.bearer", Kind: "a text that is never shown, or a list of them"},
 		"streams":                           {Path: "streams", Kind: "a mapping of names to mappings", Required: true},
 		"streams.orders.ingest.incremental": {Path: "streams.orders.ingest.incremental", Kind: "a mapping"},
 	} {

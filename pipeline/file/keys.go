@@ -32,7 +32,7 @@ type tlsFile struct {
 	CAFile     text `key:"ca_file" doc:"PEM file of the certificate authorities to trust; absent: the system's."`
 	CertFile   text `key:"cert_file" doc:"PEM file of the client certificate; with key_file."`
 	KeyFile    text `key:"key_file" doc:"PEM file of the client certificate's key."`
-	ServerName text `key:"server_name" doc:"Name that the brokers' certificate must have; absent: the host that is dialled."`
+	ServerName text `key:"server_name" doc:"Name that the server's certificate must have; absent: the host that is dialled."`
 }
 
 type saslFile struct {
@@ -53,6 +53,7 @@ type httpFile struct {
 	BaseURL   text                  `key:"base_url" doc:"The API's address, such as https://api.example.com/v2; the path of each stream is appended to it."`
 	Headers   mapping[secret]       `key:"headers" doc:"Headers that are sent with each request to scheme, host and port of base_url, by name; values may hold placeholders, as those of query. A header whose placeholder stands for nothing is not sent." empty:"ok"`
 	Auth      choice[authFile]      `key:"auth" doc:"How requests prove who sends them; none: they do not. It is sent to scheme, host and port of base_url alone." words:"none"`
+	TLS       object[tlsFile]       `key:"tls" doc:"Certificate authorities and client certificate for an https base_url; absent: the system's authorities, and none."`
 	RateLimit object[rateLimitFile] `key:"rate_limit" doc:"How many requests may be sent; streams of the same host and limit share it."`
 	Charset   text                  `key:"charset" doc:"Character set of bodies, such as iso-8859-1, whatever their Content-Type says; absent: as that says, else UTF-8, or UTF-16 by its byte order mark."`
 	Timeout   duration              `key:"timeout" doc:"How long one request may take, from dialling to the last byte of the body." min:"100ms" max:"1h" default:"30s"`
@@ -60,16 +61,50 @@ type httpFile struct {
 }
 
 type authFile struct {
-	_      struct{}           `one:"bearer api_key"`
-	Bearer secret             `key:"bearer" doc:"Token that is sent as Authorization: Bearer; a reference such as ${TOKEN} keeps it out of the file."`
+	_      struct{}           `one:"bearer api_key basic oauth2 login"`
+	Bearer secrets            `key:"bearer" doc:"Token that is sent as Authorization: Bearer; a reference such as ${TOKEN} keeps it out of the file. A list of tokens: when the quota of one is used up, or it is refused, another takes its turn."`
 	APIKey object[apiKeyFile] `key:"api_key" doc:"A key in a header or in a query parameter."`
+	Basic  object[basicFile]  `key:"basic" doc:"A user and a password (RFC 7617)."`
+	OAuth2 object[oauth2File] `key:"oauth2" doc:"Access tokens from a token endpoint (RFC 6749): by client credentials, or with a refresh token. A token that is refused with 401 is renewed once."`
+	Login  object[loginFile]  `key:"login" doc:"A request that answers with a token, which is sent with all others. One that is refused with 401 is renewed once."`
+}
+
+type basicFile struct {
+	Username text   `key:"username,required" doc:"Name of the user."`
+	Password secret `key:"password,required" doc:"Password of the user; it may be empty." empty:"ok"`
+}
+
+type oauth2File struct {
+	TokenURL     text            `key:"token_url,required" doc:"URL of the token endpoint, such as https://auth.example.com/oauth/token."`
+	ClientID     text            `key:"client_id,required" doc:"Identifier of this client."`
+	ClientSecret secret          `key:"client_secret" doc:"Secret of this client; absent: it has none."`
+	ClientAuth   text            `key:"client_auth" doc:"Where client_id and client_secret go: header, as basic authentication; body, as parameters." words:"header body" default:"header"`
+	Scopes       texts           `key:"scopes" doc:"Scopes that are asked for; absent: those that the API gives by itself."`
+	Params       mapping[secret] `key:"params" doc:"More parameters of the token request, such as audience."`
+	RefreshToken secret          `key:"refresh_token" doc:"First refresh token; those that the API gives later are kept in ingest's state topic, encrypted, before they are used. Absent: client credentials."`
+	Key          secret          `key:"key" doc:"What encrypts the tokens that are kept, with refresh_token: 32 characters or more, from the environment."`
+}
+
+type loginFile struct {
+	_            struct{}         `one:"field answer_header cookie"`
+	Path         text             `key:"path,required" doc:"Path of the login, appended to base_url."`
+	Method       text             `key:"method" doc:"Method of the login." words:"GET POST PUT" default:"POST"`
+	Body         object[bodyFile] `key:"body" doc:"Body of the login: the user and the password."`
+	Field        dottedPath       `key:"field" doc:"Field of the answer with the token."`
+	AnswerHeader text             `key:"answer_header" doc:"Header of the answer with the token."`
+	Cookie       text             `key:"cookie" doc:"Name of the cookie that the answer sets; it is sent back as a cookie."`
+	ExpiresIn    dottedPath       `key:"expires_in" doc:"Field of the answer with the lifetime of the token in seconds."`
+	Lifetime     duration         `key:"lifetime" doc:"Lifetime of a token where the answer does not tell; 0s: until it is refused." max:"8760h" default:"0s"`
+	Header       text             `key:"header" doc:"Header that takes the token in each request." default:"Authorization"`
+	Prefix       text             `key:"prefix" doc:"What stands before the token in the header." default:"Bearer " empty:"ok"`
+	Param        text             `key:"param" doc:"Query parameter that takes the token, in the place of header."`
 }
 
 type apiKeyFile struct {
 	_      struct{} `one:"header param"`
 	Header text     `key:"header" doc:"Header that takes the key."`
 	Param  text     `key:"param" doc:"Query parameter that takes the key."`
-	Value  secret   `key:"value,required" doc:"The API key; a reference such as ${API_KEY} keeps it out of the file."`
+	Value  secrets  `key:"value,required" doc:"The API key; a reference such as ${API_KEY} keeps it out of the file. A list of keys: when the quota of one is used up, or it is refused, another takes its turn."`
 }
 
 type rateLimitFile struct {

@@ -14,7 +14,10 @@ import (
 var sensitive = []string{"auth", "bearer", "api_key", "value", "sasl", "password", "headers", "mysql", "database", "token", "secret"}
 
 // open are keys below sensitive ones whose values are none.
-var open = []string{"mechanism", "username", "header", "param"}
+var open = []string{
+	"mechanism", "username", "header", "param", "token_url", "client_id", "client_auth", "scopes", "path", "method", "field",
+	"answer_header", "cookie", "expires_in", "lifetime", "prefix", "type",
+}
 
 // harmless are values that need not be hidden.
 var harmless = []string{"embedded", "none", "~", "null"}

@@ -145,6 +145,8 @@ func (l *list[T]) schema(reflect.StructTag) *jsonschema.Schema {
 
 func (t *texts) schema(tag reflect.StructTag) *jsonschema.Schema { return oneOrMoreSchema(tag) }
 
+func (s *secrets) schema(tag reflect.StructTag) *jsonschema.Schema { return oneOrMoreSchema(tag) }
+
 func (v *dottedPath) schema(tag reflect.StructTag) *jsonschema.Schema { return v.text.schema(tag) }
 
 func (v *dottedPaths) schema(tag reflect.StructTag) *jsonschema.Schema { return oneOrMoreSchema(tag) }

@@ -36,12 +36,19 @@ func (s *secretsOf) found(p place, text string, references []pipeline.Reference)
 	case slices.Contains(keys, "auth") || slices.Contains(keys, "headers"):
 		s.all = append(s.all, references...)
 		if name := keys[len(keys)-1]; literal && !slices.Contains(open, name) &&
-			(slices.Contains(keys, "auth") || !pipeline.PlainHeader(name)) {
+			(slices.Contains(keys, "auth") && !ordinary(keys) || slices.Contains(keys, "headers") && !pipeline.PlainHeader(name)) {
 			s.add(text)
 		}
 	case slices.ContainsFunc(keys, func(key string) bool { return slices.Contains(sent, key) }):
 		s.all = append(s.all, references...)
 	}
+}
+
+// ordinary reports whether a value is one of the many of a login or a token request, and its name is not that of a secret.
+func ordinary(keys []string) bool {
+	named := slices.Contains(keys, "body") || slices.Contains(keys, "params")
+	name := strings.ToLower(keys[len(keys)-1])
+	return named && !slices.ContainsFunc([]string{"pass", "secret", "token", "key", "pin", "pwd"}, func(part string) bool { return strings.Contains(name, part) })
 }
 
 // sent are keys whose values are sent to an API.

@@ -2,6 +2,8 @@ package file
 
 import (
 	"go.yaml.in/yaml/v3"
+
+	"github.com/millrace-io/millrace/pipeline"
 )
 
 // texts is a text, or a list of one or more.
@@ -21,6 +23,28 @@ func (t *texts) strings() []string {
 		out[i] = t.list[i].s
 	}
 	return out
+}
+
+// secrets is a text that is never shown, or a list of one or more.
+type secrets struct {
+	leaf
+	list []secret
+}
+
+func (s *secrets) decode(d *decoder, p place) {
+	s.begin(p)
+	s.list, s.ok = oneOrMore(d, p, "text", func(v *secret) bool { return v.ok })
+}
+
+// split is the only one, or all of several.
+func (s *secrets) split() (one pipeline.Secret, several []pipeline.Secret) {
+	if len(s.list) == 1 {
+		return s.list[0].v, nil
+	}
+	for i := range s.list {
+		several = append(several, s.list[i].v)
+	}
+	return "", several
 }
 
 // dottedPath is names of object keys with dots between them: meta.next_cursor.

@@ -11,7 +11,7 @@ import (
 type apiKey struct{ k *pipeline.APIKey }
 
 func newAPIKey(h pipeline.HTTP) Kind {
-	if h.Auth.APIKey == nil {
+	if h.Auth.APIKey == nil || len(h.Auth.APIKey.Values) > 0 {
 		return nil
 	}
 	return apiKey{h.Auth.APIKey}

@@ -1,6 +1,7 @@
 package auth
 
 import (
+	"context"
 	"net/http"
 	"net/url"
 	"slices"
@@ -33,7 +34,9 @@ func For(h pipeline.HTTP) All {
 	for _, kind := range []func(pipeline.HTTP) Kind{ // each returns nil if it is not asked for
 		newHeaders,
 		newBearer,
+		newBasic,
 		newAPIKey,
+		newSent,
 		newUserInfo,
 	} {
 		if k := kind(h); k != nil {
@@ -50,9 +53,9 @@ func (a All) Apply(req *http.Request) {
 	}
 }
 
-// ApplyHeaders puts the credentials that are headers into h, where it has none of that name.
-func (a All) ApplyHeaders(h http.Header) {
-	req := &http.Request{URL: &url.URL{}, Header: http.Header{}}
+// ApplyHeaders puts the credentials that are headers into h, where it has none of that name. ctx is that of the request.
+func (a All) ApplyHeaders(ctx context.Context, h http.Header) {
+	req := (&http.Request{URL: &url.URL{}, Header: http.Header{}}).WithContext(ctx)
 	a.Apply(req)
 	for name, values := range req.Header {
 		if h.Values(name) == nil {
