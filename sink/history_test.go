@@ -119,6 +119,7 @@ type history struct {
 	redo      *redoing
 	complete  int // the logic of the last redo, if it was of everything and nothing changed since; else -1
 	newest    map[string]made
+	logics    map[uint16]int // of the generations of redos
 	log       []string
 }
 
@@ -171,7 +172,7 @@ func (h *history) becomes(p int, offset int64, logic int) (outcome, int) {
 func newHistory(t *testing.T, f *fixture, versioned bool, seed uint64, wrong variant) *history {
 	h := &history{
 		t: t, f: f, admin: &Admin{f.store, f.pipeline}, wrong: wrong, seed: seed, dice: rand.New(rand.NewPCG(seed, 1)), versioned: versioned,
-		live: 1, given: 1, complete: -1, newest: map[string]made{},
+		live: 1, given: 1, complete: -1, newest: map[string]made{}, logics: map[uint16]int{},
 	}
 	for _, table := range []string{"things", "millrace_marks", "millrace_offsets", "millrace_owners"} {
 		if _, err := f.store.db.Exec("DELETE FROM " + table); err != nil {
@@ -321,10 +322,35 @@ func (h *history) sink(p, most int) error {
 			want[key] = fmt.Sprint(m.n)
 		}
 	}
-	if d := cmp.Diff(want, h.f.column("n")); d != "" {
+	got := h.f.column("n")
+	for key, n := range got {
+		if want[key] == "" && h.newestGood(key, n) {
+			want[key] = n
+		}
+	}
+	if d := cmp.Diff(want, got); d != "" {
 		return h.violation("rows (-want +got):\n%s", d)
 	}
 	return nil
+}
+
+// newestGood reports whether a row is what a redo has made of the newest good record of a key that has no row by its newest
+// version: that is of a record which an older logic has filtered, and which the redo's refuses. The redo promises this row, and
+// where the removal has left no mark, it is there.
+func (h *history) newestGood(key, n string) bool {
+	newest := h.newest[key]
+	for p, x := range h.parts {
+		for _, m := range x.processed[:x.sunk] {
+			logic, again := h.logics[m.generation]
+			if m.raw.key != key || m.is != isRow || fmt.Sprint(m.n) != n || !again || newest.generation >= m.generation {
+				continue
+			}
+			if is, _ := h.becomes(p, newest.offset, logic); is == isLetter && above(newest, m) {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 func (h *history) job(x *part, batch []made) *job {
@@ -422,6 +448,7 @@ func (h *history) beginRedo() {
 		r.logic, h.live, h.complete = h.logic, h.given, -1
 	}
 	h.given++
+	h.logics[h.given] = r.logic
 	r.generation = h.given // of its own: what is processed live below the cut has another
 	h.redo = r
 	h.notef("a redo begins: %+v", *r)
@@ -554,7 +581,7 @@ func (h *history) endRedo() error {
 	if r.full && r.logic == h.logic {
 		h.complete = r.logic
 	}
-	if h.wrong == asItIs {
+	if h.wrong == asItIs || h.wrong == fromRange { // whose rows older versions and marks keep out: only what is sent tells
 		return h.promised(r)
 	}
 	return nil
@@ -682,7 +709,7 @@ func newHistoryFixture(t *testing.T, versioned bool) *fixture {
 // TestHistoriesFindWhatIsWrong does redos wrongly, in each of the ways that matter, and a history must notice.
 func TestHistoriesFindWhatIsWrong(t *testing.T) {
 	for wrong, first := range map[variant]uint64{ // a seed a little before the first that shows it; should the histories change, more are tried
-		noIndex: 70, indexOfRange: 1270, fromRange: 2570, noMarking: 40, cutFirst: 170, cutBefore: 0, pruned: 1060, nothingForOnce: 0,
+		noIndex: 70, indexOfRange: 1270, fromRange: 0, noMarking: 40, cutFirst: 170, cutBefore: 0, pruned: 1060, nothingForOnce: 0,
 	} {
 		t.Run(string(wrong), func(t *testing.T) {
 			plain, versioned := newHistoryFixture(t, false), newHistoryFixture(t, true)
