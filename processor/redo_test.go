@@ -187,3 +187,39 @@ func TestRedoStopsAtLetters(t *testing.T) {
 		t.Errorf("%d records were produced", n)
 	}
 }
+
+// TestRedoOutcomesAreWhatARedoMakes, and nothing is produced.
+func TestRedoOutcomesAreWhatARedoMakes(t *testing.T) {
+	p := shop(2)
+	c, cl := cluster(t, p)
+	produce(t, cl, p, load(600, 2)...)
+	cfg := again(t, cl, p, 4)
+	cfg.Letters = 1000
+	dry, refused := map[string][]string{}, 0
+	for r, err := range processor.RedoOutcomes(t.Context(), p, env(t, c, "dry"), cfg, func(processor.Refused) { refused++ }) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		header, _ := topics.Header(r, topics.HeaderVersion)
+		v, err := topics.ParseVersion(header)
+		if err != nil {
+			t.Fatal(err)
+		}
+		dry[string(r.Key)] = append(dry[string(r.Key)], fmt.Sprintf("%d:%s", v.Offset(), r.Value))
+	}
+	if n := len(testkit.Records(t, c.ListenAddrs(), letters(p), processed(p))); n != 0 {
+		t.Errorf("%d records were produced", n)
+	}
+	_, stop := startRedo(t, c, p, cfg, "a")
+	awaitRedo(t, cl, p, cfg)
+	stop()
+	if got := outcomes(t, c, p, 4); !maps.EqualFunc(got, dry, slices.Equal) || len(dry) == 0 {
+		t.Errorf("%v, want %v", dry, got)
+	}
+	if n := len(testkit.Records(t, c.ListenAddrs(), letters(p))); n != refused {
+		t.Errorf("%d are refused, want %d", refused, n)
+	}
+	for range processor.RedoOutcomes(t.Context(), p, env(t, c, "dry"), cfg, func(processor.Refused) {}) {
+		break // it may be left
+	}
+}
