@@ -33,6 +33,8 @@ type replayFlags struct {
 	memory    int
 	instance  string
 	yes       bool
+	dry       bool
+	output    string
 	logFormat string
 	logLevel  string
 }
@@ -69,7 +71,12 @@ stopped before its end; 2 wrong command line or pipeline file, and nothing was b
   millrace replay status shop.yaml orders
   millrace replay abort shop.yaml orders`,
 		Args: cli.Args(cobra.ExactArgs(2)),
-		RunE: func(cmd *cobra.Command, args []string) error { return runReplay(cmd, args[0], args[1], f) },
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if f.dry {
+				return dryReplay(cmd, args[0], args[1], f)
+			}
+			return runReplay(cmd, args[0], args[1], f)
+		},
 	}
 	flags := cmd.Flags()
 	flags.StringVar(&f.from, "from", "beginning", "process only keys whose newest record is from here on: beginning, a `time` (RFC 3339), a duration back from now, or offsets as partition:offset,...")
@@ -80,6 +87,8 @@ stopped before its end; 2 wrong command line or pipeline file, and nothing was b
 	flags.IntVar(&f.memory, "memory", processor.DefaultRedoMemory>>20, "`MiB` for the index of keys; with less it reads the topic more often")
 	flags.StringVar(&f.instance, "instance", "", "`name` of this process among all that replay (default $MILLRACE_INSTANCE, else the host's name and a free number)")
 	flags.BoolVar(&f.yes, "yes", false, "do not ask")
+	flags.BoolVar(&f.dry, "dry-run", false, "change nothing; say which rows would be added, removed and changed, and what would be refused")
+	flags.StringVar(&f.output, "output", "table", "of --dry-run: table or json")
 	flags.StringVar(&f.logFormat, "log-format", "auto", "text, json or auto (text on a terminal)")
 	flags.StringVar(&f.logLevel, "log-level", "info", "debug, info, warn or error")
 	cmd.AddCommand(newReplayStatusCommand(), newReplayPauseCommand(true), newReplayPauseCommand(false), newReplayAbortCommand())

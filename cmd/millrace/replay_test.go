@@ -24,8 +24,8 @@ func rewrite(t *testing.T, path, was, is string) {
 	}
 }
 
-// totals are the totals in the table, in the order of ids.
-func totals(t *testing.T, path string) (all string) {
+// orderTotals are the totals in the table, in the order of ids.
+func orderTotals(t *testing.T, path string) (all string) {
 	t.Helper()
 	db, err := sql.Open("sqlite", "file:"+filepath.Join(filepath.Dir(path), "data", "millrace.db")+"?_pragma=busy_timeout(5000)")
 	if err != nil {
@@ -47,17 +47,26 @@ func TestReplay(t *testing.T) {
 		t.Errorf("before the first run: %d %s", code, stderr)
 	}
 	p := launch(t, "millrace", "run", path, "--listen", "127.0.0.1:0")
-	testkit.Eventually(t, patience, testkit.That("rows", func() bool { return totals(t, path) == "20,40,60" }))
+	testkit.Eventually(t, patience, testkit.That("rows", func() bool { return orderTotals(t, path) == "20,40,60" }))
 
 	rewrite(t, path, "total * 2", "total * 3")
 	if code, _, stderr := invoke(t, "millrace", "replay", path, "orders"); code != cli.ExitError || !strings.Contains(stderr, "--yes") {
 		t.Errorf("without a terminal and --yes: %d %s", code, stderr)
 	}
-	code, stdout, stderr := invoke(t, "millrace", "replay", path, "orders", "--yes")
+	code, stdout, stderr := invoke(t, "millrace", "replay", path, "orders", "--dry-run")
+	for _, want := range []string{"rows changed     3", "  total          3", "total: 40, would be 60"} {
+		if code != cli.ExitOK || !strings.Contains(stdout, want) {
+			t.Errorf("dry run: %d %s%s, want %q", code, stdout, stderr, want)
+		}
+	}
+	if got := orderTotals(t, path); got != "20,40,60" {
+		t.Errorf("after the dry run: %s", got)
+	}
+	code, stdout, stderr = invoke(t, "millrace", "replay", path, "orders", "--yes")
 	if code != cli.ExitOK || !strings.Contains(stdout, "orders: all is processed again, and in the table") {
 		t.Fatalf("beside the process: %d %s%s", code, stdout, stderr)
 	}
-	if got := totals(t, path); got != "30,60,90" {
+	if got := orderTotals(t, path); got != "30,60,90" {
 		t.Errorf("beside the process: %s", got)
 	}
 	testkit.Eventually(t, patience, testkit.That("the process tells of its old file", func() bool {
@@ -73,7 +82,7 @@ func TestReplay(t *testing.T) {
 	if code, stdout, stderr := invoke(t, "millrace", "replay", path, "orders", "--yes", "--key", "2"); code != cli.ExitOK {
 		t.Fatalf("alone: %d %s%s", code, stdout, stderr)
 	}
-	if got := totals(t, path); got != "30,80,90" {
+	if got := orderTotals(t, path); got != "30,80,90" {
 		t.Errorf("alone: %s", got)
 	}
 }
