@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"math/rand/v2"
 	"net"
 	"net/netip"
@@ -15,6 +16,7 @@ import (
 	"github.com/moby/moby/api/types/network"
 	"github.com/moby/moby/client"
 	"github.com/testcontainers/testcontainers-go"
+	tcexec "github.com/testcontainers/testcontainers-go/exec"
 	"github.com/testcontainers/testcontainers-go/wait"
 )
 
@@ -162,6 +164,23 @@ func (s *container) Start(t testing.TB) {
 		}
 		return s.waitReady(ctx)
 	})
+}
+
+// Exec runs a command in the container of a server that runs, and returns what it wrote. A command that fails fails the test.
+func (s *container) Exec(t testing.TB, command ...string) (output string) {
+	t.Helper()
+	s.do(t, "run a command in", func(ctx context.Context) error {
+		code, out, err := s.c.Exec(ctx, command, tcexec.Multiplexed())
+		if err != nil {
+			return err
+		}
+		b, err := io.ReadAll(out)
+		if output = string(b); err == nil && code != 0 {
+			err = fmt.Errorf("%q ended with %d: %s", command, code, b)
+		}
+		return err
+	})
+	return output
 }
 
 // Pause freezes the server: connections stay open and nothing answers.
