@@ -117,7 +117,7 @@ func (a *api) intercept(f func(n int, w http.ResponseWriter, r *http.Request) bo
 
 // stream is a stream of the test API.
 func (a *api) stream(name string, p pipeline.Paginate) pipeline.Stream {
-	return pipeline.Stream{Name: name, Generation: pipeline.FirstGeneration, Ingest: pipeline.Ingest{
+	return pipeline.Stream{Name: name, Ingest: pipeline.Ingest{
 		HTTP: pipeline.HTTP{
 			BaseURL: a.URL, Timeout: 5 * time.Second,
 			Retry: pipeline.Retry{Initial: time.Millisecond, Max: 20 * time.Millisecond, Attempts: 4},

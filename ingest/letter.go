@@ -12,7 +12,7 @@ import (
 func letter(p *page, ordinal int, rec *record, raw *kgo.Record) *kgo.Record {
 	s := p.slice
 	l := topics.Letter{
-		Stage: "ingest", Generation: s.stream.Generation, Step: rec.step, Reason: rec.reason,
+		Stage: "ingest", Step: rec.step, Reason: rec.reason,
 	}
 	id := fmt.Sprintf("ingest:%s:%s:%d", s.key, p.id, ordinal)
 	return l.Record(s.in.letters(s.stream.Name), id, raw)

@@ -51,15 +51,11 @@ type Database struct {
 
 // Stream is one API resource, one raw topic, one list of steps, one processed topic and one table.
 type Stream struct {
-	Name       string
-	Generation uint16 // of the stream's logic: which run of its steps over its raw topic; FirstGeneration or more
-	Ingest     Ingest
-	Process    []Step
-	Sink       Sink
+	Name    string
+	Ingest  Ingest
+	Process []Step
+	Sink    Sink
 }
-
-// FirstGeneration is the generation of a stream that has never been replayed. A file always loads as this one.
-const FirstGeneration = 1
 
 // Ingest is how the records of a stream are fetched. The file's `http` section has been merged in.
 type Ingest struct {

@@ -43,9 +43,9 @@ func shop(partitions int32) *pipeline.Pipeline {
 		Name:  "p",
 		Kafka: pipeline.Kafka{Partitions: partitions, Replication: 1, MaxRecordBytes: 1 << 20},
 		Streams: []pipeline.Stream{{
-			Name:       "s",
-			Generation: pipeline.FirstGeneration,
-			Ingest:     pipeline.Ingest{Key: []string{"id"}},
+			Name: "s",
+
+			Ingest: pipeline.Ingest{Key: []string{"id"}},
 			Process: []pipeline.Step{
 				{Filter: &pipeline.Filter{If: `status != "draft"`}},
 				{Map: []pipeline.Column{{Name: "id", Expr: "id"}, {Name: "n", Expr: "n * 2"}}},

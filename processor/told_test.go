@@ -22,7 +22,7 @@ func TestRefusedRecordsAreTold(t *testing.T) {
 		File: "my shop.yaml",
 	}
 	p, err := New(&pipeline.Pipeline{Name: "p", Kafka: pipeline.Kafka{Partitions: 1, MaxRecordBytes: 1 << 20}, Streams: []pipeline.Stream{{
-		Name: "s", Generation: pipeline.FirstGeneration, Ingest: pipeline.Ingest{Key: []string{"id"}},
+		Name: "s", Ingest: pipeline.Ingest{Key: []string{"id"}},
 		Process: []pipeline.Step{{Map: []pipeline.Column{{Name: "id", Expr: "id"}, {Name: "n", Expr: "n * 2"}}}},
 		Sink:    pipeline.Sink{Table: "t", Columns: []pipeline.ColumnType{{Name: "id", Type: "bigint", Key: true}, {Name: "n", Type: "int"}}},
 	}}}, DefaultConfig(), env)

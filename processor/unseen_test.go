@@ -19,7 +19,7 @@ func TestFieldsThatNoRecordHasAreTold(t *testing.T) {
 	var log testkit.Buffer
 	env := stage.Env{Instance: "a", Log: slog.New(slog.NewTextHandler(&log, nil)), Metrics: prometheus.NewRegistry(), Health: &stage.Health{}}
 	p, err := New(&pipeline.Pipeline{Name: "p", Kafka: pipeline.Kafka{Partitions: 1, MaxRecordBytes: 1 << 20}, Streams: []pipeline.Stream{{
-		Name: "s", Generation: pipeline.FirstGeneration, Ingest: pipeline.Ingest{Key: []string{"id"}},
+		Name: "s", Ingest: pipeline.Ingest{Key: []string{"id"}},
 		Process: []pipeline.Step{
 			{Filter: &pipeline.Filter{If: `status != draft and not (deleted ?? false) and not has(merged)`}},
 			{Map: []pipeline.Column{

@@ -16,7 +16,7 @@ import (
 func (f *fixture) admin() *Admin {
 	f.t.Helper()
 	p := *f.pipeline
-	p.Streams = []pipeline.Stream{{Name: "s", Generation: pipeline.FirstGeneration, Sink: things("json")}}
+	p.Streams = []pipeline.Stream{{Name: "s", Sink: things("json")}}
 	a, err := OpenAdmin(&p)
 	if err != nil {
 		f.t.Fatal(err)

@@ -33,7 +33,7 @@ func (f *fixture) records(events ...event) iter.Seq2[*kgo.Record, error] {
 func (f *fixture) compared(columns []pipeline.ColumnType, records iter.Seq2[*kgo.Record, error]) (*Comparison, error) {
 	f.t.Helper()
 	p := *f.pipeline
-	st := pipeline.Stream{Name: "s", Generation: pipeline.FirstGeneration, Sink: things("json")}
+	st := pipeline.Stream{Name: "s", Sink: things("json")}
 	if columns != nil {
 		st.Sink.Columns = columns
 	}

@@ -36,7 +36,7 @@ func flights(n, round int) (byPartition [benchPartitions][]*kgo.Record) {
 		partition := int(h.Sum32() % benchPartitions)
 		before := byPartition[partition]
 		at := int64(round-1)*int64(n) + int64(len(before))
-		v := topics.NewVersion(0, 0, at, pipeline.FirstGeneration)
+		v := topics.NewVersion(0, 0, at, 1)
 		value := fmt.Sprintf(`{"flight_key":"%s","carrier":"%s","flight":%d,"origin":"EWR","dest":"IAH","dep_delay":%d,"arr_delay":%d,"distance":1400,"speed_kmh":%g,"time_hour":"%s"}`,
 			key, []string{"UA", "AA", "B6", "DL"}[i%4], 100+i%2000, i%60+round, i%90, 591.2345+float64(i%100), hour)
 		byPartition[partition] = append(before, &kgo.Record{

@@ -10,7 +10,6 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kgo"
 
-	"github.com/millrace-io/millrace/pipeline"
 	"github.com/millrace-io/millrace/sink/rows"
 	"github.com/millrace-io/millrace/topics"
 )
@@ -54,7 +53,7 @@ func (t *tables) set(topic string, table *rows.Table) {
 func (t *tables) knows(topic string) uint16 {
 	t.mu.RLock()
 	defer t.mu.RUnlock()
-	return max(t.known[topic], pipeline.FirstGeneration)
+	return max(t.known[topic], 1)
 }
 
 func (t *tables) learn(topic string, generation uint16) {

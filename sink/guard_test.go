@@ -33,7 +33,7 @@ func (f *fixture) spread(n int) *batch {
 	f.t.Helper()
 	j := &job{records: n}
 	for i, c := range f.claims(n) {
-		v := topics.NewVersion(0, 0, int64(i), pipeline.FirstGeneration)
+		v := topics.NewVersion(0, 0, int64(i), 1)
 		value, _ := json.Marshal(map[string]any{"id": fmt.Sprint(i), "n": i})
 		j.polled = append(j.polled, polled{c, c.next, []*kgo.Record{{
 			Topic: topic, Partition: int32(i), Offset: c.next, Key: fmt.Append(nil, i), Value: value,

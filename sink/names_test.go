@@ -13,7 +13,7 @@ import (
 func namesCollide(t *testing.T, open func(*testing.T) *pipeline.Pipeline) {
 	for _, name := range []string{"n", "new", "excluded", "values", "VERSION", "temporary"} {
 		p := open(t)
-		p.Streams = []pipeline.Stream{{Name: "s", Generation: pipeline.FirstGeneration, Sink: pipeline.Sink{
+		p.Streams = []pipeline.Stream{{Name: "s", Sink: pipeline.Sink{
 			Table: name, Columns: []pipeline.ColumnType{
 				{Name: "id", Type: "varchar(20)", Key: true, NotNull: true}, {Name: "n", Type: "int"}, {Name: "excluded", Type: "int"}, {Name: name + "_x", Type: "int"},
 			},
@@ -32,7 +32,7 @@ func namesCollide(t *testing.T, open func(*testing.T) *pipeline.Pipeline) {
 // TestSQLiteKeepsDigits: what MySQL keeps exactly is no double in SQLite either.
 func TestSQLiteKeepsDigits(t *testing.T) {
 	p := onSQLite(t)
-	p.Streams = []pipeline.Stream{{Name: "s", Generation: pipeline.FirstGeneration, Sink: pipeline.Sink{
+	p.Streams = []pipeline.Stream{{Name: "s", Sink: pipeline.Sink{
 		Table: "things", Columns: []pipeline.ColumnType{
 			{Name: "id", Type: "varchar(20)", Key: true, NotNull: true}, {Name: "price", Type: "decimal(30,10)"}, {Name: "hash", Type: "bigint unsigned"},
 			{Name: "at", Type: "datetime(3)"}, {Name: "x", Type: "double"},

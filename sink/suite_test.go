@@ -52,7 +52,7 @@ func things(extra string) pipeline.Sink {
 func newFixture(t *testing.T, p *pipeline.Pipeline, versioned bool) *fixture {
 	t.Helper()
 	p.Name = "p"
-	s := pipeline.Stream{Name: "s", Generation: pipeline.FirstGeneration, Sink: things("json")}
+	s := pipeline.Stream{Name: "s", Sink: things("json")}
 	if len(p.Streams) > 0 {
 		s = p.Streams[0]
 	}
@@ -117,7 +117,7 @@ func (f *fixture) job(events ...event) *job {
 	j := &job{}
 	var records []*kgo.Record
 	for _, e := range events {
-		v := topics.NewVersion(e.source, f.epoch, e.raw, pipeline.FirstGeneration)
+		v := topics.NewVersion(e.source, f.epoch, e.raw, 1)
 		r := &kgo.Record{
 			Topic: topic, Offset: f.offset, Key: []byte(e.key),
 			Headers: []kgo.RecordHeader{{Key: topics.HeaderVersion, Value: v[:]}},

@@ -57,7 +57,7 @@ func newWorld(t *testing.T, p *pipeline.Pipeline) *world {
 		}},
 	}}
 	cluster := testkafka.New(t, kfake.NumBrokers(1))
-	w := &world{t: t, pipeline: p, seeds: cluster.ListenAddrs(), raw: map[int32]int64{}, want: map[string]string{}, generation: pipeline.FirstGeneration, offsets: map[string]int64{}}
+	w := &world{t: t, pipeline: p, seeds: cluster.ListenAddrs(), raw: map[int32]int64{}, want: map[string]string{}, generation: 1, offsets: map[string]int64{}}
 	w.client = testkafka.Client(t, cluster, kgo.TransactionalID("p.processor.test.0"), kgo.RecordPartitioner(kgo.ManualPartitioner()))
 	w.adm = kadm.NewClient(testkafka.Client(t, cluster))
 	if err := admin.Ensure(t.Context(), w.adm, topics.Specs(p)); err != nil {

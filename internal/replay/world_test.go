@@ -83,7 +83,7 @@ func (w *world) of(l logic) *pipeline.Pipeline {
 		Name: "p", DataDir: w.dir, Database: pipeline.Database{Embedded: true},
 		Kafka: pipeline.Kafka{Partitions: w.partitions, Replication: 1, MaxRecordBytes: 1 << 20},
 		Streams: []pipeline.Stream{{
-			Name: "s", Generation: pipeline.FirstGeneration, Ingest: pipeline.Ingest{Key: []string{"id"}},
+			Name: "s", Ingest: pipeline.Ingest{Key: []string{"id"}},
 			Process: []pipeline.Step{
 				{Filter: &pipeline.Filter{If: l.filter}},
 				{Map: []pipeline.Column{{Name: "id", Expr: "id"}, {Name: "n", Expr: l.n}}},

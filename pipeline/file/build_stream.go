@@ -12,7 +12,7 @@ func (d *decoder) stream(f *pipelineFile, e *entry[streamFile], tables map[strin
 	}
 	inherit(&in.ingestSharedFile, &f.Defaults.v.Ingest.v)
 	inherit(&in.httpFile, &f.HTTP.v)
-	s := pipeline.Stream{Name: e.name, Generation: pipeline.FirstGeneration}
+	s := pipeline.Stream{Name: e.name}
 	if e.v.Ingest.ok {
 		s.Ingest = d.ingest(in, e.v.Ingest.place)
 	}

@@ -15,7 +15,7 @@ func TestDecode(t *testing.T) {
 	two := NewTable(&pipeline.Stream{Name: "s", Sink: pipeline.Sink{Table: "t", Columns: []pipeline.ColumnType{
 		{Name: "b", Type: "int", Key: true}, {Name: "n", Type: "json"}, {Name: "a", Type: "varchar(9)", Key: true},
 	}}})
-	v := topics.NewVersion(0, 0, 1, pipeline.FirstGeneration)
+	v := topics.NewVersion(0, 0, 1, 1)
 	for _, test := range []struct{ value, pk, row, key, reason string }{
 		{value: `{"a":"x","b":7,"n":[1, null]}`, row: `7,'[1, null]','x'`, key: `7,'x'`},
 		{value: ` { "other" : {"a":1}, "\u0062":7, "a" : "it's" } `, row: `7,NULL,'it's'`, key: `7,'it's'`},

@@ -13,7 +13,7 @@ const VersionColumn = "_mr_version"
 // Table is a stream's table, ready for use. It is read-only.
 type Table struct {
 	Stream     string
-	Generation uint16 // of the stream
+	Generation uint16 // of the stream's marks: its line, see docs/generations.md
 	Name       string
 	Columns    []Column // without the version's
 	Key        []int    // the key columns' places in Columns, in their order
@@ -21,9 +21,12 @@ type Table struct {
 	Findable   bool     // a row is found by its key as it was sent: no column of the key changes values, by rounding or padding
 }
 
+// firstLine is the line of a stream: there is one.
+const firstLine = 1
+
 // NewTable returns the table of s, whose columns have at least one key.
 func NewTable(s *pipeline.Stream) *Table {
-	t := &Table{Findable: true, Stream: s.Name, Generation: s.Generation, Name: s.Sink.Table, Versioned: s.Ingest.Version != ""}
+	t := &Table{Findable: true, Stream: s.Name, Generation: firstLine, Name: s.Sink.Table, Versioned: s.Ingest.Version != ""}
 	for i, c := range s.Sink.Columns {
 		t.Columns = append(t.Columns, NewColumn(c))
 		if c.Key {

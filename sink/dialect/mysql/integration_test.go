@@ -48,7 +48,7 @@ func TestWithoutRowAlias(t *testing.T) {
 				raw   int64
 				value string
 			}{{5, `{"id":"a","n":5}`}, {4, `{"id":"a","n":4}`}, {6, `{"id":"b","n":6}`}, {7, `{"id":"b","n":7}`}} {
-				v := topics.NewVersion(0, 0, r.raw, pipeline.FirstGeneration)
+				v := topics.NewVersion(0, 0, r.raw, 1)
 				var x rows.Change
 				rows.NewDecoder().Decode(&x, table, &kgo.Record{Value: []byte(r.value), Headers: []kgo.RecordHeader{{Key: topics.HeaderVersion, Value: v[:]}}})
 				if x.Reason != nil {
