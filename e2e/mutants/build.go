@@ -37,6 +37,24 @@ func (m Mutant) Build(ctx context.Context, root, out string, packages ...string)
 	return nil
 }
 
+// Test runs a test of a package of the module at root with m, by `go test -overlay`, and returns what it printed. The error
+// says that it failed.
+func (m Mutant) Test(ctx context.Context, root, pkg, run string) (output string, err error) {
+	dir, err := os.MkdirTemp("", "millrace-mutant-")
+	if err != nil {
+		return "", err
+	}
+	defer func() { _ = os.RemoveAll(dir) }()
+	overlay, err := m.overlay(root, dir)
+	if err != nil {
+		return "", err
+	}
+	cmd := exec.CommandContext(ctx, "go", "test", "-trimpath", "-count=1", "-overlay", overlay, "-run", "^"+run+"$", pkg)
+	cmd.Dir = root
+	text, err := cmd.CombinedOutput()
+	return string(text), err
+}
+
 // overlay writes the edited files into dir, with the file that tells the Go command which files they replace.
 func (m Mutant) overlay(root, dir string) (string, error) {
 	files, err := m.files(root)

@@ -18,6 +18,10 @@ const (
 	Marks                = "marks"                  // sink: an older record does not bring back a deleted row
 	ExpectedOffset       = "expected-offset"        // sink: a batch applies only at the offset it was read from
 	Fencing              = "fencing"                // ingest, sink: a process that lost its claim can no longer write
+	Index                = "index"                  // redo: of each key only the newest record is processed again
+	IndexToTheCut        = "index-to-the-cut"       // redo: the newest record is looked for beyond the range
+	OlderGood            = "older-good"             // redo: where the newest is refused, the next older one is processed
+	Marking              = "marking"                // redo: every removal leaves a mark meanwhile
 )
 
 // Mutant is millrace without one mechanism.

@@ -34,6 +34,11 @@ func TestMutantsCompile(t *testing.T) {
 			})
 		}
 	}
+	for _, m := range mutants.Redo {
+		if err := m.Build(t.Context(), root, ""); err != nil || mutants.RedoTests[m.Name] == "" {
+			t.Errorf("%s: %v, red in %q", m, err, mutants.RedoTests[m.Name])
+		}
+	}
 }
 
 // TestEveryMechanism: each stage has a mutant for each of its mechanisms.
