@@ -42,6 +42,8 @@ func TestRecovery(t *testing.T) {
 		{"StateLost", stateLost},
 		{"GroupMoved", groupMoved},
 		{"PipelineRenamed", pipelineRenamed},
+		{"TableDropped", tableDropped},
+		{"TableRestoredAlone", tableRestoredAlone},
 		{"DatabaseOlderThanKafka", databaseOlder},
 		{"DatabaseOlderThanKafkaAndRetention", databaseOlderAndRetention},
 		{"KafkaOlderThanDatabase", kafkaOlder},
@@ -398,6 +400,35 @@ func pipelineRenamed(p *patient) {
 	p.healthy()
 }
 
+func tableDropped(p *patient) {
+	p.stop()
+	if _, err := p.db.ExecContext(p.t.Context(), "DROP TABLE "+p.table); err != nil {
+		p.t.Fatal(err)
+	}
+	p.set(0, 40, 2)
+	p.start()
+	p.told(" replay " + p.file + " orders")
+	p.command("", "replay", "orders", "--yes")
+	p.equal()
+	p.healthy()
+}
+
+func tableRestoredAlone(p *patient) {
+	p.stop()
+	p.inMySQL("mysqldump --single-transaction --set-gtid-purged=OFF $DB " + p.table + " > /tmp/table.sql")
+	p.start()
+	p.set(0, 40, 2)
+	p.set(60, 70, 2)
+	p.equal()
+	p.stop()
+	p.inMySQL("mysql < /tmp/table.sql")
+	p.start()
+	p.told(" replay " + p.file + " orders")
+	p.command("", "replay", "orders", "--yes")
+	p.equal()
+	p.healthy()
+}
+
 // dump and restore are of the schema: the tables, and what millrace keeps beside them.
 func (p *patient) dump(to string) {
 	p.inMySQL("mysqldump --single-transaction --set-gtid-purged=OFF --databases $DB > " + to)
@@ -412,7 +443,7 @@ func (p *patient) inMySQL(command string) {
 		p.t.Fatal(err)
 	}
 	p.mysql.Exec(p.t, "sh", "-c", fmt.Sprintf("export MYSQL_PWD=%s DB=%s; set -e; %s", cfg.Passwd, cfg.DBName,
-		strings.NewReplacer("mysqldump ", "mysqldump -u"+cfg.User+" ", "mysql <", "mysql -u"+cfg.User+" <").Replace(command)))
+		strings.NewReplacer("mysqldump ", "mysqldump -u"+cfg.User+" ", "mysql <", "mysql -u"+cfg.User+" $DB <").Replace(command)))
 }
 
 func databaseOlder(p *patient) {

@@ -16,7 +16,6 @@ import (
 	"github.com/moby/moby/api/types/network"
 	"github.com/moby/moby/client"
 	"github.com/testcontainers/testcontainers-go"
-	tcexec "github.com/testcontainers/testcontainers-go/exec"
 	"github.com/testcontainers/testcontainers-go/wait"
 )
 
@@ -170,13 +169,25 @@ func (s *container) Start(t testing.TB) {
 func (s *container) Exec(t testing.TB, command ...string) (output string) {
 	t.Helper()
 	s.do(t, "run a command in", func(ctx context.Context) error {
-		code, out, err := s.c.Exec(ctx, command, tcexec.Multiplexed())
+		made, err := s.api.ExecCreate(ctx, s.c.GetContainerID(), client.ExecCreateOptions{
+			Cmd: command, TTY: true, AttachStdout: true, AttachStderr: true, // with a terminal, both are one stream of text
+		})
 		if err != nil {
 			return err
 		}
-		b, err := io.ReadAll(out)
-		if output = string(b); err == nil && code != 0 {
-			err = fmt.Errorf("%q ended with %d: %s", command, code, b)
+		out, err := s.api.ExecAttach(ctx, made.ID, client.ExecAttachOptions{TTY: true})
+		if err != nil {
+			return err
+		}
+		defer out.Close()
+		b, err := io.ReadAll(out.Reader)
+		if err != nil {
+			return err
+		}
+		output = string(b)
+		is, err := s.api.ExecInspect(ctx, made.ID, client.ExecInspectOptions{})
+		if err == nil && is.ExitCode != 0 {
+			err = fmt.Errorf("%q ended with %d: %s", command, is.ExitCode, b)
 		}
 		return err
 	})
