@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -151,16 +152,12 @@ func newComparer(ctx context.Context, p *pipeline.Pipeline, stream string) (_ *c
 
 // look looks which columns the table has.
 func (c *comparer) look(ctx context.Context) error {
-	found, err := c.store.db.QueryContext(ctx, "SELECT * FROM "+dialect.Quote(c.table.Name)+" LIMIT 0")
+	names, err := c.columns(ctx)
 	if c.store.dialect.Missing(err) {
 		return nil
 	}
 	if err != nil {
 		return c.store.tableError(c.table, "read it", err)
-	}
-	names, err := found.Columns()
-	if err := errors.Join(err, found.Close()); err != nil {
-		return err
 	}
 	for i, column := range c.table.Columns {
 		switch has := slices.ContainsFunc(names, func(name string) bool { return strings.EqualFold(name, column.Name) }); {
@@ -180,6 +177,17 @@ func (c *comparer) look(ctx context.Context) error {
 	}
 	c.like = c.table.Name
 	return nil
+}
+
+// columns are the names of the table's columns.
+func (c *comparer) columns(ctx context.Context) ([]string, error) {
+	found, err := c.store.db.QueryContext(ctx, "SELECT * FROM "+dialect.Quote(c.table.Name)+" LIMIT 0")
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = found.Close() }()
+	names, err := found.Columns()
+	return names, errors.Join(err, found.Err())
 }
 
 // persist compares a chunk, again where another attempt may succeed.
@@ -206,14 +214,7 @@ func (c *comparer) persist(ctx context.Context, chunk []*kgo.Record) error {
 
 func (x *Comparison) clone() Comparison {
 	out := *x
-	out.Columns, out.Reasons = map[string]int64{}, map[string]int64{}
-	for k, v := range x.Columns {
-		out.Columns[k] = v
-	}
-	for k, v := range x.Reasons {
-		out.Reasons[k] = v
-	}
-	out.Examples = slices.Clone(x.Examples)
+	out.Columns, out.Reasons, out.Examples = maps.Clone(x.Columns), maps.Clone(x.Reasons), slices.Clone(x.Examples)
 	return out
 }
 

@@ -75,8 +75,8 @@ func comparisons(t *testing.T, open func(t *testing.T) *pipeline.Pipeline) {
 				{Kind: ExampleChanged, Key: "changed", Column: "note", Before: zero("a")},
 			},
 		}
-		slices.SortStableFunc(got.Examples, func(a, b Example) int { return strings.Compare(string(a.Key+a.Column), string(b.Key+b.Column)) })
-		slices.SortStableFunc(want.Examples, func(a, b Example) int { return strings.Compare(string(a.Key+a.Column), string(b.Key+b.Column)) })
+		slices.SortStableFunc(got.Examples, func(a, b Example) int { return strings.Compare(a.Key+a.Column, b.Key+b.Column) })
+		slices.SortStableFunc(want.Examples, func(a, b Example) int { return strings.Compare(a.Key+a.Column, b.Key+b.Column) })
 		if d := cmp.Diff(want, got); d != "" {
 			t.Errorf("(-want +got):\n%s", d)
 		}

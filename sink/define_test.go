@@ -1,6 +1,7 @@
 package sink
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -48,7 +49,7 @@ func (w *world) hasM(key string, want int) {
 	testkit.Eventually(w.t, 40*time.Second, func() error {
 		var got int
 		if err := db.QueryRow("SELECT COALESCE(m, -1) FROM things WHERE id = ?", key).Scan(&got); err != nil || got != want {
-			return fmt.Errorf("m of %s is %d, want %d (%v)", key, got, want, err)
+			return errors.Join(err, fmt.Errorf("m of %s is %d, want %d", key, got, want))
 		}
 		return nil
 	})

@@ -112,10 +112,7 @@ func TestLostPositionsAreDeclaredOnce(t *testing.T) {
 			}
 			return nil
 		})
-		want := map[int32]int64{}
-		for partition, next := range w.raw {
-			want[partition] = next
-		}
+		want := maps.Clone(w.raw)
 		w.decided(func(s *control.Stream) error {
 			for partition, from := range s.Run.From { // the last ones may have been refused, which moves nothing
 				if from > want[partition] || from < want[partition]-3 {

@@ -148,8 +148,8 @@ func (s *store) settle(ctx context.Context, conn *sql.Conn, st *stake) error {
 		return nil
 	case mine:
 		st.why = fmt.Sprintf("the topic %s was made anew: what the new one holds replaces the rows. Rows of what the API no longer shows stay. "+
-			"What the old topic held and was not applied is missing until its records are processed again; "+
-			"if the raw topic was made anew too, that is when the API has shown them", st.topic)
+			"What the old topic held and was not applied is missing until its records are processed again: %s; "+
+			"if the raw topic was made anew too, that is when the API has shown them", st.topic, s.command("replay", st.table.Stream))
 		return s.raise(ctx, conn, st, st.topic)
 	case asked && !by.sure:
 		return s.adoptTable(ctx, conn, st)

@@ -230,7 +230,7 @@ func lostRows(t *testing.T, open func(t *testing.T) *pipeline.Pipeline) {
 			testkit.Eventually(t, 60*time.Second, func() error {
 				var n int
 				if err := db.QueryRow("SELECT COUNT(*) FROM things WHERE n = 2 OR id = 'later'").Scan(&n); err != nil || n != 4 {
-					return fmt.Errorf("%d rows, %v", n, err)
+					return errors.Join(err, fmt.Errorf("%d rows", n))
 				}
 				return nil
 			})
