@@ -26,5 +26,9 @@
 // with guard.go, remove.go, marks.go and upsert.go (the transaction). Package dialect writes what differs from one
 // database to the next.
 //
+// follow.go reads what is decided in the control topic: pauses (parking.go), positions that processors have lost (lost.go), and
+// the columns of the logic that is live (define.go; old.go counts the rows of older logic). witness.go notices a table that
+// has lost rows. admin.go is for commands beside running sinks, and compare.go for dry runs.
+//
 // Offsets are committed to the consumer group after the transaction, for tools that show lag, and for nothing else.
 package sink

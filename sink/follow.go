@@ -42,6 +42,7 @@ func (s *Sink) controlConfig() control.Config {
 
 // follow heeds what is decided about the streams until ctx is cancelled.
 func (s *Sink) follow(ctx context.Context) {
+	var next time.Time // when to look at the ends of raw topics
 	for stage.Sleep(ctx, followEvery) == nil {
 		if err := s.refresh(ctx); err != nil {
 			if ctx.Err() == nil {
@@ -53,6 +54,13 @@ func (s *Sink) follow(ctx context.Context) {
 		for topic := range s.tables.all() {
 			s.heed(ctx, topic)
 		}
+		if time.Now().Before(next) {
+			continue
+		}
+		for topic := range s.tables.all() {
+			s.lookAtTail(ctx, topic)
+		}
+		next = time.Now().Add(tailEvery)
 	}
 }
 
@@ -85,6 +93,18 @@ func (s *Sink) pause(topics ...string) {
 		case why == nil && waits && s.notices.Has(s.tables.of(topic).Stream, pausedNotice):
 			s.parking.soon(topic)
 		}
+	}
+}
+
+// lookAtTail parks a stream whose raw topic does not hold what was applied.
+func (s *Sink) lookAtTail(ctx context.Context, topic string) {
+	if waits, _ := s.parking.has(topic); waits {
+		return
+	}
+	if err := s.lostTail(ctx, topic); err != nil {
+		s.mu.RLock()
+		s.park(topic, err)
+		s.mu.RUnlock()
 	}
 }
 

@@ -2,6 +2,7 @@ package sink
 
 import (
 	"context"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"maps"
@@ -146,6 +147,35 @@ func TestNoPositionsOfARawTopicThatIsOlder(t *testing.T) {
 		return nil
 	})
 	r.notDegraded(t, "recover")
+}
+
+// TestRawTopicThatLostItsEnd: what comes would get offsets that were applied. The stream stands until it begins anew.
+func TestRawTopicThatLostItsEnd(t *testing.T) {
+	w := newWorld(t, onSQLite(t))
+	w.send(w.record("a", 1), w.record("a", 2), w.record("a", 3)) // and no raw records
+	details, err := w.adm.ListTopics(t.Context(), topics.Raw("p", "s"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	id := details[topics.Raw("p", "s")].ID
+	w.decide(func(s *control.Stream) {
+		s.Epochs = []control.Epoch{{Number: 0, RawTopicID: hex.EncodeToString(id[:])}}
+	})
+	r := w.start("one", nil)
+	w.caughtUp(w.db(), 60*time.Second)
+	r.waits(t, "the raw topic does not hold what the table has: of partition", "millrace recover FILE s --kafka-lost")
+	a, err := OpenAdmin(w.pipeline)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer a.Close()
+	if err := a.BeginAnew(t.Context(), "s"); err != nil {
+		t.Fatal(err)
+	}
+	r.ready(t)
+	w.raws(1)
+	w.send(w.record("a", 4))
+	w.caughtUp(w.db(), 60*time.Second)
 }
 
 // TestPositionsOfAnOlderRawTopicDoNotCount: processing begins at the start of the new one.

@@ -3,8 +3,10 @@ package sink
 import (
 	"context"
 	"database/sql"
+	"encoding/hex"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/millrace-io/millrace/topics"
 	"github.com/millrace-io/millrace/topics/control"
@@ -51,6 +53,32 @@ func (s *Sink) answer(ctx context.Context, topic string) {
 		s.env.Log.Warn("the processors had lost their positions: they go on after what is in the table", "stream", stream,
 			"lost", lost.Why, "run", now.Run.Number, "from", now.Run.From)
 	}
+}
+
+// tailEvery is how often it is looked whether a raw topic holds what was applied.
+const tailEvery = time.Minute
+
+// lostTail says that the raw topic of now has lost its end: it does not hold what was applied, and its offsets are given to
+// other records, which would lose against the rows. nil: that is not so, or not known.
+func (s *Sink) lostTail(ctx context.Context, topic string) error {
+	of := s.decided(topic)
+	n := len(of.Epochs)
+	if n == 0 {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, followTimeout)
+	defer cancel()
+	stream := s.tables.of(topic).Stream
+	raw := topics.Raw(s.pipeline.Name, stream)
+	details, err := s.adm.ListTopics(ctx, raw)
+	if id := details[raw].ID; err != nil || hex.EncodeToString(id[:]) != of.Epochs[n-1].RawTopicID {
+		return nil //nolint:nilerr // not known, or it was made anew and has no epoch yet
+	}
+	if _, err := s.positionsFor(ctx, topic, of); errors.Is(err, errPastEnd) {
+		return fmt.Errorf("%w: Kafka lost its end, or came back from a backup that is older than the database. What puts it right: %s",
+			err, s.store.command("recover", stream, "--kafka-lost"))
+	}
+	return nil
 }
 
 // positionsFor are what processors go on from, by partition of the raw topic of now.

@@ -236,7 +236,7 @@ func (s *Sink) inTheWay(ctx context.Context, topic string) error {
 		return err
 	}
 	s.define(topic)
-	if err := s.defined[topic].err; err != nil {
+	if err := errors.Join(s.defined[topic].err, s.lostTail(ctx, topic)); err != nil {
 		return err
 	}
 	s.store.forget()
