@@ -150,17 +150,18 @@ func TestAChangeOfLogicFencesWhatIsOpen(t *testing.T) {
 	p := shop(2)
 	c, cl := cluster(t, p)
 	old, oldLog := told(t, c, "old")
-	run(t, p, quick(), old)
+	cfg := quick()
+	cfg.Sessions = 1
+	run(t, p, cfg, old)
 	produce(t, cl, p, rows(20)...)
 	settled(t, cl, p)
 	ending, held := make(chan struct{}), make(chan struct{})
 	begun := sync.OnceFunc(func() { close(ending) })
 	c.ControlKey(int16(kmsg.EndTxn), func(r kmsg.Request) (kmsg.Response, error, bool) {
-		if !strings.HasPrefix(r.(*kmsg.EndTxnRequest).TransactionalID, "p.processor.old") {
-			c.KeepControl()
+		c.KeepControl()
+		if req := r.(*kmsg.EndTxnRequest); !req.Commit || !strings.HasPrefix(req.TransactionalID, "p.processor.old") {
 			return nil, nil, false
 		}
-		c.KeepControl()
 		c.SleepControl(func() { begun(); <-held })
 		return nil, nil, false
 	})
