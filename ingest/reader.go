@@ -226,14 +226,38 @@ func (r *reader) cut(
 		e.Shape.Kind = guessed
 	}
 	e.Lines = r.lines(a)
+	if e.Shape.Columns != nil {
+		if err := r.columns(a, &e); err != nil {
+			return cut.Answer{}, err
+		}
+	}
 	if mem := a.Body.Bytes(); mem != nil {
 		return cut.BytesBut(mem, &e, broken, each)
 	}
 	return cut.Reader(a.Body.Reader(), &e, each)
 }
 
+// columns looks for the names of the values of rows, which may stand behind them.
+func (r *reader) columns(a *fetch.Answer, e *cut.Envelope) error {
+	look := cut.Envelope{Shape: cut.Shape{Kind: pipeline.ShapeArray}, Fields: [][]string{e.Shape.Columns}, MaxRecordBytes: e.MaxRecordBytes, Records: e.Records}
+	var found cut.Answer
+	var err error
+	if mem := a.Body.Bytes(); mem != nil {
+		found, err = cut.Bytes(mem, &look, nil)
+	} else {
+		found, err = cut.Reader(a.Body.Reader(), &look, nil)
+	}
+	if err == nil {
+		e.Columns = found.Fields[0]
+	}
+	return err
+}
+
 // lines reports whether an answer is one record after the other.
 func (r *reader) lines(a *fetch.Answer) bool {
+	if a.Was != "" {
+		return a.Was == wasCSV
+	}
 	if r.format != "" || len(r.envelope.Records) > 0 || r.envelope.Shape.Kind == pipeline.ShapeMap || r.envelope.Shape.Kind == pipeline.ShapeObject {
 		return r.format == "ndjson"
 	}

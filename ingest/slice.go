@@ -83,6 +83,7 @@ func (in *Ingest) newSlice(s *pipeline.Stream, name string, c cursor.Cursor, que
 	if sl.client.Session, err = in.sessions.For(s.Ingest.HTTP, transport); err != nil {
 		return nil, err
 	}
+	sl.client.Convert = converter(&s.Ingest)
 	if u, err := url.Parse(s.Ingest.HTTP.BaseURL); err == nil {
 		sl.host = u.Host
 	}

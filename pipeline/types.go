@@ -66,7 +66,8 @@ type Ingest struct {
 	Body        *Body               // of requests; nil: none
 	Records     []string            // path of object keys to the records; empty: the body itself
 	Shape       Shape               // of what is there
-	BodyFormat  string              // of the body: json, ndjson; empty: as its Content-Type says
+	BodyFormat  string              // of the body: json, ndjson, csv, xml; empty: as its Content-Type says
+	CSV         CSV                 // how CSV is written
 	Key         []string            // paths (ParsePath) whose values make the raw key, in this order; at least one
 	Version     string              // path of a field that grows with each revision; default: Incremental.Field; "": none
 	VersionRule VersionRule         // how the values of Version are compared
@@ -97,6 +98,17 @@ type Shape struct {
 	Kind  string // ShapeArray, ShapeMap, ShapeObject, ShapeValues; empty: see above
 	KeyAs string // map: the field that takes the name of a member; empty: none
 	As    string // values, and map: the field that takes a value that is no object; empty: such values stay as they are
+
+	// Rows: the names of the values in each row stand in Columns, a path in the body, are Names, or, if neither is there, are
+	// the first row.
+	Columns []string
+	Names   []string
+}
+
+// CSV says how CSV is written (RFC 4180). The zero value has commas, and the names of its fields in the first row.
+type CSV struct {
+	Delimiter string   // one character; empty: a comma
+	Names     []string // of the fields; nil: the first row has them
 }
 
 // The kinds of Shape.
@@ -105,6 +117,7 @@ const (
 	ShapeMap    = "map"    // an object whose members are the records
 	ShapeObject = "object" // an object that is the only record
 	ShapeValues = "values" // an array of texts, numbers, or true and false
+	ShapeRows   = "rows"   // an array of arrays: each is a row, whose values have names
 )
 
 // HTTP is how requests are made. It is shared by all streams that name the same API.
@@ -116,6 +129,7 @@ type HTTP struct {
 	TLS       *TLS          // nil: the system's certificate authorities, and no client certificate
 	RateLimit *RateLimit    // nil: none. One budget for all streams with the same BaseURL host and the same limit
 	Charset   string        // of bodies; empty: as the Content-Type says, else UTF-8
+	MaxBody   int64         // bytes of a body at most, without its content coding; 0: any number
 	Timeout   time.Duration // one request, from dial to the last byte of the body
 	Retry     Retry
 }

@@ -15,11 +15,12 @@ import (
 
 // Envelope says where things are in an answer, as paths of object keys, which are matched as [pipeline.PathTakes] says.
 type Envelope struct {
-	Records []string   // to the records; empty: the answer itself
-	Shape   Shape      // of what is there; without a kind: an array, or what the key shows to be an object or a map of records
-	Keys    *Fields    // the fields of the key; nil: they show nothing
-	Lines   bool       // the answer is one record after the other, as JSON texts: NDJSON. Records and Fields are not looked for
-	Fields  [][]string // other values that are wanted, in the order in which [Answer] has them; none lies under Records
+	Records []string       // to the records; empty: the answer itself
+	Columns jsontext.Value // of Shape.Columns, which the answer was cut for before; nil: see there
+	Shape   Shape          // of what is there; without a kind: an array, or what the key shows to be an object or a map of records
+	Keys    *Fields        // the fields of the key; nil: they show nothing
+	Lines   bool           // the answer is one record after the other, as JSON texts: NDJSON. Records and Fields are not looked for
+	Fields  [][]string     // other values that are wanted, in the order in which [Answer] has them; none lies under Records
 	// MaxRecordBytes bounds a record, and any other single value that must be held: 1 or more.
 	MaxRecordBytes int64
 }
@@ -162,6 +163,7 @@ type cutter struct {
 	answer    Answer
 	inRecords bool
 	found     bool
+	columns   [][]byte // names of the values of a row, quoted and with a colon; nil: they are not known yet
 	rest      rest
 	other     error // what stands in the place of the records; told when the whole answer has been read
 }

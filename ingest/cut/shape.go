@@ -233,6 +233,11 @@ func (c *cutter) one() error {
 	if is && c.shape() == pipeline.ShapeValues {
 		value = c.e.Shape.value(value)
 	}
+	if c.shape() == pipeline.ShapeRows {
+		if value, err = c.row(value); value == nil || err != nil {
+			return err
+		}
+	}
 	return c.emit(value)
 }
 

@@ -36,11 +36,7 @@ func (c *Client) inUTF8(body io.Reader, size int64, h http.Header) (io.Reader, i
 	case n >= 2 && begin[0] != 0 && begin[1] == 0:
 		return decoded(whole, unicode.UTF16(unicode.LittleEndian, unicode.IgnoreBOM))
 	}
-	name := c.h.Charset
-	if name == "" {
-		_, params, _ := mime.ParseMediaType(h.Get("Content-Type"))
-		name = params["charset"]
-	}
+	name := c.charset(h)
 	if name == "" {
 		return whole, size, nil
 	}
@@ -55,6 +51,15 @@ func (c *Client) inUTF8(body io.Reader, size int64, h http.Header) (io.Reader, i
 		return transform.NewReader(whole, mixed{}), -1, nil
 	}
 	return decoded(whole, set)
+}
+
+// charset is what is said of the character set of a body; empty: nothing.
+func (c *Client) charset(h http.Header) string {
+	if c.h.Charset != "" {
+		return c.h.Charset
+	}
+	_, params, _ := mime.ParseMediaType(h.Get("Content-Type"))
+	return params["charset"]
 }
 
 // mixed decodes what is labelled ISO-8859-1 (Windows-1252, by the WHATWG Encoding Standard). Many servers label every answer so,

@@ -22,6 +22,10 @@ type Client struct {
 	Observe Observer     // set before the first use
 	Session auth.Session // so is this; nil: the credentials stay as they are
 
+	// Convert may give JSON in the place of a body, which is UTF-8 for sure if known, and then says what it was; nil: bodies
+	// stay as they are.
+	Convert func(body io.Reader, h http.Header, known bool) (json io.Reader, was string)
+
 	h      pipeline.HTTP
 	home   pipeline.Origin // that may see the credentials
 	auth   auth.All
@@ -72,6 +76,7 @@ type Answer struct {
 	Body   *Body
 	URL    *url.URL // of the answer, after redirects, without credentials
 	Header http.Header
+	Was    string    // as [Client.Convert] says; empty: the body is as it came
 	Time   time.Time // when it was received
 	Clock  time.Time // the API's when it was asked, or before; zero: it does not tell
 
@@ -174,7 +179,11 @@ func (c *Client) attempt(
 		}
 		return nil, -1, c.fail(r, status, err, hint(status))
 	}
+	packed := unpack(resp)
 	defer func() { _ = resp.Body.Close() }()
+	if packed != nil {
+		return nil, -1, c.fail(r, resp.StatusCode, packed, "")
+	}
 	again := c.seen(token, resp)
 	past := slices.Contains(pastEnd, resp.StatusCode)
 	if resp.StatusCode/100 != 2 && resp.StatusCode != http.StatusNotModified && !past {
@@ -234,15 +243,21 @@ func (c *Client) receive(
 	if r.past {
 		_, _ = io.CopyN(io.Discard, resp.Body, 64<<10)
 		content, size = http.NoBody, 0
-	} else if content, size, err = c.inUTF8(content, size, resp.Header); err != nil {
+	} else if content, size, err = c.inUTF8(limited(content, c.h.MaxBody), size, resp.Header); err != nil {
 		return nil, c.fail(of, resp.StatusCode, err, "")
+	}
+	was := ""
+	if c.Convert != nil && !r.past {
+		if content, was = c.Convert(content, resp.Header, c.charset(resp.Header) != ""); was != "" {
+			size = -1
+		}
 	}
 	body, err := c.memory.Receive(content, size)
 	took := time.Since(r.start)
 	c.Observe.Request(resp.StatusCode, took)
 	if err == nil {
 		a = &Answer{
-			Body: body, URL: c.Strip(resp.Request.URL), Header: resp.Header,
+			Body: body, URL: c.Strip(resp.Request.URL), Header: resp.Header, Was: was,
 			Time: time.Now(), Clock: clock(resp.Header, took), PastEnd: r.past,
 		}
 		if body.Blank() {
@@ -254,7 +269,7 @@ func (c *Client) receive(
 		if !errors.Is(err, ErrFinal) {
 			err = c.notThePage(err, resp, body, req.URL)
 		}
-	} else if disk := (*DiskError)(nil); !errors.As(err, &disk) {
+	} else if disk, size := (*DiskError)(nil), (*SizeError)(nil); !errors.As(err, &disk) && !errors.As(err, &size) {
 		err = fmt.Errorf("answer cut off after %d bytes: %w", body.Size(), err)
 	}
 	body.Close()
@@ -295,6 +310,7 @@ func (c *Client) request(ctx context.Context, r *request.Request) (*http.Request
 		return nil, errors.New("malformed URL") // the error itself would quote it
 	}
 	req.Header.Set("Accept", "application/json")
+	req.Header.Set("Accept-Encoding", acceptEncoding)
 	req.Header.Set("User-Agent", "millrace")
 	if r.Type != "" {
 		req.Header.Set("Content-Type", r.Type)

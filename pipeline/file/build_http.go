@@ -16,6 +16,7 @@ func (d *decoder) http(f *httpFile, ingest place) pipeline.HTTP {
 		BaseURL: strings.TrimSuffix(f.BaseURL.s, "/"),
 		Timeout: f.Timeout.d,
 		Charset: f.Charset.s,
+		MaxBody: f.MaxBody.n,
 		Retry: pipeline.Retry{
 			Initial: f.Retry.v.Initial.d, Max: f.Retry.v.Max.d, Attempts: int(f.Retry.v.Attempts.n),
 		},

@@ -14,7 +14,6 @@ func (d *decoder) ingest(f *ingestFile, at place) pipeline.Ingest {
 		Method:      f.Method.s,
 		Path:        f.Path.s,
 		Body:        d.body(&f.Body),
-		BodyFormat:  f.BodyFormat.s,
 		Every:       f.Every.d,
 		Concurrency: int(f.Concurrency.n),
 		Paginate:    d.paginate(&f.Paginate, placesOf(f)),
@@ -45,6 +44,7 @@ func (d *decoder) ingest(f *ingestFile, at place) pipeline.Ingest {
 		in.Query[e.name] = e.v.strings()
 	}
 	d.parameters(f)
+	in.BodyFormat, in.CSV = d.format(f)
 	d.besideRecords(f, &in)
 	in.Slices = d.slices(f)
 	d.placeholders(f, &in)

@@ -3,6 +3,7 @@ package file
 import (
 	"slices"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/millrace-io/millrace/pipeline"
 )
@@ -25,6 +26,7 @@ func (d *decoder) records(f *ingestFile) (path []string, at *leaf, shape pipelin
 	}
 	for kind, t := range map[string]*text{
 		pipeline.ShapeArray: &of.Array, pipeline.ShapeMap: &of.Map, pipeline.ShapeObject: &of.Object, pipeline.ShapeValues: &of.Values,
+		pipeline.ShapeRows: &of.Rows,
 	} {
 		if !t.set {
 			continue
@@ -49,8 +51,19 @@ func (d *decoder) records(f *ingestFile) (path []string, at *leaf, shape pipelin
 	if of.As.set && of.As.s == of.KeyAs.s {
 		d.reportf(of.As.place, "", "as and key_as are the same field")
 	}
-	if f.BodyFormat.s == "ndjson" && shape.Kind != pipeline.ShapeArray && shape.Kind != pipeline.ShapeValues {
-		d.reportf(f.BodyFormat.place, "", "of ndjson each line is a record: it has no %s of records", shape.Kind)
+	if lines := linesOf(f); lines != "" && shape.Kind != pipeline.ShapeArray && shape.Kind != pipeline.ShapeValues {
+		d.reportf(f.BodyFormat.place, "", "of %s each line is a record: it has no %s of records", lines, shape.Kind)
+	}
+	if shape.Kind == pipeline.ShapeRows {
+		shape.Columns, shape.Names = of.Columns.fields, of.Names.strings()
+		if of.Columns.set && of.Names.set {
+			d.reportf(of.Names.place, "keep one of them", "columns and names exclude each other")
+		}
+		if len(shape.Names) == 0 {
+			shape.Names = nil
+		}
+	} else if of.Columns.set || of.Names.set {
+		d.reportf(r.place, "", "columns and names are of rows, and there are none")
 	}
 	return path, at, shape
 }
@@ -80,8 +93,8 @@ func (d *decoder) besideRecords(f *ingestFile, in *pipeline.Ingest) {
 	} {
 		switch {
 		case !field.ok:
-		case f.BodyFormat.s == "ndjson":
-			d.reportf(field.place, "", "ndjson has nothing but records: there is no %s beside them", shown(field.place))
+		case linesOf(f) != "":
+			d.reportf(field.place, "", "%s has nothing but records: there is no %s beside them", linesOf(f), shown(field.place))
 		case len(records) == 0 && (shape.Kind == pipeline.ShapeMap || shape.Kind == pipeline.ShapeObject):
 			d.reportf(field.place, "", "the whole body is records: there is no %s beside them", shown(field.place))
 		case len(records) > 0 && at.ok && strings.HasPrefix(strings.Join(field.fields, ".")+".", strings.Join(records, ".")+"."):
@@ -89,7 +102,40 @@ func (d *decoder) besideRecords(f *ingestFile, in *pipeline.Ingest) {
 				shown(field.place), shown(at.place))
 		}
 	}
-	if f.BodyFormat.s == "ndjson" && len(records) > 0 {
-		d.reportf(at.place, "leave records out", "of ndjson each line is a record: there is no path to them")
+	if lines := linesOf(f); lines != "" && len(records) > 0 {
+		d.reportf(at.place, "leave records out", "of %s each line is a record: there is no path to them", lines)
 	}
+	if in.BodyFormat == "xml" && len(records) == 0 {
+		d.reportf(f.BodyFormat.place, "set records, from the root element on: feed.entry", "of xml it must be known which elements are the records")
+	}
+}
+
+// linesOf is the format whose lines are the records; empty: it is another.
+func linesOf(f *ingestFile) string {
+	switch {
+	case f.BodyFormat.v.CSV.set, f.BodyFormat.word.s == "csv":
+		return "csv"
+	case f.BodyFormat.word.s == "ndjson":
+		return "ndjson"
+	}
+	return ""
+}
+
+// format builds how a body is written.
+func (d *decoder) format(f *ingestFile) (string, pipeline.CSV) {
+	if !f.BodyFormat.v.CSV.set {
+		return f.BodyFormat.word.s, pipeline.CSV{}
+	}
+	c := &f.BodyFormat.v.CSV.v
+	csv := pipeline.CSV{Delimiter: c.Delimiter.s}
+	if c.Names.set {
+		csv.Names = c.Names.strings()
+	}
+	switch {
+	case csv.Delimiter == "tab":
+		csv.Delimiter = "\t"
+	case c.Delimiter.ok && (utf8.RuneCountInString(csv.Delimiter) != 1 || strings.ContainsAny(csv.Delimiter, "\"\r\n")):
+		d.reportf(c.Delimiter.place, "write it as in ; or tab", "%s is not one character that can stand between fields", shown(c.Delimiter.place))
+	}
+	return "csv", csv
 }

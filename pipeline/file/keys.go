@@ -56,6 +56,7 @@ type httpFile struct {
 	TLS       object[tlsFile]       `key:"tls" doc:"Certificate authorities and client certificate for an https base_url; absent: the system's authorities, and none."`
 	RateLimit object[rateLimitFile] `key:"rate_limit" doc:"How many requests may be sent; streams of the same host and limit share it."`
 	Charset   text                  `key:"charset" doc:"Character set of bodies, such as iso-8859-1, whatever their Content-Type says; absent: as that says, else UTF-8, or UTF-16 by its byte order mark."`
+	MaxBody   size                  `key:"max_body" doc:"Largest body that is received, without its content coding; a larger one is an error." min:"1KiB" max:"1024GiB" default:"16GiB"`
 	Timeout   duration              `key:"timeout" doc:"How long one request may take, from dialling to the last byte of the body." min:"100ms" max:"1h" default:"30s"`
 	Retry     object[retryFile]     `key:"retry" doc:"What is done when a request fails."`
 }
@@ -135,7 +136,7 @@ type ingestFile struct {
 type ingestSharedFile struct {
 	httpFile
 	Records     choice[recordsFile]     `key:"records" doc:"Where in the body the records are, as a path: names with dots between them, a name with other signs in double quotes; absent: the body itself. There is an array, or what the mapping says." words:"*"`
-	BodyFormat  text                    `key:"format" doc:"How the body is written: json, or ndjson, one JSON text after the other, each a record; absent: as its Content-Type says, else json." words:"json ndjson"`
+	BodyFormat  choice[formatFile]      `key:"format" doc:"How the body is written: json; ndjson, one JSON text after the other, each a record; csv, each row is a record of texts; xml, which becomes JSON; absent: as its Content-Type says, else json." words:"json ndjson csv xml"`
 	Method      text                    `key:"method" doc:"Method of the requests; absent: GET, or POST where there is a body." words:"GET POST PUT PATCH QUERY"`
 	Query       mapping[texts]          `key:"query" doc:"Query parameters of each request, with one value or a list of them; values may hold placeholders: {slice name}, {since}, {cursor}, {limit}. One that stands for nothing leaves its parameter out." empty:"ok"`
 	Body        object[bodyFile]        `key:"body" doc:"Body of each request; its texts may hold placeholders, as those of query. What holds one that stands for nothing is left out."`
@@ -169,14 +170,28 @@ type graphQLFile struct {
 	Variables jsonValue `key:"variables" doc:"The variables, a mapping; its texts may hold placeholders."`
 }
 
+// formatFile is how a body is written, where that has settings.
+type formatFile struct {
+	_   struct{}        `one:"csv"`
+	CSV object[csvFile] `key:"csv" doc:"Comma-separated values (RFC 4180): each row is a record of texts."`
+}
+
+type csvFile struct {
+	Delimiter text  `key:"delimiter" doc:"Character between the fields, such as ; or tab." default:","`
+	Names     texts `key:"names" doc:"Names of the fields, where the first row has none; absent: the first row has them."`
+}
+
 type recordsFile struct {
-	_      struct{} `one:"array map object values"`
-	Array  text     `key:"array" doc:"Path of an array of records; $ is the body. Nothing else is taken for records."`
-	Map    text     `key:"map" doc:"Path of an object whose members are the records; $ is the body."`
-	Object text     `key:"object" doc:"Path of an object that is the only record; $ is the body."`
-	Values text     `key:"values" doc:"Path of an array of texts, numbers, or true and false; $ is the body. Each becomes a record with one field."`
-	KeyAs  text     `key:"key_as" doc:"Field of the record that takes the name of a map's member; absent: the name is dropped."`
-	As     text     `key:"as" doc:"Field that takes a value that is no object; absent: of values the field of key, of a map value."`
+	_       struct{}   `one:"array map object values rows"`
+	Rows    text       `key:"rows" doc:"Path of an array of arrays; $ is the body. Each is a row, whose values become fields; the first row has their names, unless columns or names is set."`
+	Columns dottedPath `key:"columns" doc:"Path of an array in the body with the names of the values of rows: texts, or objects with a name."`
+	Names   texts      `key:"names" doc:"Names of the values of rows, where the body does not have them."`
+	Array   text       `key:"array" doc:"Path of an array of records; $ is the body. Nothing else is taken for records."`
+	Map     text       `key:"map" doc:"Path of an object whose members are the records; $ is the body."`
+	Object  text       `key:"object" doc:"Path of an object that is the only record; $ is the body."`
+	Values  text       `key:"values" doc:"Path of an array of texts, numbers, or true and false; $ is the body. Each becomes a record with one field."`
+	KeyAs   text       `key:"key_as" doc:"Field of the record that takes the name of a map's member; absent: the name is dropped."`
+	As      text       `key:"as" doc:"Field that takes a value that is no object; absent: of values the field of key, of a map value."`
 }
 
 type paginateFile struct {
