@@ -1,6 +1,7 @@
 package ingest
 
 import (
+	"net/http"
 	"time"
 
 	"github.com/millrace-io/millrace/internal/stage"
@@ -21,6 +22,10 @@ type Config struct {
 	TransactionTimeout time.Duration // the broker aborts an open transaction then, 5 s–15 min; readers of raw wait
 	Drain              time.Duration // what stopping may take, more than 0
 	Once               bool          // the first pass of each slice is due at once, whatever ingest.every says
+
+	// Transport is given the connections of the process and returns what requests go through; nil: they go there as they
+	// are. It is called once for each set of TLS settings.
+	Transport func(http.RoundTripper) http.RoundTripper
 }
 
 // DefaultConfig suits one process with up to some hundred slices.

@@ -85,7 +85,7 @@ func New(p *pipeline.Pipeline, cfg Config, env stage.Env) (*Ingest, error) {
 		byPartition: map[int32][]sliceRef{}, slicesOf: map[*fetch.Budget]int{},
 		ended: map[string]bool{}, passesDone: make(chan struct{}),
 	}
-	in.transports.Idle = requestsInFlight
+	in.transports.Idle, in.transports.Wrap = requestsInFlight, cfg.Transport
 	in.sessions.Store = func(name string) auth.Store { return &credential{in: in, name: name} }
 	in.refusals = stage.NewRefusals(in.notices)
 	in.topics = admin.NewWatch(in.written())
@@ -155,8 +155,7 @@ func (in *Ingest) register(s *pipeline.Stream, run bool) error {
 // not answer; its error needs an operator. It may be called once.
 func (in *Ingest) Run(ctx context.Context) error {
 	in.started = time.Now().UTC().Truncate(time.Millisecond)
-	defer in.memory.Close()
-	defer in.transports.Close()
+	defer in.close()
 	cl, err := kgo.NewClient(in.env.Kafka...)
 	if err != nil {
 		return fmt.Errorf("ingest: %w", err)
@@ -189,6 +188,12 @@ func (in *Ingest) Run(ctx context.Context) error {
 		_ = stage.Sleep(ctx, 200*time.Millisecond+rand.N(time.Second))
 	}
 	return nil
+}
+
+// close gives back the temporary file and the connections that rest.
+func (in *Ingest) close() {
+	in.memory.Close()
+	in.transports.Close()
 }
 
 // ensureTopics creates the topics that are missing, waiting for the brokers as long as it takes.

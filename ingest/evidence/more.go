@@ -23,7 +23,7 @@ var (
 	}
 	nextNames = []string{
 		"next", "nextpage", "nextcursor", "nextlink", "nexturl", "nexturi", "nexthref", "nextpagetoken",
-		"nextpageurl", "nextpagelink", "nexttoken", "nextrecordsurl", "nextoffset", "nextid", "nextpageid",
+		"nextpageurl", "nextpageuri", "nextpagelink", "nexttoken", "nextrecordsurl", "nextoffset", "nextid", "nextpageid",
 		"nextpagecursor", "nextstart", "nextmarker", "nextkey", "nextpagekey", "nextcontinuationtoken",
 		"continuationtoken", "continuation", "cursornext", "paginationtoken",
 	}

@@ -15,21 +15,23 @@ import (
 // Transports are the connections of a process: one pool for all streams that reach their API alike. They may be used
 // concurrently.
 type Transports struct {
-	Idle int // connections that are kept at most, of all hosts
+	Idle int                                       // connections that are kept at most, of all hosts
+	Wrap func(http.RoundTripper) http.RoundTripper // what requests go through in their place; nil: nothing
 
-	mu sync.Mutex
-	m  map[pipeline.TLS]*http.Transport
+	mu      sync.Mutex
+	m       map[pipeline.TLS]*http.Transport
+	wrapped map[pipeline.TLS]http.RoundTripper
 }
 
 // For returns the transport of a stream. Its error names the file that cannot be read.
-func (t *Transports) For(h pipeline.HTTP) (*http.Transport, error) {
+func (t *Transports) For(h pipeline.HTTP) (http.RoundTripper, error) {
 	key := pipeline.TLS{}
 	if h.TLS != nil {
 		key = *h.TLS
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if found := t.m[key]; found != nil {
+	if found := t.wrapped[key]; found != nil {
 		return found, nil
 	}
 	tr := http.DefaultTransport.(*http.Transport).Clone() //nolint:forcetypeassert // it is one, says net/http
@@ -41,10 +43,13 @@ func (t *Transports) For(h pipeline.HTTP) (*http.Transport, error) {
 		}
 	}
 	if t.m == nil {
-		t.m = map[pipeline.TLS]*http.Transport{}
+		t.m, t.wrapped = map[pipeline.TLS]*http.Transport{}, map[pipeline.TLS]http.RoundTripper{}
 	}
-	t.m[key] = tr
-	return tr, nil
+	t.m[key], t.wrapped[key] = tr, tr
+	if t.Wrap != nil {
+		t.wrapped[key] = t.Wrap(tr)
+	}
+	return t.wrapped[key], nil
 }
 
 // Close gives back the connections that are idle.

@@ -138,18 +138,18 @@ func (t Type) Character() bool { return t.base.character }
 func (t Type) WhyNoKey() string { return t.base.noKey }
 
 // RowBytes is how many bytes a value takes in a row at most.
-func (t Type) RowBytes() int { return t.base.bytes + t.base.perUnit*t.length() }
+func (t Type) RowBytes() int { return t.base.bytes + t.base.perUnit*t.Length() }
 
 // KeyBytes is how many bytes a value takes in an index at most: as in a row, without the length.
 func (t Type) KeyBytes() int {
 	if t.base.perUnit > 0 {
-		return t.base.perUnit * t.length()
+		return t.base.perUnit * t.Length()
 	}
 	return t.base.bytes
 }
 
-// length is the first argument; 0: none.
-func (t Type) length() int {
+// Length is the first argument: characters or bytes of a text, digits of a decimal; 0: none.
+func (t Type) Length() int {
 	if len(t.args) == 0 {
 		return 0
 	}

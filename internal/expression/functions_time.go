@@ -15,7 +15,7 @@ const (
 	mysqlDate = "2006-01-02"
 )
 
-var layouts = []string{time.RFC3339Nano, "2006-01-02T15:04:05.999999999", "2006-01-02 15:04:05.999999999", mysqlDate, time.RFC1123, time.RFC1123Z}
+var layouts = []string{time.RFC3339Nano, "2006-01-02T15:04:05.999999999", "2006-01-02 15:04:05.999999999", mysqlDate, time.RFC1123Z, time.RFC1123}
 
 // parseTime reads a text with a layout, or with any of the usual ones. Without an offset it is UTC.
 func parseTime(f *Frame, args []Value) (time.Time, error) {

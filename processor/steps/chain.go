@@ -16,7 +16,9 @@ type Chain struct {
 	levels []level // by steps that make columns; the columns of the last one are the table's
 	key    key
 	fields *fields
-	slice  int // slot of the record's level for the name of its slice; -1: no expression names it
+	labels []string // by step; empty: it is none of the file
+	depths []int    // by step: the level that it passes a record on at
+	slice  int      // slot of the record's level for the name of its slice; -1: no expression names it
 }
 
 // key is the primary key of the table.
@@ -47,7 +49,8 @@ func Compile(s *pipeline.Stream) (*Chain, error) {
 	slice := slices.IndexFunc(b.levels[0].scope.Paths(), func(path []string) bool {
 		return len(path) == 1 && path[0] == pipeline.SliceField
 	})
-	return &Chain{b.steps, b.levels, k, newFields(b, s), slice}, nil
+	labels, depths := b.traced(len(s.Process))
+	return &Chain{b.steps, b.levels, k, newFields(b, s), labels, depths, slice}, nil
 }
 
 func findKey(s *pipeline.Stream, last *plan.Level) (key, error) {

@@ -19,6 +19,7 @@ type Runner struct {
 	dropped bool // by a step that may let another revision through
 	never   bool // by one that lets no revision through
 
+	trace   func(next int) // told of a record before each step, and after the last; nil: nobody looks
 	scratch []byte
 	number  []byte
 	unseen  []int // indexes of the chain's fields that no record of this runner has had
@@ -61,6 +62,9 @@ func (r *Runner) Apply(dst, value, slice []byte) (Outcome, error) {
 
 // run goes on with step i; after the last one the record in hand is a row.
 func (r *Runner) run(i int) error {
+	if r.trace != nil {
+		r.trace(i)
+	}
 	if i < len(r.chain.steps) {
 		return r.chain.steps[i].apply(r, i+1)
 	}

@@ -1,0 +1,202 @@
+package ingest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"slices"
+	"time"
+
+	"github.com/go-json-experiment/json/jsontext"
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/millrace-io/millrace/ingest/cursor"
+	"github.com/millrace-io/millrace/ingest/paginate"
+	"github.com/millrace-io/millrace/internal/stage"
+	"github.com/millrace-io/millrace/pipeline"
+)
+
+// Walk says how to look at the pages of a stream without Kafka. What it finds is what the stage would: it is the same
+// code that asks, cuts and follows.
+type Walk struct {
+	Stream string // name
+	Slice  string // name; empty: the first
+	Pages  int    // at most, of each pass; 0: all
+	Passes int    // at most; 0: one
+	// Recorded says that requests go to no API, so that credentials cannot be spent.
+	Recorded bool
+	// Transport is as that of [Config].
+	Transport func(http.RoundTripper) http.RoundTripper
+}
+
+// WalkedPage is a page of a walk. What it holds is valid as long as the call that it is given to.
+type WalkedPage struct {
+	Pass    int // from 0
+	Index   int // in its pass, from 0
+	Slice   string
+	URL     string // that was asked for, without secrets
+	Header  http.Header
+	Bytes   int64
+	Records []WalkedRecord
+	Rest    jsontext.Value  // the answer without its records; nil: it has nothing else
+	Shape   string          // what the records were taken for, if it was not declared
+	Next    string          // URL of the next page, without secrets; empty: there is none
+	Ended   paginate.Reason // why the pass ends with it; GoesOn: it does not
+	Since   string          // that was asked for; empty: nothing was
+	High    string          // since, if the pass ended here; empty: there is no incremental field
+}
+
+// WalkedRecord is a record of a page.
+type WalkedRecord struct {
+	Value     []byte // as the API sent it
+	Key       []byte // the raw key; nil: it has none
+	Source    int64  // its version, if HasSource
+	HasSource bool
+	Reason    string // why it is a dead letter; empty: it is none
+	Step      string // what refused it, as a path in the pipeline file
+}
+
+// Run walks over the pages of p's stream and gives each to see, whose error ends it. Notices that the stage would raise
+// are given to notice. The error says what the stage would wait for.
+func (w Walk) Run(ctx context.Context, p *pipeline.Pipeline, see func(*WalkedPage) error, notice func(string)) error {
+	s := p.Stream(w.Stream)
+	if s == nil {
+		_, err := p.Choose([]string{w.Stream})
+		return err
+	}
+	if o := s.Ingest.HTTP.Auth.OAuth2; o != nil && o.RefreshToken != "" && !w.Recorded {
+		return errors.New("http.auth.oauth2: a refresh token may be spent by its use, and what comes in its place is kept only by a stage that runs: " +
+			"look at this stream with credentials that stay as they are, such as a bearer")
+	}
+	cfg := DefaultConfig()
+	cfg.Transport = w.Transport
+	in, err := New(p, cfg, stage.Env{
+		Instance: "walk", Streams: []string{s.Name}, Log: slog.New(noticeHandler{notice: notice}),
+		Metrics: prometheus.NewRegistry(), Health: &stage.Health{},
+	})
+	if err != nil {
+		return err
+	}
+	defer in.close()
+	slice := w.Slice
+	if values := sliceValues(&s.Ingest); slice == "" {
+		slice = values[0]
+	} else if !slices.Contains(values, slice) {
+		return fmt.Errorf("the stream %s has no slice %q; it has %q", s.Name, slice, values)
+	}
+	sl, err := in.newSlice(s, slice, cursor.Cursor{}, nil)
+	if err != nil {
+		return err
+	}
+	for n := range max(w.Passes, 1) {
+		if err := w.pass(ctx, sl, n, see); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (w Walk) pass(ctx context.Context, s *slice, pass int, see func(*WalkedPage) error) error {
+	if s.plan.Done {
+		s.plan = s.begin(s.plan, time.Now())
+	}
+	loop := paginate.Loop{Repeats: s.repeats(), MaxEmpty: int64(s.stream.Ingest.EmptyPages)}
+	of, at := s.plan, s.plan.Next
+	for n := 0; w.Pages <= 0 || n < w.Pages; n++ {
+		p, err := s.fetch(ctx, of, at)
+		if err != nil {
+			return err
+		}
+		next, ended, err := s.walked(p, pass, &loop, see)
+		p.close()
+		if err != nil {
+			return err
+		}
+		if ended != paginate.GoesOn {
+			return nil
+		}
+		at = next
+	}
+	return nil
+}
+
+// walked shows a page.
+func (s *slice) walked(
+	p *page, pass int, loop *paginate.Loop, see func(*WalkedPage) error,
+) (next paginate.Position, ended paginate.Reason, err error) {
+	since := s.since(s.plan)
+	next, ended, wrong := s.follows(p, loop)
+	if wrong == nil {
+		s.guess(p.guessed)
+		s.place(p, next, ended)
+	} else {
+		p.after = s.plan.See(p.seen, p.at.Index == s.pager.First().Index)
+	}
+	out := &WalkedPage{
+		Pass: pass, Index: int(p.at.Index), Slice: s.name, URL: p.url, Header: p.answer.Header, Rest: p.summary.Rest,
+		Shape: p.guessed, Ended: ended, Since: since,
+	}
+	if p.answer.Body != nil {
+		out.Bytes = p.answer.Body.Size()
+	}
+	if p.after.Done {
+		out.High = s.since(s.begin(p.after, time.Now()))
+	}
+	if wrong == nil && ended == paginate.GoesOn {
+		r, err := s.request(p.after, next)
+		if err != nil {
+			return next, ended, err
+		}
+		out.Next = s.client.Redactor().URL(r.URL)
+	}
+	err = s.reader.each(p, 0, func(_ int, rec *record, _ bool) error {
+		s.reader.judge(rec, p)
+		out.Records = append(out.Records, WalkedRecord{
+			Value: slices.Clone(rec.value), Key: slices.Clone(rec.key), Source: rec.source, HasSource: rec.hasSource,
+			Reason: rec.reason, Step: rec.step,
+		})
+		return nil
+	})
+	if err == nil {
+		err = see(out)
+	}
+	if err == nil && wrong != nil {
+		err = &pageError{url: p.url, err: wrong}
+	}
+	return next, ended, err
+}
+
+// since is what is asked for in the pass of c; empty: everything.
+func (s *slice) since(c cursor.Cursor) string {
+	i := s.stream.Ingest.Incremental
+	switch {
+	case i == nil:
+		return ""
+	case c.Since == nil:
+		return i.Start
+	}
+	text, _ := s.reader.scale.Ask(*c.Since, c.Form)
+	return text
+}
+
+// noticeHandler is a log of which the warnings are notices. Nothing of theirs but the text matters to a walk.
+type noticeHandler struct{ notice func(string) }
+
+// Enabled is that of [slog.Handler].
+func (h noticeHandler) Enabled(_ context.Context, level slog.Level) bool {
+	return h.notice != nil && level >= slog.LevelWarn
+}
+
+// Handle is that of [slog.Handler].
+func (h noticeHandler) Handle(_ context.Context, r slog.Record) error {
+	h.notice(r.Message)
+	return nil
+}
+
+// WithAttrs is that of [slog.Handler].
+func (h noticeHandler) WithAttrs([]slog.Attr) slog.Handler { return h }
+
+// WithGroup is that of [slog.Handler].
+func (h noticeHandler) WithGroup(string) slog.Handler { return h }
