@@ -1,0 +1,232 @@
+package probe
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"path"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/go-json-experiment/json/jsontext"
+
+	"github.com/millrace-io/millrace/internal/infer"
+	"github.com/millrace-io/millrace/pipeline"
+)
+
+// Options say what to ask.
+type Options struct {
+	URL       *url.URL      // of the first page, without credentials
+	HTTP      pipeline.HTTP // credentials and headers; BaseURL is filled in
+	Name      string        // of the stream; empty: from the URL
+	Pipeline  string        // its name; empty: from the URL
+	Transport http.RoundTripper
+	Tell      func(Asked) // of each request; nil: nobody
+}
+
+// Finding is what was found out about an API.
+type Finding struct {
+	Pipeline string // name
+	Stream   string // name
+	BaseURL  string
+	Path     string
+	Query    [][2]string // constant parameters, in order
+	Records  int         // that were looked at
+	Requests int         // that were made
+
+	place    place
+	key      infer.Key
+	paging   *paging
+	changes  changes
+	columns  []infer.Column
+	sample   *infer.Sample
+	limit    rateLimit
+	zoneless bool
+}
+
+// finder is at work.
+type finder struct {
+	ask      *asker
+	first    *answer
+	place    place
+	records  []jsontext.Value // of the first page
+	all      []jsontext.Value // of all pages that were seen
+	ids      map[string]bool  // of the first page
+	key      infer.Key
+	sample   *infer.Sample
+	resource string
+}
+
+// Run asks the API.
+func Run(ctx context.Context, o Options) (*Finding, error) {
+	out := &Finding{}
+	out.names(o)
+	h := o.HTTP
+	h.BaseURL = o.URL.Scheme + "://" + o.URL.Host
+	h.Retry = pipeline.Retry{Initial: 300 * time.Millisecond, Max: 5 * time.Second, Attempts: attemptsFor}
+	if h.Timeout == 0 {
+		h.Timeout = 30 * time.Second
+	}
+	tell := func(a Asked) {
+		out.Requests++
+		if o.Tell != nil {
+			o.Tell(a)
+		}
+	}
+	f := &finder{ask: newAsker(h, o.Transport, tell), resource: out.Stream}
+	defer f.ask.close()
+	var err error
+	if f.first, err = f.ask.get(ctx, o.URL, "what the API answers"); err != nil {
+		return nil, err
+	}
+	f.place = findRecords(f.first, f.resource)
+	f.records = f.place.take(f.first)
+	if f.place.guess == "no array of records was found" && len(f.records) == 0 {
+		return nil, errors.New("no records were found in the answer")
+	}
+	f.all = f.records
+	f.look()
+	out.paging = f.pages(ctx)
+	f.more(out.paging.second)
+	out.changes = f.since(ctx)
+	out.place, out.key, out.sample = f.place, f.key, f.sample
+	out.limit = limits(f.first.header)
+	out.Records = len(f.sample.Records)
+	if field := f.sample.Changed(); field != nil {
+		out.zoneless = field.Zoneless()
+	}
+	out.columns = f.sample.Columns(f.key.Paths)
+	for i := range out.columns {
+		if c := &out.columns[i]; c.Key && f.key.Guess != "" {
+			c.Guess = "as ingest.key"
+		}
+	}
+	if f.place.shape.Kind == pipeline.ShapeValues || len(f.key.Paths) == 1 && len(f.key.Paths[0]) == 1 && f.place.shape.As != "" && f.place.shape.Kind != pipeline.ShapeMap {
+		out.place.shape.As = f.key.Paths[0][0]
+	}
+	out.split(o.URL)
+	if len(out.columns) == 0 {
+		return nil, errors.New("no record was found, so the columns are not known: ask for a page that has some")
+	}
+	return out, ctx.Err()
+}
+
+// look takes the sample apart, and finds the key.
+func (f *finder) look() {
+	f.sample = infer.Look(f.all)
+	if f.place.shape.Kind == pipeline.ShapeMap {
+		f.key = infer.Key{Paths: [][]string{{f.place.shape.KeyAs}}}
+	} else {
+		f.key = f.sample.Key(f.resource)
+	}
+	f.ids = map[string]bool{}
+	for _, r := range f.records {
+		f.ids[f.id(r)] = true
+	}
+}
+
+// more adds records of another page to the sample, each once: they may show that a key is none.
+func (f *finder) more(records []jsontext.Value) {
+	known := map[string]bool{}
+	for _, r := range f.all {
+		known[string(r)] = true
+	}
+	for _, r := range records {
+		if !known[string(r)] {
+			f.all = append(slices.Clip(f.all), r)
+			known[string(r)] = true
+		}
+	}
+	f.look()
+}
+
+var (
+	badName  = regexp.MustCompile(`[^a-z0-9_-]+`)
+	numberly = regexp.MustCompile(`^[0-9a-f-]{8,}$|^\d+$|^v\d+(\.\d+)?$`)
+)
+
+func cleanName(text, otherwise string) string {
+	text = strings.Trim(badName.ReplaceAllString(strings.ToLower(text), "-"), "-_")
+	if len(text) > 40 {
+		text = strings.Trim(text[:40], "-_")
+	}
+	if text == "" {
+		return otherwise
+	}
+	return text
+}
+
+// names finds names for the pipeline and the stream in the URL.
+func (o *Finding) names(opts Options) {
+	o.Pipeline, o.Stream = opts.Pipeline, opts.Name
+	if o.Pipeline == "" {
+		labels := strings.Split(opts.URL.Hostname(), ".")
+		labels = slices.DeleteFunc(labels, func(l string) bool {
+			return slices.Contains([]string{"api", "www", "rest", "data", "com", "org", "net", "io", "gov", "dev", "co", "test"}, l)
+		})
+		name := ""
+		if len(labels) > 0 && !numberly.MatchString(labels[0]) && labels[0] != "localhost" {
+			name = labels[0]
+		}
+		o.Pipeline = cleanName(name, "api")
+	}
+	if o.Stream == "" {
+		segments := strings.Split(strings.Trim(opts.URL.Path, "/"), "/")
+		for i := len(segments) - 1; i >= 0 && o.Stream == ""; i-- {
+			name := strings.TrimSuffix(segments[i], path.Ext(segments[i]))
+			if !numberly.MatchString(strings.ToLower(name)) && !slices.Contains([]string{"search", "query", "list", "_search"}, name) {
+				o.Stream = cleanName(name, "")
+			}
+		}
+		if o.Stream == "" {
+			o.Stream = "records"
+		}
+	}
+}
+
+// split makes base URL, path and constant parameters of the URL.
+func (o *Finding) split(u *url.URL) {
+	escaped := strings.TrimSuffix(u.EscapedPath(), "/")
+	at := strings.LastIndexByte(escaped, '/')
+	o.BaseURL = u.Scheme + "://" + u.Host
+	o.Path = u.EscapedPath()
+	if at > 0 {
+		o.BaseURL, o.Path = o.BaseURL+escaped[:at], u.EscapedPath()[at:]
+	}
+	if o.Path == "" {
+		o.Path = "/"
+	}
+	drop := append(slices.Clone(o.paging.drop), o.changes.param)
+	for pair := range strings.SplitSeq(u.RawQuery, "&") {
+		name, value, _ := strings.Cut(pair, "=")
+		name, errName := url.QueryUnescape(name)
+		value, errValue := url.QueryUnescape(value)
+		if name != "" && errName == nil && errValue == nil && !slices.Contains(drop, name) {
+			o.Query = append(o.Query, [2]string{name, value})
+		}
+	}
+}
+
+// rateLimit is what headers tell of the API's limit.
+type rateLimit struct {
+	requests int
+	said     string
+}
+
+// limits reads the headers of a limit, as far as they say how long it is for.
+func limits(h http.Header) rateLimit {
+	for _, name := range []string{"X-Ratelimit-Limit", "Ratelimit-Limit", "X-Rate-Limit-Limit"} {
+		text, _, _ := strings.Cut(h.Get(name), ",")
+		n, err := strconv.Atoi(strings.TrimSpace(text))
+		if err != nil || n <= 0 {
+			continue
+		}
+		return rateLimit{said: fmt.Sprintf("the API told %s: %d, but not for how long", name, n), requests: n}
+	}
+	return rateLimit{}
+}
