@@ -57,7 +57,7 @@ func build(t testing.TB, m *mutants.Mutant) string {
 	if m == nil {
 		m = &mutants.Mutant{}
 	}
-	if err := m.Build(t.Context(), root, dir, "./cmd/ingest", "./cmd/processor", "./cmd/sink"); err != nil {
+	if err := m.Build(t.Context(), root, dir, "./cmd/ingest", "./cmd/processor", "./cmd/sink", "./cmd/millrace"); err != nil {
 		t.Fatal(err)
 	}
 	binaries.dirs[name] = dir
@@ -103,8 +103,14 @@ func newFleet(t testing.TB, dir, file string) *fleet {
 func (f *fleet) start(name string) *process {
 	f.t.Helper()
 	stage, _, _ := strings.Cut(name, "-")
+	return f.launch(name, stage, f.file, "--listen", "127.0.0.1:0", "--instance", name)
+}
+
+// launch starts a process of that name: a binary with its arguments.
+func (f *fleet) launch(name, binary string, args ...string) *process {
+	f.t.Helper()
 	p := &process{name: name, log: &testkit.Buffer{}, done: make(chan struct{})}
-	p.cmd = exec.Command(filepath.Join(f.dir, stage), f.file, "--listen", "127.0.0.1:0", "--instance", name)
+	p.cmd = exec.Command(filepath.Join(f.dir, binary), args...)
 	p.cmd.Stdout, p.cmd.Stderr = p.log, p.log
 	if err := p.cmd.Start(); err != nil {
 		f.t.Fatal(err)

@@ -107,3 +107,33 @@ func TestReplayUsage(t *testing.T) {
 		t.Errorf("%d %s", code, stderr)
 	}
 }
+
+// TestLogicWasWrong executes docs/runbooks/logic-was-wrong.md: what its commands print is what the page shows.
+func TestLogicWasWrong(t *testing.T) {
+	page, err := os.ReadFile("../../docs/runbooks/logic-was-wrong.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	shown := map[string]string{} // by command
+	for _, block := range strings.Split(string(page), "```console\n$ ")[1:] {
+		block, _, _ = strings.Cut(block, "```")
+		command, output, _ := strings.Cut(block, "\n")
+		shown[command] = output
+	}
+	url, _ := orders(t)
+	path := pipelineFile(t, url)
+	rewrite(t, path, "    sink:", "    process: [{map: {id: id, total: total * 100}}]\n    sink:")
+	launch(t, "millrace", "run", path, "--listen", "127.0.0.1:0")
+	testkit.Eventually(t, patience, testkit.That("rows", func() bool { return orderTotals(t, path) == "1000,2000,3000" }))
+	rewrite(t, path, "total * 100", "total / 10")
+	for _, command := range []string{"millrace replay shop.yaml orders --dry-run", "millrace replay shop.yaml orders --yes"} {
+		args := strings.Fields(strings.ReplaceAll(command, "shop.yaml", path))
+		code, stdout, stderr := invoke(t, args[0], args[1:]...)
+		if code != cli.ExitOK || stdout != shown[command] {
+			t.Errorf("%s: %d %s\n%s, the page shows\n%s", command, code, stderr, stdout, shown[command])
+		}
+	}
+	if got := orderTotals(t, path); got != "1,2,3" {
+		t.Errorf("at the end: %s", got)
+	}
+}
