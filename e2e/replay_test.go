@@ -21,7 +21,7 @@ import (
 
 	"github.com/millrace-io/millrace/internal/testkit"
 	"github.com/millrace-io/millrace/internal/testservers"
-	"github.com/millrace-io/millrace/pipeline"
+	"github.com/millrace-io/millrace/pipeline/file"
 	"github.com/millrace-io/millrace/topics"
 	"github.com/millrace-io/millrace/topics/admin"
 	"github.com/millrace-io/millrace/topics/control"
@@ -196,6 +196,9 @@ func (w *replayWorld) look(ctx context.Context) (looks int, err error) {
 func (w *replayWorld) settled(within time.Duration) {
 	w.t.Helper()
 	testkit.Eventually(w.t, within, func() error {
+		if died := w.fleet.died(); len(died) > 0 {
+			w.t.Fatalf("%s ended by itself:\n%s", died[0].name, died[0].tail(20))
+		}
 		ctx := w.t.Context()
 		if n, err := admin.Lag(ctx, w.client, topics.ProcessorGroup(w.pipeline), replayPartitions, topics.Raw(w.pipeline, "orders")); n > 0 || err != nil {
 			return fmt.Errorf("processors lag %d: %w", n, err)
@@ -354,10 +357,12 @@ func (w *replayWorld) redone() bool {
 
 // specs are the topics.
 func (w *replayWorld) specs() []topics.Spec {
-	return topics.Specs(&pipeline.Pipeline{
-		Name: w.pipeline, Kafka: pipeline.Kafka{Partitions: replayPartitions, Replication: 1, MaxRecordBytes: 1 << 20},
-		Streams: []pipeline.Stream{{Name: "orders"}},
-	})
+	w.t.Helper()
+	p, err := file.Load(w.fleet.file)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return topics.Specs(p)
 }
 
 // TestReplayUnderTraffic: nobody who reads the table sees a row go back or come back, and at the end it is as of a fresh run.

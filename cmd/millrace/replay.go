@@ -275,6 +275,9 @@ func (x *replaying) begin(ctx context.Context, cmd *cobra.Command, f *replayFlag
 	defer cancel()
 	plan, err := x.Preview(answering, ask)
 	if err == nil {
+		if err := x.Fits(answering); err != nil {
+			return 0, err
+		}
 		if err := confirm(cmd, f.yes, x.question(f, plan)); err != nil {
 			return 0, err
 		}

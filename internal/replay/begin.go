@@ -53,10 +53,13 @@ type Plan struct {
 }
 
 // Begin decides that a redo begins. Whoever begins first wins; the others get an *[UnderWayError]. Other errors are a
-// *[RefusedError], the brokers', or ctx's: after these it is not known whether it has begun.
+// *[RefusedError], a *sink.TableError if the table lacks columns of the file, the servers', or ctx's: after these it is not known whether it has begun.
 func (r *Replay) Begin(ctx context.Context, ask Ask) (Plan, error) {
 	plan, err := r.ask(ctx, ask)
 	if err != nil {
+		return plan, err
+	}
+	if err := r.db.Fits(ctx, r.stream.Name); err != nil {
 		return plan, err
 	}
 	_, err = control.Change(ctx, r.control, r.stream.Name, func(s *control.Stream) error {
@@ -67,6 +70,9 @@ func (r *Replay) Begin(ctx context.Context, ask Ask) (Plan, error) {
 	})
 	return plan, err
 }
+
+// Fits returns a *sink.TableError if the table lacks columns of the file.
+func (r *Replay) Fits(ctx context.Context) error { return r.db.Fits(ctx, r.stream.Name) }
 
 // Preview returns what Begin would decide now.
 func (r *Replay) Preview(ctx context.Context, ask Ask) (Plan, error) {

@@ -15,7 +15,9 @@ import (
 
 	"github.com/millrace-io/millrace/internal/replay"
 	"github.com/millrace-io/millrace/internal/testkit"
+	"github.com/millrace-io/millrace/pipeline"
 	"github.com/millrace-io/millrace/processor"
+	"github.com/millrace-io/millrace/sink"
 	"github.com/millrace-io/millrace/topics"
 	"github.com/millrace-io/millrace/topics/control"
 )
@@ -310,6 +312,18 @@ func TestRefused(t *testing.T) {
 	defer other.Close()
 	var refused *replay.RefusedError
 	if _, err := other.Begin(t.Context(), replay.Ask{}); !errors.As(err, &refused) || !strings.Contains(err.Error(), "another sink.table") {
+		t.Errorf("%v", err)
+	}
+	p = w.of(right)
+	p.Streams[0].Sink.Columns = append(p.Streams[0].Sink.Columns, pipeline.ColumnType{Name: "m", Type: "int"})
+	p.Streams[0].Process[1].Map = append(p.Streams[0].Process[1].Map, pipeline.Column{Name: "m", Expr: "n"})
+	lacks, err := replay.Open(p, "s", w.env("redo"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer lacks.Close()
+	var table *sink.TableError
+	if _, err := lacks.Begin(t.Context(), replay.Ask{}); !errors.As(err, &table) || !strings.Contains(err.Error(), "m") {
 		t.Errorf("%v", err)
 	}
 	r := w.open(right, "redo")
