@@ -36,10 +36,13 @@ type RedoConfig struct {
 	// 100 keys.
 	Letters int
 	Memory  int64 // for the index of this process, in bytes
-	// Begun is asked when a producer was initialised, before it produces: it looks whether the redo is still under way. Its
-	// error ends the session.
+	// Begun is asked when a producer was initialised, before it produces: it looks whether the redo is still under way as it was.
+	// If it returns [ErrRedoChanged] Run ends; any other error ends the session, and another begins.
 	Begun func(context.Context) error
 }
+
+// ErrRedoChanged says that a redo was paused, changed or ended.
+var ErrRedoChanged = errors.New("the redo was paused, changed or ended")
 
 // DefaultRedoMemory is for about three million keys at a time.
 const DefaultRedoMemory = 256 << 20
@@ -49,15 +52,12 @@ const DefaultRedoMemory = 256 << 20
 type TooManyLettersError struct {
 	Stream        string
 	Letters, Keys int
-	Example       error // why one of the records is refused
+	Example       string // where and why one of the records is refused
 }
 
 func (e *TooManyLettersError) Error() string {
-	return fmt.Sprintf("stream %s: the newest records of %d of %d keys are refused, for example: %v", e.Stream, e.Letters, e.Keys, e.Example)
+	return fmt.Sprintf("stream %s: the newest records of %d of %d keys are refused, for example: %s", e.Stream, e.Letters, e.Keys, e.Example)
 }
-
-// Unwrap returns why one record is refused.
-func (e *TooManyLettersError) Unwrap() error { return e.Example }
 
 // Redo processes raw records of one stream again, beside the processors that process what comes. Any number of processes
 // may take part: they are a consumer group of the stream's own, whose committed offsets are the position, and what they
@@ -78,7 +78,7 @@ type Redo struct {
 	indexes map[int32]*index
 	share   int // how many sessions there are, of all processes, at least 1
 	told    RedoProgress
-	example error
+	example string
 }
 
 // index is what is known of a partition.
@@ -122,7 +122,8 @@ func NewRedo(p *pipeline.Pipeline, cfg Config, env stage.Env, what RedoConfig) (
 }
 
 // Run processes until ctx is cancelled, and then ends what is in hand; it does not end by itself. It waits for Kafka where it
-// is not there. The error is a *[TooManyLettersError], or one that needs an operator. It is called once.
+// is not there. It ends with nil when ctx does, or when RedoConfig.Begun says so. The error is a *[TooManyLettersError], or one
+// that needs an operator. It is called once.
 func (r *Redo) Run(ctx context.Context) error {
 	hard, cancel := stage.Drain(ctx, r.p.cfg.Drain)
 	defer cancel()
@@ -145,6 +146,13 @@ func (r *Redo) Run(ctx context.Context) error {
 				err := r.p.sessions(ctx, hard, adm, id)
 				if gone, ok := errors.AsType[*PositionError](err); ok { // the start of the log has moved: the next session begins there
 					return gone.Err
+				}
+				if _, fenced := errors.AsType[*TwinError](err); fenced && r.cfg.Begun != nil && errors.Is(r.cfg.Begun(ctx), ErrRedoChanged) {
+					err = ErrRedoChanged
+				}
+				if errors.Is(err, ErrRedoChanged) {
+					stop(err)
+					return nil
 				}
 				return err
 			})

@@ -39,7 +39,7 @@ func (r *Redo) lookThrough(ctx context.Context, partition int32, x *index) error
 	}
 	who := fmt.Sprintf("%s[%d]", r.raw, partition)
 	var marks *redo.Marks
-	var refused error
+	var refused string
 	err := r.p.waits.Persist(ctx, r.p.attempts(who), func(ctx context.Context) (err error) {
 		marks, refused, err = r.marks(ctx, partition)
 		return err
@@ -57,13 +57,13 @@ func (r *Redo) lookThrough(ctx context.Context, partition int32, x *index) error
 }
 
 // looked counts a partition that was looked through, and refuses to go on if too many records were refused.
-func (r *Redo) looked(m *redo.Marks, refused error) error {
+func (r *Redo) looked(m *redo.Marks, refused string) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	t := &r.told
 	t.Looking--
 	t.Keys, t.Refused, t.Records, t.Passes = t.Keys+m.Keys, t.Refused+m.Letters, t.Records+m.Records, max(t.Passes, m.Passes)
-	if refused != nil {
+	if refused != "" {
 		r.example = refused
 	}
 	limit := r.cfg.Letters
@@ -76,21 +76,21 @@ func (r *Redo) looked(m *redo.Marks, refused error) error {
 	return nil
 }
 
-// marks looks through a partition once. refused is why a record is, if one is.
-func (r *Redo) marks(ctx context.Context, partition int32) (m *redo.Marks, refused error, err error) { //nolint:staticcheck // refused is no failure
+// marks looks through a partition once. refused is where and why a record is, if one is.
+func (r *Redo) marks(ctx context.Context, partition int32) (m *redo.Marks, refused string, err error) {
 	starts, err := kadm.NewClient(r.cl).ListStartOffsets(ctx, r.raw)
 	if err != nil {
-		return nil, nil, err
+		return nil, "", err
 	}
 	start, ok := starts.Lookup(r.raw, partition)
 	if !ok || start.Err != nil {
-		return nil, nil, fmt.Errorf("%s[%d]: its start is not known: %w", r.raw, partition, start.Err)
+		return nil, "", fmt.Errorf("%s[%d]: its start is not known: %w", r.raw, partition, start.Err)
 	}
 	rng := r.rangeOf(partition, start.Offset)
 	log := partitionLog{r.p.env.Kafka, r.raw, partition}
 	if !rng.Versioned {
 		if rng.Versioned, err = log.sourced(ctx, rng.Start, rng.Cut); err != nil {
-			return nil, nil, err
+			return nil, "", err
 		}
 	}
 	w := newWorker(r.stream, newArena())
@@ -106,7 +106,7 @@ func (r *Redo) marks(ctx context.Context, partition int32) (m *redo.Marks, refus
 		}
 		if err != nil {
 			step, reason := refusal(err)
-			refused = fmt.Errorf("%s[%d]@%d: %s: %s", raw.Topic, raw.Partition, raw.Offset, step, reason)
+			refused = fmt.Sprintf("%s[%d]@%d: %s: %s", raw.Topic, raw.Partition, raw.Offset, step, reason)
 		}
 		return err == nil
 	})

@@ -219,7 +219,10 @@ func TestRedoOutcomesAreWhatARedoMakes(t *testing.T) {
 	if n := len(testkit.Records(t, c.ListenAddrs(), letters(p))); n != refused {
 		t.Errorf("%d are refused, want %d", refused, n)
 	}
-	for range processor.RedoOutcomes(t.Context(), p, env(t, c, "dry"), cfg, func(processor.Refused) {}) {
+	for _, err := range processor.RedoOutcomes(t.Context(), p, env(t, c, "dry"), cfg, func(processor.Refused) {}) {
+		if err != nil {
+			t.Error(err)
+		}
 		break // it may be left
 	}
 }

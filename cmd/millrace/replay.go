@@ -183,7 +183,7 @@ func openReplay(ctx context.Context, path, stream, instance string, log *slog.Lo
 	if x.servers, err = reach(ctx, p, slog.New(slog.DiscardHandler)); err != nil {
 		return nil, err
 	}
-	name := instance
+	var name string
 	if log == nil {
 		log, name = slog.New(slog.DiscardHandler), who()
 	} else if name, x.release, err = process.Instance(p.Name, "replay", instance); err != nil {

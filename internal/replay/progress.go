@@ -23,11 +23,9 @@ type Progress struct {
 
 // meter makes progress of what is seen from time to time.
 type meter struct {
-	redo  control.Redo
-	began time.Time
-	first int64 // offsets that were behind then; -1: not known
-	seen  []point
-	told  time.Time
+	redo control.Redo
+	seen []point
+	told time.Time
 }
 
 type point struct {

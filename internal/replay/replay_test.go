@@ -259,7 +259,7 @@ func TestTwoTakePart(t *testing.T) {
 // TestAbort ends a replay where it is: rows are of the one logic or the other, and another replay may begin.
 func TestAbort(t *testing.T) {
 	w := newWorld(t, 2, wrong)
-	for i := range 100 {
+	for i := range 400 {
 		w.write(raw(i, "ok", i+1))
 	}
 	w.settle()

@@ -112,9 +112,6 @@ func (r *Replay) process(ctx context.Context, redo control.Redo, w Work) error {
 	return watched
 }
 
-// errDecided ends a session of a redo that was changed.
-var errDecided = errors.New("the replay was paused, changed or ended")
-
 // stillRunning is asked when a session's producer was initialised: who decides otherwise after that fences it.
 func (r *Replay) stillRunning(ctx context.Context, redo control.Redo) error {
 	s, err := r.decided(ctx)
@@ -122,7 +119,7 @@ func (r *Replay) stillRunning(ctx context.Context, redo control.Redo) error {
 		return err
 	}
 	if !same(s.Redo, redo) {
-		return errDecided
+		return processor.ErrRedoChanged
 	}
 	id, err := r.rawTopicID(ctx)
 	if err == nil && id != redo.RawTopicID {

@@ -171,11 +171,13 @@ func (b *builder) addOlder(r *kgo.Record) error {
 		return nil
 	}
 	version, err := topics.RawVersion(r, 0, 0)
-	switch {
-	case err != nil: // it has no place among its key's revisions
-	case version.Source() != 0:
+	if err != nil {
+		return nil //nolint:nilerr // it has no place among its key's revisions
+	}
+	if version.Source() != 0 {
 		return errSources
-	case b.good(r):
+	}
+	if b.good(r) {
 		e.good = position{0, r.Offset}
 	}
 	return nil

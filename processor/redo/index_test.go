@@ -177,7 +177,7 @@ func TestNewestIsALetter(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got := fmt.Sprint(m.Has(0), m.Has(1), m.Has(2), m.Has(3), m.Keys, m.Letters); got != "false false true true 1 1" {
+	if got := fmt.Sprint(m.Next(0)) + fmt.Sprint(m.Left(0), m.Has(3), m.Keys, m.Letters); got != "2 true2 true 1 1" {
 		t.Error(got)
 	}
 }
