@@ -31,7 +31,9 @@ type RedoConfig struct {
 	// is bounded by the start of its log, and by Cut.
 	Cut, From, To map[int32]int64
 	Keys          []string // raw keys; nil: all
-	Rate          int      // records a second, of all that take part; 0: no limit
+	// Refused are raw offsets of records that the table has refused, by partition, as in control.Redo.
+	Refused map[int32][]int64
+	Rate    int // records a second, of all that take part; 0: no limit
 	// Letters is of how many keys the newest record may be refused, in what a process has looked through; -1: 100, and one in
 	// 100 keys.
 	Letters int

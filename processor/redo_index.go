@@ -130,6 +130,12 @@ func (r *Redo) rangeOf(partition int32, start int64) redo.Range {
 	if s := r.p.pipeline.Stream(r.cfg.Stream); s != nil {
 		out.Versioned = s.Ingest.Version != ""
 	}
+	if r.cfg.Refused != nil {
+		out.Refused = map[int64]bool{}
+		for _, offset := range r.cfg.Refused[partition] {
+			out.Refused[offset] = true
+		}
+	}
 	if r.cfg.Keys != nil {
 		out.Keys = map[string]bool{}
 		for _, key := range r.cfg.Keys {

@@ -90,7 +90,10 @@ type part struct {
 
 // redoing is a redo under way.
 type redoing struct {
-	generation uint16
+	generation uint16           // of the round
+	first      uint16           // of the first round
+	keys       map[string]bool  // nil: all
+	refused    []map[int64]bool // by partition: offsets that the table has refused; nil in the first round
 	logic      int
 	changed    bool // the logic is new: processors of the old one are to be fenced
 	marking    bool
@@ -345,7 +348,7 @@ func (h *history) newestGood(key, n string) bool {
 			if m.raw.key != key || m.is != isRow || fmt.Sprint(m.n) != n || !again || newest.generation >= m.generation {
 				continue
 			}
-			if is, _ := h.becomes(p, newest.offset, logic); is == isLetter && above(newest, m) {
+			if is, _ := h.becomes(p, newest.offset, logic); (is == isLetter || is == isRefused) && above(newest, m) {
 				return true
 			}
 		}
@@ -424,7 +427,7 @@ func (h *history) stepRedo(begin bool) error {
 			return nil
 		}
 		h.notef("removals are marked")
-		return h.admin.SetMarking(h.t.Context(), "s", r.generation, true)
+		return h.admin.SetMarking(h.t.Context(), "s", r.first, true)
 	case r.cut == nil && r.changed && !r.fenced && h.wrong != cutBefore:
 		r.fenced = true
 		h.notef("processors of before are fenced")
@@ -449,7 +452,7 @@ func (h *history) beginRedo() {
 	}
 	h.given++
 	h.logics[h.given] = r.logic
-	r.generation = h.given // of its own: what is processed live below the cut has another
+	r.generation, r.first = h.given, h.given // of its own: what is processed live below the cut has another
 	h.redo = r
 	h.notef("a redo begins: %+v", *r)
 }
@@ -471,7 +474,11 @@ func (h *history) cut() {
 
 func (h *history) rangeOf(p int) redo.Range {
 	r := h.redo
-	return redo.Range{From: r.from[p], To: r.to[p], Cut: r.cut[p], Versioned: h.versioned, MaxKeys: 1 + h.dice.IntN(5)}
+	out := redo.Range{From: r.from[p], To: r.to[p], Cut: r.cut[p], Versioned: h.versioned, MaxKeys: 1 + h.dice.IntN(5), Keys: r.keys}
+	if r.refused != nil {
+		out.Refused = r.refused[p]
+	}
+	return out
 }
 
 func (h *history) index() error {
@@ -568,8 +575,11 @@ func (h *history) endRedo() error {
 			return nil // later
 		}
 	}
+	if h.wrong == asItIs && !r.aborted && h.again() {
+		return nil
+	}
 	if h.wrong != noMarking {
-		if err := h.admin.SetMarking(h.t.Context(), "s", r.generation, false); err != nil {
+		if err := h.admin.SetMarking(h.t.Context(), "s", r.first, false); err != nil {
 			return err
 		}
 	}
@@ -585,6 +595,31 @@ func (h *history) endRedo() error {
 		return h.promised(r)
 	}
 	return nil
+}
+
+// again begins another round of a redo, for the keys of which the table has refused records of this one. It reports whether there
+// are any.
+func (h *history) again() bool {
+	r := h.redo
+	keys := map[string]bool{}
+	if r.refused == nil {
+		r.refused = []map[int64]bool{{}, {}}
+	}
+	for p, x := range h.parts {
+		for _, m := range x.processed {
+			if m.generation == r.generation && m.is == isRefused {
+				keys[m.raw.key], r.refused[p][m.offset] = true, true
+			}
+		}
+	}
+	if len(keys) == 0 {
+		return false
+	}
+	h.given++
+	h.logics[h.given] = r.logic
+	r.generation, r.keys, r.marks, r.next = h.given, keys, nil, make([]int64, len(h.parts))
+	h.notef("another round, generation %d, for %v", r.generation, keys)
+	return true
 }
 
 // above reports whether a record is newer than another of its key.
@@ -615,7 +650,7 @@ func (h *history) promised(r *redoing) error {
 			}
 		}
 		for _, m := range x.processed {
-			if m.generation == r.generation && m.offset < r.cut[p] {
+			if m.generation == r.first && m.offset < r.cut[p] {
 				got[m.raw.key] = append(got[m.raw.key], m.offset)
 			}
 		}
@@ -627,7 +662,7 @@ func (h *history) promised(r *redoing) error {
 }
 
 // fresh compares the table with a fresh run, if the last redo was of everything and the logic is still its. A row of a record that only
-// an older logic has accepted stays, as does what the table has where it refuses the newest.
+// an older logic has accepted stays.
 func (h *history) fresh() error {
 	if h.complete < 0 || h.complete != h.logic {
 		return nil
@@ -637,13 +672,13 @@ func (h *history) fresh() error {
 		for at, raw := range x.raw {
 			m := made{offset: int64(at), raw: raw}
 			m.is, m.n = h.becomes(p, m.offset, h.logic)
-			if was, ok := good[raw.key]; m.is != isLetter && (!ok || above(m, was)) {
+			if was, ok := good[raw.key]; m.is != isLetter && m.is != isRefused && (!ok || above(m, was)) {
 				good[raw.key] = m
 			}
 		}
 		for key, want := range good {
 			got, ok := h.newest[key]
-			if want.is == isRefused || ok && above(got, want) {
+			if ok && above(got, want) {
 				continue
 			}
 			if want.is == isOnce {

@@ -1,6 +1,7 @@
 package replay
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"time"
@@ -47,7 +48,7 @@ func (e *UnderWayError) Error() string {
 
 // Plan is what Begin would decide.
 type Plan struct {
-	Generation uint16 // of the rows
+	Generation uint16 // of its rows
 	Other      bool   // the file's logic is not the live one: it becomes it
 	Redo       control.Redo
 }
@@ -99,12 +100,11 @@ func (r *Replay) underWay(redo control.Redo) error {
 }
 
 func (r *Replay) command(what string) string {
-	file := r.env.File
-	if file == "" {
-		file = "FILE"
-	}
-	return "millrace replay " + what + " " + file + " " + r.stream.Name
+	return "millrace replay " + what + " " + r.file() + " " + r.stream.Name
 }
+
+// file is the pipeline file, for commands.
+func (r *Replay) file() string { return cmp.Or(r.env.File, "FILE") }
 
 // ask looks up the offsets that are asked for.
 func (r *Replay) ask(ctx context.Context, ask Ask) (plan Plan, err error) {
@@ -164,14 +164,19 @@ func (r *Replay) decide(s *control.Stream, plan *Plan) error {
 				"give the stream another sink.table", r.stream.Sink.Table)
 		}
 	}
-	plan.Generation, plan.Other = s.Next(), live.Logic != logic
-	added := control.Generation{Number: plan.Generation, Kind: control.Again, Logic: logic, Key: key, At: plan.Redo.At, By: plan.Redo.By}
-	if plan.Other {
-		added.Kind, added.Definition, live.Definition = control.Other, r.stream.Definition(), ""
-		s.Live = plan.Generation
+	// Whoever found that the file has another logic may have died before it fenced the processors of the one before.
+	fence := live.Kind == control.Other || live.Logic != logic
+	made := control.Generation{Logic: logic, Key: key, At: plan.Redo.At, By: plan.Redo.By}
+	if plan.Other = live.Logic != logic; plan.Other {
+		live.Definition = ""
+		made.Number, made.Kind, made.Definition = s.Next(), control.Other, r.stream.Definition()
+		s.Generations, s.Live = append(s.Generations, made), made.Number
 	}
-	s.Generations = append(s.Generations, added)
-	plan.Redo.Generation, plan.Redo.Epoch = plan.Generation, epoch
+	// The redo has a generation of its own: between the fence and the cut records may be processed by the live one.
+	made.Number, made.Kind, made.Definition = s.Next(), control.Again, ""
+	s.Generations = append(s.Generations, made)
+	plan.Generation = made.Number
+	plan.Redo.Generation, plan.Redo.First, plan.Redo.Fence, plan.Redo.Epoch = made.Number, made.Number, fence, epoch
 	redo := plan.Redo
 	s.Redo = &redo
 	return nil

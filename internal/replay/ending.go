@@ -33,8 +33,11 @@ func (r *Replay) end(ctx context.Context, redo control.Redo) error {
 	if err := r.written(ctx, redo, ends); err != nil {
 		return err
 	}
+	if again, err := r.again(ctx, redo); again || err != nil {
+		return err
+	}
 	if err := r.persist(ctx, database, "marking", func(ctx context.Context) error {
-		return r.db.SetMarking(ctx, r.stream.Name, redo.Generation, false)
+		return r.db.SetMarking(ctx, r.stream.Name, redo.First, false)
 	}); err != nil {
 		return err
 	}

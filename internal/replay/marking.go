@@ -21,13 +21,13 @@ var errLost = errors.New("the processors' positions are lost: the cut is read on
 func (r *Replay) mark(ctx context.Context, s *control.Stream) error {
 	redo := *s.Redo
 	if err := r.persist(ctx, database, "marking", func(ctx context.Context) error {
-		return r.db.SetMarking(ctx, r.stream.Name, redo.Generation, true)
+		return r.db.SetMarking(ctx, r.stream.Name, redo.First, true)
 	}); err != nil {
 		return err
 	}
 	running := false
 	if err := r.persist(ctx, kafka, "cut", func(ctx context.Context) (err error) {
-		if s.Live == redo.Generation {
+		if redo.Fence {
 			if _, err := admin.Fence(ctx, r.cl, topics.ProcessorTransactionalIDs(r.pipeline.Name)); err != nil {
 				return err
 			}
@@ -48,8 +48,8 @@ func (r *Replay) mark(ctx context.Context, s *control.Stream) error {
 	if err != nil {
 		return err
 	}
-	if now.Redo == nil || now.Redo.Generation != redo.Generation {
-		return r.db.SetMarking(ctx, r.stream.Name, redo.Generation, false)
+	if now.Redo == nil || now.Redo.First != redo.First {
+		return r.db.SetMarking(ctx, r.stream.Name, redo.First, false)
 	}
 	return nil
 }

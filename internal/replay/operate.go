@@ -39,8 +39,8 @@ func (r *Replay) Limit(ctx context.Context, rate int) (control.Redo, error) {
 // Abort decides that a redo ends wherever it is. [Replay.Run] then ends it.
 func (r *Replay) Abort(ctx context.Context) (control.Redo, error) {
 	return r.alter(ctx, func(redo *control.Redo) bool {
-		changed := redo.State != control.Ending
-		redo.State = control.Ending
+		changed := !redo.Aborted
+		redo.State, redo.Aborted = control.Ending, true
 		return changed
 	})
 }

@@ -17,7 +17,7 @@ import (
 
 // Work is how a process takes part.
 type Work struct {
-	Generation uint16           // of the redo; 0: of the one that is under way
+	Generation uint16           // of the redo, its first; 0: of the one that is under way
 	Processor  processor.Config // how it processes
 	Letters    int              // as in processor.RedoConfig
 	Memory     int64            // as there
@@ -44,10 +44,10 @@ func (r *Replay) Run(ctx context.Context, w Work) error {
 		}); err != nil {
 			return err
 		}
-		if s.Redo == nil || w.Generation != 0 && s.Redo.Generation != w.Generation {
+		if s.Redo == nil || w.Generation != 0 && s.Redo.First != w.Generation {
 			return nil
 		}
-		w.Generation = s.Redo.Generation
+		w.Generation = s.Redo.First
 		if err := r.step(ctx, s, w); err != nil {
 			return err
 		}
@@ -83,7 +83,7 @@ func (r *Replay) process(ctx context.Context, redo control.Redo, w Work) error {
 	env.Metrics = prometheus.NewRegistry() // each attempt has counters of its own
 	again, err := processor.NewRedo(r.pipeline, w.Processor, env, processor.RedoConfig{
 		Stream: r.stream.Name, Generation: redo.Generation, Epoch: redo.Epoch, RawTopicID: redo.RawTopicID,
-		Cut: redo.Cut, From: redo.From, To: redo.To, Keys: redo.Keys, Rate: redo.Rate, Letters: w.Letters, Memory: w.Memory,
+		Cut: redo.Cut, From: redo.From, To: redo.To, Keys: redo.Keys, Refused: redo.Refused, Rate: redo.Rate, Letters: w.Letters, Memory: w.Memory,
 		Begun: func(ctx context.Context) error { return r.stillRunning(ctx, redo) },
 	})
 	if err != nil {

@@ -22,7 +22,10 @@ type Range struct {
 	// not set, and records at or above From have one, that is noticed.
 	Versioned bool
 	Keys      map[string]bool // raw keys; nil: all
-	MaxKeys   int             // in memory at a time, 1 or more: about [BytesPerKey] each
+	// Refused are offsets of records that the steps accept, and the table does not: they are not good. If it is not nil, letters
+	// of the newest records are there already, and only good records are marked.
+	Refused map[int64]bool
+	MaxKeys int // in memory at a time, 1 or more: about [BytesPerKey] each
 }
 
 // BytesPerKey is about what a key takes in memory while the index is built.
@@ -116,7 +119,7 @@ func (b *builder) add(r *kgo.Record) error {
 		e = b.keys.add(hash)
 	}
 	at := position{version.Source(), r.Offset}
-	if at.above(e.good) && b.good(r) {
+	if at.above(e.good) && !b.Refused[r.Offset] && b.good(r) {
 		e.good = at
 	}
 	if at.above(e.newest) {
@@ -127,7 +130,7 @@ func (b *builder) add(r *kgo.Record) error {
 
 // misplaced marks a record whose version cannot be read: it has no place among its key's revisions, and becomes a letter.
 func (b *builder) misplaced(r *kgo.Record) {
-	if b.marks.Passes == 1 && r.Offset >= b.From && r.Offset < b.To {
+	if b.Refused == nil && b.marks.Passes == 1 && r.Offset >= b.From && r.Offset < b.To {
 		b.marks.set(r.Offset)
 		b.marks.Letters++
 	}
@@ -177,7 +180,7 @@ func (b *builder) addOlder(r *kgo.Record) error {
 	if version.Source() != 0 {
 		return errSources
 	}
-	if b.good(r) {
+	if !b.Refused[r.Offset] && b.good(r) {
 		e.good = position{0, r.Offset}
 	}
 	return nil
@@ -192,9 +195,11 @@ func (b *builder) mark(e *entry) {
 		return
 	}
 	b.marks.Keys++
-	b.marks.set(e.newest.offset)
-	if e.newest != e.good {
-		b.marks.Letters++
+	if b.Refused == nil {
+		b.marks.set(e.newest.offset)
+		if e.newest != e.good {
+			b.marks.Letters++
+		}
 	}
 	if e.good != none {
 		b.marks.set(e.good.offset)

@@ -15,6 +15,11 @@ import (
 // by position: markers that end transactions count, and are not given to f. opts say how to reach the brokers. f is
 // called from one goroutine. The error is the brokers', or ctx's.
 func Read(ctx context.Context, opts []kgo.Opt, topic string, f func(*kgo.Record)) error {
+	return ReadFrom(ctx, opts, topic, nil, f)
+}
+
+// ReadFrom is [Read] from these offsets on, by partition; one that is not there is read from its start.
+func ReadFrom(ctx context.Context, opts []kgo.Opt, topic string, from map[int32]int64, f func(*kgo.Record)) error {
 	client, err := kgo.NewClient(opts...)
 	if err != nil {
 		return err
@@ -35,8 +40,9 @@ func Read(ctx context.Context, opts []kgo.Opt, topic string, f func(*kgo.Record)
 	at := map[string]map[int32]kgo.Offset{topic: {}}
 	left := map[int32]int64{}
 	ends.Each(func(o kadm.ListedOffset) {
-		if start, _ := starts.Lookup(topic, o.Partition); o.Offset > start.Offset {
-			at[topic][o.Partition] = kgo.NewOffset().AtStart()
+		start, _ := starts.Lookup(topic, o.Partition)
+		if begin := max(start.Offset, from[o.Partition]); o.Offset > begin {
+			at[topic][o.Partition] = kgo.NewOffset().At(begin)
 			left[o.Partition] = o.Offset
 		}
 	})

@@ -76,21 +76,28 @@ type Lost struct {
 
 // Redo is raw records that are processed again, beside what comes.
 type Redo struct {
-	Generation uint16    `json:"generation"` // of its rows
+	// Generation is of its rows, and of nothing else's. First is that of its first round: another follows, in a generation of
+	// its own, for keys whose newest good record the table has refused.
+	Generation uint16    `json:"generation"`
+	First      uint16    `json:"first"`
 	State      RedoState `json:"state"`
-	RawTopicID string    `json:"raw_topic_id"` // of the raw topic whose records they are, as in Epoch
-	Epoch      uint16    `json:"epoch"`        // of that topic
+	Fence      bool      `json:"fence,omitempty"`   // processors that may still run the logic before the live one are fenced before the cut
+	Aborted    bool      `json:"aborted,omitempty"` // it ends where it is
+	RawTopicID string    `json:"raw_topic_id"`      // of the raw topic whose records they are, as in Epoch
+	Epoch      uint16    `json:"epoch"`             // of that topic
 	// Cut is, by partition, the raw offset up to which live processing had come when the redo began: what lies above
 	// comes by itself.
 	Cut map[int32]int64 `json:"cut,omitempty"`
 	// From and To are the range that was asked for, by partition: [From, To), within [start of the log, Cut).
-	From   map[int32]int64 `json:"from,omitempty"`
-	To     map[int32]int64 `json:"to,omitempty"`
-	Keys   []string        `json:"keys,omitempty"` // raw keys; nil: all
-	Rate   int             `json:"rate,omitempty"` // raw records a second, of all that take part; 0: no limit
-	Paused bool            `json:"paused,omitempty"`
-	At     time.Time       `json:"at"`
-	By     string          `json:"by"`
+	From map[int32]int64 `json:"from,omitempty"`
+	To   map[int32]int64 `json:"to,omitempty"`
+	Keys []string        `json:"keys,omitempty"` // raw keys; nil: all
+	// Refused are, by partition, raw offsets of records that the table has refused in the rounds before: nil in the first.
+	Refused map[int32][]int64 `json:"refused,omitempty"`
+	Rate    int               `json:"rate,omitempty"` // raw records a second, of all that take part; 0: no limit
+	Paused  bool              `json:"paused,omitempty"`
+	At      time.Time         `json:"at"`
+	By      string            `json:"by"`
 }
 
 // RedoState is how far a redo has come.
