@@ -7,6 +7,7 @@ import (
 	"maps"
 	"slices"
 	"strconv"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -17,6 +18,7 @@ import (
 	"github.com/millrace-io/millrace/pipeline"
 	"github.com/millrace-io/millrace/processor"
 	"github.com/millrace-io/millrace/topics"
+	"github.com/millrace-io/millrace/topics/admin"
 )
 
 // again is a redo of all that is in the raw topic.
@@ -224,5 +226,75 @@ func TestRedoOutcomesAreWhatARedoMakes(t *testing.T) {
 			t.Error(err)
 		}
 		break // it may be left
+	}
+}
+
+// TestRedoEndsWhenItIsFenced: once a redo was ended and its sessions are fenced, nothing more of it is committed.
+func TestRedoEndsWhenItIsFenced(t *testing.T) {
+	p := shop(2)
+	c, cl := cluster(t, p)
+	for i := range 400 {
+		key := strconv.Itoa(i)
+		produce(t, cl, p, &kgo.Record{
+			Key: []byte(key), Partition: int32(i % 2), Value: fmt.Appendf(nil, `{"id":%d,"n":%d,"status":"ok"}`, i, i),
+		})
+	}
+	cfg := again(t, cl, p, 2)
+	cfg.Rate = 100
+	var ended atomic.Bool
+	cfg.Begun = func(context.Context) error {
+		if ended.Load() {
+			return processor.ErrRedoChanged
+		}
+		return nil
+	}
+	r, err := processor.NewRedo(p, quick(), env(t, c, "a"), cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	done := make(chan error, 1) // one send, so that it never waits
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	go func() { done <- r.Run(ctx) }()
+	testkit.Await(t, c.ListenAddrs(), 10, processed(p))
+	ended.Store(true)
+	if _, err := admin.Fence(t.Context(), cl, topics.ReplayTransactionalIDs(p.Name, "s")); err != nil {
+		t.Fatal(err)
+	}
+	before := len(testkit.Records(t, c.ListenAddrs(), processed(p)))
+	if err := <-done; err != nil || ctx.Err() != nil {
+		t.Fatalf("%v, %v", err, ctx.Err())
+	}
+	if n := len(testkit.Records(t, c.ListenAddrs(), processed(p))); n != before || n == 400 {
+		t.Errorf("%d records after the fence, %d at it", n, before)
+	}
+}
+
+// TestRedoOfWhatRetentionHasLeft begins at the start of the log, be it beyond what was asked for.
+func TestRedoOfWhatRetentionHasLeft(t *testing.T) {
+	p := shop(2)
+	c, cl := cluster(t, p)
+	for i := range 20 {
+		produce(t, cl, p, &kgo.Record{
+			Key: []byte(strconv.Itoa(i)), Partition: int32(i % 2), Value: fmt.Appendf(nil, `{"id":%d,"n":%d,"status":"ok"}`, i, i),
+		})
+	}
+	cfg := again(t, cl, p, 2)
+	cfg.From = map[int32]int64{0: 2}
+	gone := kadm.Offsets{}
+	gone.Add(kadm.Offset{Topic: raw(p), Partition: 0, At: 7})
+	gone.Add(kadm.Offset{Topic: raw(p), Partition: 1, At: 10})
+	deleted, err := kadm.NewClient(cl).DeleteRecords(t.Context(), gone)
+	if err != nil || deleted.Error() != nil {
+		t.Fatal(err, deleted.Error())
+	}
+	_, stop := startRedo(t, c, p, cfg, "a")
+	left := cfg
+	left.Cut = map[int32]int64{0: cfg.Cut[0]} // nothing is left of the other partition
+	awaitRedo(t, cl, p, left)
+	stop()
+	got := outcomes(t, c, p, 2)
+	if keys := slices.Sorted(maps.Keys(got)); !slices.Equal(keys, []string{"14", "16", "18"}) {
+		t.Errorf("keys %v", keys)
 	}
 }
