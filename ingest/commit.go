@@ -353,7 +353,7 @@ func (t *transaction) commit() error {
 func (t *transaction) appendState() error {
 	for s, c := range t.cursors {
 		if c.Done {
-			floor := c.Pass
+			floor := c.Fetched
 			if !s.full {
 				floor = s.reader.scale.Floor(c.Since, c.Form)
 			}

@@ -19,6 +19,12 @@ func (s *slice) follows(p *page, loop *paginate.Loop) (paginate.Position, pagina
 			s.show(leader)
 		}
 	}
+	if p.summary.Skipped {
+		s.doubt("a page was passed over, as ingest.errors says: " + p.url)
+		next, ended := paginate.Skip(s.pager, p.at)
+		ended, err := loop.Check(p.at, &next, ended, p.hash, false)
+		return next, ended, err
+	}
 	next, ended, err := s.pager.Next(p.at, &p.summary)
 	if err == nil {
 		ended, err = loop.Check(p.at, &next, ended, p.hash, p.summary.More)

@@ -126,6 +126,9 @@ func (in *Ingest) register(s *pipeline.Stream, run bool) error {
 	if rule := newErrorRule(s.Ingest.ErrorWhen); rule.err != nil {
 		return rule.err
 	}
+	if _, err := newRules(&s.Ingest); err != nil {
+		return err
+	}
 	transport, err := in.transports.For(s.Ingest.HTTP)
 	if err != nil {
 		return err

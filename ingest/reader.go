@@ -34,6 +34,7 @@ type reader struct {
 	versions   cursor.Versions
 	envelope   cut.Envelope
 	wrong      errorRule
+	rules      rules
 	format     string       // of the body; empty: as its Content-Type says
 	arrays     *atomic.Bool // an answer of the stream was an array of objects
 	nullEmpty  bool         // null in the place of the records: there are none
@@ -49,6 +50,9 @@ func newReader(s *pipeline.Stream, wants paginate.Wants, maxRecordBytes int32) (
 		missing: missing(in), wait: in.Unreadable == "wait",
 	}
 	var err error
+	if r.rules, err = newRules(in); err != nil {
+		return nil, err
+	}
 	if r.scale, err = cursor.NewScale(in); err != nil {
 		return nil, err
 	}
@@ -138,7 +142,7 @@ func (r *reader) readBut(a *fetch.Answer, p *page) error {
 	p.records = p.records[:0]
 	p.summary = paginate.Page{URL: a.URL, Header: a.Header, Asked: p.asked, Strip: p.slice.client.Strip}
 	if a.Nothing != 0 {
-		p.summary.Nothing, p.summary.PastEnd, p.records = a.Nothing, a.PastEnd, nil
+		p.summary.Nothing, p.summary.PastEnd, p.summary.Skipped, p.records = a.Nothing, a.PastEnd, a.Skipped, nil
 		return nil
 	}
 	d := newDecoder(p)
@@ -168,7 +172,7 @@ func (r *reader) readBut(a *fetch.Answer, p *page) error {
 	if p.takes(err) {
 		return r.readBut(a, p)
 	}
-	if err = r.verdict(&got, err); err != nil {
+	if err = r.verdict(a, &got, err); err != nil {
 		return err
 	}
 	p.seen.Form = r.scale.Form(highest)

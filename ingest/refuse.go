@@ -8,6 +8,7 @@ import (
 
 	"github.com/millrace-io/millrace/ingest/cut"
 	"github.com/millrace-io/millrace/ingest/evidence"
+	"github.com/millrace-io/millrace/ingest/fetch"
 	"github.com/millrace-io/millrace/internal/expression"
 	"github.com/millrace-io/millrace/pipeline"
 )
@@ -94,10 +95,13 @@ func (r *errorRule) holds(rest jsontext.Value) (bool, error) {
 }
 
 // verdict says what is wrong with an answer that was taken apart with err: an error that it tells itself comes first.
-func (r *reader) verdict(got *cut.Answer, err error) error {
+func (r *reader) verdict(a *fetch.Answer, got *cut.Answer, err error) error {
 	var none *cut.NoRecordsError
 	if err != nil && !errors.As(err, &none) {
 		return r.tooLarge(err)
+	}
+	if judged := r.rules.page(a.Status, got.Rest); judged != nil {
+		return judged
 	}
 	if wrong := r.wrong.check(got.Rest, r.envelope.Records); wrong != nil {
 		return wrong

@@ -111,6 +111,7 @@ func (s *slice) fetch(ctx context.Context, c cursor.Cursor, at paginate.Position
 	if err != nil {
 		return nil, err
 	}
+	r = s.ask(r, c, at)
 	p := &page{slice: s, at: at, asked: r.URL, url: s.client.Redactor().URL(r.URL)}
 	check := func(a *fetch.Answer) error { return s.reader.read(a, p) }
 	if _, err := s.client.Do(ctx, r, check, s.pastEnd(at)...); err != nil {

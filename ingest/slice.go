@@ -83,6 +83,7 @@ func (in *Ingest) newSlice(s *pipeline.Stream, name string, c cursor.Cursor, que
 	if sl.client.Session, err = in.sessions.For(s.Ingest.HTTP, transport); err != nil {
 		return nil, err
 	}
+	sl.client.Judge = sl.reader.rules.judge
 	sl.client.Convert = converter(&s.Ingest)
 	if u, err := url.Parse(s.Ingest.HTTP.BaseURL); err == nil {
 		sl.host = u.Host
@@ -261,9 +262,10 @@ func (s *slice) place(p *page, next paginate.Position, ended paginate.Reason) {
 	p.before = s.plan
 	p.after = s.plan.See(p.seen, p.at.Index == s.pager.First().Index)
 	p.after.Next, p.after.Partial, p.ended = next, nil, ended
+	p.after.Doubt = p.after.Doubt || p.summary.Skipped
 	if ended != paginate.GoesOn {
 		p.after.Doubt = p.after.Doubt || p.summary.Doubt != ""
-		p.after = s.keep(p.after.End(time.Now()), p.kept)
+		p.after = s.fetched(p, s.keep(p.after.End(time.Now()), p.kept))
 	}
 	s.in.seen[s.stream].page(p, p.after.Done)
 	p.id = fmt.Sprintf("%d.%d", s.plan.Pass, p.at.Index)

@@ -76,6 +76,7 @@ type Ingest struct {
 	Paginate    Paginate
 	EmptyPages  int           // pages without records that are followed in a row at most; 0: any number
 	ErrorWhen   string        // an expression over the body without its records; empty: what is commonly an error; "false": nothing is
+	Errors      []ErrorRule   // what is done about answers that are no pages; the first that holds counts
 	NullIsEmpty bool          // null in the place of the records is a page without records, not an error
 	Incremental *Incremental  // nil: every pass fetches everything
 	Slices      *Slices       // nil: the stream is one slice, named ""
@@ -91,6 +92,17 @@ type Body struct {
 	Text    string
 	Type    string // Content-Type; empty: that of the kind
 }
+
+// ErrorRule says what is done about some answers: those with one of Statuses for which When is true.
+type ErrorRule struct {
+	Statuses []StatusRange // nil: any
+	When     string        // an expression over the body, of a page without its records; empty: true
+	Do       string        // retry, wait, skip, end, fail or refresh
+	For      time.Duration // of wait: how long at least, where the API does not tell
+}
+
+// StatusRange is the HTTP statuses from From to To.
+type StatusRange struct{ From, To int }
 
 // Shape is how records stand in a body. The zero value is an array of objects; an object that has the key is taken for a record,
 // and one whose members all have the key for a map.

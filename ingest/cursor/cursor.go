@@ -14,32 +14,42 @@ const version = 1
 
 // Cursor is where a slice is in its API. It is committed with the records up to it.
 type Cursor struct {
-	Version int               `json:"v"`               // 0: the slice was never fetched
-	Request string            `json:"request"`         // hash of what the positions of the pass depend on in the pipeline file
-	Pass    int64             `json:"pass"`            // number of the pass, from 1
-	Started time.Time         `json:"started"`         // start of the pass
-	Kind    string            `json:"kind"`            // of Since and High: see [Scale.Kind]
-	Field   string            `json:"field,omitempty"` // path of the incremental field; empty: not known
-	Since   *int64            `json:"since,omitempty"`
-	Form    Form              `json:"form,omitempty"`      // how the field is written that Since comes from
-	Clock   time.Time         `json:"clock,omitzero"`      // the API's, as the pass began, or before; zero: not known
-	High    *int64            `json:"high,omitempty"`      // highest value of the incremental field seen in the pass
-	HighOf  Form              `json:"high_form,omitempty"` // how that was written
-	First   *int64            `json:"first,omitempty"`     // High after the first page
-	Mixed   bool              `json:"mixed,omitempty"`     // the values seen in the pass did not come in ascending order
-	Top     *int64            `json:"top,omitempty"`       // highest version seen in the slice; nil: none
-	TopKind Kind              `json:"top_kind,omitempty"`  // of the first version seen in the slice
-	TopRule string            `json:"top_rule,omitempty"`  // how versions were read, see [Versions.Rule]
-	Shared  bool              `json:"shared,omitempty"`    // what was written is not remembered: others write it too
-	Shown   string            `json:"shown,omitempty"`     // what leads to the next page, once an answer had it: see [paginate.Leader]
-	Kept    string            `json:"kept,omitempty"`      // from which the next pass goes on, see [paginate.Keeper]; empty: it begins anew
-	KeptOf  string            `json:"kept_of,omitempty"`   // hash of the request that it was given for
-	Next    paginate.Position `json:"next"`                // the page after the last committed one
-	Partial *Partial          `json:"part,omitempty"`      // how much of the page Next is committed already; nil: nothing
-	Done    bool              `json:"done"`                // the pass has ended
-	Ended   time.Time         `json:"ended,omitzero"`
-	Doubt   bool              `json:"doubt,omitempty"`  // something spoke against the end of the last pass that asked for everything
-	Oldest  uint64            `json:"oldest,omitempty"` // segment of what was written that counts, see [written.Log.Oldest]
+	Version   int               `json:"v"`               // 0: the slice was never fetched
+	Request   string            `json:"request"`         // hash of what the positions of the pass depend on in the pipeline file
+	Pass      int64             `json:"pass"`            // number of the pass, from 1
+	Started   time.Time         `json:"started"`         // start of the pass
+	Kind      string            `json:"kind"`            // of Since and High: see [Scale.Kind]
+	Field     string            `json:"field,omitempty"` // path of the incremental field; empty: not known
+	Since     *int64            `json:"since,omitempty"`
+	Form      Form              `json:"form,omitempty"`      // how the field is written that Since comes from
+	Clock     time.Time         `json:"clock,omitzero"`      // the API's, as the pass began, or before; zero: not known
+	High      *int64            `json:"high,omitempty"`      // highest value of the incremental field seen in the pass
+	HighOf    Form              `json:"high_form,omitempty"` // how that was written
+	First     *int64            `json:"first,omitempty"`     // High after the first page
+	Mixed     bool              `json:"mixed,omitempty"`     // the values seen in the pass did not come in ascending order
+	Top       *int64            `json:"top,omitempty"`       // highest version seen in the slice; nil: none
+	TopKind   Kind              `json:"top_kind,omitempty"`  // of the first version seen in the slice
+	TopRule   string            `json:"top_rule,omitempty"`  // how versions were read, see [Versions.Rule]
+	Shared    bool              `json:"shared,omitempty"`    // what was written is not remembered: others write it too
+	Shown     string            `json:"shown,omitempty"`     // what leads to the next page, once an answer had it: see [paginate.Leader]
+	Kept      string            `json:"kept,omitempty"`      // from which the next pass goes on, see [paginate.Keeper]; empty: it begins anew
+	KeptOf    string            `json:"kept_of,omitempty"`   // hash of the request that it was given for
+	Fetched   int64             `json:"fetched,omitempty"`   // number of the last pass that fetched all that the API showed
+	Validator Validator         `json:"validator,omitzero"`  // of the only page of the pass before
+	Next      paginate.Position `json:"next"`                // the page after the last committed one
+	Partial   *Partial          `json:"part,omitempty"`      // how much of the page Next is committed already; nil: nothing
+	Done      bool              `json:"done"`                // the pass has ended
+	Ended     time.Time         `json:"ended,omitzero"`
+	Doubt     bool              `json:"doubt,omitempty"`  // something spoke against the end of the last pass that asked for everything
+	Oldest    uint64            `json:"oldest,omitempty"` // segment of what was written that counts, see [written.Log.Oldest]
+}
+
+// Validator says what the only page of a pass was (RFC 9110, section 8.8), so that the next pass may ask whether it has
+// changed. At most one of ETag and Modified is set.
+type Validator struct {
+	ETag     string `json:"etag,omitempty"`
+	Modified string `json:"modified,omitempty"` // as the header Last-Modified had it
+	Of       string `json:"of,omitempty"`       // Request of the pass that may ask
 }
 
 // Partial says how far a page is that commits in several transactions.
@@ -55,7 +65,7 @@ func Start(kind string) Cursor { return Cursor{Version: version, Kind: kind, Don
 func (c Cursor) Begin(at time.Time, first paginate.Position) Cursor {
 	return Cursor{
 		Version: version, Pass: c.Pass + 1, Started: stamp(at), Kind: c.Kind, Field: c.Field, Since: c.Since, Form: c.Form, Top: c.Top, TopKind: c.TopKind, TopRule: c.TopRule,
-		Shared: c.Shared, Shown: c.Shown, Kept: c.Kept, KeptOf: c.KeptOf, Next: first, Doubt: c.Doubt && c.goesOn(),
+		Shared: c.Shared, Shown: c.Shown, Kept: c.Kept, KeptOf: c.KeptOf, Fetched: c.Fetched, Validator: c.Validator, Next: first, Doubt: c.Doubt && c.goesOn(),
 	}
 }
 

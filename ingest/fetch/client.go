@@ -19,7 +19,11 @@ import (
 
 // Client fetches the pages of one stream. It may be used concurrently.
 type Client struct {
-	Observe Observer     // set before the first use
+	Observe Observer // set before the first use
+	// Judge says what the pipeline file says of an answer whose status is not that of a page, and of the beginning of its
+	// body; nil: nothing of any.
+	Judge func(status int, body []byte) Verdict
+
 	Session auth.Session // so is this; nil: the credentials stay as they are
 
 	// Convert may give JSON in the place of a body, which is UTF-8 for sure if known, and then says what it was; nil: bodies
@@ -74,6 +78,7 @@ func (c *Client) Strip(u *url.URL) *url.URL { return c.seal.seal(c.auth.StripURL
 // Answer is a page as it came. Its body must be closed.
 type Answer struct {
 	Body   *Body
+	Status int
 	URL    *url.URL // of the answer, after redirects, without credentials
 	Header http.Header
 	Was    string    // as [Client.Convert] says; empty: the body is as it came
@@ -83,6 +88,7 @@ type Answer struct {
 	// Nothing is the HTTP status of an answer without a body, which says that there is nothing to give; 0: it has a
 	// body.
 	Nothing int
+	Skipped bool // the pipeline file says that the page is passed over
 	PastEnd bool // that status is one of those given to [Client.Do]
 }
 
@@ -111,10 +117,24 @@ func (c *Client) Do(ctx context.Context, r *request.Request, check func(*Answer)
 		if !errors.As(err, &e) {
 			return nil, err
 		}
-		if e.again && (e.Status != http.StatusUnauthorized || !renewed) { // with another token, which it is not the fault of
-			renewed = renewed || e.Status == http.StatusUnauthorized
+		renews := e.Status == http.StatusUnauthorized || e.verdict.Do == Refresh
+		if e.again && (!renews || !renewed) { // with another token, which it is not the fault of
+			renewed = renewed || renews
 			c.Observe.Retry(e)
 			attempt--
+			continue
+		}
+		if e.verdict.Do == Wait {
+			if after < 0 {
+				after = max(e.verdict.For, backoff(c.h.Retry, attempt))
+			}
+			e.After = after
+			c.Observe.Retry(e)
+			c.budget.Pause(after)
+			attempt = min(attempt, 1) - 1
+			if err := stage.Sleep(ctx, after); err != nil {
+				return nil, err
+			}
 			continue
 		}
 		e.Tried = attempt
@@ -187,17 +207,28 @@ func (c *Client) attempt(
 	again := c.seen(token, resp)
 	past := slices.Contains(pastEnd, resp.StatusCode)
 	if resp.StatusCode/100 != 2 && resp.StatusCode != http.StatusNotModified && !past {
-		err = c.unexpected(resp, req.URL)
+		body := beginning(resp)
+		err = c.unexpected(resp, req.URL, body)
 		c.Observe.Request(resp.StatusCode, time.Since(start))
 		e := c.fail(r, resp.StatusCode, err, hint(resp.StatusCode))
 		e.again = again
+		if c.Judge != nil {
+			e.verdict = c.Judge(resp.StatusCode, body)
+		}
+		if e.verdict.judged() {
+			a := e.verdict.nothing(c, resp, time.Since(start))
+			return a, -1, check(a)
+		}
+		if e.verdict.Do == Refresh && c.Session != nil {
+			e.again = c.Session.Refused(token)
+		}
 		if d, ok := retryAfter(resp.Header, answered(resp.Header)); ok {
 			e.After = d
 			return nil, d, e
 		}
 		return nil, -1, e
 	}
-	a, err = c.receive(r, req, resp, receipt{start, past, check})
+	a, err = c.receive(r, req, resp, receipt{start, token, past, check})
 	return a, -1, err
 }
 
@@ -231,6 +262,7 @@ func (c *Client) seen(token string, resp *http.Response) bool {
 // receipt is how an answer is received.
 type receipt struct {
 	start time.Time // of the request
+	token string    // that it showed; empty: none
 	past  bool      // it stands for a page past the last one: what comes with it is not a page
 	check checkFunc
 }
@@ -257,7 +289,7 @@ func (c *Client) receive(
 	c.Observe.Request(resp.StatusCode, took)
 	if err == nil {
 		a = &Answer{
-			Body: body, URL: c.Strip(resp.Request.URL), Header: resp.Header, Was: was,
+			Body: body, Status: resp.StatusCode, URL: c.Strip(resp.Request.URL), Header: resp.Header, Was: was,
 			Time: time.Now(), Clock: clock(resp.Header, took), PastEnd: r.past,
 		}
 		if body.Blank() {
@@ -265,6 +297,11 @@ func (c *Client) receive(
 		}
 		if err = r.check(a); err == nil {
 			return a, nil
+		}
+		if v, ok := errors.AsType[*VerdictError](err); ok && v.Verdict.judged() {
+			body.Close()
+			a = v.Verdict.nothing(c, resp, took)
+			return a, r.check(a)
 		}
 		if !errors.Is(err, ErrFinal) {
 			err = c.notThePage(err, resp, body, req.URL)
@@ -276,7 +313,14 @@ func (c *Client) receive(
 	if errors.Is(err, ErrFinal) {
 		return nil, err
 	}
-	return nil, c.fail(of, resp.StatusCode, err, "")
+	e := c.fail(of, resp.StatusCode, err, "")
+	if v, ok := errors.AsType[*VerdictError](err); ok {
+		e.verdict = v.Verdict
+		if e.verdict.Do == Refresh && c.Session != nil {
+			e.again = c.Session.Refused(r.token)
+		}
+	}
+	return nil, e
 }
 
 // fail is the error of a request.

@@ -21,10 +21,15 @@ const (
 	readBytes    = 16 << 10
 )
 
-// unexpected describes an answer that is not a page, and reads enough of it for the connection to be used again.
-func (c *Client) unexpected(resp *http.Response, asked *url.URL) error {
+// beginning reads so much of a body that is not a page that the connection can be used again, and returns its beginning.
+func beginning(resp *http.Response) []byte {
 	body, _ := io.ReadAll(io.LimitReader(resp.Body, readBytes))
 	_, _ = io.CopyN(io.Discard, resp.Body, 64<<10)
+	return body
+}
+
+// unexpected describes an answer that is not a page, whose body begins so.
+func (c *Client) unexpected(resp *http.Response, asked *url.URL, body []byte) error {
 	text := c.about(resp, asked)
 	if says := c.says(resp.Header, body); says != "" {
 		text += ": " + says

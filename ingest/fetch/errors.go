@@ -21,8 +21,9 @@ type Error struct {
 	Tried  int           // attempts made
 	After  time.Duration // how long the API asked us to wait; 0: it did not
 
-	again bool   // with another token, at once
-	kind  string // what stays equal when the same request fails again in the same way
+	verdict Verdict // of the pipeline file
+	again   bool    // with another token, at once
+	kind    string  // what stays equal when the same request fails again in the same way
 }
 
 func (e *Error) Error() string {
@@ -74,6 +75,10 @@ func (e statusError) Error() string {
 // Transient reports whether the same request may succeed soon.
 func (e *Error) Transient() bool {
 	switch {
+	case e.verdict.Do == Fail:
+		return false
+	case e.verdict.Do == Retry, e.verdict.Do == Wait:
+		return true
 	case e.Status == http.StatusTooManyRequests, e.Status == http.StatusRequestTimeout, e.Status == http.StatusTooEarly:
 		return true
 	case e.Status == 0, e.Status >= 500, e.Status/100 == 2: // 2xx: cut, or not what it should be

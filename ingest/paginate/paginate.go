@@ -134,6 +134,7 @@ type Page struct {
 	Asked   *url.URL         // of the request; nil: not known
 	Rest    jsontext.Value   // the answer without its records: see cut.Answer
 	Nothing int              // HTTP status of an answer without a body; 0: it has one
+	Skipped bool             // the pipeline file says that it is passed over
 	PastEnd bool             // that status is one of [Ending.PastEnd]
 	Shown   bool             // an answer of this stream had what [Leader.Shows] asks for
 
@@ -145,6 +146,18 @@ type Page struct {
 
 	// Strip removes credentials from a URL that the API gave, so that it can be kept; nil: there are none.
 	Strip func(*url.URL) *url.URL
+}
+
+// Skip is the position after a page at p that is passed over: the next one, where pages can be addressed; else the pass ends.
+func Skip(pager Pager, p Position) (Position, Reason) {
+	addressed, ok := pager.(Addressable)
+	if !ok {
+		return p, PassedOver
+	}
+	next := addressed.Guess(p)
+	next.Seen, next.Most, next.Total, next.From, next.Empty = p.Seen, p.Most, p.Total, p.From, p.Empty+1
+	next.Asked = p.Asked + p.Most
+	return next, GoesOn
 }
 
 // field is the value of Wants.Fields[0]; nil: absent.
@@ -180,6 +193,7 @@ const (
 	NoContent    Reason = "an answer without content"
 	PastEnd      Reason = "the status that means that there is no such page"
 	Repeated     Reason = "the last page came again"
+	PassedOver   Reason = "the pipeline file passes over the page, and nothing leads further"
 )
 
 // stands is what {cursor} and {limit} stand for where pages have numbers.

@@ -19,6 +19,7 @@ func (d *decoder) ingest(f *ingestFile, at place) pipeline.Ingest {
 		Paginate:    d.paginate(&f.Paginate, placesOf(f)),
 		EmptyPages:  int(f.EmptyPages.n),
 		ErrorWhen:   f.ErrorWhen.s,
+		Errors:      d.errors(&f.Errors),
 		NullIsEmpty: f.NullIsEmpty.on,
 		Incremental: d.incremental(&f.Incremental),
 	}

@@ -147,6 +147,7 @@ type ingestSharedFile struct {
 	Paginate    choice[paginateFile]    `key:"paginate" doc:"How the next page is asked for; absent: everything comes at once." words:"link"`
 	EmptyPages  integer                 `key:"empty_pages" doc:"Pages without records that are followed in a row at most, where each says that there is another; beyond, the stream waits." min:"1" max:"1000000" default:"100"`
 	ErrorWhen   text                    `key:"error_when" doc:"An expression over the body without its records that is true of an error, whatever the status of the answer: code != 0. Absent: errors, error or fault that is not empty, ok or success that is false, status that is error or fail. false: nothing is."`
+	Errors      list[errorFile]         `key:"errors" doc:"What is done about answers that are no pages, by status and body; the first rule that holds counts. Absent: 408, 425, 429 and 5xx are tried again, and so are errors with status 200; other statuses need an operator."`
 	NullIsEmpty flag                    `key:"null_is_empty" doc:"null in the place of the records means that there are none; else it is an error: the stream waits at its page." default:"false"`
 	Incremental object[incrementalFile] `key:"incremental" doc:"Ask only for what has changed; absent: every pass fetches everything."`
 	Slices      mapping[texts]          `key:"slices" doc:"Cuts the stream into slices that are fetched in parallel: {name} in path, query, headers and body takes each value." maxItems:"1" minItems:"1"`
@@ -168,6 +169,14 @@ type bodyFile struct {
 type graphQLFile struct {
 	Query     text      `key:"query,required" doc:"The query, sent as it is: its braces are no placeholders."`
 	Variables jsonValue `key:"variables" doc:"The variables, a mapping; its texts may hold placeholders."`
+}
+
+// errorFile says what is done about some answers.
+type errorFile struct {
+	Status texts    `key:"status" doc:"Statuses that the rule is about: 404, or 5xx for all that begin so; absent: any."`
+	When   text     `key:"when" doc:"An expression over the body, of a page without its records, that must be true: error.code == \"quota\". Absent: any body."`
+	Do     text     `key:"do,required" doc:"What is done: retry, the same request again; wait, the API rests, then again, any number of times; skip, the page counts as one without records; end, it counts as one past the last; fail, an operator is needed; refresh, the token is renewed, then again once." words:"retry wait skip end fail refresh"`
+	For    duration `key:"for" doc:"How long wait rests, where Retry-After does not tell; absent: as before a retry." max:"24h" default:"0s"`
 }
 
 // formatFile is how a body is written, where that has settings.
