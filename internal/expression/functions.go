@@ -153,6 +153,11 @@ func nearest(name string) string {
 			best, distance = known, d
 		}
 	}
+	for _, known := range Functions() {
+		if best == "" && len(known) > 3 && strings.HasPrefix(strings.ToLower(name), strings.ToLower(known)) {
+			best = known // lowercase
+		}
+	}
 	if best == "" {
 		return "functions: " + strings.Join(Functions(), " ")
 	}

@@ -36,7 +36,7 @@ func (s *Scope) Compile(source string) (*Program, error) {
 	}
 	tree, err := parser.ParseWithConfig(source, &conf.Config{MaxNodes: 2000, DisableIfOperator: true})
 	if err != nil {
-		return nil, syntaxError(err)
+		return nil, syntaxError(source, err)
 	}
 	c := &compiler{source: []rune(source), scope: s}
 	n, err := c.compile(tree.Node)
@@ -127,7 +127,7 @@ func (e *Error) Error() string {
 }
 
 // syntaxError translates the parser's error. Its Column counts from 0.
-func syntaxError(err error) *Error {
+func syntaxError(source string, err error) *Error {
 	var at *file.Error
 	if !errors.As(err, &at) {
 		return &Error{Line: 1, Column: 1, Message: err.Error()}
@@ -136,6 +136,10 @@ func syntaxError(err error) *Error {
 	switch {
 	case strings.Contains(at.Message, `Operator("=")`):
 		e.Hint = "equality is written =="
+	case strings.Contains(source, "<>"):
+		e.Hint = "inequality is written !="
+	case strings.Contains(at.Message, "not terminated"):
+		e.Hint = "a text ends with the quote that it begins with"
 	case strings.Contains(at.Message, "EOF"):
 		e.Hint = "the expression ends too early"
 	case strings.Contains(at.Message, "out of range"), strings.Contains(at.Message, "too large"):

@@ -93,6 +93,9 @@ func (d *decoder) headerValue(s *secret) {
 
 func (d *decoder) baseURL(t *text, ingest place) {
 	const hint = "write it as in https://api.example.com/v2"
+	if !t.set && d.meant["base_url"] {
+		return // what was meant for it is reported
+	}
 	if !t.set {
 		d.reportf(ingest, hint, `"base_url" is missing, here, in defaults.ingest and in http`)
 		return

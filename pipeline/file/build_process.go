@@ -55,6 +55,9 @@ func (w *flow) text(at plan.Place) *text {
 // checkFlow has the steps of a stream compiled and checks the way of names from the record to the table: every
 // column must be made, everything that is made must have a column, and key columns must come from the raw key.
 func (d *decoder) checkFlow(f *streamFile, s *pipeline.Stream, w flow) {
+	if f.Process.set && !w.whole(f) {
+		return // what the steps make is not known, and that is reported
+	}
 	p, problems := steps.Plan(s)
 	unsound := map[int]bool{} // steps of which not all names are known
 	for _, problem := range problems {
@@ -79,6 +82,14 @@ func (d *decoder) checkFlow(f *streamFile, s *pipeline.Stream, w flow) {
 			d.checkKey(&f.Sink.v, &f.Ingest.v.Key, p, &w)
 		}
 	}
+}
+
+// whole reports whether each step of the file is one that is known.
+func (w *flow) whole(f *streamFile) bool {
+	if !f.Process.ok || len(w.steps) != len(f.Process.items) {
+		return false
+	}
+	return !slices.ContainsFunc(f.Process.items, func(i item[stepFile]) bool { return i.v.Filter.set && i.v.Map.set })
 }
 
 // noSlice reports expressions that name the slice, where there are no slices.

@@ -2,6 +2,7 @@ package file
 
 import (
 	"errors"
+	"fmt"
 	"regexp"
 	"strings"
 
@@ -32,7 +33,11 @@ func (d *decoder) columnType(e *entry[text]) pipeline.ColumnType {
 	}
 	typ, err := columntype.New(m[1], m[2])
 	if unknown, ok := errors.AsType[*columntype.UnknownError](err); ok {
-		return fail(didYouMean(unknown.Name, columntype.Names(), "known types"), "the type %s is not known", quote(unknown.Name))
+		hint := didYouMean(unknown.Name, columntype.Names(), "known types")
+		if here := foreignTypes[unknown.Name]; here != "" {
+			hint = "here it is " + here
+		}
+		return fail(hint, "the type %s is not known", quote(unknown.Name))
 	}
 	if err != nil {
 		return fail("", "%v", err)
@@ -44,7 +49,11 @@ func (d *decoder) columnType(e *entry[text]) pipeline.ColumnType {
 		if typ.Signed() {
 			known += ", unsigned"
 		}
-		return fail("known: "+known+", each once", "%s cannot follow %s", quote(wrong), c.Type)
+		hint := "known: " + known + ", each once"
+		if strings.HasPrefix(wrong, "primary") {
+			hint = fmt.Sprintf("a column of the primary key is marked as in %s key", c.Type)
+		}
+		return fail(hint, "%s cannot follow %s", quote(wrong), c.Type)
 	}
 	if why := typ.WhyNoKey(); c.Key && why != "" {
 		return fail("", "%s cannot be a key: %s", c.Type, why)
@@ -53,6 +62,14 @@ func (d *decoder) columnType(e *entry[text]) pipeline.ColumnType {
 		return fail("", "%s takes up to %d bytes; a key has at most %d, which is varchar(%d)", c.Type, n, maxKeyBytes, maxKeyBytes/4)
 	}
 	return c
+}
+
+// foreignTypes are types by the names that others have for them.
+var foreignTypes = map[string]string{
+	"string": "varchar(255), or text", "str": "varchar(255), or text", "number": "decimal(20,4), bigint or double", "numeric": "decimal(20,4)",
+	"int64": "bigint", "int32": "int", "int8": "bigint", "int4": "int", "int2": "smallint", "long": "bigint", "big": "bigint", "serial": "bigint", "bigserial": "bigint",
+	"float64": "double", "float8": "double", "timestamptz": "datetime(6)", "jsonb": "json", "object": "json", "array": "json", "uuid": "char(36)",
+	"bytea": "blob", "nvarchar": "varchar(255)", "money": "decimal(20,4)", "clob": "longtext", "enum": "varchar(64)",
 }
 
 // attributes sets what follows a type. wrong is what cannot follow it, and all behind it.

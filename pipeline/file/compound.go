@@ -127,7 +127,11 @@ type item[T any] struct {
 func (l *list[T]) decode(d *decoder, p place) {
 	l.begin(p)
 	if p.node.Kind != yaml.SequenceNode {
-		d.reportf(p, "", "%s; want a list", kindOf(p.node))
+		hint := ""
+		if p.node.Kind == yaml.MappingNode {
+			hint = `begin each element with "- "`
+		}
+		d.reportf(p, hint, "%s; want a list", kindOf(p.node))
 		return
 	}
 	l.ok = true

@@ -20,6 +20,7 @@ type decoder struct {
 	refs     resolver
 	secrets  secretsOf
 	firstUse map[string]pipeline.Origin // of credentials written for no API in particular, by the key that holds them
+	meant    map[string]bool            // what unknown keys of the whole file are, and probably were meant to be
 	problems Problems
 	warnings Problems
 }
@@ -177,6 +178,7 @@ func (d *decoder) structure(v reflect.Value, p place) {
 	}
 	seen := map[string]bool{}
 	meant := map[string]bool{} // what an unknown key was probably meant to be is not missing besides
+	unknown := false
 	for _, e := range entries {
 		f, known := fields.byName[e.key.Value]
 		at := p.child(e.key, e.value, f.tag)
@@ -186,9 +188,19 @@ func (d *decoder) structure(v reflect.Value, p place) {
 			d.value(v.FieldByIndex(f.index).Addr().Interface(), at)
 		case p.path == "" && strings.HasPrefix(e.key.Value, "x-"): // a place for anchors
 		default:
-			meant[nearest(e.key.Value, fields.names)] = true
-			d.reportAt(e.key, 0, 0, at.path, didYouMean(e.key.Value, fields.names, "known keys"), "unknown key")
+			near := nearest(e.key.Value, fields.names)
+			meant[near] = true
+			d.note(near, e.key.Value)
+			hint := didYouMean(e.key.Value, fields.names, "known keys")
+			if place := elsewhere(e.key.Value); near == "" && place != "" {
+				hint = "it is a key of " + place
+			}
+			d.reportAt(e.key, 0, 0, at.path, hint, "unknown key")
+			unknown = true
 		}
+	}
+	if unknown && len(seen) == 0 { // what is there was meant for what is missing
+		return
 	}
 	for _, name := range fields.required {
 		if !seen[name] && !meant[name] {
@@ -197,6 +209,16 @@ func (d *decoder) structure(v reflect.Value, p place) {
 	}
 	if len(fields.oneOf) > 0 {
 		d.exactlyOne(p, fields.oneOf, seen, meant)
+	}
+}
+
+// note remembers unknown keys, and what they were probably meant to be.
+func (d *decoder) note(names ...string) {
+	if d.meant == nil {
+		d.meant = map[string]bool{}
+	}
+	for _, name := range names {
+		d.meant[name] = true
 	}
 }
 

@@ -118,6 +118,22 @@ var (
 	unquotedReference = regexp.MustCompile(`[{\[].*[:,\[ ][^"',]*\$\{`)
 )
 
+// aliasLine is a line with an alias for a value.
+var aliasLine = regexp.MustCompile(`[:\[,{-]\s+\*\S`)
+
+// syntaxHints say of messages of the parser what is mostly behind them.
+var syntaxHints = map[string]string{
+	"did not find expected ',' or '}'":                       "a { is not closed, or a text between { } needs quotes",
+	"did not find expected ',' or ']'":                       "a [ is not closed, or a text between [ ] needs quotes",
+	"mapping values are not allowed in this context":         `a text with ": " in it needs quotes; else a key is indented too far`,
+	"did not find expected key":                              "look at the indentation below this line: keys of one mapping begin in the same column",
+	"did not find expected '-' indicator":                    `look at the indentation below this line: each element of a list begins with "- "`,
+	"found unexpected end of stream":                         "a quote is not closed",
+	"did not find expected node content":                     "a value is missing",
+	"found character that cannot start any token":            "a text that begins with @ or ` needs quotes",
+	"block sequence entries are not allowed in this context": "a list begins on the line below its key",
+}
+
 // tab finds a tab in the indentation of a line, or of one of the two behind it: the parser's count may be that far off.
 // A column of 0 says that there is none. Lines and columns count from 1.
 func tab(lines []string, line int) (at, column int) {
@@ -132,11 +148,20 @@ func tab(lines []string, line int) (at, column int) {
 
 func syntaxProblem(err error, data []byte) *Problem {
 	message := strings.TrimPrefix(err.Error(), "yaml: ")
-	if strings.Contains(message, "unknown anchor") { // its name may be a secret that happens to begin with *
+	alias := strings.Contains(message, "unknown anchor")
+	if alias { // its name may be a secret that happens to begin with *
 		message = strings.Split(message, "unknown anchor")[0] + "an alias (*name) stands for nothing; a text that begins with * needs quotes"
 	}
 	p := &Problem{Message: "YAML: " + message}
 	m := yamlLine.FindStringSubmatch(message)
+	if alias && m == nil {
+		for i, line := range strings.Split(string(data), "\n") {
+			if aliasLine.MatchString(line) {
+				p.Line = i + 1
+				return p
+			}
+		}
+	}
 	if m == nil {
 		return p
 	}
@@ -151,6 +176,9 @@ func syntaxProblem(err error, data []byte) *Problem {
 	}
 	if p.Line <= len(lines) && unquotedReference.MatchString(lines[p.Line-1]) {
 		p.Hint = `between { } and [ ], a reference needs quotes: "${NAME}"`
+	}
+	if p.Hint == "" {
+		p.Hint = syntaxHints[strings.TrimPrefix(p.Message, "YAML: ")]
 	}
 	return p
 }

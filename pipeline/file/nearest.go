@@ -18,6 +18,20 @@ func nearest(s string, known []string) string {
 			best, least = k, d
 		}
 	}
+	if best == "" {
+		best = within(s, known)
+	}
+	return best
+}
+
+// within returns the longest word of known that s only adds to, as in records_path, lowercase; or "".
+func within(s string, known []string) string {
+	best := ""
+	for _, k := range known {
+		if len(k) > 3 && len(k) > len(best) && (strings.HasPrefix(strings.ToLower(s), k) || strings.HasSuffix(strings.ToLower(s), "_"+k)) {
+			best = k
+		}
+	}
 	return best
 }
 
