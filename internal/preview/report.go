@@ -56,6 +56,7 @@ type Request struct {
 	Millis int64             `json:"ms"`
 	Limits map[string]string `json:"limits,omitempty"` // headers about limits
 	Error  string            `json:"error,omitempty"`
+	Date   string            `json:"date,omitempty"` // the API's clock, as it wrote it
 }
 
 // Page is a page that was taken apart.
@@ -169,6 +170,7 @@ func (l *looker) asked(x cassette.Exchange) {
 	if x.Err != nil {
 		r.Error = l.hide.Text(x.Err.Error())
 	}
+	r.Date = x.Header.Get("Date")
 	for name, values := range x.Header {
 		lower := strings.ToLower(name)
 		if strings.Contains(lower, "ratelimit") || strings.Contains(lower, "rate-limit") || lower == "retry-after" || strings.Contains(lower, "call-limit") {
@@ -181,7 +183,7 @@ func (l *looker) asked(x cassette.Exchange) {
 	l.report.Requests = append(l.report.Requests, r)
 }
 
-func (l *looker) warn(format string, args ...any) { l.note(fmt.Sprintf(format, args...)) }
+func (l *looker) warnf(format string, args ...any) { l.note(fmt.Sprintf(format, args...)) }
 
 func (l *looker) note(text string) {
 	if text = l.hide.Text(text); !slices.Contains(l.report.Warnings, text) {
@@ -279,18 +281,18 @@ func (l *looker) finish() {
 		}
 	}
 	if len(twice) > 0 {
-		l.warn("ingest.key: %s came more than once (%s): the records of a key are taken for revisions of one another, and only the newest has a row",
+		l.warnf("ingest.key: %s came more than once (%s): the records of a key are taken for revisions of one another, and only the newest has a row",
 			plural(len(twice), "key"), strings.Join(twice[:min(len(twice), mostWarning)], ", "))
 	}
 	if l.sorted < 0 && l.addressed() {
-		l.warn("the order of the records is not that of the versions, and pages are asked for by number: a record that changes while pages are fetched " +
+		l.warnf("the order of the records is not that of the versions, and pages are asked for by number: a record that changes while pages are fetched " +
 			"may move to a page that was fetched already. Ask for an order that changes do not alter, such as by id or by time of creation")
 	}
 	for _, text := range slices.Sorted(maps.Keys(l.doubts)) {
-		l.warn("%s (%d of %d records)", text, l.doubts[text], r.Counts.Records)
+		l.warnf("%s (%d of %d records)", text, l.doubts[text], r.Counts.Records)
 	}
 	if r.Counts.Records > 0 && r.Counts.Rows == 0 && r.Counts.Letters == 0 {
-		l.warn("the filters refuse every record")
+		l.warnf("the filters refuse every record")
 	}
 }
 
