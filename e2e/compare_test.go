@@ -8,6 +8,7 @@ import (
 	"database/sql"
 	"encoding/json"
 	"fmt"
+	"strconv"
 	"strings"
 	"time"
 
@@ -30,8 +31,15 @@ type comparison struct {
 	source     *source
 	raw        map[string]map[string][]rawRecord // by stream and key, in raw order
 	at         map[place]rawRecord
+	live       map[string]uint16 // the generation of each stream: what others made of a record may be wrong
 	violations []string
 	counts     map[string]int
+}
+
+// made is what a generation made of a raw record: a redo makes it once more, in a generation of its own.
+type made struct {
+	place
+	generation string
 }
 
 // place is a raw record's.
@@ -54,8 +62,8 @@ func (c *comparison) wrongf(format string, args ...any) {
 }
 
 // compare reads all topics and tables of a settled pipeline.
-func compare(ctx context.Context, s *source, pipeline string, brokers []string, dsn string) (*comparison, error) {
-	c := &comparison{pipeline: pipeline, source: s, raw: map[string]map[string][]rawRecord{}, at: map[place]rawRecord{}, counts: map[string]int{}}
+func compare(ctx context.Context, s *source, pipeline string, brokers []string, dsn string, live map[string]uint16) (*comparison, error) {
+	c := &comparison{pipeline: pipeline, source: s, live: live, raw: map[string]map[string][]rawRecord{}, at: map[place]rawRecord{}, counts: map[string]int{}}
 	db, err := sql.Open("mysql", dsn)
 	if err != nil {
 		return nil, err
@@ -158,7 +166,8 @@ func history(all []rawRecord) string {
 // the letters of the sink, by raw place.
 func (c *comparison) readOutcomes(ctx context.Context, brokers []string, stream string) (map[place]bool, error) {
 	outcomes := map[place]int{}
-	last := map[int32]int64{}
+	by := map[made]int{}
+	last := map[int32]int64{}         // in the first generation; later ones may be of a redo, too
 	processedAt := map[string]place{} // mr-id of a letter that the sink would send → raw place
 	bytesOf := map[string][]byte{}    // and the value that it would have
 	topic := topics.Processed(c.pipeline, stream)
@@ -178,14 +187,21 @@ func (c *comparison) readOutcomes(ctx context.Context, brokers []string, stream 
 		case err != nil || !ok:
 			c.wrongf("processed %s[%d]@%d: of no raw record (%s, %v)", stream, r.Partition, r.Offset, v, err)
 			return
-		case v.Offset() <= last[r.Partition]-1:
+		case v.Generation() == 1 && v.Offset() < last[r.Partition]:
 			c.wrongf("processed %s[%d]@%d: raw offset %d after %d", stream, r.Partition, r.Offset, v.Offset(), last[r.Partition]-1)
 		}
-		last[r.Partition] = v.Offset() + 1
-		if outcomes[p]++; outcomes[p] > 1 {
-			c.wrongf("processed %s: doubled: raw [%d]@%d of %s", stream, p.partition, p.offset, x.key)
+		if v.Generation() == 1 {
+			last[r.Partition] = v.Offset() + 1
 		}
-		c.value(r, x)
+		outcomes[p]++
+		if at := (made{p, strconv.Itoa(int(v.Generation()))}); by[at] > 0 {
+			c.wrongf("processed %s: doubled: raw [%d]@%d of %s, generation %s", stream, p.partition, p.offset, x.key, at.generation)
+		} else {
+			by[at]++
+		}
+		if v.Generation() >= c.live[stream] {
+			c.value(r, x)
+		}
 	})
 	if err != nil {
 		return nil, err
@@ -210,8 +226,11 @@ func (c *comparison) readOutcomes(ctx context.Context, brokers []string, stream 
 		if err != nil || !ok || !x.refusedByStep() || string(r.Value) != x.json() {
 			c.wrongf("letter %s: of no raw record that a step refuses", id)
 		}
-		if outcomes[p]++; outcomes[p] > 1 {
-			c.wrongf("letter %s: doubled outcome of %s", id, x.key)
+		outcomes[p]++
+		if at := (made{p, generationOf(r)}); by[at] > 0 {
+			c.wrongf("letter %s: doubled outcome of %s, generation %s", id, x.key, at.generation)
+		} else {
+			by[at]++
 		}
 	})
 	for p, x := range c.at {

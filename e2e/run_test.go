@@ -251,7 +251,11 @@ func (w *world) verdict(ctx context.Context, within time.Duration) (*comparison,
 	if err := w.settle(ctx, within); err != nil {
 		return nil, err
 	}
-	c, err := compare(ctx, w.source, w.pipeline, w.brokers, w.dsn)
+	live, err := w.live(ctx)
+	if err != nil {
+		return nil, err
+	}
+	c, err := compare(ctx, w.source, w.pipeline, w.brokers, w.dsn, live)
 	if err != nil {
 		return nil, err
 	}
