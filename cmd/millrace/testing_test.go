@@ -96,6 +96,35 @@ tests:
 	}
 }
 
+// TestWhatIsNotRecordedIsNoEnd: a request without an answer fails the test, even where the API says 404 past the end; and a
+// cassette may be written by hand, for an API of which the address is not known here.
+func TestWhatIsNotRecordedIsNoEnd(t *testing.T) {
+	dir := t.TempDir()
+	if err := os.MkdirAll(filepath.Join(dir, "tape"), 0o750); err != nil {
+		t.Fatal(err)
+	}
+	for name, text := range map[string]string{
+		"tape/1.http": "GET https://api.test/v2/orders?page=1\n\nHTTP 200\n\n[{\"id\": 1}]\n",
+		"shop.yaml": "pipeline: shop\nhttp: {base_url: \"${NO_SUCH_URL}\"}\nstreams:\n  orders:\n    ingest: {path: /orders, key: id, paginate: {page: {param: page, past_end: 404}}}\n" +
+			"    sink: {columns: {id: bigint key}}\n",
+		"shop.test.yaml": "tests: [{name: a, cassette: tape, rows: [{id: 1}]}]\n",
+	} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	code, stdout, _ := invoke(t, "millrace", "test", filepath.Join(dir, "shop.yaml"))
+	if code != cli.ExitError || !strings.Contains(stdout, "GET /v2/orders?page=2 was asked for, and is not in the cassette tape") {
+		t.Errorf("%d %s", code, stdout)
+	}
+	if err := os.WriteFile(filepath.Join(dir, "tape", "2.http"), []byte("GET https://api.test/v2/orders?page=2\n\nHTTP 404\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if code, stdout, stderr := invoke(t, "millrace", "test", filepath.Join(dir, "shop.yaml")); code != 0 {
+		t.Errorf("%d %s %s", code, stdout, stderr)
+	}
+}
+
 func TestTestRefuses(t *testing.T) {
 	name := writeFile(t, "shop.yaml", strings.Replace(previewFile, "URL", "https://api.example.com", 1))
 	for text, want := range map[string]string{

@@ -1,7 +1,9 @@
 package casebook
 
 import (
+	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"path/filepath"
@@ -58,6 +60,8 @@ func (b *Book) Run(ctx context.Context, p *pipeline.Pipeline, c *Case) *Result {
 	return r
 }
 
+var errNotRecorded = errors.New("record it again, or write its file")
+
 func streamOf(p *pipeline.Pipeline, name string) (*pipeline.Stream, error) {
 	if name == "" && len(p.Streams) == 1 {
 		return &p.Streams[0], nil
@@ -97,8 +101,8 @@ func (t *table) play(ctx context.Context, p *pipeline.Pipeline, s *pipeline.Stre
 	}
 	player := cassette.NewPlayer(exchanges)
 	settings := &s.Ingest.HTTP
-	if settings.BaseURL == "" || strings.HasPrefix(settings.BaseURL, "https://1") { // a reference that does not resolve here
-		settings.BaseURL = player.BaseURL()
+	if settings.BaseURL == "" { // a reference that does not resolve here
+		settings.BaseURL = player.BaseURL(s.Ingest.Path)
 	}
 	settings.RateLimit, settings.Retry = nil, pipeline.Retry{Attempts: 2}
 	walk := ingest.Walk{
@@ -117,6 +121,9 @@ func (t *table) play(ctx context.Context, p *pipeline.Pipeline, s *pipeline.Stre
 		return nil
 	}, nil)
 	t.result.requests = player.Asked()
+	if misses := player.Misses(); len(misses) > 0 {
+		return fmt.Errorf("%s was asked for, and is not in the cassette %s: %w", misses[0], c.Cassette, cmp.Or(err, errNotRecorded))
+	}
 	return err
 }
 

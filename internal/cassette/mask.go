@@ -2,7 +2,9 @@ package cassette
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
+	"io"
 	"slices"
 	"strings"
 
@@ -22,8 +24,11 @@ func Mask(body []byte, names []string) []byte {
 	enc := jsontext.NewEncoder(&out, jsontext.AllowDuplicateNames(true))
 	for {
 		token, err := dec.ReadToken()
-		if err != nil {
+		if errors.Is(err, io.EOF) {
 			break
+		}
+		if err != nil {
+			return body
 		}
 		kind, n := dec.StackIndex(dec.StackDepth())
 		name := kind == '{' && n%2 == 1 && token.Kind() == '"' // the name of a member

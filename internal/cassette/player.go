@@ -33,7 +33,7 @@ func NewPlayer(exchanges []*Exchange) *Player {
 	return &Player{exchanges: exchanges, given: make([]int, len(exchanges))}
 }
 
-// RoundTrip is that of [http.RoundTripper]. A request that was not recorded is answered 404, with what comes nearest.
+// RoundTrip is that of [http.RoundTripper]. A request that was not recorded is answered [NotRecorded], with what comes nearest.
 func (p *Player) RoundTrip(req *http.Request) (*http.Response, error) {
 	if err := req.Context().Err(); err != nil {
 		return nil, err
@@ -66,8 +66,8 @@ func (p *Player) RoundTrip(req *http.Request) (*http.Response, error) {
 	return respond(req, p.exchanges[best]), nil
 }
 
-// NotRecorded is the status of an answer to what was not recorded.
-const NotRecorded = 404
+// NotRecorded is the status of an answer to what was not recorded. Nobody takes it for the end of the pages.
+const NotRecorded = http.StatusUnavailableForLegalReasons
 
 // Asked lists the requests in order, as GET /path?query.
 func (p *Player) Asked() []string {
@@ -96,13 +96,13 @@ func (p *Player) Unasked() []string {
 	return out
 }
 
-// BaseURL is scheme and host of the first exchange.
-func (p *Player) BaseURL() string {
+// BaseURL is what the path of the first exchange was appended to, which ends in path if it is known.
+func (p *Player) BaseURL(path string) string {
 	u, err := url.Parse(p.exchanges[0].URL)
 	if err != nil || u.Host == "" {
 		return ""
 	}
-	return u.Scheme + "://" + u.Host
+	return u.Scheme + "://" + u.Host + strings.TrimSuffix(u.EscapedPath(), path)
 }
 
 func (p *Player) nearest(req *http.Request) string {
