@@ -184,7 +184,7 @@ func (c *Client) attempt(
 	defer cancel()
 	req, err := c.request(ctx, r)
 	if err != nil {
-		return nil, -1, c.fail(r, http.StatusBadRequest, err, "")
+		return nil, -1, c.fail(r, http.StatusForbidden, err, "")
 	}
 	start = time.Now()
 	resp, err := c.http.Do(req)
@@ -349,7 +349,11 @@ func (c *Client) request(ctx context.Context, r *request.Request) (*http.Request
 	if r.Body != nil {
 		body = bytes.NewReader(r.Body)
 	}
-	req, err := http.NewRequestWithContext(ctx, r.Method, opened.String(), body)
+	public, err := c.may(opened)
+	if err != nil {
+		return nil, err
+	}
+	req, err := http.NewRequestWithContext(reaching(ctx, opened, public), r.Method, opened.String(), body)
 	if err != nil {
 		return nil, errors.New("malformed URL") // the error itself would quote it
 	}
@@ -381,6 +385,14 @@ func (c *Client) redirect(req *http.Request, via []*http.Request) error {
 	if from.LeavesTLS(to) {
 		return fmt.Errorf("redirect to %s refused: it leads from https to http", c.redact.URL(req.URL))
 	}
+	public, err := c.may(req.URL)
+	if err != nil {
+		return err
+	}
+	if to != c.home && req.Body != nil && req.Body != http.NoBody {
+		return fmt.Errorf("redirect to %s refused: it would take the body of the request along", c.redact.URL(req.URL))
+	}
+	restrict(req.Context(), req.URL, public)
 	if to == c.home {
 		c.auth.ApplyHeaders(req.Context(), req.Header) // net/http compares hosts by their spelling, and may have dropped some
 	} else {

@@ -291,6 +291,7 @@ func TestCredentialsStayAtHome(t *testing.T) {
 	defer api.Close()
 	h := settings()
 	h.BaseURL = api.URL
+	h.Hosts = []string{"127.0.0.1"}
 	h.Auth.Bearer = "b-s3cret"
 	h.Auth.APIKey = &pipeline.APIKey{Param: "code", Value: "k-s3cret"}
 	h.Headers = map[string]pipeline.Secret{"X-Extra": "h-s3cret"}

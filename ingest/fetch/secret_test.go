@@ -25,6 +25,7 @@ func parsed(t *testing.T, text string) *url.URL {
 func TestCredentialsBelongToAnOrigin(t *testing.T) {
 	h := settings()
 	h.BaseURL = "https://LocalHost:443/v1"
+	h.Hosts = []string{"localhost", "localhost.evil.test"}
 	h.Auth.Bearer = "b-s3cret"
 	for to, home := range map[string]bool{
 		"https://localhost/v1?page=2": true, "https://LOCALHOST.:443/": true, "HTTPS://localhost:443/x": true,

@@ -35,6 +35,7 @@ func (t *Transports) For(h pipeline.HTTP) (http.RoundTripper, error) {
 		return found, nil
 	}
 	tr := http.DefaultTransport.(*http.Transport).Clone() //nolint:forcetypeassert // it is one, says net/http
+	tr.DialContext = dialer().DialContext
 	tr.MaxIdleConns, tr.MaxIdleConnsPerHost = t.Idle, t.Idle
 	if h.TLS != nil {
 		var err error

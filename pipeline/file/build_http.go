@@ -22,6 +22,14 @@ func (d *decoder) http(f *httpFile, ingest place) pipeline.HTTP {
 		},
 	}
 	d.baseURL(&f.BaseURL, ingest)
+	if f.Hosts.ok {
+		h.Hosts = f.Hosts.strings()
+	}
+	for i := range f.Hosts.list {
+		if t := &f.Hosts.list[i]; t.ok && !hostName.MatchString(t.s) {
+			d.reportf(t.place, "write it as in files.example.com, *.example.com or *", "%s is no host", shown(t.place))
+		}
+	}
 	if f.Charset.ok {
 		if _, err := htmlindex.Get(f.Charset.s); err != nil {
 			d.reportf(f.Charset.place, "write it as in iso-8859-1", "%s is not a known character set", shown(f.Charset.place))
@@ -72,6 +80,9 @@ func (d *decoder) headers(f *httpFile, setBy map[string]string) map[string]pipel
 	}
 	return out
 }
+
+// hostName is a host without a port, or a pattern of them.
+var hostName = regexp.MustCompile(`^(\*|(\*\.)?[A-Za-z0-9_.-]+|[0-9A-Fa-f]*:[0-9A-Fa-f]*:[0-9A-Fa-f:.]*)$`)
 
 // What a header may hold: RFC 9110, sections 5.1 and 5.5.
 var (

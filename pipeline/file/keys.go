@@ -53,6 +53,7 @@ type httpFile struct {
 	BaseURL   text                  `key:"base_url" doc:"The API's address, such as https://api.example.com/v2; the path of each stream is appended to it."`
 	Headers   mapping[secret]       `key:"headers" doc:"Headers that are sent with each request to scheme, host and port of base_url, by name; values may hold placeholders, as those of query. A header whose placeholder stands for nothing is not sent." empty:"ok"`
 	Auth      choice[authFile]      `key:"auth" doc:"How requests prove who sends them; none: they do not. It is sent to scheme, host and port of base_url alone." words:"none"`
+	Hosts     texts                 `key:"allow_hosts" doc:"Hosts that next links and redirects may lead to, beside scheme, host and port of base_url: a name; *.example.com, all names below it, or *, any, but then no address of a private network. Absent: none. Credentials stay at home in any case."`
 	TLS       object[tlsFile]       `key:"tls" doc:"Certificate authorities and client certificate for an https base_url; absent: the system's authorities, and none."`
 	RateLimit object[rateLimitFile] `key:"rate_limit" doc:"How many requests may be sent; streams of the same host and limit share it."`
 	Charset   text                  `key:"charset" doc:"Character set of bodies, such as iso-8859-1, whatever their Content-Type says; absent: as that says, else UTF-8, or UTF-16 by its byte order mark."`
