@@ -40,7 +40,8 @@ func newInitCommand() *cobra.Command {
 		Long: `Ask an API a few times, and write a pipeline file that fetches it: where the records are, their key, how the pages follow
 one another, the field and the parameter for what has changed, and the columns with MySQL types.
 
-URL is the first page of a resource, with whatever parameters it needs. What an answer showed is said in a comment; what
+URL is the first page of a resource, with whatever parameters it needs; or a whole curl command line, in quotes, of which
+URL and headers are taken. What an answer showed is said in a comment; what
 none could show is marked GUESS and worth a look. The file validates, and ` + "`millrace run FILE --once`" + ` fetches all of it.
 
 Secrets are never written into the file: a reference such as --bearer '${TOKEN}' is kept as it is and read from the
@@ -48,6 +49,7 @@ environment, and in the place of a secret in clear text stands a reference that 
 		Example: `  millrace init 'https://api.example.com/v2/orders?limit=100' -o shop.yaml
   millrace init https://api.example.com/v2/orders --bearer '${SHOP_TOKEN}' -o shop.yaml --yes
   millrace init https://api.example.com/v2/orders -H 'X-Api-Key: ${SHOP_KEY}' -o shop.yaml
+  millrace init "curl https://api.example.com/v2/orders -H 'Accept: application/json'" -o shop.yaml
   millrace init https://api.example.com/v2/orders -o -                  # to look at`,
 		Args: cli.Args(cobra.ExactArgs(1)),
 		RunE: func(cmd *cobra.Command, args []string) error { return f.run(cmd, args[0]) },
@@ -63,6 +65,11 @@ environment, and in the place of a secret in clear text stands a reference that 
 }
 
 func (f *initFlags) run(cmd *cobra.Command, address string) error {
+	address, headers, err := fromCurl(address)
+	if err != nil {
+		return &cli.UsageError{Err: err}
+	}
+	f.headers = append(f.headers, headers...)
 	u, err := url.Parse(address)
 	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
 		return &cli.UsageError{Err: errors.New("URL is not an absolute http or https URL, as in https://api.example.com/v2/orders")}

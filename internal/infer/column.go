@@ -98,11 +98,8 @@ func same(source string, path []string) bool {
 
 // orNull is an expression that leaves null where the field has no value.
 func (f *Field) orNull(path, expr string) string {
-	switch {
-	case f.Empty > 0:
+	if f.Empty > 0 {
 		return fmt.Sprintf(`(%s ?? "") == "" ? null : %s`, path, expr)
-	case f.Full() && len(f.Path) == 1 && f.Records >= 20:
-		return expr
 	}
 	return fmt.Sprintf("%s == null ? null : %s", path, expr)
 }
@@ -255,21 +252,19 @@ func (f *Field) keyLength() int {
 	return 700
 }
 
+var titleName = regexp.MustCompile(`(name|title|subject|label|address|street|city|place|company|email|mail|filename|path)$`)
+
 var longName = regexp.MustCompile(`(description|body|content|text|message|html|notes?|comments?|summary|bio|markdown|details?)$`)
 
 // textType leaves room: a sample seldom has the longest text.
 func (f *Field) textType() string {
-	if longName.MatchString(plain(f.Name())) && f.longest > 20 {
-		switch {
-		case f.longest > 8000:
-			return "mediumtext"
-		default:
-			return "text"
-		}
+	least := 64
+	if f.words || titleName.MatchString(plain(f.Name())) {
+		least = 255
 	}
-	for _, n := range []int{32, 64, 128, 255, 500, 1000} {
-		if 2*f.longest <= n {
-			return fmt.Sprintf("varchar(%d)", max(n, 64))
+	for _, n := range []int{64, 128, 255, 500, 1000} {
+		if 2*f.longest <= n && !longName.MatchString(plain(f.Name())) {
+			return fmt.Sprintf("varchar(%d)", max(n, least))
 		}
 	}
 	if f.longest > 8000 {

@@ -30,6 +30,7 @@ type Field struct {
 	places          int // most digits of a fraction of a second
 	zoneless        int // times without a zone
 	values          map[string]struct{}
+	words           bool // a text has blanks
 	repeated        bool // a value came twice
 }
 
@@ -236,6 +237,7 @@ func (f *Field) text(text string) {
 		return
 	}
 	f.longest = max(f.longest, utf8.RuneCountInString(text))
+	f.words = f.words || strings.Contains(text, " ")
 	kind, places, zone := formOf(text)
 	f.forms[kind]++
 	f.places = max(f.places, places)

@@ -37,6 +37,7 @@ func TestColumnTypes(t *testing.T) {
 		{[]string{"0.1234567890123", "2"}, "double", "x", false},
 		{[]string{"true", "null", ""}, "boolean", "x", false},
 		{[]string{`"a"`, `"bcd"`}, "varchar(64)", "x", false},
+		{[]string{`"a b"`, `"bcd"`}, "varchar(255)", "x", false},
 		{[]string{`"` + strings.Repeat("ü", 100) + `"`, `"b"`}, "varchar(255)", "x", false},
 		{[]string{`"` + strings.Repeat("x", 3000) + `"`, `"b"`}, "text", "x", false},
 		{[]string{`"` + strings.Repeat("x", 30000) + `"`, `"b"`}, "mediumtext", "x", false},

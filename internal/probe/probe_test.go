@@ -89,7 +89,7 @@ func rows(t *testing.T, s shape, got *file.Inspection, text string) {
 		}
 		return nil
 	}, nil)
-	guessed := regexp.MustCompile(`(?m)^ *# (paginate: none|GUESS).*\n? *(# )?paginate|paginate: none *# GUESS`).MatchString(text)
+	guessed := regexp.MustCompile(`(?m)^ *# GUESS.*\n *(# no )?paginate|no paginate: *# GUESS`).MatchString(text)
 	if (err != nil || s.rows >= 0 && len(keys) != s.rows) && !guessed {
 		t.Errorf("%d records, want %d (%v):\n%s", len(keys), s.rows, err, text)
 	}

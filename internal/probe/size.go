@@ -47,7 +47,7 @@ func (f *finder) size(ctx context.Context, n *pipeline.PageNumber) pageSize {
 		records, err := f.second(ctx, with(f.first.asked, name, strconv.Itoa(wanted)), fmt.Sprintf("whether %s=%d brings more records", name, wanted))
 		if err == nil && len(records) > have {
 			f.more(records)
-			return pageSize{name, len(records)}
+			return pageSize{name, max(wanted, len(records))} // there may be no more than these, or a limit of the API's own
 		}
 	}
 	return pageSize{n: have}

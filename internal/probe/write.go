@@ -27,8 +27,9 @@ const guessMark = "GUESS: "
 func (o *Finding) File(asked, name string, c Given) []byte {
 	w := &writer{}
 	w.linef("# yaml-language-server: $schema=%s", c.Schema)
-	w.linef("# %s, as `millrace init` found it: %s of %s in %s. What was seen is said so; what is a", asked, plural(o.Records, "record"), o.Stream, plural(o.Requests, "answer"))
-	w.linef("# %s is worth a look.", strings.TrimSuffix(guessMark, ": "))
+	w.linef("# %s", asked)
+	w.linef("# as `millrace init` found it: %s of %s in %s. A line marked %s is worth a look.", plural(o.Records, "record"), o.Stream,
+		plural(o.Requests, "answer"), strings.TrimSuffix(guessMark, ": "))
 	w.linef("#")
 	for _, need := range c.Needs {
 		w.linef("#   export %s=...", need)
@@ -94,7 +95,7 @@ func (o *Finding) ingest(w *writer) {
 	} else if r := o.records(); r != "" {
 		w.commented("      records: "+r, o.place.said, o.place.guess)
 	} else {
-		w.commented("      # records: the answer itself", o.place.said, o.place.guess)
+		w.commented("      # the records:", o.place.said, o.place.guess)
 	}
 	var keys []string
 	for _, p := range o.key.Paths {
@@ -108,7 +109,7 @@ func (o *Finding) ingest(w *writer) {
 	if p := paginateText(o.paging.paginate); p != "" {
 		w.commented("      paginate: "+p, o.paging.said, o.paging.guess)
 	} else {
-		w.commented("      # paginate: none", o.paging.said, o.paging.guess)
+		w.commented("      # no paginate:", o.paging.said, o.paging.guess)
 	}
 	o.incremental(w)
 	w.commented("      every: 5m", "from the start of a pass to the start of the next", "")
