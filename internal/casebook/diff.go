@@ -4,6 +4,8 @@ import (
 	"encoding/json"
 	"regexp"
 	"strings"
+
+	"github.com/millrace-io/millrace/internal/canonical"
 )
 
 var plainScalar = regexp.MustCompile(`^-?[A-Za-z0-9_/][A-Za-z0-9_./@+-]*( [A-Za-z0-9_./@+-]+)*$`)
@@ -21,9 +23,13 @@ func scalar(s string) string {
 	return strings.NewReplacer(`\u0026`, "&", `\u003c`, "<", `\u003e`, ">").Replace(string(quoted))
 }
 
-func valueText(v *string) string {
+// valueText is a value of a row. A decimal is written by its value: 12.3400 is 12.34.
+func valueText(v *string, decimal bool) string {
 	if v == nil {
 		return "null"
+	}
+	if n, ok := canonical.NumberOf([]byte(*v)); ok && decimal {
+		return string(n)
 	}
 	return scalar(*v)
 }

@@ -12,6 +12,7 @@ import (
 
 	"github.com/millrace-io/millrace/ingest"
 	"github.com/millrace-io/millrace/internal/cassette"
+	"github.com/millrace-io/millrace/internal/columntype"
 	"github.com/millrace-io/millrace/internal/dryrun"
 	"github.com/millrace-io/millrace/pipeline"
 	"github.com/millrace-io/millrace/sink/rows"
@@ -22,6 +23,7 @@ type Result struct {
 	Case     *Case
 	Failures []Failure
 
+	decimals map[string]bool // columns whose values compare as numbers
 	requests []string
 	rows     [][]dryrun.Cell
 	letters  []Letter
@@ -48,6 +50,11 @@ func (b *Book) Run(ctx context.Context, p *pipeline.Pipeline, c *Case) *Result {
 	d, err := dryrun.New(s)
 	if err != nil {
 		return fail(err)
+	}
+	r.decimals = map[string]bool{}
+	for i := range d.Table.Columns {
+		column := &d.Table.Columns[i]
+		r.decimals[column.Name] = column.Kind == columntype.Decimal || column.Kind == columntype.Float
 	}
 	t := &table{result: r, dry: d}
 	if c.Cassette == "" {
@@ -157,7 +164,7 @@ func (r *Result) compare(stream string) {
 	if r.Case.Rows != nil {
 		var want, got []string
 		for _, row := range r.Case.Rows {
-			want = append(want, row.text())
+			want = append(want, row.text(r.decimals))
 		}
 		for i, row := range r.rows {
 			columns := []string(nil)
@@ -166,7 +173,7 @@ func (r *Result) compare(stream string) {
 			} else if len(r.Case.Rows) > 0 {
 				columns = r.Case.Rows[0].columns
 			}
-			got = append(got, rowText(row, columns))
+			got = append(got, rowText(row, columns, r.decimals))
 		}
 		if !slices.Equal(want, got) {
 			r.Failures = append(r.Failures, Failure{What: "rows", Diff: diff(want, got)})
@@ -202,16 +209,16 @@ func (l Letter) text() string {
 	return "{" + strings.Join(pairs, ", ") + "}"
 }
 
-func (r *row) text() string {
+func (r *row) text(decimals map[string]bool) string {
 	pairs := make([]string, len(r.columns))
 	for i, name := range r.columns {
-		pairs[i] = name + ": " + valueText(r.values[name])
+		pairs[i] = name + ": " + valueText(r.values[name], decimals[name])
 	}
 	return "{" + strings.Join(pairs, ", ") + "}"
 }
 
 // rowText is a row as the file has it: of these columns, or of all.
-func rowText(cells []dryrun.Cell, columns []string) string {
+func rowText(cells []dryrun.Cell, columns []string, decimals map[string]bool) string {
 	var pairs []string
 	if columns == nil {
 		for _, c := range cells {
@@ -224,7 +231,7 @@ func rowText(cells []dryrun.Cell, columns []string) string {
 			pairs = append(pairs, name+": there is no such column")
 			continue
 		}
-		pairs = append(pairs, name+": "+valueText(cells[i].Value))
+		pairs = append(pairs, name+": "+valueText(cells[i].Value, decimals[name]))
 	}
 	return "{" + strings.Join(pairs, ", ") + "}"
 }

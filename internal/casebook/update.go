@@ -11,7 +11,7 @@ import (
 func (r *Result) Update() error {
 	var texts []string
 	for _, row := range r.rows {
-		texts = append(texts, rowText(row, nil))
+		texts = append(texts, rowText(row, nil, r.decimals))
 	}
 	if err := set(r.Case.node, "rows", texts); err != nil {
 		return err
