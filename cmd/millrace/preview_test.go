@@ -6,12 +6,14 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
 
 	"github.com/millrace-io/millrace/internal/cli"
 	"github.com/millrace-io/millrace/internal/preview"
+	"github.com/millrace-io/millrace/internal/testkit"
 )
 
 const previewFile = `pipeline: shop
@@ -120,5 +122,38 @@ func TestTry(t *testing.T) {
 	}
 	if code, _, stderr = invoke(t, "millrace", "try", name, "--watch"); code != cli.ExitUsage || !strings.Contains(stderr, "--watch needs --record") {
 		t.Errorf("%d %s", code, stderr)
+	}
+}
+
+// TestTryWatches: when the pipeline file changes, the steps run again; a mistake in it is shown, and does not end it.
+func TestTryWatches(t *testing.T) {
+	text := strings.Replace(previewFile, "URL", "https://api.example.com", 1)
+	name := writeFile(t, "shop.yaml", text)
+	record := writeFile(t, "order.json", `{"id":1,"status":"new","name":"Ada","total":2}`)
+	p := exec.CommandContext(t.Context(), os.Args[0], "try", name, "orders", "--record", record, "--watch")
+	p.Env = append(os.Environ(), asBinary+"=millrace")
+	var out testkit.Buffer
+	p.Stdout = &out
+	if err := p.Start(); err != nil {
+		t.Fatal(err)
+	}
+	for _, step := range []struct{ write, want string }{
+		{"", `"cents":200`},
+		{strings.Replace(text, "total * 100", "total * 7", 1), `"cents":14`},
+		{strings.Replace(text, "total * 100", "total *", 1), "the expression ends too early"},
+		{strings.Replace(text, "total * 100", "total * 9", 1), `"cents":18`},
+	} {
+		if step.write != "" {
+			if err := os.WriteFile(name, []byte(step.write), 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+		testkit.Eventually(t, patience, testkit.That(step.want, func() bool { return strings.Contains(out.String(), step.want) }))
+	}
+	if err := p.Process.Signal(os.Interrupt); err != nil {
+		t.Fatal(err)
+	}
+	if err := p.Wait(); err != nil {
+		t.Errorf("after an interrupt: %v\n%s", err, out.String())
 	}
 }
