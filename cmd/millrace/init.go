@@ -41,7 +41,7 @@ func newInitCommand() *cobra.Command {
 one another, the field and the parameter for what has changed, and the columns with MySQL types.
 
 URL is the first page of a resource, with whatever parameters it needs; or a whole curl command line, in quotes, of which
-URL and headers are taken. What an answer showed is said in a comment; what
+URL and headers are taken. Of an OpenAPI document it lists the resources to choose from. What an answer showed is said in a comment; what
 none could show is marked GUESS and worth a look. The file validates, and ` + "`millrace run FILE --once`" + ` fetches all of it.
 
 Secrets are never written into the file: a reference such as --bearer '${TOKEN}' is kept as it is and read from the

@@ -84,6 +84,9 @@ func Run(ctx context.Context, o Options) (*Finding, error) {
 	if f.first, err = f.ask.get(ctx, o.URL, "what the API answers"); err != nil {
 		return nil, err
 	}
+	if err := document(f.first.body, o.URL); err != nil {
+		return nil, err
+	}
 	f.place = findRecords(f.first, f.resource)
 	f.records = f.place.take(f.first)
 	if f.place.guess == "no array of records was found" && len(f.records) == 0 {
