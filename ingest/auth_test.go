@@ -79,13 +79,18 @@ func (g *guarded) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // process goes on with the last one, and no token shows up in a topic or a log.
 func TestRefreshTokenRotates(t *testing.T) {
 	t.Parallel()
+	rotate(t, testkafka.New(t).ListenAddrs(), "shop")
+}
+
+func rotate(t *testing.T, brokers []string, name string) {
+	t.Helper()
 	g := &guarded{n: 60, size: 5, refresh: "t0ken-refresh-0", access: map[string]int{}}
 	server := httptest.NewServer(g)
 	t.Cleanup(server.Close)
-	k := testkafka.New(t)
-	p := streamFrom(t, k.ListenAddrs(), server.URL, `path: /items, records: data, key: id, every: 20ms, slices: {region: [a, b, c, d, e, f]}, disjoint: false,
+	p := streamFrom(t, brokers, server.URL, `path: /items, records: data, key: id, every: 20ms, slices: {region: [a, b, c, d, e, f]}, disjoint: false,
 		query: {region: "{region}"}, paginate: {cursor: {next: next, param: page, first: "1"}},
 		auth: {oauth2: {token_url: "`+server.URL+`/token", client_id: me, client_secret: s3cret-client, refresh_token: t0ken-refresh-0, key: 0123456789abcdef0123456789abcdef}}`)
+	p.Name = name
 	one := start(t, p, "one", testConfig())
 	two := start(t, p, "two", testConfig())
 	one.awaitPass(t)
@@ -105,8 +110,8 @@ func TestRefreshTokenRotates(t *testing.T) {
 	}
 	shown := one.log.String() + two.log.String() + three.log.String()
 	records := 0
-	for _, topic := range []string{"shop.items.raw", "shop.ingest.state"} {
-		for _, rec := range testkit.Records(t, k.ListenAddrs(), topic) {
+	for _, topic := range []string{name + ".items.raw", name + ".ingest.state"} {
+		for _, rec := range testkit.Records(t, brokers, topic) {
 			shown += fmt.Sprintf("%s: %s %s %s\n", topic, rec.Key, rec.Value, rec.Headers)
 			records++
 		}

@@ -51,6 +51,11 @@ func TestAbruptStopsOnKafka(t *testing.T) {
 	}
 }
 
+// TestRefreshTokenRotatesOnKafka is [TestRefreshTokenRotates] with a real broker, which fences who claimed a credential before.
+func TestRefreshTokenRotatesOnKafka(t *testing.T) {
+	rotate(t, testservers.Kafka(t), testservers.Unique(t))
+}
+
 // TestBrokerGoesAndComesBack kills the broker while pages are fetched, and starts it again.
 func TestBrokerGoesAndComesBack(t *testing.T) {
 	server := testservers.NewKafka(t)
