@@ -1,6 +1,7 @@
 package file
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strconv"
@@ -33,7 +34,11 @@ func (d *decoder) scalar(p place, want string) (s string, refs, ok bool) {
 	}
 	v, errs := d.refs.resolve(p.node.Value)
 	for _, err := range errs {
-		d.reportf(p, "", "%v", err)
+		hint := ""
+		if errors.Is(err, errUnset) {
+			hint = "`millrace validate --offline` checks the file without it"
+		}
+		d.reportf(p, hint, "%v", err)
 	}
 	switch refs = len(v.secrets) > 0 || v.unset && !strings.HasPrefix(p.node.Value, "${plain:"); {
 	case v.whole: // what it is cannot be known here, so nothing is checked that asks for it
