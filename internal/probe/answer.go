@@ -1,9 +1,11 @@
 package probe
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"mime"
 	"net/http"
 	"net/url"
@@ -11,6 +13,7 @@ import (
 
 	"github.com/go-json-experiment/json/jsontext"
 
+	"github.com/millrace-io/millrace/ingest/convert"
 	"github.com/millrace-io/millrace/ingest/fetch"
 	"github.com/millrace-io/millrace/pipeline"
 )
@@ -21,6 +24,7 @@ type answer struct {
 	header http.Header
 	body   jsontext.Value // one JSON value; nil: lines
 	lines  []jsontext.Value
+	csv    bool // the lines are rows of CSV
 	empty  bool // there is no body
 }
 
@@ -92,11 +96,11 @@ func status(err error) int {
 	return 0
 }
 
-// NotJSONError says that an answer is of a kind that millrace does not read.
+// NotJSONError says that an answer is of a kind that init does not read.
 type NotJSONError struct{ Type, Begins string }
 
 func (e *NotJSONError) Error() string {
-	return fmt.Sprintf("the answer is %s and no JSON; it begins %q: millrace reads JSON and NDJSON", e.Type, e.Begins)
+	return fmt.Sprintf("the answer is %s; it begins %q: init reads JSON, NDJSON and text/csv; of what else the pipeline file can take, see `millrace explain ingest.format`", e.Type, e.Begins)
 }
 
 // read takes the body of an answer.
@@ -110,8 +114,15 @@ func (o *answer) read(a *fetch.Answer) error {
 	if body == nil {
 		return fmt.Errorf("%w: the answer has %d bytes: ask for fewer records, with a parameter such as limit", fetch.ErrFinal, a.Body.Size())
 	}
+	if kind, _, _ := mime.ParseMediaType(a.Header.Get("Content-Type")); kind == "text/csv" {
+		converted, err := io.ReadAll(convert.CSV{}.Reader(bytes.NewReader(body)))
+		if err != nil {
+			return fmt.Errorf("%w: csv: %w", fetch.ErrFinal, err)
+		}
+		body, o.csv = converted, true
+	}
 	value := jsontext.Value(append([]byte(nil), body...))
-	if isJSON(value) {
+	if isJSON(value) && !o.csv {
 		o.body = value
 		return nil
 	}

@@ -18,6 +18,7 @@ type place struct {
 	path  []string       // of object keys; empty: the body
 	shape pipeline.Shape // without a kind: an array of objects
 	lines bool
+	csv   bool   // they are rows of CSV
 	said  string // what was seen there
 	guess string // why it is only a guess; empty: it is sure
 }
@@ -40,6 +41,9 @@ type candidate struct {
 func findRecords(a *answer, resource string) place {
 	switch {
 	case a.lines != nil:
+		if a.csv {
+			return place{lines: true, csv: true, said: fmt.Sprintf("%d rows, of which each value is a text", len(a.lines))}
+		}
 		return place{lines: true, said: fmt.Sprintf("%d lines of JSON", len(a.lines))}
 	case a.empty:
 		return place{guess: "the answer was empty"}

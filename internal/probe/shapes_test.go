@@ -65,7 +65,7 @@ func optional(i int, v any) any {
 func shapes() []shape {
 	return []shape{
 		github(), gitlab(), stripe(), hubspot(), zendesk(), slack(), salesforce(), airtable(), google(), graph(), wordpress(), jira(), mastodon(),
-		coingecko(), elastic(), rates(), products(), twilio(), ticker(), hackernews(), lines(), flights(), earthquakes(), totals(),
+		coingecko(), elastic(), rates(), products(), twilio(), ticker(), hackernews(), lines(), flights(), earthquakes(), totals(), feed(),
 	}
 }
 
@@ -635,6 +635,25 @@ func totals() shape {
 		want: map[string]string{
 			"records": "", "key": "uuid", "paginate": `\{page: \{param: page, size_param: page_size, size: 20, stop: \{total_header: X-Total-Count\}\}\}`, "changed": "changed_at by changed_since", "column uuid": `char\(36\) key`, "column label": `varchar\(\d+\)`,
 			"column amount": `decimal.*`, "column day": "date", "column changed_at": "datetime",
+		},
+	}
+}
+
+// feed is a file of CSV.
+func feed() shape {
+	var b bytes.Buffer
+	b.WriteString("station_id,observed at,temperature,remark\n")
+	for i := range 30 {
+		fmt.Fprintf(&b, "ST%03d,%s,%d.%d,\"fair, dry\"\n", i, at(i).Format(time.RFC3339), i, i%10)
+	}
+	return shape{
+		name: "CSV feed", query: "/feeds/stations.csv", rows: 30,
+		serve: func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Type", "text/csv; charset=utf-8")
+			_, _ = w.Write(b.Bytes())
+		},
+		want: map[string]string{
+			"records": "csv", "key": "station_id", "paginate": "", "changed": "", "column station_id": `varchar\(\d+\) key`, "column observed_at": "datetime", "column temperature": "decimal.*", "column remark": `varchar\(\d+\)`,
 		},
 	}
 }

@@ -91,7 +91,7 @@ func (o *Finding) ingest(w *writer) {
 		w.linef("      query: {%s}", strings.Join(pairs, ", "))
 	}
 	if o.place.lines {
-		w.commented("      format: ndjson", o.place.said, o.place.guess)
+		w.commented("      format: "+o.format(), o.place.said, o.place.guess)
 	} else if r := o.records(); r != "" {
 		w.commented("      records: "+r, o.place.said, o.place.guess)
 	} else {
@@ -136,6 +136,14 @@ func (o *Finding) incremental(w *writer) {
 	if o.zoneless {
 		w.commented("      time_zone: UTC", "", "the times name no zone")
 	}
+}
+
+// format is that of lines.
+func (o *Finding) format() string {
+	if o.place.csv {
+		return "csv"
+	}
+	return "ndjson"
 }
 
 // records is the value of the key records; empty: the body itself, an array.
@@ -322,7 +330,7 @@ type Fact struct {
 func (o *Finding) Facts() []Fact {
 	records := o.records()
 	if o.place.lines {
-		records = "ndjson"
+		records = o.format()
 	}
 	var keys []string
 	for _, p := range o.key.Paths {
