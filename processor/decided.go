@@ -59,28 +59,31 @@ func (p *Processor) register(ctx context.Context, cl *kgo.Client) (ids map[strin
 	if ids, err = rawTopicIDs(ctx, cl, raw...); err != nil {
 		return nil, false, err
 	}
+	var some []*facts
 	for _, topic := range raw {
 		f := factsOf(p.streams[topic].file, ids[topic], p.env.Instance)
-		before := d.view.Stream(f.stream.Name)
-		if f.known(before) {
-			continue
+		if f.viewed = d.view.Stream(f.stream.Name); !f.known(f.viewed) {
+			some = append(some, f)
 		}
-		after, err := register(ctx, d.cfg, cl, p.pipeline, f, before)
-		if err != nil {
-			return nil, false, fmt.Errorf("stream %s: decide: %w", f.stream.Name, err)
-		}
-		decided = true
-		p.tellDecided(before, &after, f)
 	}
-	if decided {
-		_, err = d.view.Refresh(ctx)
+	if len(some) == 0 {
+		return ids, false, nil
 	}
-	return ids, decided, err
+	after, err := register(ctx, d.cfg, cl, p.pipeline, some)
+	if err != nil {
+		return nil, false, fmt.Errorf("decide about the streams: %w", err)
+	}
+	for _, f := range some {
+		now := after[f.stream.Name]
+		p.tellDecided(&now, f)
+	}
+	_, err = d.view.Refresh(ctx)
+	return ids, true, err
 }
 
 // tellDecided tells of what this process has decided, in the log. That a stream runs for the first time is not worth a line.
-func (p *Processor) tellDecided(before, after *control.Stream, f facts) {
-	name := f.stream.Name
+func (p *Processor) tellDecided(after *control.Stream, f *facts) {
+	name, before := f.stream.Name, f.viewed
 	if len(before.Generations) > 0 && after.Live > before.Live && after.Generation(after.Live).By == f.by {
 		p.env.Log.Warn("the file has another logic than before: it makes the rows of the records that come from now on, and the rows that are there "+
 			"stay as the logic of before made them", "stream", name, "generation", after.Live,

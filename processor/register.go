@@ -33,11 +33,12 @@ type facts struct {
 	logic, key string
 	rawTopicID string // hexadecimal
 	by         string
-	group      map[int32]kadm.Offset // what is committed of the raw topic; of a stream that control does not know
+	viewed     *control.Stream       // what was decided when register was asked
+	group      map[int32]kadm.Offset // what is committed of the raw topic; of a stream that was not known then
 }
 
-func factsOf(s *pipeline.Stream, rawTopicID kadm.TopicID, by string) facts {
-	f := facts{stream: s, rawTopicID: hex.EncodeToString(rawTopicID[:]), by: by}
+func factsOf(s *pipeline.Stream, rawTopicID kadm.TopicID, by string) *facts {
+	f := &facts{stream: s, rawTopicID: hex.EncodeToString(rawTopicID[:]), by: by}
 	f.logic, f.key = s.Logic()
 	return f
 }
@@ -134,57 +135,69 @@ func Register(ctx context.Context, cfg control.Config, cl *kgo.Client, p *pipeli
 		return control.Stream{}, err
 	}
 	f := factsOf(s, ids[topics.Raw(p.Name, s.Name)], cfg.Who)
-	decided, err := register(ctx, cfg, cl, p, f, view.Stream(s.Name))
-	if err == nil && f.conflicts(&decided) {
+	f.viewed = view.Stream(s.Name)
+	decided, err := register(ctx, cfg, cl, p, []*facts{f})
+	if of := decided[s.Name]; err == nil && f.conflicts(&of) {
 		err = &KeyError{s.Name, s.Sink.Table}
 	}
-	return decided, err
+	return decided[s.Name], err
 }
 
-// register decides, given what a view has of the stream.
-func register(ctx context.Context, cfg control.Config, cl *kgo.Client, p *pipeline.Pipeline, f facts, viewed *control.Stream) (control.Stream, error) {
-	if len(viewed.Generations) == 0 {
-		var err error
-		if f.group, err = committedBefore(ctx, cl, p, f.stream.Name); err != nil {
-			return control.Stream{}, err
+// register decides about streams at once, whose facts say what was decided before. It fences processors once, however many streams
+// have another logic.
+func register(ctx context.Context, cfg control.Config, cl *kgo.Client, p *pipeline.Pipeline, some []*facts) (map[string]control.Stream, error) {
+	of := map[string]*facts{}
+	var names, unknown []string
+	for _, f := range some {
+		names = append(names, f.stream.Name)
+		of[f.stream.Name] = f
+		if len(f.viewed.Generations) == 0 {
+			unknown = append(unknown, topics.Raw(p.Name, f.stream.Name))
 		}
 	}
-	added := false
-	decided, err := control.Change(ctx, cfg, f.stream.Name, func(s *control.Stream) error {
-		before := len(s.Generations)
-		if before == 0 && len(viewed.Generations) > 0 { // the topic was lost just now, and the group was not looked at
+	groups, err := committedBefore(ctx, cl, p, unknown)
+	if err != nil {
+		return nil, err
+	}
+	added := map[string]bool{}
+	decided, err := control.ChangeAll(ctx, cfg, names, func(name string, s *control.Stream) error {
+		f, before := of[name], len(s.Generations)
+		if before == 0 && len(f.viewed.Generations) > 0 { // the topic was lost just now, and the group was not looked at
 			return errDecided
 		}
+		f.group = groups[topics.Raw(p.Name, name)]
 		err := f.decide(s)
-		added = err == nil && before > 0 && len(s.Generations) > before
+		added[name] = err == nil && before > 0 && len(s.Generations) > before
 		return err
 	})
-	if err != nil || !added {
+	if err != nil || !slices.Contains(slices.Collect(maps.Values(added)), true) {
 		return decided, err
 	}
 	_, err = admin.Fence(ctx, cl, topics.ProcessorTransactionalIDs(p.Name))
 	return decided, err
 }
 
-// committedBefore is what the group has committed of a stream that control does not know. If a version of millrace did so that
-// is not told otherwise that it is to stop, it commits no more.
-func committedBefore(ctx context.Context, cl *kgo.Client, p *pipeline.Pipeline, stream string) (map[int32]kadm.Offset, error) {
-	cut := func() (map[int32]kadm.Offset, error) {
-		return admin.Cut(ctx, cl, topics.ProcessorGroup(p.Name), topics.Raw(p.Name, stream))
+// committedBefore is what the group has committed of the raw topics of streams that control does not know. If a version of
+// millrace did so that is not told otherwise that it is to stop, it commits no more.
+func committedBefore(ctx context.Context, cl *kgo.Client, p *pipeline.Pipeline, raw []string) (map[string]map[int32]kadm.Offset, error) {
+	cut := func() (map[string]map[int32]kadm.Offset, error) {
+		return admin.Cuts(ctx, cl, topics.ProcessorGroup(p.Name), raw...)
 	}
-	group, err := cut()
+	groups, err := cut()
 	if err != nil {
 		return nil, err
 	}
-	for _, o := range group {
-		if _, ok := topics.ParsePosition(o.Metadata); !ok {
-			if _, err := admin.Fence(ctx, cl, topics.ProcessorTransactionalIDs(p.Name)); err != nil {
-				return nil, err
+	for _, group := range groups {
+		for _, o := range group {
+			if _, ok := topics.ParsePosition(o.Metadata); !ok {
+				if _, err := admin.Fence(ctx, cl, topics.ProcessorTransactionalIDs(p.Name)); err != nil {
+					return nil, err
+				}
+				return cut()
 			}
-			return cut()
 		}
 	}
-	return group, nil
+	return groups, nil
 }
 
 // rawTopicIDs asks a broker for the ids of topics, which are all there.

@@ -20,7 +20,7 @@ const (
 
 // runs is what a session runs of a stream: the live logic, in the generation and the epoch that were decided. It tells of
 // what a person should know.
-func (p *Processor) runs(topic string, file *stream, s *control.Stream, f facts) *stream {
+func (p *Processor) runs(topic string, file *stream, s *control.Stream, f *facts) *stream {
 	told := map[string]string{}
 	run := *file
 	live := s.Generation(s.Live)

@@ -16,15 +16,27 @@ import (
 // Cut returns the offsets that a group has committed of a topic, with their metadata, by partition. Transactions that
 // would move them are waited for. Partitions without an offset are missing. The error is the brokers', or ctx's.
 func Cut(ctx context.Context, cl *kgo.Client, group, topic string) (map[int32]kadm.Offset, error) {
-	details, err := kadm.NewClient(cl).ListTopics(ctx, topic)
+	offsets, err := Cuts(ctx, cl, group, topic)
+	return offsets[topic], err
+}
+
+// Cuts is [Cut] for several topics.
+func Cuts(ctx context.Context, cl *kgo.Client, group string, topics ...string) (map[string]map[int32]kadm.Offset, error) {
+	if len(topics) == 0 { // which would ask for all there are
+		return map[string]map[int32]kadm.Offset{}, nil
+	}
+	details, err := kadm.NewClient(cl).ListTopics(ctx, topics...)
 	if err != nil {
 		return nil, fmt.Errorf("offsets of group %s: list topics: %w", group, err)
 	}
-	if err := details[topic].Err; err != nil {
-		return nil, fmt.Errorf("offsets of group %s: topic %s: %w", group, topic, err)
+	of := map[string][]int32{}
+	for _, topic := range topics {
+		if err := details[topic].Err; err != nil {
+			return nil, fmt.Errorf("offsets of group %s: topic %s: %w", group, topic, err)
+		}
+		of[topic] = slices.Collect(maps.Keys(details[topic].Partitions))
 	}
-	offsets, err := Committed(ctx, cl, group, map[string][]int32{topic: slices.Collect(maps.Keys(details[topic].Partitions))})
-	return offsets[topic], err
+	return Committed(ctx, cl, group, of)
 }
 
 // Committed is [Cut] for some partitions of several topics. It asks for each of them: of those that a group has not

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 
@@ -39,55 +40,79 @@ var ErrUnchanged = errors.New("nothing is to be changed")
 // what holds now. When its error is f's, but for ErrUnchanged, the state is the one that f was given at first. After an error of the
 // brokers it is not known whether the decision was written: whoever asks again finds out.
 func Change(ctx context.Context, cfg Config, stream string, f func(*Stream) error) (Stream, error) {
+	all, err := ChangeAll(ctx, cfg, []string{stream}, func(_ string, s *Stream) error { return f(s) })
+	return all[stream], err
+}
+
+// ChangeAll is [Change] for several streams, in one transaction: f is called for each, in their order. Where it returns
+// [ErrUnchanged] the stream stays as it is. After any other error f is called no more, and nothing is written.
+func ChangeAll(ctx context.Context, cfg Config, streams []string, f func(stream string, s *Stream) error) (map[string]Stream, error) {
 	for wait := stage.NewBackoff(); ; {
-		s, err := change(ctx, cfg, stream, f)
+		all, err := change(ctx, cfg, streams, f)
 		if _, fenced := errors.AsType[*changelog.FencedError](err); !fenced {
-			return s, err
+			return all, err
 		}
 		if stage.Sleep(ctx, wait.NextBackOff()) != nil { // at random, so that they do not fence each other again
-			return s, err
+			return all, err
 		}
 	}
 }
 
-func change(ctx context.Context, cfg Config, stream string, f func(*Stream) error) (Stream, error) {
+func change(ctx context.Context, cfg Config, streams []string, f func(string, *Stream) error) (map[string]Stream, error) {
 	topic := topics.Control(cfg.Pipeline)
-	all := map[string][]byte{}
+	records := map[string][]byte{}
 	log, err := changelog.Claim(ctx, changelog.Config{
 		Topic: topic, TransactionalID: topic, TransactionTimeout: transactionTimeout, Owner: cfg.Who, Quiet: quiet, Client: slices.Clone(cfg.Client),
-	}, func(key string, value []byte) { all[key] = slices.Clone(value) })
+	}, func(key string, value []byte) { records[key] = slices.Clone(value) })
 	if err != nil {
-		return Stream{}, err
+		return nil, err
 	}
 	defer log.Close()
-	key := keyPrefix + stream
-	before, err := decode(topic, key, all[key])
-	if err != nil {
-		return Stream{}, err
+	before, after := map[string]Stream{}, map[string]Stream{}
+	for _, name := range streams {
+		key := keyPrefix + name
+		if before[name], err = decode(topic, key, records[key]); err != nil {
+			return nil, err
+		}
 	}
-	after, err := decode(topic, key, all[key]) // a copy
-	if err != nil {
-		return Stream{}, err
+	changed := map[string][]byte{} // by key
+	for _, name := range streams {
+		key := keyPrefix + name
+		s, err := decode(topic, key, records[key]) // a copy
+		if err != nil {
+			return nil, err
+		}
+		switch err := f(name, &s); {
+		case errors.Is(err, ErrUnchanged):
+			after[name] = before[name]
+			continue
+		case err != nil:
+			return before, err
+		}
+		if changed[key], err = json.Marshal(s); err != nil {
+			return before, err
+		}
+		after[name] = s
 	}
-	switch err := f(&after); {
-	case errors.Is(err, ErrUnchanged):
+	if len(changed) == 0 {
 		return before, nil
-	case err != nil:
-		return before, err
 	}
-	value, err := json.Marshal(after)
-	if err != nil {
-		return before, err
-	}
-	tx, err := log.Begin()
-	if err != nil {
-		return before, err
-	}
-	tx.Append(ctx, []byte(key), value)
-	if err := tx.Commit(ctx); err != nil {
+	if err := commit(ctx, log, changed); err != nil {
 		return before, err
 	}
 	return after, nil
+}
+
+// commit writes records in one transaction.
+func commit(ctx context.Context, log *changelog.Changelog, records map[string][]byte) error {
+	tx, err := log.Begin()
+	if err != nil {
+		return err
+	}
+	for _, key := range slices.Sorted(maps.Keys(records)) {
+		tx.Append(ctx, []byte(key), records[key])
+	}
+	return tx.Commit(ctx)
 }
 
 // decode reads a record of the topic; nil is the zero value.

@@ -110,6 +110,39 @@ func TestNothingIsWrittenWithoutADecision(t *testing.T) {
 	}
 }
 
+// TestSeveralAtOnce: what is decided about several streams is decided together, or not at all.
+func TestSeveralAtOnce(t *testing.T) {
+	w := newWorld(t)
+	refused := errors.New("refused")
+	_, err := control.ChangeAll(t.Context(), w.cfg, []string{"orders", "items"}, func(name string, s *control.Stream) error {
+		if name == "items" {
+			return refused
+		}
+		return add(s)
+	})
+	v := w.view(t)
+	if changed := refresh(t, v); !errors.Is(err, refused) || len(changed) > 0 {
+		t.Errorf("%v, and %v changed", err, changed)
+	}
+	all, err := control.ChangeAll(t.Context(), w.cfg, []string{"orders", "parcels", "items"}, func(name string, s *control.Stream) error {
+		if name == "parcels" {
+			return errors.Join(add(s), control.ErrUnchanged)
+		}
+		return add(s)
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if d := cmp.Diff([]string{"items", "orders"}, refresh(t, v)); d != "" {
+		t.Error(d)
+	}
+	for name, live := range map[string]uint16{"orders": 1, "items": 1, "parcels": 0} {
+		if all[name].Live != live || v.Stream(name).Live != live {
+			t.Errorf("%s: generation %d, read %d, want %d", name, all[name].Live, v.Stream(name).Live, live)
+		}
+	}
+}
+
 // TestViewFollowsATopicThatIsMadeAnew: it forgets what the old one held.
 func TestViewFollowsATopicThatIsMadeAnew(t *testing.T) {
 	w := newWorld(t)
