@@ -108,7 +108,7 @@ func (x *replaying) dry(cmd *cobra.Command, ask replay.Ask, memory int64) (*dryR
 func (d *dryRun) write(out io.Writer) error {
 	logic := "by the logic that is live"
 	if d.NewLogic {
-		logic = "by the file's logic, which is not the live one"
+		logic = "by the file's logic, which is not the live one,"
 	}
 	w := tabwriter.NewWriter(out, 0, 8, 2, ' ', 0)
 	lines := []string{d.Stream + ": what a replay " + logic + " would change in the table " + d.Table, ""}
