@@ -14,7 +14,7 @@ import (
 // value, headers and key is left out. The letter's id says where in the raw topic it is.
 func (s *stream) letter(raw *kgo.Record, version topics.Version, err error) *kgo.Record {
 	step, reason := refusal(err)
-	l := topics.Letter{Stage: stageName, Generation: s.generation, Step: step, Reason: reason, Attempt: 1}
+	l := topics.Letter{Stage: stageName, Generation: s.generation, Step: step, Reason: reason, Attempt: max(1, s.attempt)}
 	id := topics.LetterID(stageName, raw.Topic, version.Epoch(), raw.Partition, raw.Offset)
 	cut := *raw
 	out := l.Record(s.letters, id, &cut)

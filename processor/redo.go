@@ -33,6 +33,7 @@ type RedoConfig struct {
 	Keys          []string // raw keys; nil: all
 	// Refused are raw offsets of records that the table has refused, by partition, as in control.Redo.
 	Refused map[int32][]int64
+	Attempt int // of its letters, as in control.Redo
 	Rate    int // records a second, of all that take part; 0: no limit
 	// Letters is of how many keys the newest record may be refused, in what a process has looked through; -1: 100, and one in
 	// 100 keys.
@@ -116,6 +117,7 @@ func NewRedo(p *pipeline.Pipeline, cfg Config, env stage.Env, what RedoConfig) (
 	}
 	proc.group = topics.ReplayGroup(p.Name, what.Stream)
 	r.stream.generation, r.stream.epoch, r.stream.again, r.stream.marks = what.Generation, what.Epoch, true, r.marksOf
+	r.stream.attempt = what.Attempt
 	proc.differs = hooks{
 		client: []kgo.Opt{kgo.AdjustFetchOffsetsFn(r.assigned)},
 		begun:  what.Begun, commit: r.commit, ended: r.ended,

@@ -31,8 +31,9 @@ type stream struct {
 	metadata string          // position, as it is committed
 
 	// In a redo, marks are of the records of a partition that are processed; nil: all are.
-	marks func(partition int32) *redo.Marks
-	again bool // a record for which a filter never lets a revision through is one without rows: another logic may have made one
+	marks   func(partition int32) *redo.Marks
+	attempt int  // of its letters; 0: 1
+	again   bool // a record for which a filter never lets a revision through is one without rows: another logic may have made one
 }
 
 func newStream(p *pipeline.Pipeline, s *pipeline.Stream, m *metrics) (*stream, error) {

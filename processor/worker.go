@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"strconv"
 
 	"github.com/twmb/franz-go/pkg/kgo"
 
@@ -126,6 +127,9 @@ func (w *worker) record(raw *kgo.Record, version topics.Version, value, pk []byt
 	})
 	if value == nil {
 		headers = append(headers, kgo.RecordHeader{Key: topics.HeaderPK, Value: pk})
+	}
+	if w.stream.attempt > 1 { // a letter of the sink has it, too
+		headers = append(headers, kgo.RecordHeader{Key: topics.HeaderAttempt, Value: strconv.AppendInt(nil, int64(w.stream.attempt), 10)})
 	}
 	for i := range raw.Headers {
 		if raw.Headers[i].Key == traceparent {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"strconv"
 	"sync"
 
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -55,7 +56,7 @@ func (l *letters) send(ctx context.Context, b *batch, sent *sent) error {
 		}
 		to := topics.DeadLetters(l.pipeline, x.Table.Stream)
 		id := topics.LetterID(stageName, x.Record.Topic, x.Epoch, x.Record.Partition, x.Record.Offset)
-		letter := topics.Letter{Stage: stageName, Generation: x.Version.Generation(), Step: letterStep(x), Reason: x.Reason.Error(), Attempt: 1}
+		letter := topics.Letter{Stage: stageName, Generation: x.Version.Generation(), Step: letterStep(x), Reason: x.Reason.Error(), Attempt: attempt(x)}
 		wait.Add(1)
 		l.client.Produce(ctx, letter.Record(to, id, x.Record), func(_ *kgo.Record, err error) {
 			if err != nil {
@@ -81,3 +82,13 @@ func (l *letters) send(ctx context.Context, b *batch, sent *sent) error {
 
 // letterStep is where the sink refuses: at the table.
 func letterStep(x *rows.Change) string { return "sink." + x.Table.Name }
+
+// attempt is that of the retry that made a record.
+func attempt(x *rows.Change) int {
+	header, _ := topics.Header(x.Record, topics.HeaderAttempt)
+	n, err := strconv.Atoi(string(header))
+	if err != nil {
+		return 1
+	}
+	return n
+}

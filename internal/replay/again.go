@@ -87,7 +87,7 @@ func (r *Replay) refused(ctx context.Context, redo control.Redo) (map[int32][]in
 	}
 	err = admin.ReadFrom(ctx, r.env.Kafka, topic, from, func(rec *kgo.Record) {
 		l, origin, err := topics.ParseLetter(rec)
-		if err != nil || l.Stage != "sink" || l.Generation != redo.Generation {
+		if _, closes := topics.ParseClosing(rec); closes || err != nil || l.Stage != "sink" || l.Generation != redo.Generation {
 			return
 		}
 		header, _ := topics.Header(rec, topics.HeaderVersion)

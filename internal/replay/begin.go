@@ -21,6 +21,7 @@ type Bound struct {
 type Ask struct {
 	From, To Bound    // the newest record of a key must be in [From, To)
 	Keys     []string // raw keys; nil: all
+	Attempt  int      // as in control.Redo
 	Rate     int      // records a second, of all processes that take part; 0: no limit
 }
 
@@ -108,7 +109,7 @@ func (r *Replay) file() string { return cmp.Or(r.env.File, "FILE") }
 
 // ask looks up the offsets that are asked for.
 func (r *Replay) ask(ctx context.Context, ask Ask) (plan Plan, err error) {
-	redo := control.Redo{State: control.Marking, Keys: ask.Keys, Rate: ask.Rate, At: time.Now().UTC().Truncate(time.Second), By: r.env.Instance}
+	redo := control.Redo{State: control.Marking, Keys: ask.Keys, Attempt: ask.Attempt, Rate: ask.Rate, At: time.Now().UTC().Truncate(time.Second), By: r.env.Instance}
 	if redo.RawTopicID, err = r.rawTopicID(ctx); err != nil {
 		return plan, err
 	}

@@ -8,7 +8,7 @@
 //	          What lies above comes by itself, and its removals leave marks. One decision: the cut, and the next state
 //	running   all that take part process [start, cut) again (processor.Redo). When all of it is committed: the next state
 //	ending    whoever still processes is fenced. The end of the processed topic is read, and the sinks are waited for until
-//	          they have written up to it. In the database: marks are as before. One decision: no redo
+//	          they have written up to it. If it is a retry the letters of its keys are closed. In the database: marks are as before. One decision: no redo
 //
 // An abort goes to ending from wherever the redo is.
 package replay

@@ -25,6 +25,6 @@ func (r *Replay) Dry(ctx context.Context, ask Ask, memory int64, refused func(pr
 	env.Metrics = prometheus.NewRegistry()
 	return plan, processor.RedoOutcomes(ctx, r.pipeline, env, processor.RedoConfig{
 		Stream: r.stream.Name, Generation: redo.Generation, Epoch: redo.Epoch, RawTopicID: redo.RawTopicID,
-		Cut: redo.Cut, From: redo.From, To: redo.To, Keys: redo.Keys, Letters: -1, Memory: memory,
+		Cut: redo.Cut, From: redo.From, To: redo.To, Keys: redo.Keys, Attempt: redo.Attempt, Letters: -1, Memory: memory,
 	}, refused), nil
 }

@@ -33,6 +33,9 @@ func (r *Replay) end(ctx context.Context, redo control.Redo) error {
 	if err := r.written(ctx, redo, ends); err != nil {
 		return err
 	}
+	if err := r.closeLetters(ctx, redo); err != nil {
+		return err
+	}
 	if again, err := r.again(ctx, redo); again || err != nil {
 		return err
 	}

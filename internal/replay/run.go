@@ -83,7 +83,7 @@ func (r *Replay) process(ctx context.Context, redo control.Redo, w Work) error {
 	env.Metrics = prometheus.NewRegistry() // each attempt has counters of its own
 	again, err := processor.NewRedo(r.pipeline, w.Processor, env, processor.RedoConfig{
 		Stream: r.stream.Name, Generation: redo.Generation, Epoch: redo.Epoch, RawTopicID: redo.RawTopicID,
-		Cut: redo.Cut, From: redo.From, To: redo.To, Keys: redo.Keys, Refused: redo.Refused, Rate: redo.Rate, Letters: w.Letters, Memory: w.Memory,
+		Cut: redo.Cut, From: redo.From, To: redo.To, Keys: redo.Keys, Refused: redo.Refused, Attempt: redo.Attempt, Rate: redo.Rate, Letters: w.Letters, Memory: w.Memory,
 		Begun: func(ctx context.Context) error { return r.stillRunning(ctx, redo) },
 	})
 	if err != nil {

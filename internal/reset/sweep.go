@@ -132,7 +132,7 @@ func (s *Sweep) hold(ctx context.Context) error {
 	s.Unknown = 0
 	return admin.Read(ctx, s.cfg.Control.Client, topics.DeadLetters(s.cfg.Pipeline.Name, s.cfg.Stream.Name), func(r *kgo.Record) {
 		l, _, err := topics.ParseLetter(r)
-		if err != nil || l.Stage != "ingest" || r.Timestamp.Before(since) {
+		if _, closes := topics.ParseClosing(r); closes || err != nil || l.Stage != "ingest" || r.Timestamp.Before(since) {
 			return
 		}
 		if r.Key == nil {

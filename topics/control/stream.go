@@ -92,6 +92,9 @@ type Redo struct {
 	From map[int32]int64 `json:"from,omitempty"`
 	To   map[int32]int64 `json:"to,omitempty"`
 	Keys []string        `json:"keys,omitempty"` // raw keys; nil: all
+	// Attempt is of the letters of a retry, 2 or more: what it processes again was refused before, and before its end the letters
+	// of these records are closed. 0: it is no retry.
+	Attempt int `json:"attempt,omitempty"`
 	// Refused are, by partition, raw offsets of records that the table has refused in the rounds before: nil in the first.
 	Refused map[int32][]int64 `json:"refused,omitempty"`
 	Rate    int               `json:"rate,omitempty"` // raw records a second, of all that take part; 0: no limit

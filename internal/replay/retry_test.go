@@ -1,0 +1,190 @@
+package replay_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/millrace-io/millrace/internal/letters"
+	"github.com/millrace-io/millrace/internal/replay"
+	"github.com/millrace-io/millrace/topics"
+)
+
+// faulty refuses a record whose n is 7.
+var faulty = logic{`status != "draft"`, "n * 3 * (n - 7) / (n - 7)"}
+
+// letters are those of the stream.
+func (w *world) letters() []*letters.Letter {
+	w.t.Helper()
+	all, err := letters.Read(w.t.Context(), w.env("letters").Kafka, "p", "s", false)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return all
+}
+
+// told is, by key, what has become of its letters: an outcome, or the attempt of an open one.
+func (w *world) told() map[string]string {
+	w.t.Helper()
+	out := map[string]string{}
+	for _, l := range w.letters() {
+		text := fmt.Sprintf("open, attempt %d", l.Attempt)
+		if l.Closed != nil {
+			text = string(l.Closed.Outcome)
+		}
+		out[string(l.Record.Key)] = strings.TrimPrefix(out[string(l.Record.Key)]+"; "+text, "; ")
+	}
+	return out
+}
+
+// unanswered are those that can be retried.
+func unanswered(all []*letters.Letter) (open []*letters.Letter) {
+	for _, l := range all {
+		if l.Closed == nil && l.Retryable() {
+			open = append(open, l)
+		}
+	}
+	return open
+}
+
+// retry retries all that is open.
+func (w *world) retry(l logic) {
+	w.t.Helper()
+	for _, b := range replay.Batches(unanswered(w.letters()), 0) {
+		p := w.of(l)
+		w.replay(l, b.Ask(p, p.Stream("s"), 0))
+	}
+}
+
+// TestRetry: each letter of a newest record is in the table, an older one brings nothing back, and only what is refused again is open.
+func TestRetry(t *testing.T) {
+	w := newWorld(t, 2, faulty)
+	w.produce(raw(1, "ok", 7), raw(2, "ok", 5), raw(3, "ok", 7), raw(4, "ok", 7), raw(5, "ok", "x"), raw(6, "ok", 1))
+	w.produce(raw(2, "ok", 7), raw(3, "ok", 4), raw(4, "", nil))
+	w.want(map[int]int{2: 15, 3: 12, 6: 3})
+	open := map[string]string{"1": "open, attempt 1", "2": "open, attempt 1", "3": "open, attempt 1", "4": "open, attempt 1", "5": "open, attempt 1"}
+	if d := cmp.Diff(open, w.told()); d != "" {
+		t.Error(d)
+	}
+	w.process(right)
+	w.retry(right)
+	w.want(map[int]int{1: 21, 2: 21, 3: 12, 6: 3})
+	answered := map[string]string{"1": "retried", "2": "retried", "3": "superseded", "4": "superseded", "5": "open, attempt 2"}
+	if d := cmp.Diff(answered, w.told()); d != "" {
+		t.Error(d)
+	}
+	w.retry(right)
+	answered["5"] = "open, attempt 3"
+	if d := cmp.Diff(answered, w.told()); d != "" {
+		t.Error(d)
+	}
+	var open5 []*letters.Letter
+	for _, l := range w.letters() {
+		if l.Closed == nil {
+			open5 = append(open5, l)
+		}
+	}
+	for range 2 { // the second time changes nothing
+		closed := map[*letters.Letter]topics.Closing{open5[0]: {Outcome: topics.Discarded, Why: "a test"}}
+		if err := letters.Close(t.Context(), w.env("close").Kafka, closed, 1<<20); err != nil {
+			t.Fatal(err)
+		}
+	}
+	w.replay(right, replay.Ask{}) // refuses it once more, but nobody wants it
+	answered["5"] = "discarded"
+	if d := cmp.Diff(answered, w.told()); d != "" {
+		t.Error(d)
+	}
+}
+
+// TestRetryOfWhatTheTableRefuses: letters of the sink are retried, and travel on with their attempt.
+func TestRetryOfWhatTheTableRefuses(t *testing.T) {
+	w := newWorld(t, 1, right)
+	w.produce(raw(1, "ok", 1))
+	if _, err := w.db.Exec("CREATE TRIGGER seven BEFORE INSERT ON t WHEN NEW.n >= 21 BEGIN SELECT RAISE(ABORT, 'too much'); END"); err != nil {
+		t.Fatal(err)
+	}
+	w.produce(raw(1, "ok", 7), raw(2, "ok", 8), raw(3, "ok", 9))
+	w.produce(raw(3, "ok", 2))
+	w.want(map[int]int{1: 3, 3: 6})
+	w.retry(right)
+	w.want(map[int]int{1: 3, 3: 6})
+	if d := cmp.Diff(map[string]string{"1": "open, attempt 2", "2": "open, attempt 2", "3": "superseded"}, w.told()); d != "" {
+		t.Error(d)
+	}
+	if _, err := w.db.Exec("DROP TRIGGER seven"); err != nil {
+		t.Fatal(err)
+	}
+	w.retry(right)
+	w.want(map[int]int{1: 21, 2: 24, 3: 6})
+	if d := cmp.Diff(map[string]string{"1": "retried", "2": "retried", "3": "superseded"}, w.told()); d != "" {
+		t.Error(d)
+	}
+}
+
+// TestRetryThatIsEndedAnywhere: whoever goes on with a retry that died closes its letters, once each.
+func TestRetryThatIsEndedAnywhere(t *testing.T) {
+	w := newWorld(t, 2, faulty)
+	want := map[int]int{}
+	var records []*kgo.Record
+	for i := range 200 {
+		records = append(records, raw(i, "ok", 7))
+		want[i] = 21
+	}
+	w.produce(records...)
+	p := w.of(right)
+	batches := replay.Batches(unanswered(w.letters()), 0)
+	if len(batches) != 1 || len(batches[0].Keys) != 200 {
+		t.Fatalf("%d batches", len(batches))
+	}
+	if _, err := w.open(right, "first").Begin(t.Context(), batches[0].Ask(p, p.Stream("s"), 0)); err != nil {
+		t.Fatal(err)
+	}
+	for i := 0; w.decided().Redo != nil; i++ {
+		ctx, cancel := context.WithTimeout(t.Context(), time.Duration(50+i*150)*time.Millisecond)
+		err := w.open(right, fmt.Sprint("attempt", i)).Run(ctx, work())
+		cancel()
+		if err != nil && !errors.Is(err, context.DeadlineExceeded) {
+			t.Fatal(err)
+		}
+	}
+	w.want(want)
+	for key, outcome := range w.told() {
+		if outcome != "retried" {
+			t.Errorf("%s: %s", key, outcome)
+		}
+	}
+}
+
+// TestBatches: keys that do not fit into one record of the control topic are retried one redo after the other.
+func TestBatches(t *testing.T) {
+	var open []*letters.Letter
+	for i := range 100 {
+		l := &letters.Letter{Record: &kgo.Record{Key: fmt.Appendf(nil, "key-%03d", i%50)}}
+		l.Attempt = 1 + i/90
+		open = append(open, l)
+	}
+	got, keys := replay.Batches(open, 100), map[string]bool{}
+	for _, b := range got {
+		bytes := 0
+		for _, key := range b.Keys {
+			if keys[key] {
+				t.Errorf("%s is in two batches", key)
+			}
+			keys[key] = true
+			bytes += len(key) + 3
+		}
+		if len(b.Letters) != 2*len(b.Keys) || bytes > 100 {
+			t.Errorf("%d letters of %d keys, %d bytes", len(b.Letters), len(b.Keys), bytes)
+		}
+	}
+	if last := got[len(got)-1]; len(keys) != 50 || last.Attempt != 3 || len(last.Keys) != 10 {
+		t.Errorf("%d keys; the last batch: %+v", len(keys), last)
+	}
+}
