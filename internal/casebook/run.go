@@ -111,6 +111,7 @@ func (t *table) play(ctx context.Context, p *pipeline.Pipeline, s *pipeline.Stre
 	if settings.BaseURL == "" { // a reference that does not resolve here
 		settings.BaseURL = player.BaseURL(s.Ingest.Path)
 	}
+	settings.BaseURL = player.At(settings.BaseURL) // a part of the host may be such a reference
 	settings.RateLimit, settings.Retry = nil, pipeline.Retry{Attempts: 2}
 	walk := ingest.Walk{
 		Stream: s.Name, Slice: c.Slice, Passes: c.Passes, Recorded: true,

@@ -110,3 +110,16 @@ func TestRecordAndPlay(t *testing.T) {
 		t.Errorf("misses %v, asked %v", m, p.Asked())
 	}
 }
+
+// TestPlayerAt: what is asked for goes to where the answers' links lead, whatever the file's host is here.
+func TestPlayerAt(t *testing.T) {
+	for recorded, want := range map[string]string{
+		"https://acme.example.com:8443/v2/orders?limit=2": "https://acme.example.com:8443/v3",
+		"/v2/orders": "http://1.example.com/v3",
+	} {
+		player := cassette.NewPlayer([]*cassette.Exchange{{Method: "GET", URL: recorded}})
+		if got := player.At("http://1.example.com/v3"); got != want {
+			t.Errorf("recorded at %s: %s, not %s", recorded, got, want)
+		}
+	}
+}

@@ -105,6 +105,21 @@ func (p *Player) BaseURL(path string) string {
 	return u.Scheme + "://" + u.Host + strings.TrimSuffix(u.EscapedPath(), path)
 }
 
+// At is a base URL with the scheme and host of the first exchange, which the links in the answers lead to; base itself, if the
+// exchange names no host.
+func (p *Player) At(base string) string {
+	recorded, err := url.Parse(p.exchanges[0].URL)
+	if err != nil || recorded.Host == "" {
+		return base
+	}
+	u, err := url.Parse(base)
+	if err != nil {
+		return base
+	}
+	u.Scheme, u.Host = recorded.Scheme, recorded.Host
+	return u.String()
+}
+
 func (p *Player) nearest(req *http.Request) string {
 	var same []string
 	for _, x := range p.exchanges {
