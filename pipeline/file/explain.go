@@ -272,11 +272,13 @@ func exampleOf(path string) string {
 	if found == nil {
 		return ""
 	}
-	out, err := yaml.Marshal(found)
-	if err != nil {
+	var out strings.Builder
+	e := yaml.NewEncoder(&out)
+	e.SetIndent(2)
+	if err := e.Encode(found); err != nil {
 		return ""
 	}
-	return strings.ReplaceAll(strings.TrimSuffix(string(out), "\n"), "    ", "  ")
+	return strings.TrimSuffix(out.String(), "\n")
 }
 
 // twins are the places where a key may stand, beginning with the one that is asked for.

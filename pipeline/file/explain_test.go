@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"go.yaml.in/yaml/v3"
 
 	"github.com/millrace-io/millrace/pipeline/file"
 )
@@ -69,6 +70,28 @@ func TestExplain(t *testing.T) {
 		if _, err := file.Explain(path); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v, want %s", path, err, want)
 		}
+	}
+}
+
+// An example is cut down to one key, and is still the YAML of that key.
+func TestExampleOfAKeyInAListIsRight(t *testing.T) {
+	k, err := file.Explain("process.filter.if")
+	if err != nil {
+		t.Fatal(err)
+	}
+	const want = `streams:
+  shipments:
+    process:
+      - filter: {if: kind != "internal"}`
+	var got, wanted any
+	if err := yaml.Unmarshal([]byte(k.Example), &got); err != nil {
+		t.Fatal(err)
+	}
+	if err := yaml.Unmarshal([]byte(want), &wanted); err != nil {
+		t.Fatal(err)
+	}
+	if d := cmp.Diff(wanted, got); d != "" {
+		t.Errorf("(-want +got)\n%s\n%s", d, k.Example)
 	}
 }
 
