@@ -1,0 +1,130 @@
+package docs_test
+
+import (
+	"os"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"go.yaml.in/yaml/v3"
+
+	"github.com/millrace-io/millrace/pipeline/file"
+)
+
+const guidePage = "guide-apis.md"
+
+// fence is a block of code: its language and its text.
+var fence = regexp.MustCompile("(?ms)^```(\\w+)\n(.*?)^```\n")
+
+// guided are the styles of API that the guide must have.
+var guided = []string{
+	"Page numbers", "Offset and limit", "A cursor in the body", "The Link header", "Keyset: the last record leads on", "GraphQL with Relay pages",
+	"Delta links and sync tokens", "A search by POST", "OAuth: client credentials", "OAuth: a refresh token", "A login request", "A CSV export",
+	"Rate limits",
+}
+
+// TestGuide: each snippet of the guide loads without a warning, with no secret set, and asks for what the page says if
+// the API answers as the page says; -update writes these requests anew.
+func TestGuide(t *testing.T) {
+	page, err := os.ReadFile(guidePage)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var b strings.Builder
+	snippets, requests := map[string]int{}, 0
+	for i, part := range strings.Split(string(page), "\n## ") {
+		title, _, _ := strings.Cut(part, "\n")
+		if i > 0 {
+			b.WriteString("\n## ")
+		}
+		var answers []string
+		snippet := ""
+		b.WriteString(fence.ReplaceAllStringFunc(part, func(block string) string {
+			m := fence.FindStringSubmatch(block)
+			switch m[1] {
+			case "json", "text":
+				answers = append(answers, m[2])
+			case "yaml":
+				snippets[title]++
+				snippet = m[2]
+				loads(t, title, snippet)
+			case "http":
+				p, err := file.Parse(guidePage, wrapped(t, title, snippet), placeholder)
+				if err != nil {
+					t.Errorf("%s: %v", title, err)
+					return block
+				}
+				got := asked(t, p, "s", answers...)
+				if len(got) < len(answers) {
+					t.Errorf("%s: %d answers, and only these requests: %q", title, len(answers), got)
+				}
+				requests++
+				answers = nil
+				return "```http\n" + strings.Join(got, "\n") + "\n```\n"
+			}
+			return block
+		}))
+	}
+	for _, title := range guided {
+		if snippets[title] == 0 {
+			t.Errorf("%s has no snippet", title)
+		}
+	}
+	if requests < 12 {
+		t.Errorf("the requests of only %d snippets are shown", requests)
+	}
+	if *update {
+		if err := os.WriteFile(guidePage, []byte(b.String()), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if d := cmp.Diff(string(page), b.String()); d != "" && !*update {
+		t.Errorf("run go test ./docs -run TestGuide -update; (-page +requests)\n%s", d)
+	}
+}
+
+// loads checks a snippet as `millrace validate --offline` does.
+func loads(t *testing.T, title, snippet string) {
+	t.Helper()
+	got, err := file.InspectBytes(guidePage, wrapped(t, title, snippet), func(string) (string, bool) { return "", false }, true)
+	if err != nil {
+		t.Errorf("%s: %v\n%s", title, err, snippet)
+		return
+	}
+	for _, w := range got.Warnings {
+		t.Errorf("%s: %v", title, w)
+	}
+}
+
+// wrapped is the pipeline file around a snippet: what it does not show is the address of the API and the table.
+func wrapped(t *testing.T, title, snippet string) []byte {
+	t.Helper()
+	var part struct {
+		HTTP    map[string]any `yaml:"http"`
+		Ingest  map[string]any `yaml:"ingest"`
+		Process []any          `yaml:"process"`
+	}
+	d := yaml.NewDecoder(strings.NewReader(snippet))
+	d.KnownFields(true)
+	if err := d.Decode(&part); err != nil {
+		t.Fatalf("%s: %v", title, err)
+	}
+	key, ok := part.Ingest["key"].(string)
+	if !ok {
+		t.Fatalf("%s: the snippet has no key", title)
+	}
+	if part.HTTP == nil {
+		part.HTTP = map[string]any{}
+	}
+	part.HTTP["base_url"] = "https://api.example.com"
+	stream := map[string]any{"ingest": part.Ingest, "sink": map[string]any{"columns": map[string]string{key: "varchar(64) key"}}}
+	if part.Process != nil {
+		stream["process"] = part.Process
+	}
+	out, err := yaml.Marshal(map[string]any{"pipeline": "guide", "http": part.HTTP, "streams": map[string]any{"s": stream}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return out
+}
