@@ -98,6 +98,18 @@ func (d *decisions) take(stream string) {
 	if s.Reset.Done && (before.reset != now.reset || !before.done) {
 		d.in.env.Log.Info("the stream was reset: its positions are read again", "stream", stream, "by", s.Reset.By)
 	}
+	d.claimAgain(stream)
+}
+
+// lookAgain has the partitions with slices of a stream claimed again.
+func (d *decisions) lookAgain(stream string) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.claimAgain(stream)
+}
+
+// claimAgain is lookAgain; d.mu is held.
+func (d *decisions) claimAgain(stream string) {
 	for n, slices := range d.in.byPartition {
 		if holds(slices, stream) {
 			close(d.again[n])

@@ -52,8 +52,9 @@ type Ingest struct {
 	mu      sync.Mutex
 	readers map[*pipeline.Stream]*reader
 	owned   []sliceRef
-	ended   map[string]bool // slices that have ended a pass since started, by key
-	done    bool            // passesDone is closed
+	ended   map[string]bool   // slices that have ended a pass since started, by key
+	done    bool              // passesDone is closed
+	told    map[string]string // ids of raw topics that were made anew, by stream
 }
 
 // A process has so many requests in flight, three quarters of them at one API at most, and so many pages that were fetched
@@ -83,7 +84,7 @@ func New(p *pipeline.Pipeline, cfg Config, env stage.Env) (*Ingest, error) {
 		restores:    semaphore.NewWeighted(restores),
 		memory:      fetch.NewMemory(max(cfg.PageMemoryBytes, cfg.MemoryBytes*3/4), cfg.PageMemoryBytes, cfg.TempDir),
 		byPartition: map[int32][]sliceRef{}, slicesOf: map[*fetch.Budget]int{},
-		ended: map[string]bool{}, passesDone: make(chan struct{}),
+		ended: map[string]bool{}, told: map[string]string{}, passesDone: make(chan struct{}),
 	}
 	in.transports.Idle, in.transports.Wrap = requestsInFlight, cfg.Transport
 	in.sessions.Store = func(name string) auth.Store { return &credential{in: in, name: name} }

@@ -165,6 +165,7 @@ func (o *owner) slices(state *restored, queue chan<- *page) ([]*slice, error) {
 				return nil, err
 			}
 		}
+		c, begun := o.in.sameTopic(ref.stream, c)
 		s, err := o.in.newSlice(ref.stream, ref.name, c, queue)
 		if err != nil {
 			return nil, err
@@ -174,7 +175,7 @@ func (o *owner) slices(state *restored, queue chan<- *page) ([]*slice, error) {
 		if err := s.written.Restore(state.segments[key], c.Oldest, c.Pass); err != nil {
 			return nil, err
 		}
-		if c.Version != 0 && c.Shared != s.shared {
+		if begun || c.Version != 0 && c.Shared != s.shared {
 			s.written.Forget()
 		}
 		if s.plan.Since != nil && !s.full {

@@ -40,8 +40,12 @@ func (in *Ingest) renew(ctx context.Context) (changed bool, err error) {
 	defer cancel()
 	changes, err := in.topics.Look(ctx, in.adm)
 	for _, c := range changes {
-		then := "ingest goes on where its cursors are, and does not fetch again what the topic held"
-		if c.Topic == topics.IngestState(in.p.Name) {
+		then := in.madeAnew(c.Topic)
+		switch {
+		case then != "":
+		case c.Topic != topics.IngestState(in.p.Name):
+			then = "ingest goes on where its cursors are, and does not fetch again what the topic held"
+		default:
 			then, err = "the cursors are gone with it, and every stream is fetched from its start again", errAnew
 		}
 		in.env.Log.Warn(c.String()+"; "+then, "topic", c.Topic)

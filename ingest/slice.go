@@ -20,6 +20,7 @@ import (
 	"github.com/millrace-io/millrace/ingest/written"
 	"github.com/millrace-io/millrace/internal/stage"
 	"github.com/millrace-io/millrace/pipeline"
+	"github.com/millrace-io/millrace/topics"
 )
 
 // slice is what a claimed slice of a stream needs to be fetched. One goroutine runs it; the owner of its partition
@@ -98,6 +99,7 @@ func (in *Ingest) newSlice(s *pipeline.Stream, name string, c cursor.Cursor, que
 	}
 	sl.plan = sl.adopt(c)
 	sl.plan.Shared = sl.shared
+	sl.plan.Raw = in.topics.ID(topics.Raw(in.p.Name, s.Name))
 	sl.plan = sl.plan.Compare(sl.reader.versions.Rule())
 	in.seen[s].restored(c)
 	if leader, ok := sl.pager.(paginate.Leader); ok && sl.plan.Shown == leader.Shown() {

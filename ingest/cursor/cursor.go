@@ -42,6 +42,7 @@ type Cursor struct {
 	Ended     time.Time         `json:"ended,omitzero"`
 	Doubt     bool              `json:"doubt,omitempty"`  // something spoke against the end of the last pass that asked for everything
 	Oldest    uint64            `json:"oldest,omitempty"` // segment of what was written that counts, see [written.Log.Oldest]
+	Raw       string            `json:"raw,omitempty"`    // id of the raw topic that has what was fetched, hexadecimal; empty: not known
 }
 
 // Validator says what the only page of a pass was (RFC 9110, section 8.8), so that the next pass may ask whether it has
@@ -66,6 +67,7 @@ func (c Cursor) Begin(at time.Time, first paginate.Position) Cursor {
 	return Cursor{
 		Version: version, Pass: c.Pass + 1, Started: stamp(at), Kind: c.Kind, Field: c.Field, Since: c.Since, Form: c.Form, Top: c.Top, TopKind: c.TopKind, TopRule: c.TopRule,
 		Shared: c.Shared, Shown: c.Shown, Kept: c.Kept, KeptOf: c.KeptOf, Fetched: c.Fetched, Validator: c.Validator, Next: first, Doubt: c.Doubt && c.goesOn(),
+		Raw: c.Raw,
 	}
 }
 
@@ -75,7 +77,7 @@ func (c Cursor) Begin(at time.Time, first paginate.Position) Cursor {
 func (c Cursor) Back(pass int64, kind, field string, since *int64, oldest uint64) Cursor {
 	back := Cursor{
 		Version: version, Pass: pass, Kind: kind, Field: field, Since: since, Top: c.Top, TopKind: c.TopKind, TopRule: c.TopRule,
-		Shared: c.Shared, Shown: c.Shown, Done: true, Oldest: oldest,
+		Shared: c.Shared, Shown: c.Shown, Done: true, Oldest: oldest, Raw: c.Raw,
 	}
 	if since != nil {
 		back.Form = c.Form

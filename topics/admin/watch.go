@@ -2,6 +2,7 @@ package admin
 
 import (
 	"context"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"sync"
@@ -74,6 +75,17 @@ func (w *Watch) Look(ctx context.Context, adm *kadm.Client) ([]Change, error) {
 		return nil, nil
 	}
 	return changes, nil
+}
+
+// ID is the id of a topic as of the last look that succeeded, hexadecimal; empty, if it was not there.
+func (w *Watch) ID(topic string) string {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	id, ok := w.ids[topic]
+	if !ok {
+		return ""
+	}
+	return hex.EncodeToString(id[:])
 }
 
 // list returns the ids of the topics that are there.
