@@ -147,6 +147,9 @@ func (d *decisions) lately(streams map[string]*stream) bool {
 		if g != nil && (g.Kind != control.First || now.Run.Why == control.Upgrade) && time.Since(g.At).Abs() < moment {
 			return true
 		}
+		if now.Run.ProcessedTopicID != "" && time.Since(now.Run.At).Abs() < moment {
+			return true
+		}
 	}
 	return false
 }

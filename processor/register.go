@@ -75,7 +75,9 @@ func (f *facts) decide(s *control.Stream) error {
 		if n := len(s.Epochs); n > 0 {
 			next = s.Epochs[n-1].Number + 1
 			// Positions in a topic that is gone say nothing of this one.
-			s.Run, s.Lost, s.Moved = control.Run{Number: s.Run.Number + 1, Why: "the raw topic was made anew"}, nil, nil
+			s.Run, s.Lost, s.Moved = control.Run{
+				Number: s.Run.Number + 1, Why: "the raw topic was made anew", At: time.Now().UTC().Truncate(time.Second), ProcessedTopicID: s.Run.ProcessedTopicID,
+			}, nil, nil
 		}
 		s.Epochs = append(s.Epochs, control.Epoch{Number: next, RawTopicID: f.rawTopicID, At: time.Now()})
 	}
@@ -97,8 +99,9 @@ func (f *facts) live(s *control.Stream, number uint16, kind control.Kind) {
 
 // first registers a stream that control does not know: because it never ran, because it was made by a version that wrote no
 // control records, or because the control topic is lost. What the group has committed tells which. Numbers go on above all
-// that were given.
+// that were given. A sink may have declared a run before: then the group's positions do not count, and all is processed.
 func (f *facts) first(s *control.Stream) {
+	declared := s.Run
 	var generation uint16
 	epochs := map[uint16]string{}
 	written := map[int32]int64{} // offsets without metadata
@@ -116,6 +119,11 @@ func (f *facts) first(s *control.Stream) {
 	}
 	for _, number := range slices.Sorted(maps.Keys(epochs)) {
 		s.Epochs = append(s.Epochs, control.Epoch{Number: number, RawTopicID: epochs[number], At: time.Now()})
+	}
+	if declared.Number > 0 {
+		number := max(s.Run.Number, declared.Number) + 1
+		s.Run = declared
+		s.Run.Number, s.Run.From = number, nil
 	}
 	f.live(s, generation+1, control.First)
 }

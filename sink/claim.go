@@ -73,6 +73,9 @@ func (s *store) claim(ctx context.Context, bids []*bid) error {
 			if err == nil {
 				break
 			}
+			if _, anew := errors.AsType[*anewError](err); anew {
+				return err
+			}
 			if s.dialect.Reason(err) != dialect.LockTimeout {
 				return s.defect(err)
 			}

@@ -65,7 +65,7 @@ func (s *Sink) claimAll(ctx context.Context, wanted []topicPartition, infos map[
 		if bids, err = s.bids(ctx, wanted, infos); err != nil {
 			return err
 		}
-		if err = s.store.claim(ctx, bids); err != nil {
+		if err = s.claim(ctx, bids); err != nil {
 			return err
 		}
 		return s.claimBehind(ctx, bids)
@@ -145,7 +145,7 @@ func (s *Sink) claimBehind(ctx context.Context, bids []*bid) error {
 	for _, b := range behind {
 		b.bounds = infos[topicPartition{b.topic, b.partition}]
 	}
-	return s.store.claim(ctx, behind)
+	return s.claim(ctx, behind)
 }
 
 // topicHash spreads the partitions of several topics over the writers.

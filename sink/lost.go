@@ -39,7 +39,7 @@ func (s *Sink) answer(ctx context.Context, topic string) {
 		if err != nil {
 			return err
 		}
-		of.Run = control.Run{Number: of.Run.Number + 1, From: from, Why: of.Lost.Why}
+		of.Run = control.Run{Number: of.Run.Number + 1, From: from, Why: of.Lost.Why, At: time.Now().UTC().Truncate(time.Second)}
 		of.Lost, declared = nil, true
 		return nil
 	})
@@ -75,8 +75,7 @@ func (s *Sink) lostTail(ctx context.Context, topic string) error {
 		return nil //nolint:nilerr // not known, or it was made anew and has no epoch yet
 	}
 	if _, err := s.positionsFor(ctx, topic, of); errors.Is(err, errPastEnd) {
-		return fmt.Errorf("%w: Kafka lost its end, or came back from a backup that is older than the database. What puts it right: %s",
-			err, s.store.command("recover", stream, "--kafka-lost"))
+		return s.pastEnd(topic, err)
 	}
 	return nil
 }

@@ -147,9 +147,12 @@ func (s *store) settle(ctx context.Context, conn *sql.Conn, st *stake) error {
 		st.lost = s.notOurs(st, fmt.Sprintf("a pipeline of the same name, on other brokers, writes it: another topic %s than that of this sink", st.topic))
 		return nil
 	case mine:
-		st.why = fmt.Sprintf("the topic %s was made anew: what the new one holds replaces the rows. Rows of what the API no longer shows stay. "+
-			"What the old topic held and was not applied is missing until its records are processed again: %s; "+
-			"if the raw topic was made anew too, that is when the API has shown them", st.topic, s.command("replay", st.table.Stream))
+		if err := s.undeclared(st); err != nil {
+			return err
+		}
+		st.why = fmt.Sprintf("the topic %s was made anew: what the new one holds replaces the rows. What the old one held and was not applied "+
+			"is processed again; if the raw topic was made anew too, it comes when the API has shown it. Rows of what the API no longer shows stay until `%s`",
+			st.topic, s.command("reset", st.table.Stream, "--sweep"))
 		return s.raise(ctx, conn, st, st.topic)
 	case asked && !by.sure:
 		return s.adoptTable(ctx, conn, st)

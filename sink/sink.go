@@ -102,7 +102,8 @@ func New(p *pipeline.Pipeline, cfg Config, env stage.Env) (*Sink, error) {
 		notices: stage.NewNotices(stageName, env),
 		claims:  map[topicPartition]*claim{}, counted: map[string]counted{}, defined: map[string]defined{},
 		store: &store{
-			dialect: d, cfg: cfg, owner: env.Instance, pipeline: p.Name, file: env.File, streams: map[string]bool{}, adopt: map[string]bool{},
+			declared: map[string][16]byte{},
+			dialect:  d, cfg: cfg, owner: env.Instance, pipeline: p.Name, file: env.File, streams: map[string]bool{}, adopt: map[string]bool{},
 		},
 	}
 	s.refusals = stage.NewRefusals(s.notices)

@@ -26,6 +26,8 @@ type store struct {
 	adopt    map[string]bool // streams that take their tables from whoever has them
 	holding  sync.Mutex
 	held     map[string]heldAs // by topic
+	// declared are the ids of topics that were made anew, for which processors were given positions; nil: that is not asked for.
+	declared map[string][16]byte
 
 	db      *sql.DB // for everything but writing: schema, claims, marks that are old
 	writers *sql.DB // for the writers, which keep their connections

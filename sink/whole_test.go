@@ -35,6 +35,7 @@ type world struct {
 	t        *testing.T
 	pipeline *pipeline.Pipeline
 	seeds    []string
+	cluster  *kfake.Cluster
 	client   *kgo.Client // transactional, as the processor's
 	adm      *kadm.Client
 	raw      map[int32]int64   // next raw offset, by partition
@@ -57,8 +58,9 @@ func newWorld(t *testing.T, p *pipeline.Pipeline) *world {
 		}},
 	}}
 	cluster := testkafka.New(t, kfake.NumBrokers(1))
-	w := &world{t: t, pipeline: p, seeds: cluster.ListenAddrs(), raw: map[int32]int64{}, want: map[string]string{}, generation: 1, offsets: map[string]int64{}}
-	w.client = testkafka.Client(t, cluster, kgo.TransactionalID("p.processor.test.0"), kgo.RecordPartitioner(kgo.ManualPartitioner()))
+	w := &world{t: t, cluster: cluster, pipeline: p, seeds: cluster.ListenAddrs(), raw: map[int32]int64{}, want: map[string]string{}, generation: 1, offsets: map[string]int64{}}
+	// A sink fences processors, which this one is not.
+	w.client = testkafka.Client(t, cluster, kgo.TransactionalID("test.p.0"), kgo.RecordPartitioner(kgo.ManualPartitioner()))
 	w.adm = kadm.NewClient(testkafka.Client(t, cluster))
 	if err := admin.Ensure(t.Context(), w.adm, topics.Specs(p)); err != nil {
 		t.Fatal(err)

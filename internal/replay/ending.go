@@ -40,7 +40,7 @@ func (r *Replay) end(ctx context.Context, redo control.Redo) error {
 		return err
 	}
 	if err := r.persist(ctx, database, "marking", func(ctx context.Context) error {
-		return r.db.SetMarking(ctx, r.stream.Name, redo.First, false)
+		return r.db.SetMarking(ctx, r.stream.Name, redo.Generation, false)
 	}); err != nil {
 		return err
 	}
@@ -62,6 +62,9 @@ func (r *Replay) end(ctx context.Context, redo control.Redo) error {
 func (r *Replay) written(ctx context.Context, redo control.Redo, ends kadm.ListedOffsets) error {
 	told := time.Now()
 	for {
+		if s, err := r.decided(ctx); err == nil && !same(s.Redo, redo) {
+			return nil // it begins anew, or was ended
+		}
 		left, err := r.unwritten(ctx, ends)
 		if err != nil && needsOperator(err) {
 			return err

@@ -18,7 +18,7 @@ import (
 
 // closeLetters closes the letters that a retry has answered, once.
 func (r *Replay) closeLetters(ctx context.Context, redo control.Redo) error {
-	if redo.Attempt == 0 || redo.Aborted || redo.Generation != redo.First {
+	if redo.Attempt == 0 || redo.Aborted || redo.Refused != nil {
 		return nil
 	}
 	return r.persist(ctx, kafka, "letters", func(ctx context.Context) error {

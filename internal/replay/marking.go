@@ -21,7 +21,7 @@ var errLost = errors.New("the processors' positions are lost: the cut is read on
 func (r *Replay) mark(ctx context.Context, s *control.Stream) error {
 	redo := *s.Redo
 	if err := r.persist(ctx, database, "marking", func(ctx context.Context) error {
-		return r.db.SetMarking(ctx, r.stream.Name, redo.First, true)
+		return r.db.SetMarking(ctx, r.stream.Name, redo.Generation, true)
 	}); err != nil {
 		return err
 	}
@@ -49,7 +49,7 @@ func (r *Replay) mark(ctx context.Context, s *control.Stream) error {
 		return err
 	}
 	if now.Redo == nil || now.Redo.First != redo.First {
-		return r.db.SetMarking(ctx, r.stream.Name, redo.First, false)
+		return r.db.SetMarking(ctx, r.stream.Name, redo.Generation, false)
 	}
 	return nil
 }

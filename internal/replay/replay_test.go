@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/millrace-io/millrace/internal/replay"
@@ -383,4 +384,40 @@ func TestTableRefusesTheNewest(t *testing.T) {
 	w.want(map[int]int{0: 2, 1: 4, 3: 8, 4: 10})
 	w.replay(right, replay.Ask{})
 	w.want(map[int]int{0: 3, 1: 6, 3: 12, 4: 15})
+}
+
+// TestProcessedTopicMadeAnew while a replay is under way, and once all of it is written: it begins anew by itself, and the table is right, with what the
+// sink had not taken.
+func TestProcessedTopicMadeAnew(t *testing.T) {
+	for _, state := range []control.RedoState{control.Marking, control.Running, control.Ending} {
+		t.Run(string(state), func(t *testing.T) {
+			w := newWorld(t, 2, wrong)
+			rnd := rand.New(rand.NewPCG(9, 10))
+			w.produce(load(rnd, 300, 40)...)
+			r := w.open(right, "redo")
+			if _, err := r.Begin(t.Context(), replay.Ask{Rate: 200}); err != nil {
+				t.Fatal(err)
+			}
+			if state != control.Marking {
+				stop := w.background(r, work())
+				w.await(state)
+				_ = stop()
+			}
+			before := w.decided().Redo.Generation
+			w.write(load(rnd, 100, 40)...)
+			if _, err := kadm.NewClient(w.cl).DeleteTopic(t.Context(), topics.Processed("p", "s")); err != nil {
+				t.Fatal(err)
+			}
+			testkit.Eventually(t, time.Minute, func() error {
+				if s := w.decided(); s.Redo == nil || s.Redo.Generation == before || s.Run.Number == 0 {
+					return fmt.Errorf("it did not begin anew: %+v", s.Redo)
+				}
+				return nil
+			})
+			w.write(load(rnd, 50, 40)...)
+			w.run(w.open(right, "redo"))
+			w.settle()
+			w.want(w.fresh(right))
+		})
+	}
 }

@@ -62,6 +62,10 @@ type Run struct {
 	// start of its log.
 	From map[int32]int64 `json:"from,omitempty"`
 	Why  string          `json:"why,omitempty"`
+	At   time.Time       `json:"at,omitzero"`
+	// ProcessedTopicID is the processed topic, hexadecimal, for which the run was declared because the one before was gone, with
+	// what its table had not taken yet; empty: it was declared for another reason.
+	ProcessedTopicID string `json:"processed_topic_id,omitempty"`
 }
 
 // Upgrade is why the first run begins where a version of millrace had come that kept no runs: offsets without metadata count
@@ -77,7 +81,7 @@ type Lost struct {
 // Redo is raw records that are processed again, beside what comes.
 type Redo struct {
 	// Generation is of its rows, and of nothing else's. First is that of its first round: another follows, in a generation of
-	// its own, for keys whose newest good record the table has refused.
+	// its own, for keys whose newest good record the table has refused. One that begins anew has another generation, too.
 	Generation uint16    `json:"generation"`
 	First      uint16    `json:"first"`
 	State      RedoState `json:"state"`
