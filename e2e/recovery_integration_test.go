@@ -289,17 +289,47 @@ func rawMadeAnew(p *patient) {
 	p.set(0, 40, 2)
 	p.drop(48, 49)
 	p.start()
+	const said = "everything is fetched again"
+	p.told(said)
+	p.await("the new raw topic has all that the API shows, and the rows are those and what it no longer shows", func() bool {
+		want := map[int]int{48: 1, 49: 1}
+		p.mu.Lock()
+		maps.Copy(want, p.orders)
+		p.mu.Unlock()
+		return maps.Equal(p.rows(), want) && len(p.rawKeys()) == len(want)-2
+	})
+	if n := strings.Count(p.log.String(), said); n != 1 {
+		p.t.Errorf("told %d times", n)
+	}
 	p.command("2 rows deleted", "reset", "orders", "--sweep", "--yes")
 	p.equal()
 	p.healthy()
 }
 
+// rawKeys are the keys that the raw topic has.
+func (p *patient) rawKeys() map[string]bool {
+	p.t.Helper()
+	keys := map[string]bool{}
+	for _, r := range testkit.Records(p.t, p.brokers, topics.Raw(p.name, "orders")) {
+		keys[string(r.Key)] = true
+	}
+	return keys
+}
+
+// processedMadeAnew deletes the processed topic while the sink is behind: what the table had not taken is gone with it. No command
+// is needed.
 func processedMadeAnew(p *patient) {
+	p.command("paused: sink", "pause", "orders", "--stage", "sink")
+	p.told("paused since")
+	p.set(0, 40, 2)
+	p.set(60, 70, 2)
+	p.await("processed records", func() bool { return p.applied() })
 	p.stop()
 	p.deleteTopic(topics.Processed(p.name, "orders"))
-	p.set(0, 40, 2)
+	p.set(70, 75, 3)
 	p.start()
-	p.told("was made anew")
+	p.command("resumed: sink", "resume", "orders")
+	p.told("processors go on after what is in the table")
 	p.equal()
 	p.healthy()
 }
