@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"github.com/go-sql-driver/mysql"
+	"github.com/google/go-cmp/cmp"
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
 
@@ -209,10 +210,13 @@ func (p *patient) rows() map[int]int {
 // equal waits until the table equals the API.
 func (p *patient) equal() {
 	p.t.Helper()
-	p.await("the table equals the API", func() bool {
+	testkit.Eventually(p.t, recoveryPatience, func() error {
 		p.mu.Lock()
 		defer p.mu.Unlock()
-		return maps.Equal(p.rows(), p.orders)
+		if d := cmp.Diff(p.orders, p.rows()); d != "" {
+			return fmt.Errorf("the table does not equal the API (-want +got):\n%s", d)
+		}
+		return nil
 	})
 }
 
