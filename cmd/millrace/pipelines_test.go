@@ -11,7 +11,7 @@ import (
 // the list of examples.
 func TestExamplePipelines(t *testing.T) {
 	files, err := filepath.Glob("../../examples/*/pipeline.yaml")
-	if err != nil || len(files) < 5 {
+	if err != nil || len(files) < 11 {
 		t.Fatalf("%d examples: %v", len(files), err)
 	}
 	list, err := os.ReadFile("../../examples/README.md")
