@@ -4,11 +4,13 @@ import (
 	"errors"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
@@ -181,6 +183,43 @@ func TestAChangeOfLogicFencesWhatIsOpen(t *testing.T) {
 	}
 }
 
+// TestAFencedSessionLooksAgain: its client, which does not learn what became of its commit, initialises the producer anew by itself,
+// and no fence holds it any more.
+func TestAFencedSessionLooksAgain(t *testing.T) {
+	p := shop(2)
+	c, cl := cluster(t, p)
+	cfg := quick()
+	cfg.Sessions = 1
+	run(t, p, cfg, env(t, c, "old"))
+	produce(t, cl, p, rows(20)...)
+	settled(t, cl, p)
+	ending, held := make(chan struct{}), make(chan struct{})
+	begun := sync.OnceFunc(func() { close(ending) })
+	var answered atomic.Bool
+	c.ControlKey(int16(kmsg.EndTxn), func(r kmsg.Request) (kmsg.Response, error, bool) {
+		c.KeepControl()
+		req := r.(*kmsg.EndTxnRequest)
+		if !req.Commit || !strings.HasPrefix(req.TransactionalID, "p.processor.old") || answered.Load() {
+			return nil, nil, false
+		}
+		c.SleepControl(func() { begun(); <-held })
+		answered.Store(true)
+		resp := req.ResponseKind().(*kmsg.EndTxnResponse)
+		resp.ErrorCode = kerr.UnknownServerError.Code
+		return resp, nil, true
+	})
+	produce(t, cl, p, rows(20)...)
+	<-ending
+	if _, err := processor.Register(t.Context(), decisions(c), cl, other(2), &other(2).Streams[0]); err != nil {
+		t.Fatal(err)
+	}
+	close(held)
+	settled(t, cl, p)
+	if d := cmp.Diff(map[[2]uint16]int{{0, 1}: 20, {0, 2}: 20}, versions(t, c, p)); d != "" {
+		t.Errorf("records by epoch and generation: %s", d)
+	}
+}
+
 // TestRegister: what is known is not decided again; a key that does not fit the table is refused, and with another table it is
 // another logic.
 func TestRegister(t *testing.T) {
@@ -213,4 +252,34 @@ func TestRegister(t *testing.T) {
 	}
 	s, err = register(func(s *pipeline.Stream) { newKey(s); s.Sink.Table = "t2" })
 	is("another key, in another table", s, err, 3, 3)
+}
+
+// TestWhatIsDecidedBeforeASessionBegins holds: a session whose producer is initialised after a decision, so that no fence stops it,
+// has read it.
+func TestWhatIsDecidedBeforeASessionBegins(t *testing.T) {
+	p := shop(2)
+	c, cl := cluster(t, p)
+	produce(t, cl, p, rows(20)...)
+	initialising, held := make(chan struct{}), make(chan struct{})
+	begun := sync.OnceFunc(func() { close(initialising) })
+	c.ControlKey(int16(kmsg.InitProducerID), func(r kmsg.Request) (kmsg.Response, error, bool) {
+		c.KeepControl()
+		if id := r.(*kmsg.InitProducerIDRequest).TransactionalID; id != nil && strings.HasPrefix(*id, "p.processor.old") {
+			c.SleepControl(func() { begun(); <-held })
+		}
+		return nil, nil, false
+	})
+	cfg := quick()
+	cfg.Sessions = 1
+	run(t, p, cfg, env(t, c, "old"))
+	<-initialising
+	s, err := processor.Register(t.Context(), decisions(c), cl, other(2), &other(2).Streams[0])
+	if err != nil || s.Live != 2 {
+		t.Fatalf("generation %d, %v", s.Live, err)
+	}
+	close(held)
+	settled(t, cl, p)
+	if d := cmp.Diff(map[[2]uint16]int{{0, 2}: 20}, versions(t, c, p)); d != "" {
+		t.Errorf("records by epoch and generation: %s", d)
+	}
 }

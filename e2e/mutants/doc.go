@@ -5,7 +5,8 @@
 // themselves stay as they are: production code has no build tag and no branch for a mutant, so that a release binary
 // cannot contain one.
 //
-// Each stage's mutants are in its file: ingest.go, processor.go, sink.go. A test without Docker keeps the edits true:
-// the text that an edit replaces must occur once in its file, and the edited package must compile. `make mutants` runs
-// them.
+// Each stage's mutants are in its file: ingest.go, processor.go, sink.go. Those of a redo are in redo.go, and those of
+// what holds decisions, processors and tables together in decisions.go, each with the test that is red. A test without
+// Docker keeps the edits true: the text that an edit replaces must occur once in its file, and the edited package must
+// compile. `make mutants` runs them.
 package mutants

@@ -22,6 +22,12 @@ const (
 	IndexToTheCut        = "index-to-the-cut"       // redo: the newest record is looked for beyond the range
 	OlderGood            = "older-good"             // redo: where the newest is refused, the next older one is processed
 	Marking              = "marking"                // redo: every removal leaves a mark meanwhile
+	ProducerFirst        = "producer-first"         // processor: a session initialises its producer, then reads what is decided
+	OffsetMetadata       = "offset-metadata"        // processor: a committed offset counts only in its topic and run
+	Fence                = "fence"                  // processor: what is open is aborted when another logic becomes live
+	LookAgain            = "look-again"             // processor: after an abort a session reads what is decided
+	MarkingBeforeCut     = "marking-before-cut"     // redo: removals leave marks before the cut is read
+	KeptMarks            = "kept-marks"             // sink: no mark is pruned during a redo
 )
 
 // Mutant is millrace without one mechanism.

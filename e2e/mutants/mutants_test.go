@@ -39,6 +39,11 @@ func TestMutantsCompile(t *testing.T) {
 			t.Errorf("%s: %v, red in %q", m, err, mutants.RedoTests[m.Name])
 		}
 	}
+	for _, m := range mutants.Decisions {
+		if err := m.Build(t.Context(), root, ""); err != nil || mutants.DecisionsTests[m.Name].Name == "" {
+			t.Errorf("%s: %v, red in %v", m, err, mutants.DecisionsTests[m.Name])
+		}
+	}
 }
 
 // TestEveryMechanism: each stage has a mutant for each of its mechanisms.

@@ -11,21 +11,33 @@ import (
 
 // TestRedoMutants switches one mechanism of a redo off at a time, and expects its test to be red. The tests need no servers.
 func TestRedoMutants(t *testing.T) {
-	root, err := mutants.Root()
-	if err != nil {
-		t.Fatal(err)
-	}
 	for _, m := range mutants.Redo {
-		t.Run(m.Name, func(t *testing.T) {
-			output, err := m.Test(t.Context(), root, "./internal/replay", mutants.RedoTests[m.Name])
-			if err == nil || !strings.Contains(output, "--- FAIL: "+mutants.RedoTests[m.Name]) {
-				t.Fatalf("not noticed: %v %s", err, output)
-			}
-			for line := range strings.Lines(output) {
-				if strings.Contains(line, "_test.go:") {
-					t.Logf("red: %s", strings.TrimSpace(line))
-				}
-			}
-		})
+		red(t, m, mutants.RedTest{Package: "./internal/replay", Name: mutants.RedoTests[m.Name]})
 	}
+}
+
+// TestDecisionsMutants does so with what holds decisions, processors and tables together.
+func TestDecisionsMutants(t *testing.T) {
+	for _, m := range mutants.Decisions {
+		red(t, m, mutants.DecisionsTests[m.Name])
+	}
+}
+
+func red(t *testing.T, m mutants.Mutant, test mutants.RedTest) {
+	t.Helper()
+	t.Run(m.Name, func(t *testing.T) {
+		root, err := mutants.Root()
+		if err != nil {
+			t.Fatal(err)
+		}
+		output, err := m.Test(t.Context(), root, test.Package, test.Name)
+		if err == nil || !strings.Contains(output, "--- FAIL: "+test.Name) {
+			t.Fatalf("not noticed: %v %s", err, output)
+		}
+		for line := range strings.Lines(output) {
+			if strings.Contains(line, "_test.go:") {
+				t.Logf("red: %s", strings.TrimSpace(line))
+			}
+		}
+	})
 }

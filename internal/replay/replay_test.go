@@ -13,6 +13,7 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/millrace-io/millrace/internal/replay"
 	"github.com/millrace-io/millrace/internal/testkit"
@@ -145,6 +146,49 @@ func TestDeletedDuringAReplay(t *testing.T) {
 		t.Error(err)
 	}
 	w.want(map[int]int{2: 6})
+}
+
+// TestRemovalsAreMarkedBeforeTheCut: whatever lies above the cut is removed by a sink that leaves a mark. A removal between the cut
+// and the marking would leave none, and the row that the replay makes of an older record would stay.
+func TestRemovalsAreMarkedBeforeTheCut(t *testing.T) {
+	w := newWorld(t, 1, wrong)
+	w.produce(raw(1, "ok", 1), raw(2, "ok", 2))
+	a, err := sink.OpenAdmin(w.pipeline)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(a.Close)
+	r := w.open(right, "redo")
+	if _, err := r.Begin(t.Context(), replay.Ask{}); err != nil {
+		t.Fatal(err)
+	}
+	w.stopped() // so that nobody else asks where the processors are
+	marking := make(chan bool, 100)
+	w.cluster.ControlKey(int16(kmsg.OffsetFetch), func(r kmsg.Request) (kmsg.Response, error, bool) {
+		w.cluster.KeepControl()
+		if req := r.(*kmsg.OffsetFetchRequest); req.RequireStable && len(req.Groups) == 1 && req.Groups[0].Group == topics.ProcessorGroup("p") {
+			on, err := a.Marking(context.WithoutCancel(t.Context()), "s")
+			if err != nil {
+				t.Error(err)
+			}
+			select {
+			case marking <- on:
+			default:
+			}
+		}
+		return nil, nil, false
+	})
+	w.background(r, work())
+	testkit.Eventually(t, time.Minute, testkit.That("the redo has ended", func() bool { return w.decided().Redo == nil }))
+	if len(marking) == 0 {
+		t.Fatal("the cut was not read")
+	}
+	for len(marking) > 0 {
+		if !<-marking {
+			t.Error("the cut is read while removals leave no marks")
+		}
+	}
+	w.want(map[int]int{1: 3, 2: 6})
 }
 
 // TestNewestIsRefused: the next older record that is not refused makes the row.
