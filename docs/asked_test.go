@@ -50,30 +50,29 @@ func (s *script) RoundTrip(r *http.Request) (*http.Response, error) {
 
 // describeRequest is a request as a page shows it: its first line, the headers that matter and the body.
 func describeRequest(r *http.Request) string {
-	var b strings.Builder
 	address := r.URL.RequestURI()
 	if r.URL.Host != "api.example.com" {
 		address = r.URL.String()
 	}
-	fmt.Fprintf(&b, "%s %s", r.Method, readable(address))
+	var headers []string
 	for name := range r.Header {
-		if strings.HasPrefix(name, "X-") || slices.Contains(sent, name) {
-			for _, v := range r.Header[name] {
-				if _, basic := strings.CutPrefix(v, "Basic "); basic {
-					v = "Basic …"
-				}
-				fmt.Fprintf(&b, "\n    %s: %s", name, strings.TrimSpace(v))
+		if !strings.HasPrefix(name, "X-") && !slices.Contains(sent, name) {
+			continue
+		}
+		for _, v := range r.Header[name] {
+			if strings.HasPrefix(v, "Basic ") {
+				v = "Basic …"
 			}
+			headers = append(headers, "    "+name+": "+strings.TrimSpace(v))
 		}
 	}
+	slices.Sort(headers)
+	lines := append([]string{r.Method + " " + readable(address)}, headers...)
 	if r.Body != nil {
-		body, _ := io.ReadAll(r.Body)
-		if len(body) > 0 {
-			fmt.Fprintf(&b, "\n    %s", readable(string(body)))
+		if body, err := io.ReadAll(r.Body); err == nil && len(body) > 0 {
+			lines = append(lines, "    "+readable(string(body)))
 		}
 	}
-	lines := strings.Split(b.String(), "\n")
-	slices.Sort(lines[1:])
 	return strings.Join(lines, "\n")
 }
 

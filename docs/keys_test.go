@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -231,29 +232,87 @@ func (w *keysWriter) linked(k *file.Key) string {
 // aboutRequests are the sections whose example decides what is asked for.
 var aboutRequests = regexp.MustCompile(`^(http\.auth\.(api_key|basic|login)|ingest|ingest\.(body|paginate|incremental)(\.\w+)*)$`)
 
-// requests shows what ingest asks for in the stream that the example of a section is of.
+// requests shows what ingest asks for in the stream that the example of a section is of, and in those that have
+// another example of one of its keys.
 func (w *keysWriter) requests(s section) {
 	if !aboutRequests.MatchString(s.name) || strings.HasSuffix(s.name, ".stop") {
 		return
 	}
+	shown := []string{exampleStream(w.t, s.key)}
+	w.requestsOf(s, shown[0])
+	for _, sub := range s.key.Keys {
+		k := w.explain(s.key.Path + "." + sub.Name)
+		if len(k.Keys) > 0 || s.name == "ingest" && sub.Name != "slices" {
+			continue
+		}
+		if stream := exampleStream(w.t, k); !slices.Contains(shown, stream) {
+			shown = append(shown, stream)
+			_, inside, _ := strings.Cut(s.key.Path, ".ingest")
+			path := "streams." + stream + ".ingest" + inside
+			if shared, ok := strings.CutPrefix(s.name, "http."); ok {
+				path = "streams." + stream + ".ingest." + shared
+			}
+			fmt.Fprintf(w, "\nWith `%s`:\n\n```yaml\n%s\n```\n", sub.Name, cutOut(w.t, path))
+			w.requestsOf(s, stream)
+		}
+	}
+}
+
+func (w *keysWriter) requestsOf(s section, stream string) {
+	got := asked(w.t, w.pipeline, stream, answers[stream]...)
+	if len(got) != len(answers[stream])+1 {
+		w.t.Errorf("%s: %d requests, %d answers: %q", stream, len(got), len(answers[stream]), got)
+	}
+	of := ""
+	if w.pipeline.Stream(stream).Ingest.Slices != nil {
+		of = " of its first slice"
+	}
+	fmt.Fprintf(w, "\nRequests%s:\n\n```http\n", of)
+	for line := range strings.SplitSeq(strings.Join(got, "\n"), "\n") {
+		everywhere := strings.HasPrefix(line, "    Authorization: Bearer") || strings.HasPrefix(line, "    X-Tenant: ")
+		if !everywhere || s.name == "ingest" {
+			fmt.Fprintln(w, line)
+		}
+	}
+	w.WriteString("```\n")
+}
+
+// exampleStream is the stream that an example is of.
+func exampleStream(t *testing.T, k *file.Key) string {
+	t.Helper()
 	var doc struct{ Streams map[string]any }
-	if err := yaml.Unmarshal([]byte(s.key.Example), &doc); err != nil || len(doc.Streams) != 1 {
-		w.t.Fatalf("%s: %v, streams %v", s.name, err, doc.Streams)
+	if err := yaml.Unmarshal([]byte(k.Example), &doc); err != nil || len(doc.Streams) != 1 {
+		t.Fatalf("%s: %v, streams %v", k.Path, err, doc.Streams)
 	}
 	for stream := range doc.Streams {
-		got := asked(w.t, w.pipeline, stream, answers[stream]...)
-		if len(got) != len(answers[stream])+1 {
-			w.t.Errorf("%s: %d requests, %d answers: %q", stream, len(got), len(answers[stream]), got)
-		}
-		fmt.Fprintf(w, "\nRequests:\n\n```http\n")
-		for line := range strings.SplitSeq(strings.Join(got, "\n"), "\n") {
-			bearer := strings.HasPrefix(line, "    Authorization: Bearer") || strings.HasPrefix(line, "    X-Tenant: ")
-			if !bearer || s.name == "ingest" {
-				fmt.Fprintln(w, line)
-			}
-		}
-		w.WriteString("```\n")
+		return stream
 	}
+	return ""
+}
+
+// cutOut is what the examples have at a path, with the way to it.
+func cutOut(t *testing.T, path string) string {
+	t.Helper()
+	var doc yaml.Node
+	if err := yaml.Unmarshal(file.Examples, &doc); err != nil {
+		t.Fatal(err)
+	}
+	n := doc.Content[0]
+	for name := range strings.SplitSeq(path, ".") {
+		i := slices.IndexFunc(n.Content, func(c *yaml.Node) bool { return c.Value == name })
+		if i < 0 {
+			t.Fatalf("the examples have no %s", path)
+		}
+		n.Content, n.Style = n.Content[i:i+2], 0
+		n = n.Content[1]
+	}
+	var out strings.Builder
+	e := yaml.NewEncoder(&out)
+	e.SetIndent(2)
+	if err := e.Encode(doc.Content[0]); err != nil {
+		t.Fatal(err)
+	}
+	return strings.TrimSpace(out.String())
 }
 
 func (w *keysWriter) explain(path string) *file.Key {
@@ -321,5 +380,9 @@ var answers = map[string][]string{
 	"feeds":      {`{"data": [{"id": 1}], "meta": {"total": 2}}`},
 	"charges":    {`{"data": [{"id": "ch_1"}], "has_more": true}`},
 	"meetings":   {`{"items": [{"id": "a"}], "nextPageToken": "p2"}`, `{"items": [{"id": "b"}], "nextSyncToken": "s1"}`},
+	"articles":   {`{"data": [{"id": 1}], "links": {"next": "https://inner.example/articles?page%5Bafter%5D=c2"}}`},
+	"inner":      {"Link: <http://10.0.0.7/inner?page=2>; rel=\"next\"\n[{\"id\": 1}]"},
+	"sessions":   {"Set-Cookie: AuthSession=c1; Path=/\n{}"},
+	"devices":    {"X-Token: t1\n{}"},
 	"complaints": {`{"data": {"token": "t1", "expires_in": 3600}}`},
 }
