@@ -181,6 +181,7 @@ func (c *comparer) look(ctx context.Context) error {
 
 // columns are the names of the table's columns.
 func (c *comparer) columns(ctx context.Context) ([]string, error) {
+	//nolint:unqueryvet // it asks which columns there are
 	found, err := c.store.db.QueryContext(ctx, "SELECT * FROM "+dialect.Quote(c.table.Name)+" LIMIT 0")
 	if err != nil {
 		return nil, err

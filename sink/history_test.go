@@ -485,10 +485,10 @@ func (h *history) index() error {
 	r := h.redo
 	for p := range h.parts {
 		what := h.rangeOf(p)
-		switch h.wrong {
-		case indexOfRange:
+		if h.wrong == indexOfRange {
 			what.Cut = what.To
-		case fromRange:
+		}
+		if h.wrong == fromRange {
 			what.Start = what.From
 		}
 		good := func(rec *kgo.Record) bool {

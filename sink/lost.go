@@ -72,7 +72,7 @@ func (s *Sink) lostTail(ctx context.Context, topic string) error {
 	raw := topics.Raw(s.pipeline.Name, stream)
 	details, err := s.adm.ListTopics(ctx, raw)
 	if id := details[raw].ID; err != nil || hex.EncodeToString(id[:]) != of.Epochs[n-1].RawTopicID {
-		return nil //nolint:nilerr // not known, or it was made anew and has no epoch yet
+		return nil // not known, or it was made anew and has no epoch yet
 	}
 	if _, err := s.positionsFor(ctx, topic, of); errors.Is(err, errPastEnd) {
 		return s.pastEnd(topic, err)

@@ -31,7 +31,7 @@ func (f *resetFlags) older(cmd *cobra.Command, o *operation, r resetting, say fu
 		return err
 	}
 	of := view.Stream(name)
-	older, all, err := table.Older(ctx, name, of)
+	older, _, err := table.Older(ctx, name, of)
 	if err != nil || older == 0 {
 		return err
 	}
@@ -43,7 +43,8 @@ func (f *resetFlags) older(cmd *cobra.Command, o *operation, r resetting, say fu
 	if err := f.through(ctx, o, table, r, say); err != nil {
 		return err
 	}
-	if older, all, err = table.Older(ctx, name, of); err != nil || older == 0 {
+	older, all, err := table.Older(ctx, name, of)
+	if err != nil || older == 0 {
 		return err
 	}
 	share := 100 * float64(older) / float64(max(all, 1))
