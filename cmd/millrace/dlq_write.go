@@ -12,6 +12,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/millrace-io/millrace/internal/cli"
+	"github.com/millrace-io/millrace/internal/letters"
 	"github.com/millrace-io/millrace/internal/stage"
 )
 
@@ -20,6 +21,7 @@ type letterGroup struct {
 	Stream string    `json:"stream"`
 	Stage  string    `json:"stage"`
 	Step   string    `json:"step"`
+	State  string    `json:"state"`  // open, or what has become of them
 	Reason string    `json:"reason"` // of the last
 	Count  int       `json:"count"`
 	First  time.Time `json:"first"`
@@ -29,18 +31,18 @@ type letterGroup struct {
 
 // letterGroups groups letters. The zero value is ready.
 type letterGroups struct {
-	groups map[[4]string]*letterGroup
+	groups map[[5]string]*letterGroup
 }
 
-func (g *letterGroups) add(l letter) error {
+func (g *letterGroups) add(stream string, l *letters.Letter) {
 	if g.groups == nil {
-		g.groups = map[[4]string]*letterGroup{}
+		g.groups = map[[5]string]*letterGroup{}
 	}
-	id := [4]string{l.stream, l.Stage, l.Step, stage.ReasonKind(l.Reason)}
+	id := [5]string{stream, l.Stage, l.Step, stage.ReasonKind(l.Reason), outcome(l)}
 	of := g.groups[id]
-	at := l.record.Timestamp.UTC()
+	at := l.Record.Timestamp.UTC()
 	if of == nil {
-		of = &letterGroup{Stream: l.stream, Stage: l.Stage, Step: l.Step, First: at}
+		of = &letterGroup{Stream: stream, State: outcome(l), Stage: l.Stage, Step: l.Step, First: at}
 		g.groups[id] = of
 	}
 	of.Count++
@@ -48,9 +50,16 @@ func (g *letterGroups) add(l letter) error {
 		of.First = at
 	}
 	if !at.Before(of.Last) {
-		of.Last, of.Reason, of.Key = at, l.Reason, string(l.record.Key)
+		of.Last, of.Reason, of.Key = at, l.Reason, string(l.Record.Key)
 	}
-	return nil
+}
+
+// outcome is what has become of a refused record.
+func outcome(l *letters.Letter) string {
+	if l.Closed == nil {
+		return "open"
+	}
+	return string(l.Closed.Outcome)
 }
 
 // sorted are the groups, of each stream the largest first.
@@ -83,14 +92,14 @@ func groupWriter(output string) (func(io.Writer, []*letterGroup) error, error) {
 
 func writeGroups(out io.Writer, groups []*letterGroup) error {
 	if len(groups) == 0 {
-		_, err := fmt.Fprintln(out, "no records were refused")
+		_, err := fmt.Fprintln(out, "no letter is open")
 		return err
 	}
 	w := tabwriter.NewWriter(out, 0, 8, 2, ' ', 0)
-	lines := []string{"STREAM\tSTAGE\tSTEP\tCOUNT\tFIRST\tLAST\tLATEST KEY\tLATEST REASON"}
+	lines := []string{"STREAM\tSTAGE\tSTEP\tSTATE\tCOUNT\tFIRST\tLAST\tLATEST KEY\tLATEST REASON"}
 	for _, g := range groups {
 		lines = append(lines, strings.Join([]string{
-			g.Stream, g.Stage, g.Step, fmt.Sprint(g.Count), g.First.Format(time.RFC3339), g.Last.Format(time.RFC3339), oneLine(g.Key, 40), oneLine(g.Reason, 200),
+			g.Stream, g.Stage, g.Step, g.State, fmt.Sprint(g.Count), g.First.Format(time.RFC3339), g.Last.Format(time.RFC3339), oneLine(g.Key, 40), oneLine(g.Reason, 200),
 		}, "\t"))
 	}
 	if _, err := fmt.Fprintln(w, strings.Join(lines, "\n")); err != nil {
@@ -109,29 +118,42 @@ func oneLine(text string, most int) string {
 }
 
 // writeLetter writes one line of JSON.
-func writeLetter(out io.Writer, l letter) error {
-	var value any = string(l.record.Value)
-	switch {
-	case l.record.Value == nil:
-		value = nil
-	case json.Valid(l.record.Value):
-		value = json.RawMessage(l.record.Value)
-	}
+func writeLetter(out io.Writer, stream string, l *letters.Letter) error {
 	e := json.NewEncoder(out)
 	e.SetEscapeHTML(false)
-	return e.Encode(struct {
-		Time       time.Time `json:"time"`
-		Stream     string    `json:"stream"`
-		Stage      string    `json:"stage"`
-		Step       string    `json:"step"`
-		Reason     string    `json:"reason"`
-		Attempt    int       `json:"attempt"`
-		Generation uint16    `json:"generation"`
-		ID         string    `json:"id"` // stage:topic:epoch:partition:offset of the origin
-		Key        string    `json:"key"`
-		Value      any       `json:"value"`
-	}{
-		l.record.Timestamp.UTC(), l.stream, l.Stage, l.Step, l.Reason, l.Attempt, l.Generation,
-		l.origin.ID, string(l.record.Key), value,
-	})
+	return e.Encode(shown(stream, l))
+}
+
+// shown is a letter as JSON.
+func shown(stream string, l *letters.Letter) shownLetter {
+	x := shownLetter{
+		l.Record.Timestamp.UTC(), stream, l.Stage, l.Step, l.Reason, l.Attempt, l.Generation,
+		l.Origin.ID, outcome(l), nil, string(l.Record.Key), valueOf(l.Record.Value),
+	}
+	if c := l.Closed; c != nil {
+		x.Closed = &shownClosing{c.At, c.By, c.Why}
+	}
+	return x
+}
+
+// shownLetter is a letter as JSON.
+type shownLetter struct {
+	Time       time.Time     `json:"time"`
+	Stream     string        `json:"stream"`
+	Stage      string        `json:"stage"`
+	Step       string        `json:"step"`
+	Reason     string        `json:"reason"`
+	Attempt    int           `json:"attempt"`
+	Generation uint16        `json:"generation"`
+	ID         string        `json:"id"` // stage:topic:epoch:partition:offset of the origin
+	State      string        `json:"state"`
+	Closed     *shownClosing `json:"closed,omitempty"`
+	Key        string        `json:"key"`
+	Value      any           `json:"value"`
+}
+
+type shownClosing struct {
+	At  time.Time `json:"at"`
+	By  string    `json:"by,omitempty"`
+	Why string    `json:"why,omitempty"`
 }

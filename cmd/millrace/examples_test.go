@@ -14,8 +14,8 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// shown are the commands of which the examples of --help are run; the others need servers, and have tests of their own.
-var shown = []string{"init", "validate", "explain", "preview", "try", "record", "test", "doctor", "schema", "version"}
+// exemplary are the commands of which the examples of --help are run; the others need servers, and have tests of their own.
+var exemplary = []string{"init", "validate", "explain", "preview", "try", "record", "test", "doctor", "schema", "version"}
 
 // TestExamplesOfHelpRun: what --help shows works as it stands, with an API in the place of api.example.com.
 func TestExamplesOfHelpRun(t *testing.T) {
@@ -39,7 +39,7 @@ streams:
 `
 	ran := 0
 	walk(newRootCommand(), func(c *cobra.Command) {
-		if !slices.Contains(shown, c.Name()) || c.Parent() == nil || c.Parent().Parent() != nil {
+		if !slices.Contains(exemplary, c.Name()) || c.Parent() == nil || c.Parent().Parent() != nil {
 			return
 		}
 		for line := range strings.Lines(c.Example) {

@@ -57,7 +57,10 @@ func writeReplayStatus(out io.Writer, s replay.Status) error {
 		state += ", paused"
 	}
 	keys := "all"
-	if len(s.Keys) > 0 {
+	switch n := len(s.Keys); {
+	case n > 20:
+		keys = humanize.Comma(int64(n))
+	case n > 0:
 		keys = strings.Join(s.Keys, ", ")
 	}
 	lines := []string{

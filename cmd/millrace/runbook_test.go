@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/millrace-io/millrace/internal/testkit"
 )
 
 // varying is what differs from one run to the next, and what stands for it in a page.
@@ -21,6 +23,7 @@ var varying = []struct {
 	as string
 }{
 	{regexp.MustCompile(`has \d+ offsets?`), "has 61 offsets"},
+	{regexp.MustCompile(`"time":"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z"`), `"time":"2026-11-26T03:00:00.123Z"`},
 	{regexp.MustCompile(`\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ`), "2026-11-26T03:00:00Z"},
 	{regexp.MustCompile(`\S+@\S+`), "op@host"},
 	{regexp.MustCompile(`(?m)^\w+: \d+ of 1 slice complete.*\n`), ""},
@@ -31,7 +34,7 @@ var varying = []struct {
 
 // TestRunbooks runs what the runbooks show, and compares; -update writes the outputs anew. Comments in a page say what happens besides.
 func TestRunbooks(t *testing.T) {
-	for _, name := range []string{"starting-over", "after-a-restore"} {
+	for _, name := range []string{"starting-over", "after-a-restore", "dead-letters"} {
 		t.Run(name, func(t *testing.T) {
 			page := filepath.Join("..", "..", "docs", "runbooks", name+".md")
 			text, err := os.ReadFile(page)
@@ -48,7 +51,7 @@ func TestRunbooks(t *testing.T) {
 				case isAction:
 					b.do(strings.Fields(strings.TrimSuffix(action, " -->")))
 				case isCommand:
-					out = append(out, line, b.run(strings.Fields(command)))
+					out = append(out, line, b.run(words(command)))
 					showing = true
 					continue
 				case strings.HasPrefix(line, "```"):
@@ -97,6 +100,17 @@ func (b *book) do(action []string) {
 		if _, err := os.Stat(filepath.Join(filepath.Dir(b.path), "data", "backup")); err != nil {
 			awaitTable(b.t, b.path, b.api.shows())
 		}
+	case "edit": // WAS => IS
+		was, is, _ := strings.Cut(strings.Join(action[1:], " "), " => ")
+		if is == "MAP" {
+			was, is = "    sink:", "    process: [{map: {id: id, total: total / (total - 20) * (total - 20) / (total - 30) * (total - 30)}}]\n    sink:"
+		}
+		rewrite(b.t, b.path, was, is)
+	case "letters": // so many, in the process that is started
+		b.start()
+		testkit.Eventually(b.t, patience, testkit.That("letters", func() bool {
+			return strings.Contains(b.run([]string{"dlq", "list", "shop.yaml"}), "open   "+action[1])
+		}))
 	case "stop":
 		b.stop()
 	case "add":
@@ -130,4 +144,16 @@ func (b *book) run(args []string) string {
 		text = v.is.ReplaceAllString(text, v.as)
 	}
 	return text
+}
+
+// words are those of a command; what is in double quotes is one.
+func words(command string) (out []string) {
+	for i, text := range strings.Split(command, `"`) {
+		if i%2 == 1 {
+			out = append(out, text)
+		} else {
+			out = append(out, strings.Fields(text)...)
+		}
+	}
+	return out
 }

@@ -39,7 +39,10 @@ Every stage creates the topics that are missing when it starts, and refuses topi
 this command creates them, for whoever makes topics ahead of the deployment. It exits with 1 if a topic is missing or
 differs.`,
 		Example: `  millrace topics shop.yaml
-  millrace topics shop.yaml --create`,
+  millrace topics shop.yaml --create
+  millrace topics list shop.yaml                how much is in each, and who lags
+  millrace topics tail shop.yaml orders         the last records
+  millrace topics grep shop.yaml orders 4711    the whole history of a key`,
 		Args: cli.File,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			p, err := cli.LoadPipeline(args[0])
@@ -54,6 +57,7 @@ differs.`,
 			return showTopics(ctx, cmd.OutOrStdout(), p, args[0], create)
 		},
 	}
+	cmd.AddCommand(newTopicsListCommand(), newTopicsTailCommand(), newTopicsGrepCommand())
 	cmd.Flags().BoolVar(&create, "create", false, "create those that are missing")
 	return cmd
 }

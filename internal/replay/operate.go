@@ -65,14 +65,16 @@ func (r *Replay) alter(ctx context.Context, f func(*control.Redo) bool) (control
 type Status struct {
 	Stream     string            `json:"stream"`
 	Generation uint16            `json:"generation"` // of its rows
+	First      uint16            `json:"first"`      // of its first round
 	Live       uint16            `json:"live"`       // the generation by which records are processed as they come
 	State      control.RedoState `json:"state"`
 	Paused     bool              `json:"paused"`
 	At         time.Time         `json:"at"`
 	By         string            `json:"by"`
-	Rate       int               `json:"rate,omitempty"` // records a second; 0: no limit
-	Keys       []string          `json:"keys,omitempty"` // nil: all
-	Done       int64             `json:"done"`           // raw offsets below the cut that are behind
+	Rate       int               `json:"rate,omitempty"`    // records a second; 0: no limit
+	Keys       []string          `json:"keys,omitempty"`    // nil: all
+	Attempt    int               `json:"attempt,omitempty"` // as in control.Redo
+	Done       int64             `json:"done"`              // raw offsets below the cut that are behind
 	All        int64             `json:"all"`
 	Members    int               `json:"members"`  // sessions that take part
 	Lag        int64             `json:"sink_lag"` // processed records that the sinks have to write
@@ -99,8 +101,8 @@ func (r *Replay) Status(ctx context.Context) (Status, error) {
 	}
 	redo := s.Redo
 	out := Status{
-		Stream: r.stream.Name, Generation: redo.Generation, Live: s.Live, State: redo.State, Paused: redo.Paused, At: redo.At, By: redo.By,
-		Rate: redo.Rate, Keys: redo.Keys,
+		Stream: r.stream.Name, Generation: redo.Generation, First: redo.First, Live: s.Live, State: redo.State, Paused: redo.Paused, At: redo.At, By: redo.By,
+		Rate: redo.Rate, Keys: redo.Keys, Attempt: redo.Attempt,
 	}
 	adm := kadm.NewClient(r.cl)
 	if groups, err := adm.DescribeGroups(ctx, topics.ReplayGroup(r.pipeline.Name, r.stream.Name)); err == nil {
