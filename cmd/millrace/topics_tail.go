@@ -31,7 +31,7 @@ func newTopicsTailCommand() *cobra.Command {
 begins at --from, or with the last 10 offsets of each partition, and ends where the topic ended when it began; with --follow
 it goes on until it is interrupted. Partitions are shown side by side; the records of a key are in their order.
 
-The headers that begin with mr- are explained in docs/reference/records.md. mr-version is shown in its parts.`,
+Headers that begin with mr- are millrace's own; mr-version is shown in its parts.`,
 		Example: `  millrace topics tail shop.yaml orders
   millrace topics tail shop.yaml orders processed --key 4711 --from beginning
   millrace topics tail shop.yaml orders raw --from 2026-03-01T00:00:00Z --output json
