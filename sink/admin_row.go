@@ -22,6 +22,7 @@ func (a *Admin) Row(ctx context.Context, stream string, x *rows.Change) ([]Field
 		return nil, fmt.Errorf("sink: %w", err)
 	}
 	s := a.store
+	//nolint:unqueryvet // it asks which columns there are
 	query := fmt.Appendf(nil, "SELECT * FROM %s WHERE (%s) = (", dialect.Quote(x.Table.Name), dialect.KeyNames(x.Table))
 	query = append(dialect.AppendValues(query, s.dialect, x.Key), ')')
 	found, err := s.db.QueryContext(ctx, string(query))

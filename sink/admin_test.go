@@ -76,6 +76,20 @@ func admins(t *testing.T, open func(t *testing.T) *pipeline.Pipeline) {
 			}
 		}
 	})
+	t.Run("PipelinesWithAStreamOfTheSameNameHaveMarksOfTheirOwn", func(t *testing.T) {
+		p := open(t)
+		f := newFixture(t, p, true)
+		f.apply(event{9, 9, "a", nil})
+		other := *f.table
+		other.Pipeline = "another"
+		f.table, f.claim.table = &other, &other
+		f.store.upserts[&other] = f.store.dialect.Upsert(&other)
+		f.apply(event{1, 1, "a", row(1)})
+		f.want(map[string]string{"a": "1"})
+		if n := f.marks(); n != 1 {
+			t.Errorf("%d marks, want that of the first", n)
+		}
+	})
 	t.Run("NoMarkIsPrunedDuringARedo", func(t *testing.T) {
 		f := newFixture(t, open(t), true)
 		f.apply(event{0, 9, "a", nil})

@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
@@ -135,13 +136,8 @@ func (s *Sink) ends(ctx context.Context, topic string) (map[int32]int64, error) 
 func (s *store) prune(ctx context.Context, topic string, t *rows.Table) (removed int64, err error) {
 	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
 	defer cancel()
-	hours := int((s.cfg.MarkRetention + time.Hour - 1) / time.Hour)
-	var before string
-	err = s.db.QueryRowContext(ctx, "SELECT hour FROM millrace_caught_up WHERE topic = ? ORDER BY hour DESC LIMIT 1 OFFSET ?", topic, hours).Scan(&before)
-	if errors.Is(err, sql.ErrNoRows) {
-		return 0, nil // not for so long yet
-	}
-	if err != nil {
+	before, err := s.old(ctx, topic, t)
+	if err != nil || before == "" {
 		return 0, err
 	}
 	result, err := s.db.ExecContext(ctx, s.statements.PruneMarks, t.Stream, before, t.Name)
@@ -152,4 +148,48 @@ func (s *store) prune(ctx context.Context, topic string, t *rows.Table) (removed
 		_, err = s.db.ExecContext(ctx, "DELETE FROM millrace_caught_up WHERE topic = ? AND hour < ?", topic, before)
 	}
 	return removed, err
+}
+
+// old is the hour before which the marks of a stream are too old; empty: none are yet. Of pipelines that have a stream of the same
+// name in this database, the one that has caught up least decides: a mark does not tell whose it is.
+func (s *store) old(ctx context.Context, topic string, t *rows.Table) (before string, err error) {
+	all, err := s.sharing(ctx, t.Stream)
+	if err != nil {
+		return "", err
+	}
+	if !slices.Contains(all, topic) {
+		all = append(all, topic)
+	}
+	hours := int((s.cfg.MarkRetention + time.Hour - 1) / time.Hour)
+	for _, one := range all {
+		var hour string
+		err := s.db.QueryRowContext(ctx, "SELECT hour FROM millrace_caught_up WHERE topic = ? ORDER BY hour DESC LIMIT 1 OFFSET ?", one, hours).Scan(&hour)
+		if errors.Is(err, sql.ErrNoRows) {
+			return "", nil // not for so long yet
+		}
+		if err != nil {
+			return "", err
+		}
+		if before == "" || hour < before {
+			before = hour
+		}
+	}
+	return before, nil
+}
+
+// sharing are the processed topics of streams of a name.
+func (s *store) sharing(ctx context.Context, stream string) (all []string, err error) {
+	found, err := s.db.QueryContext(ctx, "SELECT DISTINCT topic FROM millrace_offsets WHERE topic LIKE ?", topics.Processed("%", stream))
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = found.Close() }()
+	for found.Next() {
+		var topic string
+		if err := found.Scan(&topic); err != nil {
+			return nil, err
+		}
+		all = append(all, topic)
+	}
+	return all, found.Err()
 }

@@ -125,7 +125,7 @@ func (s *Sink) define(topic string) {
 	}
 	s.defined[topic] = is
 	s.tellFile(t, mine != live.Logic, of.Knows(mine), live.Number)
-	s.redefine(topic, rows.NewTable(by), is.err)
+	s.redefine(topic, s.tableOf(by), is.err)
 }
 
 // tellFile tells whether the file's logic is live.

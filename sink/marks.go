@@ -12,10 +12,26 @@ import (
 	"github.com/millrace-io/millrace/sink/rows"
 )
 
-// rawKey is how a mark names a key: the first 16 bytes of its SHA-256.
-func rawKey(key []byte) [16]byte {
+// rawKey is how a mark names a key of t's stream: the first 16 bytes of the SHA-256 of pipeline and key. Pipelines that share a
+// database may have streams of the same name, and must not meet each other's marks.
+func rawKey(t *rows.Table, key []byte) [16]byte {
+	sum := sha256.Sum256(slices.Concat([]byte(t.Pipeline), []byte{0}, key))
+	return [16]byte(sum[:16])
+}
+
+// sharedKey is how versions of millrace before named it, which kept the pipeline out of it.
+func sharedKey(key []byte) [16]byte {
 	sum := sha256.Sum256(key)
 	return [16]byte(sum[:16])
+}
+
+// markOf is the mark of a key, if it has one: the higher, if it has one of each kind.
+func markOf(marks map[[16]byte][]byte, t *rows.Table, key []byte) (version []byte, ok bool) {
+	version, ok = marks[rawKey(t, key)]
+	if shared, also := marks[sharedKey(key)]; also && (!ok || bytes.Compare(shared, version) > 0) {
+		return shared, true
+	}
+	return version, ok
 }
 
 // marksAtOnce is how many marks a statement has.
@@ -33,7 +49,7 @@ func (w *writer) mark(ctx context.Context, t *rows.Table, removed []*rows.Change
 			w.literal(rows.Text, []byte(t.Stream))
 			w.sql = strconv.AppendUint(append(w.sql, ','), uint64(t.Generation), 10)
 			w.sql = append(w.sql, ',')
-			key := rawKey(x.Record.Key)
+			key := rawKey(t, x.Record.Key)
 			w.literal(rows.Bytes, key[:])
 			w.sql = append(w.sql, ',')
 			w.literal(rows.Bytes, x.Version[:])
@@ -83,7 +99,7 @@ func (w *writer) unmarked(ctx context.Context, s *rows.Share) ([]*rows.Change, e
 		if !x.Late && !s.Table.Versioned {
 			return false
 		}
-		mark, ok := marks[rawKey(x.Record.Key)]
+		mark, ok := markOf(marks, s.Table, x.Record.Key)
 		return ok && bytes.Compare(x.Version[:], mark) <= 0
 	}), nil
 }
@@ -104,8 +120,10 @@ func (w *writer) marks(ctx context.Context, s *rows.Share, keys []*rows.Change) 
 			if i > 0 {
 				w.sql = append(w.sql, ',')
 			}
-			key := rawKey(x.Record.Key)
+			key, shared := rawKey(s.Table, x.Record.Key), sharedKey(x.Record.Key)
 			w.literal(rows.Bytes, key[:])
+			w.sql = append(w.sql, ',')
+			w.literal(rows.Bytes, shared[:])
 		}
 		if err := w.scan(ctx, string(append(w.sql, ')')), out); err != nil {
 			return nil, fmt.Errorf("read millrace_marks: %w", err)

@@ -71,7 +71,7 @@ func (w *writer) worthMarking(ctx context.Context, s *rows.Share, group []*rows.
 	}
 	var out []*rows.Change
 	for _, x := range group {
-		if _, marked := marks[rawKey(x.Record.Key)]; marked || x.Marking || s.HadRow[string(x.Record.Key)] {
+		if _, marked := markOf(marks, s.Table, x.Record.Key); marked || x.Marking || s.HadRow[string(x.Record.Key)] {
 			out = append(out, x)
 		}
 	}

@@ -113,7 +113,7 @@ func New(p *pipeline.Pipeline, cfg Config, env stage.Env) (*Sink, error) {
 		return nil, fmt.Errorf("sink: %w", err)
 	}
 	for _, st := range chosen {
-		s.tables.set(topics.Processed(p.Name, st.Name), rows.NewTable(st))
+		s.tables.set(topics.Processed(p.Name, st.Name), s.tableOf(st))
 	}
 	for _, st := range p.Streams {
 		s.store.streams[st.Name] = true
@@ -213,6 +213,13 @@ func (s *Sink) bulkTables() (n int) {
 		}
 	}
 	return n
+}
+
+// tableOf is the table of a stream.
+func (s *Sink) tableOf(st *pipeline.Stream) *rows.Table {
+	t := rows.NewTable(st)
+	t.Pipeline = s.pipeline.Name
+	return t
 }
 
 // letters names the dead-letter topic of a stream.

@@ -80,7 +80,7 @@ func (b *batch) testify() {
 		}
 		for at := len(m.changes) - 1; at >= 0; at-- {
 			if x := &m.changes[at]; x.Table.Findable && x.Written() && !x.Late && len(x.Key)+topics.VersionSize+16 <= witnessBytes {
-				m.witness = &witness{x.Version, rawKey(x.Record.Key), slices.Clone(x.Key)}
+				m.witness = &witness{x.Version, rawKey(x.Table, x.Record.Key), slices.Clone(x.Key)}
 				break
 			}
 		}

@@ -12,6 +12,7 @@ const VersionColumn = "_mr_version"
 
 // Table is a stream's table, ready for use. It is read-only.
 type Table struct {
+	Pipeline   string // whose stream it is: several pipelines may have one of that name in a database
 	Stream     string
 	Generation uint16 // of the stream's marks: its line, see docs/generations.md
 	Name       string
