@@ -86,7 +86,7 @@ func Look(ctx context.Context, cfg Config, plan *control.Sweep) (*Sweep, error) 
 func (s *Sweep) look(ctx context.Context, n int32, end int64) error {
 	topic := topics.Raw(s.cfg.Pipeline.Name, s.cfg.Stream.Name)
 	shown := map[xxh3.Uint128]bool{} // by key: whether it is there
-	err := read(ctx, s.cfg, topic, map[int32]span{n: {s.plan.From[n], end}}, func(r *kgo.Record) {
+	err := admin.ReadRanges(ctx, s.cfg.Control.Client, topic, map[int32]admin.Range{n: {From: s.plan.From[n], To: end}}, func(r *kgo.Record) {
 		if r.Key != nil {
 			shown[xxh3.Hash128(r.Key)] = r.Value != nil
 		}
@@ -101,7 +101,7 @@ func (s *Sweep) look(ctx context.Context, n int32, end int64) error {
 	}
 	before := len(s.gone)
 	var failed error
-	err = read(ctx, s.cfg, topic, map[int32]span{n: {0, s.plan.From[n]}}, func(r *kgo.Record) {
+	err = admin.ReadRanges(ctx, s.cfg.Control.Client, topic, map[int32]admin.Range{n: {From: 0, To: s.plan.From[n]}}, func(r *kgo.Record) {
 		if r.Key == nil {
 			return
 		}
@@ -244,11 +244,11 @@ func (s *Sweep) rest(ctx context.Context) error {
 	if id != s.plan.RawTopicID {
 		return ErrElsewhere
 	}
-	ranges := map[int32]span{}
+	ranges := map[int32]admin.Range{}
 	for n, end := range ends {
-		ranges[n] = span{s.upTo[n], end}
+		ranges[n] = admin.Range{From: s.upTo[n], To: end}
 	}
-	err = read(ctx, s.cfg, topics.Raw(s.cfg.Pipeline.Name, s.cfg.Stream.Name), ranges, func(r *kgo.Record) { delete(s.gone, string(r.Key)) })
+	err = admin.ReadRanges(ctx, s.cfg.Control.Client, topics.Raw(s.cfg.Pipeline.Name, s.cfg.Stream.Name), ranges, func(r *kgo.Record) { delete(s.gone, string(r.Key)) })
 	return errors.Join(err, s.hold(ctx))
 }
 

@@ -25,28 +25,48 @@ func ReadFrom(ctx context.Context, opts []kgo.Opt, topic string, from map[int32]
 		return err
 	}
 	defer client.Close()
-	admin := kadm.NewClient(client)
-	starts, err := admin.ListStartOffsets(ctx, topic)
+	ends, err := kadm.NewClient(client).ListEndOffsets(ctx, topic)
+	if err == nil {
+		err = ends.Error()
+	}
 	if err != nil {
 		return fmt.Errorf("read %s: %w", topic, err)
 	}
-	ends, err := admin.ListEndOffsets(ctx, topic)
+	ranges := map[int32]Range{}
+	ends.Each(func(o kadm.ListedOffset) { ranges[o.Partition] = Range{from[o.Partition], o.Offset} })
+	return ReadRanges(ctx, opts, topic, ranges, f)
+}
+
+// Range is offsets of a partition: [From, To).
+type Range struct{ From, To int64 }
+
+// ReadRanges is [Read] of these ranges, by partition. One that begins below the log's start begins there; one that ends above the
+// high watermark is waited for.
+func ReadRanges(ctx context.Context, opts []kgo.Opt, topic string, ranges map[int32]Range, f func(*kgo.Record)) error {
+	client, err := kgo.NewClient(opts...)
+	if err != nil {
+		return err
+	}
+	defer client.Close()
+	starts, err := kadm.NewClient(client).ListStartOffsets(ctx, topic)
+	if err == nil {
+		err = starts.Error()
+	}
 	if err != nil {
 		return fmt.Errorf("read %s: %w", topic, err)
 	}
-	if err := ends.Error(); err != nil {
-		return fmt.Errorf("read %s: %w", topic, err)
-	}
-	at := map[string]map[int32]kgo.Offset{topic: {}}
-	left := map[int32]int64{}
-	ends.Each(func(o kadm.ListedOffset) {
-		start, _ := starts.Lookup(topic, o.Partition)
-		if begin := max(start.Offset, from[o.Partition]); o.Offset > begin {
-			at[topic][o.Partition] = kgo.NewOffset().At(begin)
-			left[o.Partition] = o.Offset
+	at, left := map[int32]kgo.Offset{}, map[int32]int64{}
+	for partition, r := range ranges {
+		start, _ := starts.Lookup(topic, partition)
+		if from := max(r.From, start.Offset); from < r.To {
+			at[partition], left[partition] = kgo.NewOffset().At(from), r.To
 		}
-	})
-	reader, err := kgo.NewClient(append(slices.Clone(opts), kgo.ConsumePartitions(at),
+	}
+	if len(left) == 0 {
+		return nil
+	}
+	reader, err := kgo.NewClient(append(slices.Clone(opts),
+		kgo.ConsumePartitions(map[string]map[int32]kgo.Offset{topic: at}), kgo.ConsumeResetOffset(kgo.NoResetOffset()),
 		kgo.FetchIsolationLevel(kgo.ReadCommitted()), kgo.KeepControlRecords(), kgo.FetchMaxWait(100*time.Millisecond))...)
 	if err != nil {
 		return err
@@ -57,7 +77,7 @@ func ReadFrom(ctx context.Context, opts []kgo.Opt, topic string, from map[int32]
 		if err := fetches.Err(); err != nil {
 			return fmt.Errorf("read %s: %w; still to come, by partition, up to: %v", topic, err, left)
 		}
-		fetches.EachRecord(func(r *kgo.Record) {
+		for r := range fetches.RecordsAll() {
 			end, ok := left[r.Partition]
 			if ok && r.Offset >= end-1 {
 				delete(left, r.Partition)
@@ -65,7 +85,7 @@ func ReadFrom(ctx context.Context, opts []kgo.Opt, topic string, from map[int32]
 			if ok && r.Offset < end && !r.Attrs.IsControl() {
 				f(r)
 			}
-		})
+		}
 	}
 	return nil
 }
