@@ -33,13 +33,14 @@ func pointDemo(p *pipeline.Pipeline, o demoOptions, url, dataDir string) error {
 	}
 	if len(o.kafka) > 0 {
 		p.Kafka.Embedded, p.Kafka.Brokers = false, o.kafka
-		p.Name = demoPipelineName
 	}
 	if o.mysql != "" {
 		if _, err := parseDemoDSN(o.mysql); err != nil {
 			return err
 		}
 		p.Database = pipeline.Database{MySQL: pipeline.Secret(o.mysql)}
+	}
+	if len(o.kafka) > 0 || o.mysql != "" { // the table too: it is a part of the logic, which these topics keep from one run to the next
 		p.Name = demoPipelineName
 		for i := range p.Streams {
 			p.Streams[i].Sink.Table = demoTableName

@@ -40,7 +40,7 @@ func TestListsOfLiterals(t *testing.T) {
 			var list []rows.Values
 			for i := range 5 {
 				list = append(list, rows.Values{}.Append(rows.Text, []byte("t")).Append(rows.Number, fmt.Append(nil, i)).Append(rows.Bytes, token).
-					Append(rows.Number, []byte("5")).Append(rows.Number, []byte("9")).Append(rows.Bytes, []byte("12345678")))
+					Append(rows.Number, []byte("5")).Append(rows.Number, []byte("9")).Append(rows.Bytes, []byte("12345678")).Append(rows.Bytes, []byte("w")))
 			}
 			held := string(m.Statements().HeldOffsets.Append(nil, m, list))
 			var at string
