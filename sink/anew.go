@@ -31,29 +31,16 @@ func (e *anewError) Error() string {
 
 // claim makes claims, and declares where processors go on for those topics that were made anew. s.mu is held.
 func (s *Sink) claim(ctx context.Context, bids []*bid) error {
-	refused := map[string]error{} // by topic
 	for {
-		var open []*bid
-		for _, b := range bids {
-			if why := refused[b.topic]; why != nil {
-				b.lost = why
-				continue
-			}
-			open = append(open, b)
-		}
-		err := s.store.claim(ctx, open)
+		err := s.store.claim(ctx, bids)
 		found, ok := errors.AsType[*anewError](err)
 		if !ok {
 			return err
 		}
-		switch err := s.declareFor(ctx, found); {
-		case errors.Is(err, errPastEnd):
-			refused[found.topic] = s.pastEnd(found.topic, err)
-		case err != nil:
+		if err := s.declareFor(ctx, found); err != nil {
 			return fmt.Errorf("%w: %w", found, err)
-		default:
-			s.store.declare(found)
 		}
+		s.store.declare(found)
 	}
 }
 
@@ -101,7 +88,11 @@ func (s *Sink) goOnFrom(ctx context.Context, topic string, of *control.Stream) (
 	if n := len(of.Epochs); n == 0 || of.Epochs[n-1].RawTopicID != hex.EncodeToString(id[:]) {
 		return nil, nil //nolint:nilnil // as the comment says
 	}
-	return s.positionsFor(ctx, topic, of)
+	from, err := s.positionsFor(ctx, topic, of)
+	if errors.Is(err, errPastEnd) { // the raw topic is not the one either, and control was made anew with it: all in it is newer
+		return nil, nil //nolint:nilnil // as the comment says
+	}
+	return from, err
 }
 
 // pastEnd says what to do about a raw topic that lacks what was applied.

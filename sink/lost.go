@@ -70,8 +70,15 @@ func (s *Sink) lostTail(ctx context.Context, topic string) error {
 	defer cancel()
 	stream := s.tables.of(topic).Stream
 	raw := topics.Raw(s.pipeline.Name, stream)
-	details, err := s.adm.ListTopics(ctx, raw)
-	if id := details[raw].ID; err != nil || hex.EncodeToString(id[:]) != of.Epochs[n-1].RawTopicID {
+	details, err := s.adm.ListTopics(ctx, raw, topic)
+	if err != nil {
+		return nil // not known
+	}
+	is, err := s.store.ownedNow(ctx, s.store.db, s.tables.of(topic).Name)
+	if err != nil || is.topicID != [16]byte(details[topic].ID) {
+		return nil // not known, or the processed topic was made anew, too: the next claim sees to it
+	}
+	if id := details[raw].ID; hex.EncodeToString(id[:]) != of.Epochs[n-1].RawTopicID {
 		return nil // not known, or it was made anew and has no epoch yet
 	}
 	if _, err := s.positionsFor(ctx, topic, of); errors.Is(err, errPastEnd) {
