@@ -29,7 +29,7 @@ import (
 	"github.com/millrace-io/millrace/topics"
 )
 
-// TestRecovery loses what can be lost, one thing after the other, on real servers: each time it is said what happened, what does not mend itself
+// TestRecovery loses what can be lost, one thing after the other, on real servers: each time it is said what happened, what does not recover by itself
 // names the command that does, and in the end the table equals what the API has.
 func TestRecovery(t *testing.T) {
 	w := newRecovery(t)

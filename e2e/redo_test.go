@@ -27,7 +27,7 @@ import (
 // redone are the streams whose logic is wrong at first. One has versions, one has not, one has several slices.
 var redone = []string{"versioned", "ordered", "sliced"}
 
-// TestRedoUnderKills deploys a wrong filter and a wrong map, mends the file, and has the table put right by a redo, beside
+// TestRedoUnderKills deploys a wrong filter and a wrong map, corrects the file, and has the table put right by a redo, beside
 // live traffic, while every process is killed at random, those of the redo too. Who reads the tables all the time never sees
 // a row go back, or come back.
 func TestRedoUnderKills(t *testing.T) {

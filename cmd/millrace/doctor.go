@@ -15,8 +15,8 @@ func newDoctorCommand() *cobra.Command {
 	var output string
 	cmd := &cobra.Command{
 		Use:   "doctor FILE",
-		Short: "Look at all that a pipeline needs before it runs, and say how to mend what is wrong",
-		Long: `Look at all that a pipeline needs before it runs, and say how to mend what is wrong: the file and its secrets; of each API name,
+		Short: "Look at all that a pipeline needs before it runs, and say how to correct what is wrong",
+		Long: `Look at all that a pipeline needs before it runs, and say how to correct what is wrong: the file and its secrets; of each API name,
 TLS, credentials and budget, by one page of each stream; the brokers and the topics against the file; MySQL's version,
 settings, rights and tables; clocks and disk. It changes nothing.
 
@@ -59,7 +59,7 @@ Exit codes: 0 all is well, or there are only warnings; 1 something is wrong; 2 w
 				}
 			}
 			if wrong > 0 {
-				return fmt.Errorf("%s to mend", count(wrong, "thing"))
+				return fmt.Errorf("%s to correct", count(wrong, "thing"))
 			}
 			return nil
 		},

@@ -43,7 +43,7 @@ func TestDoctor(t *testing.T) {
 		if f.State == doctor.Fail {
 			wrong[f.Check] = true
 			if f.Fix == "" || f.Text == "" {
-				t.Errorf("%s: it does not say how to mend it: %+v", f.Check, f)
+				t.Errorf("%s: it does not say how to correct it: %+v", f.Check, f)
 			}
 		}
 	}

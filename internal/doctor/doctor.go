@@ -29,7 +29,7 @@ import (
 	"github.com/millrace-io/millrace/topics/admin"
 )
 
-// Finding is what was looked at, and how to mend what is wrong with it.
+// Finding is what was looked at, and how to correct what is wrong with it.
 type Finding struct {
 	Check string `json:"check"` // as in api orders: credentials
 	State State  `json:"state"`
