@@ -56,12 +56,16 @@ func (p *Processor) register(ctx context.Context, cl *kgo.Client) (ids map[strin
 		return nil, false, err
 	}
 	raw := slices.Sorted(maps.Keys(p.streams))
-	if ids, err = rawTopicIDs(ctx, cl, raw...); err != nil {
+	names := slices.Clone(raw)
+	for _, s := range p.streams {
+		names = append(names, s.processed)
+	}
+	if ids, err = topicIDs(ctx, cl, names...); err != nil {
 		return nil, false, err
 	}
 	var some []*facts
 	for _, topic := range raw {
-		f := factsOf(p.streams[topic].file, ids[topic], p.env.Instance)
+		f := factsOf(p.streams[topic].file, ids[topic], ids[p.streams[topic].processed], p.env.Instance)
 		if f.viewed = d.view.Stream(f.stream.Name); !f.known(f.viewed) {
 			some = append(some, f)
 		}
@@ -111,7 +115,7 @@ func (p *Processor) plan(ctx context.Context, cl *kgo.Client) (map[string]*strea
 	for topic, file := range p.streams {
 		s := p.decided.view.Stream(file.name)
 		p.noticed(file.name, s)
-		f := factsOf(file.file, ids[topic], p.env.Instance)
+		f := factsOf(file.file, ids[topic], ids[file.processed], p.env.Instance)
 		if !f.known(s) { // it was decided otherwise meanwhile
 			return nil, errDecided
 		}

@@ -29,16 +29,17 @@ func (e *KeyError) Error() string {
 
 // facts are what a process knows of a stream beside what is decided about it.
 type facts struct {
-	stream     *pipeline.Stream
-	logic, key string
-	rawTopicID string // hexadecimal
-	by         string
-	viewed     *control.Stream       // what was decided when register was asked
-	group      map[int32]kadm.Offset // what is committed of the raw topic; of a stream that was not known then
+	stream           *pipeline.Stream
+	logic, key       string
+	rawTopicID       string // hexadecimal
+	processedTopicID string // as well
+	by               string
+	viewed           *control.Stream       // what was decided when register was asked
+	group            map[int32]kadm.Offset // what is committed of the raw topic; of a stream that was not known then
 }
 
-func factsOf(s *pipeline.Stream, rawTopicID kadm.TopicID, by string) *facts {
-	f := &facts{stream: s, rawTopicID: hex.EncodeToString(rawTopicID[:]), by: by}
+func factsOf(s *pipeline.Stream, rawTopicID, processedTopicID kadm.TopicID, by string) *facts {
+	f := &facts{stream: s, rawTopicID: hex.EncodeToString(rawTopicID[:]), processedTopicID: hex.EncodeToString(processedTopicID[:]), by: by}
 	f.logic, f.key = s.Logic()
 	return f
 }
@@ -79,7 +80,7 @@ func (f *facts) decide(s *control.Stream) error {
 				Number: s.Run.Number + 1, Why: "the raw topic was made anew", At: time.Now().UTC().Truncate(time.Second), ProcessedTopicID: s.Run.ProcessedTopicID,
 			}, nil, nil
 		}
-		s.Epochs = append(s.Epochs, control.Epoch{Number: next, RawTopicID: f.rawTopicID, At: time.Now()})
+		s.Epochs = append(s.Epochs, control.Epoch{Number: next, RawTopicID: f.rawTopicID, ProcessedTopicID: f.processedTopicID, At: time.Now()})
 	}
 	return nil
 }
@@ -133,7 +134,7 @@ func (f *facts) first(s *control.Stream) {
 // any more what it made by the logic of before. The topics of the stream exist. The error is a *[KeyError], the brokers', or ctx's; after
 // one of the latter it may be called again.
 func Register(ctx context.Context, cfg control.Config, cl *kgo.Client, p *pipeline.Pipeline, s *pipeline.Stream) (control.Stream, error) {
-	ids, err := rawTopicIDs(ctx, cl, topics.Raw(p.Name, s.Name))
+	ids, err := topicIDs(ctx, cl, topics.Raw(p.Name, s.Name), topics.Processed(p.Name, s.Name))
 	if err != nil {
 		return control.Stream{}, err
 	}
@@ -142,7 +143,7 @@ func Register(ctx context.Context, cfg control.Config, cl *kgo.Client, p *pipeli
 	if _, err := view.Refresh(ctx); err != nil {
 		return control.Stream{}, err
 	}
-	f := factsOf(s, ids[topics.Raw(p.Name, s.Name)], cfg.Who)
+	f := factsOf(s, ids[topics.Raw(p.Name, s.Name)], ids[topics.Processed(p.Name, s.Name)], cfg.Who)
 	f.viewed = view.Stream(s.Name)
 	decided, err := register(ctx, cfg, cl, p, []*facts{f})
 	if of := decided[s.Name]; err == nil && f.conflicts(&of) {
@@ -208,8 +209,8 @@ func committedBefore(ctx context.Context, cl *kgo.Client, p *pipeline.Pipeline, 
 	return groups, nil
 }
 
-// rawTopicIDs asks a broker for the ids of topics, which are all there.
-func rawTopicIDs(ctx context.Context, cl *kgo.Client, names ...string) (map[string]kadm.TopicID, error) {
+// topicIDs asks a broker for the ids of topics, which are all there.
+func topicIDs(ctx context.Context, cl *kgo.Client, names ...string) (map[string]kadm.TopicID, error) {
 	details, err := kadm.NewClient(cl).ListTopics(kadm.WithAuthorizedOps(ctx), names...) // which is not answered from the client's cache
 	if err != nil {
 		return nil, fmt.Errorf("list topics: %w", err)

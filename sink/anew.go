@@ -76,8 +76,9 @@ func (s *Sink) declareFor(ctx context.Context, e *anewError) error {
 	return err
 }
 
-// goOnFrom are the positions for a run. They are none, so that processing begins at the start, if the raw topic of now is not known to
-// control: what was applied may be of the one before.
+// goOnFrom are the positions for a run. They are none, so that processing begins at the start, where the raw topic of now may not be
+// the one of what was applied: control does not know it, or got to know it beside another processed topic than the one that the rows
+// came by, as where all topics were made anew.
 func (s *Sink) goOnFrom(ctx context.Context, topic string, of *control.Stream) (map[int32]int64, error) {
 	raw := topics.Raw(s.pipeline.Name, s.tables.of(topic).Stream)
 	details, err := s.adm.ListTopics(kadm.WithAuthorizedOps(ctx), raw) // which is not answered from the client's cache
@@ -85,11 +86,19 @@ func (s *Sink) goOnFrom(ctx context.Context, topic string, of *control.Stream) (
 		return nil, err
 	}
 	id := details[raw].ID
-	if n := len(of.Epochs); n == 0 || of.Epochs[n-1].RawTopicID != hex.EncodeToString(id[:]) {
+	n := len(of.Epochs)
+	if n == 0 || of.Epochs[n-1].RawTopicID != hex.EncodeToString(id[:]) {
+		return nil, nil //nolint:nilnil // as the comment says
+	}
+	is, err := s.store.ownedNow(ctx, s.store.db, s.tables.of(topic).Name)
+	if err != nil {
+		return nil, s.store.dialect.Classify(err)
+	}
+	if by := hex.EncodeToString(is.topicID[:]); by != of.Epochs[n-1].ProcessedTopicID && by != of.Run.ProcessedTopicID {
 		return nil, nil //nolint:nilnil // as the comment says
 	}
 	from, err := s.positionsFor(ctx, topic, of)
-	if errors.Is(err, errPastEnd) { // the raw topic is not the one either, and control was made anew with it: all in it is newer
+	if errors.Is(err, errPastEnd) { // it has lost its end: what is left of it is processed again, in the table's next epoch
 		return nil, nil //nolint:nilnil // as the comment says
 	}
 	return from, err

@@ -20,15 +20,15 @@ import (
 // rawKnown has control know the raw topic, as after a processor has run.
 func (w *world) rawKnown() {
 	w.t.Helper()
-	raw := topics.Raw("p", "s")
-	details, err := w.adm.ListTopics(w.t.Context(), raw)
+	raw, processed := topics.Raw("p", "s"), topics.Processed("p", "s")
+	details, err := w.adm.ListTopics(w.t.Context(), raw, processed)
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	id := details[raw].ID
+	id, by := details[raw].ID, details[processed].ID
 	w.decide(func(s *control.Stream) {
 		s.Generations, s.Live = []control.Generation{{Number: 1, Kind: control.First, Logic: "a"}}, 1
-		s.Epochs = []control.Epoch{{RawTopicID: hex.EncodeToString(id[:])}}
+		s.Epochs = []control.Epoch{{RawTopicID: hex.EncodeToString(id[:]), ProcessedTopicID: hex.EncodeToString(by[:])}}
 	})
 }
 
@@ -136,6 +136,34 @@ func TestNoPositionsWhereControlDoesNotKnowTheRawTopic(t *testing.T) {
 	w.start("one", nil).drainAfter(t, w)
 	w.remake(topics.Raw("p", "s"), true)
 	w.remake(topics.Processed("p", "s"), true)
+	w.start("one", nil).degraded(t, "was made anew")
+	w.decided(func(s *control.Stream) error {
+		if s.Run.Number != 1 || len(s.Run.From) > 0 {
+			return fmt.Errorf("run %+v, want one from the start", s.Run)
+		}
+		return nil
+	})
+}
+
+// TestNoPositionsWhereAllTopicsWereMadeAnew: control knows the new raw topic only, which holds as many records as were applied of the old
+// one. To go on after these would pass over what is in it.
+func TestNoPositionsWhereAllTopicsWereMadeAnew(t *testing.T) {
+	w := newWorld(t, onSQLite(t))
+	w.send(w.record("a", 1), w.record("a", 2))
+	w.raws(5)
+	w.rawKnown()
+	w.start("one", nil).drainAfter(t, w)
+	w.remake(topics.Raw("p", "s"), true)
+	w.remake(topics.Processed("p", "s"), true)
+	fresh := testkafka.Client(t, w.cluster, kgo.RecordPartitioner(kgo.ManualPartitioner())) // that knows no topic of before
+	for partition := range w.pipeline.Kafka.Partitions {
+		for range w.raw[partition] + 5 {
+			if err := fresh.ProduceSync(t.Context(), &kgo.Record{Topic: topics.Raw("p", "s"), Partition: partition, Value: []byte("{}")}).FirstErr(); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	w.rawKnown() // as a processor registers it, after control was lost
 	w.start("one", nil).degraded(t, "was made anew")
 	w.decided(func(s *control.Stream) error {
 		if s.Run.Number != 1 || len(s.Run.From) > 0 {

@@ -50,9 +50,11 @@ const (
 
 // Epoch is a raw topic.
 type Epoch struct {
-	Number     uint16    `json:"number"`       // 0 or more
-	RawTopicID string    `json:"raw_topic_id"` // hexadecimal, 32 digits
-	At         time.Time `json:"at"`
+	Number     uint16 `json:"number"`       // 0 or more
+	RawTopicID string `json:"raw_topic_id"` // hexadecimal, 32 digits
+	// ProcessedTopicID is of the processed topic that was there when the epoch was registered; empty: not known.
+	ProcessedTopicID string    `json:"processed_topic_id,omitempty"`
+	At               time.Time `json:"at"`
 }
 
 // Run is positions that were declared.
