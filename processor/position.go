@@ -66,9 +66,9 @@ func (s *session) gap(ctx context.Context, adm *kadm.Client, err error) error {
 	d := s.p.decided
 	d.mu.Lock()
 	for _, g := range e.Gaps {
-		d.gaps[touched{topic, g.Partition}] = run.run.Number
+		d.gaps[touched{topic, g.Partition}] = run.decided.Run.Number
 	}
-	d.gapTexts[topic] = gapText{run.run.Number, e}
+	d.gapTexts[topic] = gapText{run.decided.Run.Number, e}
 	d.mu.Unlock()
 	s.p.notices.Raise(run.name, noticeGap, e.Error())
 	return e

@@ -13,45 +13,13 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
-	"github.com/millrace-io/millrace/topics"
 	"github.com/millrace-io/millrace/topics/admin"
 	"github.com/millrace-io/millrace/topics/control"
 )
 
-// atStart is the start of a log, instead of an offset.
-const atStart = -1
-
-// errStale ends a session that was begun with older decisions than a position is of.
-var errStale = errors.New("a committed position is of a later decision than this process has read")
-
-// errMoved says that an offset was written by another program.
-var errMoved = errors.New("the position is not one of a processor's")
-
-// next is where a partition goes on: an offset or atStart. o is what the group has committed; ok is false: nothing. The error is
-// errStale or errMoved.
+// next is where a partition goes on; see [control.Stream.GoOn].
 func (s *stream) next(partition int32, o kadm.Offset, ok bool) (int64, error) {
-	declared := int64(atStart)
-	if from, is := s.run.From[partition]; is {
-		declared = from
-	}
-	if !ok {
-		return declared, nil
-	}
-	position, ours := topics.ParsePosition(o.Metadata)
-	moved, counted := s.moved[partition]
-	switch {
-	case !ours && s.run.Why == control.Upgrade: // what was made since by that version is made again, equally
-		return declared, nil
-	case !ours && counted && moved == o.At:
-		return declared, nil
-	case !ours:
-		return 0, errMoved
-	case position.RawTopicID == s.position.RawTopicID && position.Run == s.run.Number:
-		return o.At, nil
-	case position.Run > s.run.Number || position.Generation > s.position.Generation:
-		return 0, errStale
-	}
-	return declared, nil
+	return s.decided.GoOn(s.position.RawTopicID, partition, o.At, o.Metadata, ok)
 }
 
 // assigned says where partitions go on. It is called by the client, beside the session's goroutine; nothing is fetched
@@ -86,19 +54,19 @@ func (s *session) assigned(ctx context.Context, at map[string]map[int32]kgo.Offs
 			o, ok := committed[topic][partition]
 			next, err := run.next(partition, o, ok)
 			switch {
-			case errors.Is(err, errMoved):
+			case errors.Is(err, control.ErrMoved):
 				lost[partition] = o.At
 			case err != nil:
 				return nil, fmt.Errorf("%s[%d]: %w", topic, partition, err)
 			}
 			out[topic][partition] = kgo.NewOffset().AtStart()
-			if err == nil && next != atStart {
+			if err == nil && next != control.AtStart {
 				out[topic][partition] = kgo.NewOffset().At(next)
 			}
 			if ok && err == nil && next == o.At && !run.stands {
 				out[topic][partition] = out[topic][partition].WithEpoch(o.LeaderEpoch)
 			}
-			if s.p.decided.isGap(topic, partition, run.run.Number) {
+			if s.p.decided.isGap(topic, partition, run.decided.Run.Number) {
 				s.kafka.Client().PauseFetchPartitions(map[string][]int32{topic: {partition}})
 			}
 		}
@@ -115,7 +83,7 @@ func (s *session) assigned(ctx context.Context, at map[string]map[int32]kgo.Offs
 // lose decides that a stream has no position to go on from.
 func (p *Processor) lose(ctx context.Context, run *stream, offsets map[int32]int64) error {
 	_, err := control.Change(ctx, p.decided.cfg, run.name, func(s *control.Stream) error {
-		if s.Run.Number != run.run.Number || s.Live == 0 {
+		if s.Run.Number != run.decided.Run.Number || s.Live == 0 {
 			return control.ErrUnchanged // it was answered meanwhile
 		}
 		if s.Lost != nil && maps.Equal(s.Moved, offsets) {

@@ -25,8 +25,7 @@ type stream struct {
 
 	stands   bool   // it is not to be processed
 	matters  string // see matters
-	run      control.Run
-	moved    map[int32]int64 // as in control.Stream
+	decided  *control.Stream
 	position topics.Position // of all that is committed
 	metadata string          // position, as it is committed
 

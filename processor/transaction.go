@@ -8,6 +8,8 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/millrace-io/millrace/topics/control"
 )
 
 // transact makes one transaction of what was polled and of what comes while it is open: until nothing is there to be
@@ -130,7 +132,7 @@ func (s *session) verify(ctx context.Context) error {
 			if err != nil {
 				return fmt.Errorf("compare committed offset of %s[%d]: %w", topic, partition, err)
 			}
-			if before := max(at.Offset, atStart); before != now {
+			if before := max(at.Offset, control.AtStart); before != now {
 				return fmt.Errorf("%w: %s[%d] is at %d, not %d", errCommitHappened, topic, partition, now, before)
 			}
 		}
@@ -148,5 +150,5 @@ func (s *session) counted(topic string, partition int32, o kadm.OffsetResponse, 
 	case ok:
 		return o.At, nil
 	}
-	return atStart, nil
+	return control.AtStart, nil
 }

@@ -39,9 +39,9 @@ var Decisions = []Mutant{
 	{
 		Name: OffsetMetadata, // whatever the group has committed counts
 		Edits: []Edit{{
-			File: "processor/resume.go",
-			Old:  "	position, ours := topics.ParsePosition(o.Metadata)\n	moved,",
-			New:  "	if o.At >= 0 {\n		return o.At, nil\n	}\n	position, ours := topics.ParsePosition(o.Metadata)\n	moved,",
+			File: "topics/control/position.go",
+			Old:  "	position, ours := topics.ParsePosition(metadata)\n	moved,",
+			New:  "	if offset >= 0 {\n		return offset, nil\n	}\n	position, ours := topics.ParsePosition(metadata)\n	moved,",
 		}},
 	},
 	{

@@ -5,8 +5,6 @@ import (
 	"errors"
 	"fmt"
 
-	"github.com/twmb/franz-go/pkg/kadm"
-
 	"github.com/millrace-io/millrace/topics"
 	"github.com/millrace-io/millrace/topics/admin"
 	"github.com/millrace-io/millrace/topics/control"
@@ -60,6 +58,9 @@ func (r *Replay) cut(ctx context.Context, redo control.Redo) (map[int32]int64, e
 	if err != nil {
 		return nil, err
 	}
+	if s.Lost != nil {
+		return nil, errLost
+	}
 	id, err := r.rawTopicID(ctx)
 	if err != nil {
 		return nil, err
@@ -74,23 +75,11 @@ func (r *Replay) cut(ctx context.Context, redo control.Redo) (map[int32]int64, e
 	cut := map[int32]int64{}
 	for partition := range r.pipeline.Kafka.Partitions {
 		o, ok := committed[partition]
-		if cut[partition], err = position(s, id, partition, o, ok); err != nil {
-			return nil, fmt.Errorf("%s[%d]: %w", r.raw(), partition, err)
+		next, err := s.GoOn(id, partition, o.At, o.Metadata, ok)
+		if err != nil { // something was decided meanwhile, or is about to be
+			return nil, fmt.Errorf("%s[%d]: %w", r.raw(), partition, errLost)
 		}
+		cut[partition] = max(next, 0)
 	}
 	return cut, nil
-}
-
-// position is where live processing goes on: what was committed, in this topic and this run, or what was declared.
-func position(s *control.Stream, rawTopicID string, partition int32, o kadm.Offset, ok bool) (int64, error) {
-	p, ours := topics.ParsePosition(o.Metadata)
-	switch {
-	case s.Lost != nil:
-		return 0, errLost
-	case ok && ours && p.RawTopicID == rawTopicID && p.Run == s.Run.Number:
-		return o.At, nil
-	case ok && ours && p.Run > s.Run.Number, ok && !ours && s.Run.From[partition] != o.At:
-		return 0, errLost // something was decided meanwhile, or is about to be
-	}
-	return s.Run.From[partition], nil // 0: from the start
 }

@@ -465,3 +465,36 @@ func TestProcessedTopicMadeAnew(t *testing.T) {
 		})
 	}
 }
+
+// TestGroupThatWasMoved: an offset of another program counts for nothing once it is answered, be it that no processor has committed
+// since.
+func TestGroupThatWasMoved(t *testing.T) {
+	w := newWorld(t, 2, wrong)
+	for id := range 8 {
+		w.write(raw(id, "ok", id+1))
+	}
+	w.settle()
+	w.stopped()
+	w.stopped = nil
+	adm, rawTopic := kadm.NewClient(w.cl), topics.Raw("p", "s")
+	ends, err := adm.ListEndOffsets(t.Context(), rawTopic)
+	if err != nil {
+		t.Fatal(err)
+	}
+	moved, from := kadm.Offsets{}, map[int32]int64{}
+	ends.Each(func(o kadm.ListedOffset) {
+		from[o.Partition] = o.Offset
+		moved.AddOffset(rawTopic, o.Partition, 1, -1)
+	})
+	if err := adm.CommitAllOffsets(t.Context(), topics.ProcessorGroup("p"), moved); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := control.Change(t.Context(), control.Config{Pipeline: "p", Who: "test", Client: w.env("test").Kafka}, "s", func(s *control.Stream) error {
+		s.Moved, s.Run = map[int32]int64{0: 1, 1: 1}, control.Run{Number: s.Run.Number + 1, From: from}
+		return nil
+	}); err != nil {
+		t.Fatal(err)
+	}
+	w.replay(right, replay.Ask{})
+	w.want(w.fresh(right))
+}
