@@ -9,8 +9,6 @@ import (
 	"net/http"
 	"time"
 
-	"golang.org/x/oauth2"
-
 	"github.com/millrace-io/millrace/internal/stage"
 	"github.com/millrace-io/millrace/pipeline"
 )
@@ -33,6 +31,8 @@ type rotating struct {
 	store  Store
 	vault  *vault
 	void   map[string]error // refresh tokens of which the endpoint has said that they are not valid
+	lease  string           // names this process in the leases that it keeps
+	unkept *kept            // new tokens that could not be kept yet, behind a lease of this process
 }
 
 const (
@@ -40,6 +40,7 @@ const (
 	refreshFor  = 30 * time.Second
 	keepFor     = 60 * time.Second // how long it is tried to keep new tokens, also while the process stops
 	leasePause  = 500 * time.Millisecond
+	leaseQuiet  = 5 * time.Second // how long another's lease is waited for before it is told
 	storePause  = 250 * time.Millisecond
 	randomBytes = 8
 )
@@ -49,24 +50,27 @@ func newRotating(o *pipeline.OAuth2, client *http.Client, name string, store Sto
 	if err != nil {
 		return nil, err
 	}
+	id := make([]byte, randomBytes)
+	_, _ = rand.Read(id)
 	r := &rotating{
-		o: o, client: client, store: store, vault: v, void: map[string]error{},
+		o: o, client: client, store: store, vault: v, void: map[string]error{}, lease: hex.EncodeToString(id),
 	}
 	return newCached(r.get), nil
 }
 
 // get returns a token that is kept, or gets another. Only one goroutine of a process is in it at a time.
 func (r *rotating) get(ctx context.Context, refused string) (string, time.Time, error) {
-	me := make([]byte, randomBytes)
-	_, _ = rand.Read(me)
-	lease := hex.EncodeToString(me)
+	begun := time.Now()
 	for {
-		k, err := r.step(ctx, lease, refused)
+		k, err := r.step(ctx, refused)
 		switch {
 		case err == nil && k.Access != "":
 			return k.Access, k.Until, nil
 		case err != nil && !errors.Is(err, ErrTaken):
 			return "", time.Time{}, err
+		case err == nil && time.Since(begun) > leaseQuiet:
+			return "", time.Time{}, &Error{URL: endpoint(r.o.TokenURL), Text: "another process asks for new tokens, or died while it did; " +
+				"nobody else asks before " + k.LeaseUntil.Format(time.RFC3339)}
 		}
 		if err := stage.Sleep(ctx, leasePause+mathrand.N(leasePause)); err != nil { // another process asks, or has asked
 			return "", time.Time{}, err
@@ -79,38 +83,50 @@ func (r *rotating) usable(k kept, refused string) bool {
 	return k.Access != "" && k.Access != refused && (k.Until.IsZero() || time.Until(k.Until) > margin/2)
 }
 
-// step looks at what is kept, and gets new tokens if nobody else does. It returns none while somebody else does.
-func (r *rotating) step(ctx context.Context, lease, refused string) (kept, error) {
+// step looks at what is kept, and gets new tokens if nobody else does. While somebody else does, it returns what is kept
+// without an access token. From the lease on it goes on while ctx ends: a lease that is left holds up the others.
+func (r *rotating) step(ctx context.Context, refused string) (kept, error) {
 	k, claim, err := r.claim(ctx)
 	if err != nil {
 		return kept{}, err
 	}
 	defer claim.Close()
 	switch {
+	case r.unkept != nil && k.Lease == r.lease:
+		return r.renewed(ctx, claim, *r.unkept)
 	case r.usable(k, refused):
 		return k, nil
-	case k.Lease != "" && time.Now().Before(k.LeaseUntil):
-		return kept{}, nil
+	case k.Lease != "" && k.Lease != r.lease && time.Now().Before(k.LeaseUntil):
+		k.Access = ""
+		return k, nil
 	case k.Refresh == "":
 		k.Refresh = r.o.RefreshToken.Reveal()
 	}
 	if err := r.void[k.Refresh]; err != nil {
 		return kept{}, err
 	}
-	k.Access, k.Lease, k.LeaseUntil = "", lease, time.Now().Add(leaseFor).UTC()
-	if err := r.put(ctx, claim, k); err != nil {
+	asking, cancel := context.WithTimeout(context.WithoutCancel(ctx), refreshFor)
+	defer cancel()
+	k.Access, k.Lease, k.LeaseUntil = "", r.lease, time.Now().Add(leaseFor).UTC()
+	if err := r.put(asking, claim, k); err != nil {
 		return kept{}, err
 	}
-	asking, cancel := context.WithTimeout(context.WithoutCancel(ctx), refreshFor) // its answer must not be lost
-	defer cancel()
 	t, err := refresh(asking, r.o, r.client, k.Refresh)
 	if err != nil {
 		r.note(k.Refresh, err)
 		k.Lease, k.LeaseUntil = "", time.Time{}
-		_ = r.keep(ctx, claim, lease, k) // else the lease ends by itself
+		_ = r.keep(ctx, claim, k) // else the lease ends by itself
 		return kept{}, err
 	}
-	return r.renewed(ctx, claim, lease, k, t)
+	k.Access, k.Until = t.AccessToken, t.Expiry.UTC()
+	if t.Expiry.IsZero() {
+		k.Until = time.Time{}
+	}
+	if t.RefreshToken != "" {
+		k.Refresh = t.RefreshToken
+	}
+	k.Lease, k.LeaseUntil = "", time.Time{}
+	return r.renewed(ctx, claim, k)
 }
 
 // note remembers a refresh token that is void: it is not sent again.
@@ -121,25 +137,19 @@ func (r *rotating) note(token string, err error) {
 	}
 }
 
-// renewed keeps new tokens, and only then gives them out.
-func (r *rotating) renewed(ctx context.Context, claim Claim, lease string, k kept, t *oauth2.Token) (kept, error) {
-	k.Access, k.Until = t.AccessToken, t.Expiry.UTC()
-	if t.Expiry.IsZero() {
-		k.Until = time.Time{}
-	}
-	if t.RefreshToken != "" {
-		k.Refresh = t.RefreshToken
-	}
-	k.Lease, k.LeaseUntil = "", time.Time{}
-	if err := r.keep(ctx, claim, lease, k); err != nil {
+// renewed keeps new tokens, and only then gives them out. Those that cannot be kept are held until they can.
+func (r *rotating) renewed(ctx context.Context, claim Claim, k kept) (kept, error) {
+	r.unkept = &k
+	if err := r.keep(ctx, claim, k); err != nil {
 		return kept{}, err
 	}
+	r.unkept = nil
 	return k, nil
 }
 
 // keep writes what follows the lease. Another process may have claimed the credential to look at it: then this one claims
 // it again, and goes on if the lease is its own still. It goes on while ctx ends.
-func (r *rotating) keep(ctx context.Context, claim Claim, lease string, k kept) error {
+func (r *rotating) keep(ctx context.Context, claim Claim, k kept) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), keepFor)
 	defer cancel()
 	err := r.put(ctx, claim, k)
@@ -156,7 +166,7 @@ func (r *rotating) keep(ctx context.Context, claim Claim, lease string, k kept) 
 		case now.Refresh == k.Refresh && now.Access == k.Access && now.Lease == k.Lease:
 			again.Close() // the first one was written
 			return nil
-		case now.Lease != lease:
+		case now.Lease != r.lease:
 			again.Close()
 			return errors.New("the lease of the credential was lost before its new tokens were kept")
 		}

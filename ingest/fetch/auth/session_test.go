@@ -11,6 +11,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/millrace-io/millrace/ingest/fetch/auth"
@@ -23,6 +24,7 @@ type memory struct {
 	value  []byte
 	claims int
 	fail   func(put int) error // before a Put, counted from 1; nil: none fails
+	after  func(put int)       // behind a Put that was done; nil: nothing
 	puts   int
 }
 
@@ -38,7 +40,7 @@ func (m *memory) Claim(context.Context) ([]byte, auth.Claim, error) {
 	return m.value, &memoryClaim{m, m.claims}, nil
 }
 
-func (c *memoryClaim) Put(_ context.Context, value []byte) error {
+func (c *memoryClaim) Put(ctx context.Context, value []byte) error {
 	c.m.mu.Lock()
 	defer c.m.mu.Unlock()
 	c.m.puts++
@@ -51,7 +53,10 @@ func (c *memoryClaim) Put(_ context.Context, value []byte) error {
 		}
 	}
 	c.m.value = value
-	return nil
+	if c.m.after != nil {
+		c.m.after(c.m.puts)
+	}
+	return ctx.Err() // as a commit whose answer is not waited for
 }
 
 func (c *memoryClaim) Close() {}
@@ -72,6 +77,15 @@ func newEndpoint(t testing.TB) *endpoint {
 	e.Server = httptest.NewServer(e)
 	t.Cleanup(e.Close)
 	return e
+}
+
+// direct answers without a network, for tests whose clock is not real.
+type direct struct{ http.Handler }
+
+func (d direct) RoundTrip(r *http.Request) (*http.Response, error) {
+	w := httptest.NewRecorder()
+	d.ServeHTTP(w, r)
+	return w.Result(), nil
 }
 
 func (e *endpoint) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -112,12 +126,17 @@ func (e *endpoint) http() pipeline.HTTP {
 // process is the session of a process of its own.
 func process(t testing.TB, h pipeline.HTTP, m *memory) auth.Session {
 	t.Helper()
+	return processOver(t, http.DefaultTransport, h, m)
+}
+
+func processOver(t testing.TB, transport http.RoundTripper, h pipeline.HTTP, m *memory) auth.Session {
+	t.Helper()
 	sessions := auth.Sessions{Store: func(string) auth.Store { return m }}
-	s, err := sessions.For(h, http.DefaultTransport)
+	s, err := sessions.For(h, transport)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if again, _ := sessions.For(h, http.DefaultTransport); again != s {
+	if again, _ := sessions.For(h, transport); again != s {
 		t.Error("two sessions for the same credentials")
 	}
 	return s
@@ -189,6 +208,81 @@ func TestTokensAreKeptBeforeTheyAreUsed(t *testing.T) {
 	if e.n != before || err == nil || !strings.Contains(err.Error(), "broker away") {
 		t.Errorf("%d tokens were asked for with no place to keep them: %v", e.n-before, err)
 	}
+}
+
+// TestStopLeavesNoLease: a process that is stopped while it keeps the lease goes on to the new tokens, and another one has
+// them at once.
+func TestStopLeavesNoLease(t *testing.T) {
+	t.Parallel()
+	e := newEndpoint(t)
+	ctx, cancel := context.WithCancel(t.Context())
+	m := &memory{after: func(put int) {
+		if put == 1 {
+			cancel()
+		}
+	}}
+	_, _ = process(t, e.http(), m).Token(ctx)
+	begun := time.Now()
+	token, err := process(t, e.http(), m).Token(t.Context())
+	if err != nil || token != "access-1" || e.n != 1 {
+		t.Errorf("%s (%v) after %v, of %d", token, err, time.Since(begun), e.n)
+	}
+}
+
+// TestNewTokensAreHeldUntilTheyAreKept: a token endpoint that was asked is not asked again because the store was away.
+func TestNewTokensAreHeldUntilTheyAreKept(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		e := &endpoint{Server: &httptest.Server{URL: "http://api.test"}, valid: "refresh-0"}
+		m, away := &memory{}, time.Now().Add(3*time.Minute)
+		m.fail = func(put int) error {
+			if put > 1 && time.Now().Before(away) {
+				return errors.New("broker away")
+			}
+			return nil
+		}
+		s, failed := processOver(t, direct{e}, e.http(), m), 0
+		for {
+			token, err := s.Token(t.Context())
+			if err != nil {
+				failed++
+				continue
+			}
+			if token != "access-1" || e.n != 1 || failed < 2 {
+				t.Errorf("%s after %d errors, of %d tokens", token, failed, e.n)
+			}
+			return
+		}
+	})
+}
+
+// TestAnothersLeaseIsTold, when it lasts.
+func TestAnothersLeaseIsTold(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		e := &endpoint{Server: &httptest.Server{URL: "http://api.test"}, valid: "refresh-0"}
+		m := &memory{}
+		m.fail = func(put int) error {
+			if put == 2 {
+				panic("killed")
+			}
+			return nil
+		}
+		func() {
+			defer func() { _ = recover() }()
+			_, _ = processOver(t, direct{e}, e.http(), m).Token(t.Context())
+		}()
+		m.fail, e.valid = nil, "refresh-0" // the API allows it once more
+		s := processOver(t, direct{e}, e.http(), m)
+		_, err := s.Token(t.Context())
+		if err == nil || !strings.Contains(err.Error(), "another process asks for new tokens, or died while it did; nobody else asks before 2000-01-01T00:01:30Z") {
+			t.Errorf("error %v", err)
+		}
+		time.Sleep(90 * time.Second)
+		if token, err := s.Token(t.Context()); err != nil || token != "access-2" {
+			t.Errorf("%s, %v", token, err)
+		}
+	})
 }
 
 // TestVoidRefreshTokenIsSentOnce, and what an operator can do is told, without the token.
