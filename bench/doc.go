@@ -11,6 +11,8 @@
 //	latency    from a raw record to its row at 1,000 records in a second, processor and sink, beside two
 //	           bare loops that commit in intervals of 20 ms
 //	scale      only if asked for: 10 streams of 100 partitions; start, memory, idling, a second sink
+//	replay     only if asked for: a stream processed again, against the first time; live records' latency beside a
+//	           replay with a rate
 //	starts     only if asked for: from the start of a processor to its first commit, and until it has caught up
 //
 // Every measured program, the limits included, is a process of its own, so that its CPU time and its peak

@@ -70,7 +70,7 @@ func (b *bench) throughStages(ctx context.Context, p *pipeline.Pipeline, env []s
 		}
 		defer func() { _, _ = running.stop() }()
 	}
-	return b.delays(ctx, topics.Raw(p.Name, stream), table)
+	return b.delays(ctx, topics.Raw(p.Name, stream), table, latencyOrigin)
 }
 
 func (b *bench) throughBare(ctx context.Context, p *pipeline.Pipeline) ([]time.Duration, error) {
@@ -90,15 +90,19 @@ func (b *bench) throughBare(ctx context.Context, p *pipeline.Pipeline) ([]time.D
 		_, _ = running.stop()
 		_, _ = b.adm.DeleteTopics(ctx, raw, to)
 	}()
-	return b.delays(ctx, raw, bareTable)
+	return b.delays(ctx, raw, bareTable, latencyOrigin)
 }
 
-// latencyHour is the key of record i: later ones have higher ones.
-func latencyHour(i int) time.Time { return time.Date(2013, 1, 1, 0, 0, i, 0, time.UTC) }
+// latencyOrigin is the key of the first record, after all of the workload. Record i follows i seconds later.
+var latencyOrigin = time.Date(2030, 1, 1, 0, 0, 0, 0, time.UTC)
+
+func latencyHour(origin time.Time, i int) time.Time {
+	return origin.Add(time.Duration(i) * time.Second)
+}
 
 // delays produces records to a raw topic and looks for their rows. It returns how long each took from the broker's
 // answer.
-func (b *bench) delays(ctx context.Context, raw, table string) ([]time.Duration, error) {
+func (b *bench) delays(ctx context.Context, raw, table string, origin time.Time) ([]time.Duration, error) {
 	ctx, cancel := context.WithTimeout(ctx, 2*time.Minute)
 	defer cancel()
 	client, err := kgo.NewClient(kgo.SeedBrokers(b.kafka), kgo.DefaultProduceTopic(raw), kgo.ProducerLinger(0))
@@ -107,16 +111,16 @@ func (b *bench) delays(ctx context.Context, raw, table string) ([]time.Duration,
 	}
 	defer client.Close()
 	acknowledged, seen := make([]time.Time, latencyWarm+latencySeconds*latencyRate), make([]time.Time, latencyWarm+latencySeconds*latencyRate)
-	if err := client.ProduceSync(ctx, latencyRecord(0)).FirstErr(); err != nil {
+	if err := client.ProduceSync(ctx, latencyRecord(origin, 0)).FirstErr(); err != nil {
 		return nil, err
 	}
-	if err := b.rowOf(ctx, table, 0); err != nil { // the stages have joined their groups
+	if err := b.rowOf(ctx, table, origin); err != nil { // the stages have joined their groups
 		return nil, err
 	}
 	for _, to := range []int{latencyWarm, len(seen)} {
 		g, ctx := errgroup.WithContext(ctx)
-		g.Go(func() error { return produceSteadily(ctx, client, acknowledged[:to]) })
-		g.Go(func() error { return lookForRows(ctx, b.db, table, seen[:to]) })
+		g.Go(func() error { return produceSteadily(ctx, client, origin, acknowledged[:to]) })
+		g.Go(func() error { return lookForRows(ctx, b.db, table, origin, seen[:to]) })
 		if err := g.Wait(); err != nil {
 			return nil, err
 		}
@@ -129,12 +133,12 @@ func (b *bench) delays(ctx context.Context, raw, table string) ([]time.Duration,
 }
 
 // rowOf waits for the row of a record.
-func (b *bench) rowOf(ctx context.Context, table string, i int) error {
+func (b *bench) rowOf(ctx context.Context, table string, hour time.Time) error {
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()
 	for {
 		var n int
-		err := b.db.QueryRowContext(ctx, "SELECT COUNT(*) FROM "+table+" WHERE time_hour = ?", latencyHour(i)).Scan(&n)
+		err := b.db.QueryRowContext(ctx, "SELECT COUNT(*) FROM "+table+" WHERE time_hour = ?", hour).Scan(&n)
 		if err != nil && !strings.Contains(err.Error(), "doesn't exist") {
 			return fmt.Errorf("wait for a row of %s: %w", table, err)
 		}
@@ -149,8 +153,8 @@ func (b *bench) rowOf(ctx context.Context, table string, i int) error {
 	}
 }
 
-func latencyRecord(i int) *kgo.Record {
-	hour := latencyHour(i).Format(time.RFC3339)
+func latencyRecord(origin time.Time, i int) *kgo.Record {
+	hour := latencyHour(origin, i).Format(time.RFC3339)
 	h := topics.RawHeaders{PageID: strconv.Itoa(i), Time: time.Now(), URL: "http://127.0.0.1/flights"}
 	return &kgo.Record{
 		Key: fmt.Appendf(nil, `["%s","AA",1]`, hour),
@@ -161,7 +165,7 @@ func latencyRecord(i int) *kgo.Record {
 }
 
 // produceSteadily produces the records that have no time yet, but for the first, and notes when each was acknowledged.
-func produceSteadily(ctx context.Context, client *kgo.Client, acknowledged []time.Time) error {
+func produceSteadily(ctx context.Context, client *kgo.Client, origin time.Time, acknowledged []time.Time) error {
 	first := 1
 	for first < len(acknowledged) && !acknowledged[first].IsZero() {
 		first++
@@ -173,7 +177,7 @@ func produceSteadily(ctx context.Context, client *kgo.Client, acknowledged []tim
 			continue
 		}
 		at := &acknowledged[i]
-		client.Produce(ctx, latencyRecord(i), func(_ *kgo.Record, err error) {
+		client.Produce(ctx, latencyRecord(origin, i), func(_ *kgo.Record, err error) {
 			if err == nil {
 				*at = time.Now()
 			}
@@ -184,11 +188,11 @@ func produceSteadily(ctx context.Context, client *kgo.Client, acknowledged []tim
 }
 
 // lookForRows notes when each row was seen first, but for the first one.
-func lookForRows(ctx context.Context, db *sql.DB, table string, seen []time.Time) error {
+func lookForRows(ctx context.Context, db *sql.DB, table string, origin time.Time, seen []time.Time) error {
 	tick := time.NewTicker(2 * time.Millisecond)
 	defer tick.Stop()
 	for low := 1; low < len(seen); {
-		if err := seeRows(ctx, db, table, low, seen); err != nil {
+		if err := seeRows(ctx, db, table, origin, low, seen); err != nil {
 			return err
 		}
 		for low < len(seen) && !seen[low].IsZero() {
@@ -204,8 +208,9 @@ func lookForRows(ctx context.Context, db *sql.DB, table string, seen []time.Time
 }
 
 // seeRows notes which rows from low on are there.
-func seeRows(ctx context.Context, db *sql.DB, table string, low int, seen []time.Time) error {
-	rows, err := db.QueryContext(ctx, "SELECT TIMESTAMPDIFF(SECOND, ?, time_hour) FROM "+table+" WHERE time_hour >= ?", latencyHour(0), latencyHour(low))
+func seeRows(ctx context.Context, db *sql.DB, table string, origin time.Time, low int, seen []time.Time) error {
+	rows, err := db.QueryContext(ctx, "SELECT TIMESTAMPDIFF(SECOND, ?, time_hour) FROM "+table+" WHERE time_hour BETWEEN ? AND ?",
+		origin, latencyHour(origin, low), latencyHour(origin, len(seen)-1))
 	if err != nil {
 		return err
 	}

@@ -103,8 +103,8 @@ type RedoProgress struct {
 // NewRedo compiles the steps of the stream. It does no I/O. env.Streams does not count.
 func NewRedo(p *pipeline.Pipeline, cfg Config, env stage.Env, what RedoConfig) (*Redo, error) {
 	env.Streams = []string{what.Stream}
-	if what.Rate > 0 { // small transactions, so that the pause after each is short
-		cfg.MaxRecords = min(cfg.MaxRecords, max(1, what.Rate/5))
+	if what.Rate > 0 { // small transactions: behind an open one no live record of its partitions is seen
+		cfg.MaxRecords = min(cfg.MaxRecords, max(1, what.Rate/50))
 	}
 	proc, err := New(p, cfg, env)
 	if err != nil {
@@ -274,7 +274,7 @@ func (r *Redo) ended(ctx context.Context, s *session) {
 	share := r.share
 	r.mu.Unlock()
 	if r.cfg.Rate > 0 {
-		_ = stage.Sleep(ctx, time.Duration(s.made)*time.Second*time.Duration(share)/time.Duration(r.cfg.Rate))
+		_ = stage.Sleep(ctx, time.Until(s.began.Add(time.Duration(s.made)*time.Second*time.Duration(share)/time.Duration(r.cfg.Rate))))
 	}
 }
 

@@ -27,6 +27,8 @@ type session struct {
 	pace    stage.Pace
 	touched map[touched]struct{} // by the transaction in hand
 	made    int                  // of how many records the last transaction committed the outcome
+	began   time.Time            // the last transaction
+	ended   time.Time            // its commit, or abort
 }
 
 // touched is a partition of a raw topic.
@@ -34,6 +36,11 @@ type touched struct {
 	topic     string
 	partition int32
 }
+
+// settle is how long a session produces nothing after a transaction. The brokers write the markers of its end behind their
+// answer. What is produced before they have is held up by 20 ms (add.partitions.to.txn.retry.backoff.ms, KIP-890), and the
+// transaction stays open as long.
+const settle = 10 * time.Millisecond
 
 // pollRecords bounds what is processed between two looks at the clock.
 const pollRecords = 10_000
@@ -62,6 +69,7 @@ func (p *Processor) runSession(ctx, hard context.Context, adm *kadm.Client, id s
 	}
 	p.waits.Done(server, id)
 	for ctx.Err() == nil {
+		_ = stage.Sleep(ctx, time.Until(s.ended.Add(settle))) // what comes meanwhile is in the next transaction
 		fetches := s.kafka.PollRecords(ctx, min(pollRecords, p.limit.get()))
 		if ctx.Err() != nil {
 			break // what this poll returned stays uncommitted

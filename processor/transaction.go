@@ -18,6 +18,7 @@ func (s *session) transact(ctx, hard context.Context, fetches kgo.Fetches) error
 	if err := s.kafka.Begin(); err != nil {
 		return fmt.Errorf("begin: %w", err)
 	}
+	s.began = time.Now()
 	s.pace.Begin()
 	clear(s.touched)
 	limit := s.p.limit.get()
@@ -90,7 +91,8 @@ func (s *session) end(hard context.Context) error {
 	failure := s.pool.failure()
 	s.made = 0
 	committed, err := s.kafka.End(ctx, kgo.TransactionEndTry(failure == nil))
-	s.p.metrics.duration.Observe(time.Since(start).Seconds())
+	s.ended = time.Now()
+	s.p.metrics.duration.Observe(s.ended.Sub(start).Seconds())
 	if committed {
 		s.p.metrics.commits.Inc()
 		s.made = s.pool.committed()

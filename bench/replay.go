@@ -1,0 +1,102 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"path/filepath"
+	"strconv"
+	"time"
+
+	"github.com/millrace-io/millrace/pipeline"
+	"github.com/millrace-io/millrace/topics"
+)
+
+const replayRate = 5000 // raw records a second of the replay beside which latency is measured
+
+// replay measures how fast a stream is processed again, against how fast processor and sink take the same records in the
+// first place; and what live records wait for meanwhile, with a rate.
+func (b *bench) replay(ctx context.Context) error {
+	p, file, env, err := b.pipeline("http://127.0.0.1", 500, 1)
+	if err != nil {
+		return err
+	}
+	b.drop(ctx)
+	defer b.forget(ctx, p)
+	if err := fill(ctx, p, b.flights, 0, b.records); err != nil {
+		return err
+	}
+	began := time.Now()
+	for _, name := range []string{"sink", "processor"} {
+		running, err := b.stage(env, name, file)
+		if err != nil {
+			return err
+		}
+		defer func() { _, _ = running.stop() }()
+	}
+	if err := b.inTable(ctx, p); err != nil {
+		return err
+	}
+	live := float64(b.records) / time.Since(began).Seconds()
+	took, err := b.replayed(ctx, env, file)
+	if err != nil {
+		return err
+	}
+	again := float64(b.records) / took.Seconds()
+	fmt.Printf("\n%-44s %9.1f\n%-44s %9.1f\n  of it: %.0f %%\n", "raw record → row, the first time, thousands/s", live/1000,
+		"processed again, into the same rows", again/1000, 100*again/live)
+
+	raw := topics.Raw(p.Name, stream)
+	alone, err := b.delays(ctx, raw, table, latencyOrigin)
+	if err != nil {
+		return err
+	}
+	replaying, err := start(env, filepath.Join(b.dir, "millrace"), "replay", file, stream, "--yes", "--rate", strconv.Itoa(replayRate))
+	if err != nil {
+		return err
+	}
+	beside, err := b.delays(ctx, raw, table, latencyOrigin.AddDate(1, 0, 0))
+	used, stopped := replaying.stop()
+	if err != nil {
+		return err
+	}
+	fmt.Printf("\n%-44s %7s %7s %7s\n", fmt.Sprintf("raw record → row, %d in a second, ms", latencyRate), "p50", "p99", "max")
+	quantiles("alone", alone)
+	quantiles(fmt.Sprintf("beside a replay of %d records a second", replayRate), beside)
+	fmt.Printf("  the replay took %.1f s of CPU and %.0f MiB (%v)\n  aim: p99 at most 1.2 times\n", used.CPU.Seconds(), used.PeakMiB, stopped)
+	return nil
+}
+
+// replayed processes all again and returns how long that took, until the rows are in the table.
+func (b *bench) replayed(ctx context.Context, env []string, file string) (time.Duration, error) {
+	began := time.Now()
+	p, err := start(env, filepath.Join(b.dir, "millrace"), "replay", file, stream, "--yes")
+	if err != nil {
+		return 0, err
+	}
+	if _, err := p.wait(); err != nil {
+		return 0, err
+	}
+	return time.Since(began), ctx.Err()
+}
+
+// inTable waits until all that was produced is in the table.
+func (b *bench) inTable(ctx context.Context, p *pipeline.Pipeline) error {
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Minute)
+	defer cancel()
+	raw := committed(b.adm, topics.ProcessorGroup(p.Name), topics.Raw(p.Name, stream))
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		if n, err := raw(ctx); err == nil && n >= int64(b.records) {
+			end, err := lastData(ctx, p.Kafka.Brokers, b.adm, topics.Processed(p.Name, stream))
+			if n, was := applied(b.db, p.Name)(ctx); err == nil && was == nil && n >= end {
+				return nil
+			}
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-tick.C:
+		}
+	}
+}
