@@ -52,6 +52,11 @@ func (in *Ingest) madeAnew(topic string) (then string) {
 		}
 		in.newTopic(s.Name, in.topics.ID(topic))
 		in.decisions.lookAgain(s.Name)
+		for _, child := range in.p.Streams {
+			if of := child.Ingest.ForEach; of != nil && of.Parent == s.Name {
+				in.decisions.lookAgain(child.Name)
+			}
+		}
 		return "everything is fetched again. Rows of what the API no longer shows stay until `" + in.sweep(s.Name) + "`"
 	}
 	return ""

@@ -16,14 +16,16 @@ import (
 //
 //	claim                         who claimed the partition last, see [changelog.Claim]
 //	<stream>/<slice>              the slice's cursor, JSON, see [cursor.Key]
+//	feed:<stream>:<partition>     how far a child stream has read its parent's raw partition, JSON, see [feedPosition]
 //	credential:<name>             the tokens of a credential, encrypted, see [credential]
 //	<stream>/<slice> NUL <16 hex> a segment of what the slice remembers to have written, see [written.SegmentKey]
 
 // restored is what the state topic has for the slices of a partition.
 type restored struct {
-	cursors  map[string][]byte            // by slice key
-	segments map[string]map[uint64][]byte // by slice key and number
-	next     int64                        // offset up to which this is true
+	cursors   map[string][]byte            // by slice key
+	segments  map[string]map[uint64][]byte // by slice key and number
+	positions map[string][]byte            // of feeds, by their keys
+	next      int64                        // offset up to which this is true
 }
 
 const (
@@ -55,7 +57,7 @@ func (in *Ingest) restoring(ctx context.Context) (done func(), err error) {
 }
 
 func newRestored() *restored {
-	return &restored{cursors: map[string][]byte{}, segments: map[string]map[uint64][]byte{}}
+	return &restored{cursors: map[string][]byte{}, segments: map[string]map[uint64][]byte{}, positions: map[string][]byte{}}
 }
 
 // apply applies a record of the state topic; a nil value removes what its key names.
@@ -69,6 +71,10 @@ func (r *restored) apply(key string, value []byte) {
 			r.segments[slice] = map[uint64][]byte{}
 		}
 		r.segments[slice][number] = value
+	case strings.HasPrefix(key, feedPrefix):
+		if delete(r.positions, key); value != nil {
+			r.positions[key] = value
+		}
 	case !strings.Contains(key, "/"):
 	case value == nil:
 		delete(r.cursors, key)

@@ -120,6 +120,9 @@ func (c *committer) next(ctx context.Context, within time.Duration) (*page, erro
 // write writes a page to t and returns the transaction in which it ends: a page that is too large for one commits in
 // pieces.
 func (c *committer) write(ctx context.Context, t *transaction, p *page) (*transaction, error) {
+	if p.list != nil {
+		return t, t.list(p)
+	}
 	from, err := resume(p)
 	if err != nil {
 		return t, err
@@ -359,15 +362,25 @@ func (t *transaction) appendState() error {
 			}
 			s.written.SetFloor(floor)
 		}
-		for _, r := range s.written.Commit() {
+		segments := s.written.Commit()
+		for _, r := range segments {
 			t.tx.Append(t.ctx, written.SegmentKey(s.key, r.Segment), r.Value)
 		}
 		c.Oldest = s.written.Oldest()
+		if s.child != nil {
+			var err error
+			if *c, err = s.child.commits(*c); err != nil {
+				return err
+			}
+		}
 		value, err := c.Encode()
 		if err != nil {
 			return err
 		}
 		t.tx.Append(t.ctx, []byte(s.key), value)
+		if s.child != nil {
+			s.child.took(value, *c, segments)
+		}
 	}
 	return nil
 }
@@ -383,13 +396,20 @@ func (t *transaction) committed(took time.Duration) {
 		s.tally.add(tally{records: n.records + n.unchanged + n.letters, changed: n.records, letters: n.letters})
 	}
 	for _, p := range t.pages {
+		if p.list != nil {
+			p.list.committed()
+			close(p.committed)
+			continue
+		}
 		s := p.slice
 		s.metrics.pages.Inc()
 		s.tally.pages++
 		if p.after.Done {
 			s.metrics.passes.Inc()
-			s.in.passEnded(s.key)
-			s.in.seen[s.stream].passes.end(s, s.tally, p, s.in.lastPass(s.stream))
+			if s.child == nil {
+				s.in.passEnded(s.key)
+			}
+			s.in.seen[s.stream].passes.end(s, s.tally, p, s.child == nil && s.in.lastPass(s.stream))
 			s.tally = tally{}
 		}
 		p.close()

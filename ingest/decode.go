@@ -1,6 +1,7 @@
 package ingest
 
 import (
+	"bytes"
 	"fmt"
 	"time"
 
@@ -42,11 +43,15 @@ func (d *decoder) field() jsontext.Value   { return d.values[len(d.values)-1] }
 
 // decode reads a record. It has an error where the page cannot be taken because of it.
 func (d *decoder) decode(ordinal int, value []byte, rec *record) error {
+	value, why := d.add(value)
 	d.r.fields.Find(value, d.values)
 	if d.r.sliceInKey >= 0 {
 		d.values[d.r.sliceInKey] = d.slice
 	}
 	rec.value, rec.field = value, written.Always
+	if why != "" {
+		rec.refuse("ingest.add", why)
+	}
 	if why := d.page.breaks(ordinal); why != "" {
 		rec.refuse("ingest.records", why)
 		rec.unreadable = true
@@ -64,6 +69,31 @@ func (d *decoder) decode(ordinal int, value []byte, rec *record) error {
 	}
 	d.fit(ordinal, rec)
 	return nil
+}
+
+// add puts the fields of ingest.add before those of a record; why says that it cannot have them.
+func (d *decoder) add(value []byte) (with []byte, why string) {
+	added := d.page.slice.added
+	if added == nil || d.r.added == nil {
+		return value, ""
+	}
+	rest := bytes.TrimLeft(value, " \t\r\n")
+	if len(rest) == 0 || rest[0] != '{' {
+		return value, "the record is no object, so that it cannot be given fields"
+	}
+	found := make([]jsontext.Value, d.r.added.Len())
+	d.r.added.Find(value, found)
+	for i, v := range found {
+		if v != nil {
+			return value, fmt.Sprintf("the record has a field %q of its own: give the added one another name", d.r.adds[i])
+		}
+	}
+	rest = rest[1:]
+	with = append(make([]byte, 0, len(added)+1+len(rest)), added...)
+	if inner := bytes.TrimLeft(rest, " \t\r\n"); len(inner) > 0 && inner[0] != '}' {
+		with = append(with, ',')
+	}
+	return append(with, rest...), ""
 }
 
 // key makes the raw key.

@@ -19,6 +19,12 @@ func (s *slice) follows(p *page, loop *paginate.Loop) (paginate.Position, pagina
 			s.show(leader)
 		}
 	}
+	if p.summary.Skipped && s.made && p.at.Index == s.pager.First().Index {
+		if s.child != nil {
+			s.child.passedOver(p)
+		}
+		return p.at, paginate.PassedOver, nil
+	}
 	if p.summary.Skipped {
 		s.doubt("a page was passed over, as ingest.errors says: " + p.url)
 		next, ended := paginate.Skip(s.pager, p.at)

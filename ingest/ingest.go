@@ -48,6 +48,7 @@ type Ingest struct {
 	started     time.Time
 	passesDone  chan struct{}
 	decisions   *decisions
+	kids        map[*pipeline.Stream]*kids // of child streams
 
 	mu      sync.Mutex
 	readers map[*pipeline.Stream]*reader
@@ -64,10 +65,12 @@ const (
 	pagesAhead       = 1024
 )
 
-// sliceRef names a slice.
+// sliceRef names a slice, or a feed.
 type sliceRef struct {
-	stream *pipeline.Stream
-	name   string
+	stream    *pipeline.Stream
+	name      string
+	feed      bool
+	partition int32 // of the parent's raw topic, of a feed
 }
 
 // New checks that the streams can be fetched. It makes no connection.
@@ -84,7 +87,7 @@ func New(p *pipeline.Pipeline, cfg Config, env stage.Env) (*Ingest, error) {
 		restores:    semaphore.NewWeighted(restores),
 		memory:      fetch.NewMemory(max(cfg.PageMemoryBytes, cfg.MemoryBytes*3/4), cfg.PageMemoryBytes, cfg.TempDir),
 		byPartition: map[int32][]sliceRef{}, slicesOf: map[*fetch.Budget]int{},
-		ended: map[string]bool{}, told: map[string]string{}, passesDone: make(chan struct{}),
+		kids: map[*pipeline.Stream]*kids{}, ended: map[string]bool{}, told: map[string]string{}, passesDone: make(chan struct{}),
 	}
 	in.transports.Idle, in.transports.Wrap = requestsInFlight, cfg.Transport
 	in.sessions.Store = func(name string) auth.Store { return &credential{in: in, name: name} }
@@ -106,6 +109,9 @@ func New(p *pipeline.Pipeline, cfg Config, env stage.Env) (*Ingest, error) {
 		return nil, err
 	}
 	in.metrics = newMetrics(env.Metrics)
+	for s, k := range in.kids {
+		k.metrics = in.metrics.kids(s.Name)
+	}
 	in.decisions = newDecisions(in)
 	return in, nil
 }
@@ -138,7 +144,10 @@ func (in *Ingest) register(s *pipeline.Stream, run bool) error {
 		return err
 	}
 	in.seen[s] = &seen{stream: s, scale: scale, notices: in.notices}
-	names := sliceValues(&s.Ingest)
+	if s.Ingest.ForEach != nil {
+		return in.registerFeeds(s, run)
+	}
+	names := s.Ingest.SliceNames()
 	in.slicesOf[in.budgets.For(s.Ingest.HTTP)] += len(names)
 	for i, name := range names {
 		if err := checkRequest(&s.Ingest, name); err != nil {
@@ -149,7 +158,33 @@ func (in *Ingest) register(s *pipeline.Stream, run bool) error {
 		}
 		if run {
 			n := topics.Partition([]byte(cursor.Key(s.Name, name)), topics.StatePartitions)
-			in.byPartition[n] = append(in.byPartition[n], sliceRef{s, name})
+			in.byPartition[n] = append(in.byPartition[n], sliceRef{stream: s, name: name})
+		}
+	}
+	return nil
+}
+
+// registerFeeds is register for a child stream: it has a feed for each partition of its parent's raw topic.
+func (in *Ingest) registerFeeds(s *pipeline.Stream, run bool) error {
+	parent := in.p.Stream(s.Ingest.ForEach.Parent)
+	ancestors := in.p.Ancestors(s)
+	switch {
+	case parent == nil:
+		return fmt.Errorf("for_each: there is no stream %q", s.Ingest.ForEach.Parent)
+	case parent == s || ancestors[len(ancestors)-1].Ingest.ForEach != nil:
+		return fmt.Errorf("for_each: the stream is made from its own records, by way of %q", s.Ingest.ForEach.Parent)
+	}
+	for _, values := range s.Ingest.Slices.Combinations() {
+		if err := checkRequest(&s.Ingest, pipeline.SliceName(append([]string{"1"}, values...)...)); err != nil {
+			return err
+		}
+	}
+	in.kids[s] = newKids(in, s)
+	in.slicesOf[in.budgets.For(s.Ingest.HTTP)] += int(in.p.Kafka.Partitions)
+	for n := range in.p.Kafka.Partitions {
+		if run {
+			at := FeedPartition(s.Name, n)
+			in.byPartition[at] = append(in.byPartition[at], sliceRef{stream: s, name: feedKey(s.Name, n), feed: true, partition: n})
 		}
 	}
 	return nil

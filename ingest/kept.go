@@ -19,7 +19,7 @@ func (o *owner) keep(err error, pages []*page) {
 	o.kept = map[string][]*page{}
 	fenced := (*changelog.FencedError)(nil)
 	for _, p := range pages {
-		if err == nil || errors.As(err, &fenced) {
+		if err == nil || errors.As(err, &fenced) || p.list != nil || p.slice.child != nil { // a child is restored whole
 			p.close()
 			continue
 		}

@@ -22,6 +22,8 @@ type metrics struct {
 	rateWait    *prometheus.CounterVec
 	passes      *prometheus.CounterVec
 	waiting     *prometheus.GaugeVec
+	children    *prometheus.GaugeVec
+	passedOver  *prometheus.CounterVec
 	fenced      prometheus.Counter
 	commits     prometheus.Histogram
 }
@@ -49,6 +51,11 @@ func newMetrics(r prometheus.Registerer) *metrics {
 		waiting: f.NewGaugeVec(prometheus.GaugeOpts{
 			Name: "millrace_ingest_waiting", Help: "Slices that wait for their API: the log and /readyz tell what for.",
 		}, []string{"stream"}),
+		children: f.NewGaugeVec(prometheus.GaugeOpts{
+			Name: "millrace_ingest_children", Help: "Slices of a child stream that this process has, by state: known, all of them; " +
+				"due, to be fetched; failing, could not be fetched and are tried again.",
+		}, []string{"stream", "state"}),
+		passedOver: counter("children_passed_over_total", "Slices of a child stream of which the API has nothing, as by 404."),
 		fenced: f.NewCounter(prometheus.CounterOpts{
 			Name: "millrace_ingest_fenced_total", Help: "Times that another process had taken over what this one was working on.",
 		}),
@@ -71,6 +78,19 @@ func (m *metrics) stream(name string) streamMetrics {
 		unchanged:   m.unchanged.WithLabelValues(name),
 		deadLetters: m.deadLetters.WithLabelValues(name), passes: m.passes.WithLabelValues(name),
 		waiting: m.waiting.WithLabelValues(name),
+	}
+}
+
+// kidsMetrics is the metrics of the children of a stream.
+type kidsMetrics struct {
+	known, due, failing prometheus.Gauge
+	passedOver          prometheus.Counter
+}
+
+func (m *metrics) kids(stream string) kidsMetrics {
+	return kidsMetrics{
+		known: m.children.WithLabelValues(stream, "known"), due: m.children.WithLabelValues(stream, "due"),
+		failing: m.children.WithLabelValues(stream, "failing"), passedOver: m.passedOver.WithLabelValues(stream),
 	}
 }
 

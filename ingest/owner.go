@@ -115,9 +115,25 @@ func (o *owner) once(fetch, work context.Context, changed <-chan struct{}) error
 	if err != nil {
 		return err
 	}
+	feeds, err := o.feeds(state, queue)
+	if err != nil {
+		return err
+	}
 	var running sync.WaitGroup
 	for _, s := range slices {
 		running.Go(func() { s.run(both) })
+	}
+	var followed error
+	if len(feeds) > 0 {
+		running.Go(func() {
+			if err := o.in.follow(both, log, feeds); err != nil && both.Err() == nil {
+				followed = err
+				cancel()
+			}
+		})
+	}
+	for _, f := range feeds {
+		running.Go(func() { f.run(both) })
 	}
 	go func() {
 		running.Wait()
@@ -134,6 +150,9 @@ func (o *owner) once(fetch, work context.Context, changed <-chan struct{}) error
 	left := c.left
 	for p := range queue {
 		left = append(left, p)
+	}
+	if err == nil {
+		err = followed // its goroutine ended before the queue was closed
 	}
 	o.keep(err, left)
 	return err
@@ -153,10 +172,43 @@ func (o *owner) claim(ctx context.Context) (*changelog.Changelog, *restored, err
 	return log, state, err
 }
 
+// remember restores what the slice has written, as it was when c was committed; nothing of it counts if forget.
+func (s *slice) remember(segments map[uint64][]byte, c cursor.Cursor, forget bool) error {
+	if err := s.written.Restore(segments, c.Oldest, c.Pass); err != nil {
+		return err
+	}
+	if forget || c.Version != 0 && c.Shared != s.shared {
+		s.written.Forget()
+	}
+	if s.plan.Since != nil && !s.full {
+		s.written.SetFloor(s.reader.scale.Floor(s.plan.Since, s.plan.Form))
+	}
+	return nil
+}
+
+// feeds restores the feeds of the partition.
+func (o *owner) feeds(state *restored, queue chan<- *page) ([]*feed, error) {
+	var out []*feed
+	for _, ref := range o.in.byPartition[o.partition] {
+		if !ref.feed {
+			continue
+		}
+		f, err := o.in.newFeed(ref, state, queue)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, f)
+	}
+	return out, nil
+}
+
 // slices restores the slices of the partition.
 func (o *owner) slices(state *restored, queue chan<- *page) ([]*slice, error) {
 	var out []*slice
 	for _, ref := range o.in.byPartition[o.partition] {
+		if ref.feed {
+			continue
+		}
 		key := cursor.Key(ref.stream.Name, ref.name)
 		var c cursor.Cursor
 		if value, ok := state.cursors[key]; ok {
@@ -166,20 +218,14 @@ func (o *owner) slices(state *restored, queue chan<- *page) ([]*slice, error) {
 			}
 		}
 		c, begun := o.in.sameTopic(ref.stream, c)
-		s, err := o.in.newSlice(ref.stream, ref.name, c, queue)
+		s, err := o.in.newSlice(ref.stream, ref.name, nil, c, queue)
 		if err != nil {
 			return nil, err
 		}
 		bound := min(o.in.cfg.RememberedRecords, o.in.cfg.RememberedInAll/max(o.in.ownedSlices(), 1))
 		s.written = written.New(bound, s.full, o.in.p.Kafka.MaxRecordBytes)
-		if err := s.written.Restore(state.segments[key], c.Oldest, c.Pass); err != nil {
+		if err := s.remember(state.segments[key], c, begun); err != nil {
 			return nil, err
-		}
-		if begun || c.Version != 0 && c.Shared != s.shared {
-			s.written.Forget()
-		}
-		if s.plan.Since != nil && !s.full {
-			s.written.SetFloor(s.reader.scale.Floor(s.plan.Since, s.plan.Form))
 		}
 		if err := s.adoptPages(s.plan, o.kept[key]); err != nil {
 			return nil, err

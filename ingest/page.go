@@ -32,11 +32,15 @@ type page struct {
 	kept          string          // where the next pass goes on, as the last page of a pass tells; empty: it does not
 	id            string
 	committed     chan struct{} // closed when it is
+	list          *listing      // in the place of all the rest: what a feed has to commit; nil: it is a page
 	lent          bool          // a client that is closed by now may still be reading its bytes
 }
 
 // close gives back what the page holds.
 func (p *page) close() {
+	if p.list != nil {
+		return
+	}
 	if p.lent {
 		p.answer.Body.Abandon()
 		return
@@ -46,7 +50,7 @@ func (p *page) close() {
 
 // size is how many bytes of records the page has at most.
 func (p *page) size() int64 {
-	if p.answer.Body == nil {
+	if p.answer == nil || p.answer.Body == nil {
 		return leastPage
 	}
 	return max(p.answer.Body.Size(), leastPage)

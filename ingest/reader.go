@@ -27,6 +27,8 @@ type reader struct {
 	version    []string    // path; nil: there is none
 	field      []string    // the incremental field's; nil: there is none
 	sliceInKey int         // index in keys; -1: it is not in them
+	adds       []string    // names of fields that records are given
+	added      *cut.Fields // which they must not have; nil: there are none
 	missing    string      // what a record without version is, as pipeline.VersionRule.Missing
 	wait       bool        // for a person, where a field cannot be read
 	last       *cut.Fields // the field of the last record that is wanted for pagination; nil: none
@@ -65,6 +67,12 @@ func newReader(s *pipeline.Stream, wants paginate.Wants, maxRecordBytes int32) (
 	}
 	r.format = in.BodyFormat
 	r.sliceInKey = slices.Index(in.Key, pipeline.SliceField)
+	for _, a := range in.Add {
+		r.adds = append(r.adds, a.Name)
+	}
+	if r.adds != nil {
+		r.added = cut.NewFields(names(r.adds)...)
+	}
 	for _, k := range in.Key {
 		r.keys = append(r.keys, pipeline.PathNames(k))
 	}
@@ -83,9 +91,19 @@ func newReader(s *pipeline.Stream, wants paginate.Wants, maxRecordBytes int32) (
 		if r.sliceInKey >= 0 {
 			keys = slices.Delete(keys, r.sliceInKey, r.sliceInKey+1)
 		}
+		keys = slices.DeleteFunc(keys, func(path []string) bool { return slices.Contains(r.adds, path[0]) })
 		r.envelope.Keys = cut.NewFields(keys...)
 	}
 	return r, nil
+}
+
+// names are paths of one name each.
+func names(list []string) [][]string {
+	paths := make([][]string, len(list))
+	for i, name := range list {
+		paths[i] = []string{name}
+	}
+	return paths
 }
 
 func lastField(wants paginate.Wants) *cut.Fields {
@@ -114,8 +132,7 @@ func (in *Ingest) reader(s *pipeline.Stream, wants paginate.Wants) (*reader, err
 // missing is what a record without version is: a position that since is found from grows over all records, so that what
 // is served now may have the highest; other versions may count for each record alone.
 func missing(in *pipeline.Ingest) string {
-	shared := in.Slices != nil && in.Slices.Shared && !slices.Contains(in.Key, pipeline.SliceField)
-	if in.VersionRule.Missing == "" && in.Incremental != nil && in.Version == in.Incremental.Field && !shared {
+	if in.VersionRule.Missing == "" && in.Incremental != nil && in.Version == in.Incremental.Field && !in.SharesKeys() {
 		return "newest"
 	}
 	return in.VersionRule.Missing
@@ -163,7 +180,7 @@ func (r *reader) readBut(a *fetch.Answer, p *page) error {
 			highest = p.see(rec.field, d.field(), highest)
 		}
 		p.hash = mix(p.hash, rec.content)
-		if a.Body.Bytes() != nil && ordinal < keptRecords {
+		if a.Body.Bytes() != nil && ordinal < keptRecords && r.added == nil { // what is added takes memory that is not counted
 			p.records = append(p.records, rec)
 		}
 		return nil

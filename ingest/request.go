@@ -60,18 +60,14 @@ func checkRequest(in *pipeline.Ingest, slice string) error {
 	if err != nil {
 		return err
 	}
-	_, err = t.Fill(request.Values{
+	values := request.Values{
 		pipeline.PlaceCursor: request.Integer(1), pipeline.PlaceLimit: request.Integer(1), pipeline.PlaceSince: request.Integer(1),
-	})
-	return err
-}
-
-// sliceValues are the slices of a stream; one, named "", if it is not cut.
-func sliceValues(in *pipeline.Ingest) []string {
-	if in.Slices == nil {
-		return []string{""}
 	}
-	return slices.Clone(in.Slices.Values)
+	for name := range in.ParentFields() {
+		values[name] = request.Integer(1)
+	}
+	_, err = t.Fill(values)
+	return err
 }
 
 // asks is the request with what is asked for in the pass of c. values has what stands for a page.

@@ -32,7 +32,7 @@ func hashOf(t *testing.T, in pipeline.Ingest) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s, err := i.newSlice(&p.Streams[0], "", cursor.Cursor{}, nil)
+	s, err := i.newSlice(&p.Streams[0], "", nil, cursor.Cursor{}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -7,7 +7,6 @@ import (
 	"log/slog"
 	"net/http"
 	"net/url"
-	"slices"
 	"sync/atomic"
 	"time"
 
@@ -52,13 +51,22 @@ type slice struct {
 	doubted bool         // a notice about the end of a pass was raised
 	waits   atomic.Bool  // for its API
 	single  bool         // a page could not be fetched: the next request is for it, and for none after it
+
+	added []byte          // what each record is given: see [request.Template.Added]
+	made  bool            // from a record of another stream
+	child *child          // nil: it is not made, or for a [Walk]
+	sent  <-chan struct{} // closed when the page that was handed to the owner last is committed
 }
 
-func (in *Ingest) newSlice(s *pipeline.Stream, name string, c cursor.Cursor, queue chan<- *page) (*slice, error) {
+// newSlice returns a slice; of a child, parent has the fields of the record that its requests are made with.
+func (in *Ingest) newSlice(
+	s *pipeline.Stream, name string, parent request.Values, c cursor.Cursor, queue chan<- *page,
+) (*slice, error) {
 	template, err := request.New(&s.Ingest, name)
 	if err != nil {
 		return nil, err
 	}
+	template = template.Of(parent)
 	sl := &slice{
 		in: in, stream: s, name: name, key: cursor.Key(s.Name, name), who: s.Name, template: template, queue: queue,
 		gate: in.decisions.gates[s.Name],
@@ -68,7 +76,10 @@ func (in *Ingest) newSlice(s *pipeline.Stream, name string, c cursor.Cursor, que
 	if sl.quoted, err = jsontext.AppendQuote(nil, name); err != nil {
 		return nil, fmt.Errorf("the name of slice %q: %w", name, err)
 	}
-	sl.shared = s.Ingest.Slices != nil && s.Ingest.Slices.Shared && !slices.Contains(s.Ingest.Key, pipeline.SliceField)
+	if sl.added, err = template.Added(); err != nil {
+		return nil, err
+	}
+	sl.shared = s.Ingest.SharesKeys()
 	if name != "" {
 		sl.who = sl.key
 		sl.log = sl.log.With("slice", name)
@@ -239,6 +250,7 @@ func (s *slice) pass(ctx context.Context) error {
 		s.place(p, next, ended)
 		select {
 		case s.queue <- p:
+			s.sent = p.committed
 		case <-ctx.Done():
 			p.close()
 			return ctx.Err()

@@ -53,6 +53,8 @@ func (p *passes) end(s *slice, t tally, by *page, last bool) {
 	}
 	if every := s.stream.Ingest.Every; every > 0 {
 		attrs = append(attrs, "next", "in "+max(time.Until(by.after.Started.Add(every)), 0).Round(time.Second).String())
+	} else if of := s.stream.Ingest.ForEach; of != nil {
+		attrs = append(attrs, "next", "when a record of "+of.Parent+" changes")
 	} else {
 		attrs = append(attrs, "next", "at the next start")
 	}

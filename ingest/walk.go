@@ -13,7 +13,9 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/millrace-io/millrace/ingest/cursor"
+	"github.com/millrace-io/millrace/ingest/cut"
 	"github.com/millrace-io/millrace/ingest/paginate"
+	"github.com/millrace-io/millrace/ingest/request"
 	"github.com/millrace-io/millrace/internal/stage"
 	"github.com/millrace-io/millrace/pipeline"
 )
@@ -22,7 +24,7 @@ import (
 // code that asks, cuts and follows.
 type Walk struct {
 	Stream string // name
-	Slice  string // name; empty: the first
+	Slice  string // name; empty: the first; of a child, those of the first records of its parent
 	Pages  int    // at most, of each pass; 0: all
 	Passes int    // at most; 0: one
 	// Recorded says that requests go to no API, so that credentials cannot be spent.
@@ -80,22 +82,95 @@ func (w Walk) Run(ctx context.Context, p *pipeline.Pipeline, see func(*WalkedPag
 		return err
 	}
 	defer in.close()
-	slice := w.Slice
-	if values := sliceValues(&s.Ingest); slice == "" {
-		slice = values[0]
-	} else if !slices.Contains(values, slice) {
-		return fmt.Errorf("the stream %s has no slice %q; it has %q", s.Name, slice, values)
-	}
-	sl, err := in.newSlice(s, slice, cursor.Cursor{}, nil)
+	looked, err := w.slices(ctx, p, s, notice)
 	if err != nil {
 		return err
 	}
-	for n := range max(w.Passes, 1) {
-		if err := w.pass(ctx, sl, n, see); err != nil {
+	for _, of := range looked {
+		sl, err := in.newSlice(s, of.name, of.parent, cursor.Cursor{}, nil)
+		if err != nil {
 			return err
+		}
+		if s.Ingest.ForEach != nil {
+			sl.mayBeNothing()
+		}
+		for n := range max(w.Passes, 1) {
+			if err := w.pass(ctx, sl, n, see); err != nil {
+				return err
+			}
 		}
 	}
 	return nil
+}
+
+// walkedSlice is a slice that a walk looks at.
+type walkedSlice struct {
+	name   string
+	parent request.Values
+}
+
+// slices are those that the walk looks at.
+func (w Walk) slices(ctx context.Context, p *pipeline.Pipeline, s *pipeline.Stream, notice func(string)) ([]walkedSlice, error) {
+	if s.Ingest.ForEach != nil {
+		return w.children(ctx, p, s, notice)
+	}
+	names := s.Ingest.SliceNames()
+	switch {
+	case w.Slice == "":
+		return []walkedSlice{{name: names[0]}}, nil
+	case !slices.Contains(names, w.Slice):
+		return nil, fmt.Errorf("the stream %s has no slice %q; it has %q", s.Name, w.Slice, names)
+	}
+	return []walkedSlice{{name: w.Slice}}, nil
+}
+
+// walkedChildren is how many records of a parent are looked at where none is named.
+const walkedChildren = 3
+
+var errEnough = errors.New("there are enough")
+
+// children are the slices of the first records on the first page of the parent, or the one that is named, on whichever page.
+func (w Walk) children(ctx context.Context, p *pipeline.Pipeline, s *pipeline.Stream, notice func(string)) ([]walkedSlice, error) {
+	of := Walk{Stream: s.Ingest.ForEach.Parent, Pages: 1, Recorded: w.Recorded, Transport: w.Transport}
+	if w.Slice != "" {
+		of.Pages = 0
+	}
+	paths := s.Ingest.ParentFields()
+	crossed := s.Ingest.Slices.Combinations()
+	var found []walkedSlice
+	err := of.Run(ctx, p, func(page *WalkedPage) error {
+		for _, r := range page.Records {
+			if r.Reason != "" {
+				continue
+			}
+			values := request.Values{}
+			for name, path := range paths {
+				var v [1]jsontext.Value
+				if cut.NewFields(path).Find(r.Value, v[:]); v[0] != nil && v[0].Kind() != 'n' {
+					values[name] = request.JSON(v[0].Clone())
+				}
+			}
+			for _, combination := range crossed {
+				name := pipeline.SliceName(append([]string{string(r.Key)}, combination...)...)
+				if w.Slice == "" || w.Slice == name {
+					found = append(found, walkedSlice{name, values})
+				}
+				if w.Slice == name || w.Slice == "" && len(found) == walkedChildren {
+					return errEnough
+				}
+			}
+		}
+		return nil
+	}, notice)
+	switch {
+	case err != nil && !errors.Is(err, errEnough):
+		return nil, fmt.Errorf("the parent %s: %w", of.Stream, err)
+	case len(found) == 0 && w.Slice != "":
+		return nil, fmt.Errorf("the parent %s has no record for the slice %q: a slice is named by the key of its record", of.Stream, w.Slice)
+	case len(found) == 0:
+		return nil, fmt.Errorf("the first page of the parent %s has no records to make requests from", of.Stream)
+	}
+	return found, nil
 }
 
 func (w Walk) pass(ctx context.Context, s *slice, pass int, see func(*WalkedPage) error) error {

@@ -79,7 +79,9 @@ type Ingest struct {
 	Errors      []ErrorRule   // what is done about answers that are no pages; the first that holds counts
 	NullIsEmpty bool          // null in the place of the records is a page without records, not an error
 	Incremental *Incremental  // nil: every pass fetches everything
-	Slices      *Slices       // nil: the stream is one slice, named ""
+	Slices      *Slices       // nil: the stream is one slice, named "", unless it has ForEach
+	ForEach     *ForEach      // nil: requests are not made from the records of another stream
+	Add         []Added       // fields that each record is given, in the order of the file
 	Every       time.Duration // from the start of a pass to the start of the next; 0: one pass, then done
 	Concurrency int           // pages in flight at most in one slice, where pages can be addressed; 1–256
 }
@@ -323,11 +325,34 @@ type VersionRule struct {
 	Missing string
 }
 
-// Slices cut a stream into independently fetched parts: {Name} in a request takes each of Values.
+// Slices cut a stream into slices that are fetched independently: {Name} in a request takes each of Values. With Crossed,
+// there is a slice for each combination of values.
 type Slices struct {
+	Name    string
+	Values  []string
+	Crossed []SliceList // more lists, in the order of the file
+	Shared  bool        // several slices may show a record of the same key, or a record may move from one to another
+}
+
+// SliceList is a list of what {Name} in a request takes.
+type SliceList struct {
 	Name   string
 	Values []string
-	Shared bool // several of them may show a record of the same key, or a record may move from one to another
+}
+
+// ForEach makes a stream the child of another one: it has a slice for each of the records of Parent, or, with Slices,
+// for each combination of a record and their values. {Parent.field} in a request takes a field of the record. A slice is
+// fetched when its record was written to the raw topic of Parent, and every Ingest.Every besides, if that is not 0.
+type ForEach struct {
+	Parent   string
+	OnDelete string // of the record: "keep" what the slice has given, or "delete" it; "": keep
+	Shared   bool   // as of Slices
+}
+
+// Added is a field that records are given beside those that the API sent.
+type Added struct {
+	Name string
+	Text string // with placeholders; one that is nothing else takes the value as it is
 }
 
 // SliceField stands for the name of the slice that a record comes from, in Ingest.Key and in expressions.

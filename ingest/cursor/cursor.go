@@ -43,6 +43,18 @@ type Cursor struct {
 	Doubt     bool              `json:"doubt,omitempty"`  // something spoke against the end of the last pass that asked for everything
 	Oldest    uint64            `json:"oldest,omitempty"` // segment of what was written that counts, see [written.Log.Oldest]
 	Raw       string            `json:"raw,omitempty"`    // id of the raw topic that has what was fetched, hexadecimal; empty: not known
+	Child     *Child            `json:"child,omitempty"`  // of the record that the slice is made from; nil: it is made from none. Not changed once it is set
+}
+
+// Child says what the slice of a child stream knows of its parent's record. Revisions are numbers that grow with each time that
+// the record was written; 0 is none.
+type Child struct {
+	Partition int32                      `json:"partition"`        // of the parent's raw topic
+	Want      int64                      `json:"want"`             // revision that was seen last
+	Begun     int64                      `json:"begun,omitempty"`  // for which the pass was begun
+	Done      int64                      `json:"ended,omitempty"`  // for which the last pass was begun that has ended
+	Fields    map[string]json.RawMessage `json:"fields,omitempty"` // of the record, that requests are made with, by placeholder
+	Gone      bool                       `json:"gone,omitempty"`   // the record was deleted
 }
 
 // Validator says what the only page of a pass was (RFC 9110, section 8.8), so that the next pass may ask whether it has
@@ -67,7 +79,7 @@ func (c Cursor) Begin(at time.Time, first paginate.Position) Cursor {
 	return Cursor{
 		Version: version, Pass: c.Pass + 1, Started: stamp(at), Kind: c.Kind, Field: c.Field, Since: c.Since, Form: c.Form, Top: c.Top, TopKind: c.TopKind, TopRule: c.TopRule,
 		Shared: c.Shared, Shown: c.Shown, Kept: c.Kept, KeptOf: c.KeptOf, Fetched: c.Fetched, Validator: c.Validator, Next: first, Doubt: c.Doubt && c.goesOn(),
-		Raw: c.Raw,
+		Raw: c.Raw, Child: c.Child,
 	}
 }
 
@@ -78,6 +90,11 @@ func (c Cursor) Back(pass int64, kind, field string, since *int64, oldest uint64
 	back := Cursor{
 		Version: version, Pass: pass, Kind: kind, Field: field, Since: since, Top: c.Top, TopKind: c.TopKind, TopRule: c.TopRule,
 		Shared: c.Shared, Shown: c.Shown, Done: true, Oldest: oldest, Raw: c.Raw,
+	}
+	if c.Child != nil {
+		child := *c.Child
+		child.Begun, child.Done = 0, 0 // the pass after it is due
+		back.Child = &child
 	}
 	if since != nil {
 		back.Form = c.Form

@@ -9,6 +9,8 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/go-json-experiment/json/jsontext"
+
 	"github.com/millrace-io/millrace/pipeline"
 )
 
@@ -36,9 +38,14 @@ type Template struct {
 	in     *pipeline.Ingest
 	base   *url.URL // without path and query of the stream
 	known  map[string]bool
-	slice  string
+	slice  map[string]string // values of the lists
+	parent Values            // fields of the record that requests are made from
 	placed map[string]string // headers that hold placeholders
 }
+
+// ErrNothing says that a placeholder in a path, which cannot be left out, stands for nothing.
+var ErrNothing = errors.New("ingest.path holds a placeholder that stands for nothing here: give it a value for the first page; " +
+	"of a child, its parent's record does not have the field")
 
 // New returns the template of a slice. Its errors show no text that may hold a secret.
 func New(in *pipeline.Ingest, slice string) (*Template, error) {
@@ -47,7 +54,7 @@ func New(in *pipeline.Ingest, slice string) (*Template, error) {
 		return nil, errors.New("http.base_url is not an absolute http or https URL")
 	}
 	u.Fragment = ""
-	t := &Template{in: in, base: u, slice: slice, known: in.Placeholders(), placed: map[string]string{}}
+	t := &Template{in: in, base: u, slice: in.SliceValues(slice), known: in.Placeholders(), placed: map[string]string{}}
 	for name, value := range in.HTTP.Headers {
 		if text := value.Reveal(); slices.ContainsFunc(pipeline.PlaceholdersIn(text), func(n string) bool { return t.known[n] }) {
 			t.placed[http.CanonicalHeaderKey(name)] = text
@@ -56,13 +63,57 @@ func New(in *pipeline.Ingest, slice string) (*Template, error) {
 	return t, nil
 }
 
-// Fill makes a request with what the placeholders stand for.
-func (t *Template) Fill(values Values) (*Request, error) {
+// Of is t for a child: parent has the fields of the record that its requests are made from, by placeholder.
+func (t *Template) Of(parent Values) *Template {
+	c := *t
+	c.parent = parent
+	return &c
+}
+
+// filler fills in values, and what stands for the same in all requests of the slice.
+func (t *Template) filler(values Values) filler {
 	f := filler{known: t.known, values: Values{}}
 	maps.Copy(f.values, values)
-	if t.in.Slices != nil {
-		f.values[t.in.Slices.Name] = Text(t.slice)
+	maps.Copy(f.values, t.parent)
+	for name, value := range t.slice {
+		f.values[name] = Text(value)
 	}
+	return f
+}
+
+// Added is the beginning of a JSON object that has the fields which each record of the slice is given: {"a":1,"b":"x". It
+// is nil if there are none. One whose placeholder stands for nothing is left out.
+func (t *Template) Added() ([]byte, error) {
+	f := t.filler(nil)
+	var b []byte
+	for _, a := range t.in.Add {
+		quoted, err := jsontext.AppendQuote(nil, a.Text)
+		if err != nil {
+			return nil, fmt.Errorf("ingest.add.%s: %w", a.Name, err)
+		}
+		value, ok, err := f.json(nil, quoted)
+		if err != nil {
+			return nil, fmt.Errorf("ingest.add.%s: %w", a.Name, err)
+		}
+		if !ok {
+			continue
+		}
+		if b == nil {
+			b = append(b, '{')
+		} else {
+			b = append(b, ',')
+		}
+		if b, err = jsontext.AppendQuote(b, a.Name); err != nil {
+			return nil, fmt.Errorf("ingest.add: %w", err)
+		}
+		b = append(append(b, ':'), value...)
+	}
+	return b, nil
+}
+
+// Fill makes a request with what the placeholders stand for.
+func (t *Template) Fill(values Values) (*Request, error) {
+	f := t.filler(values)
 	u, err := t.url(f)
 	if err != nil {
 		return nil, err
@@ -100,7 +151,7 @@ func (t *Template) url(f filler) (*url.URL, error) {
 	if path != "" {
 		filled, ok := f.text(path, url.PathEscape)
 		if !ok {
-			return nil, errors.New("ingest.path holds a placeholder that stands for nothing here: give it a value for the first page")
+			return nil, ErrNothing
 		}
 		p, err := url.Parse(strings.TrimRight(u.EscapedPath(), "/") + "/" + strings.TrimLeft(filled, "/"))
 		if err != nil {

@@ -48,6 +48,7 @@ func Claim(ctx context.Context, cfg Config, restore func(key string, value []byt
 		kgo.FetchMaxBytes(fetchBytes),
 		kgo.FetchMaxPartitionBytes(fetchBytes),
 		kgo.ConsumeResetOffset(kgo.NoResetOffset()),
+		kgo.KeepControlRecords(), // so that a position behind them is known
 	)...)
 	if err != nil {
 		return nil, fmt.Errorf("claim %s[%d]: %w", cfg.Topic, cfg.Partition, err)
@@ -132,7 +133,7 @@ func (c *Changelog) some(ctx context.Context, restore func(key string, value []b
 	fetches := c.cl.PollFetches(quiet)
 	fetches.EachRecord(func(rec *kgo.Record) {
 		*c.cfg.From = rec.Offset + 1
-		if string(rec.Key) != ClaimKey {
+		if string(rec.Key) != ClaimKey && !rec.Attrs.IsControl() {
 			restore(string(rec.Key), rec.Value)
 		}
 	})
@@ -141,6 +142,16 @@ func (c *Changelog) some(ctx context.Context, restore func(key string, value []b
 	}
 	return fetches.Err()
 }
+
+// Consume has [Changelog.Poll] give the records of a partition of another topic, from an offset on, or from another one than before.
+func (c *Changelog) Consume(topic string, partition int32, from int64) {
+	c.cl.RemoveConsumePartitions(map[string][]int32{topic: {partition}})
+	c.cl.AddConsumePartitions(map[string]map[int32]kgo.Offset{topic: {partition: kgo.NewOffset().At(from)}})
+}
+
+// Poll waits for records of what is consumed, as a reader of committed records gets them, with the markers that end transactions.
+// One goroutine may poll while another one has a transaction.
+func (c *Changelog) Poll(ctx context.Context) kgo.Fetches { return c.cl.PollFetches(ctx) }
 
 // partitioner puts records of the state's topic where they say, and others where Java's default partitioner would.
 type partitioner struct{ state string }

@@ -18,10 +18,16 @@ func (d *decoder) build(f *pipelineFile) *pipeline.Pipeline {
 	}
 	p.Kafka = d.kafka(&f.Kafka)
 	p.Database = d.database(&f.Database)
+	d.streams = f.Streams.names()
 	tables := map[string]string{}
 	for i := range f.Streams.entries {
 		e := &f.Streams.entries[i]
 		p.Streams = append(p.Streams, d.stream(f, e, tables))
+	}
+	for i := range f.Streams.entries {
+		if in := &f.Streams.entries[i].v.Ingest; in.ok && in.v.ForEach.ok {
+			d.family(&in.v, p, &p.Streams[i])
+		}
 	}
 	return p
 }

@@ -3,6 +3,7 @@ package file
 import (
 	"maps"
 	"slices"
+	"strings"
 
 	"github.com/millrace-io/millrace/pipeline"
 )
@@ -73,13 +74,28 @@ func (p places) holds(name string) bool {
 	})
 }
 
+// holdsPrefix reports whether a placeholder stands anywhere that begins so.
+func (p places) holdsPrefix(prefix string) bool {
+	return slices.ContainsFunc(slices.Concat(p.path, p.other), func(t *text) bool {
+		return slices.ContainsFunc(pipeline.PlaceholdersIn(t.s), func(name string) bool { return strings.HasPrefix(name, prefix) })
+	})
+}
+
 // placeholders checks that what stands for something is known, and that what must stand somewhere does.
 func (d *decoder) placeholders(f *ingestFile, in *pipeline.Ingest) {
 	at := placesOf(f)
 	all := in.Placeholders()
 	known := slices.Sorted(maps.Keys(all))
-	for _, t := range slices.Concat(at.path, at.other) {
+	added := make([]*text, len(f.Add.entries))
+	for i := range f.Add.entries {
+		added[i] = &f.Add.entries[i].v
+	}
+	for _, t := range slices.Concat(at.path, at.other, added) {
 		for _, name := range pipeline.PlaceholdersIn(t.s) {
+			if stream, _, dotted := strings.Cut(name, "."); dotted && !all[name] && t.ok && !t.refs {
+				d.parentPlaceholder(f, t, name, stream)
+				continue
+			}
 			if !all[name] && t.ok && !t.refs {
 				d.reportf(t.place, didYouMean(name, known, "known placeholders"), "{%s} stands for nothing", name)
 			}
@@ -104,7 +120,13 @@ func (d *decoder) placeholders(f *ingestFile, in *pipeline.Ingest) {
 			d.reportf(f.Path.place, "set incremental.start", "a path needs a value for {since} in the first pass, too")
 		}
 	}
-	if s := in.Slices; s != nil && !at.holds(s.Name) {
-		d.reportf(f.Slices.place, "put {"+s.Name+"} into path, query, headers or body", "every slice would fetch the same: {%s} is used nowhere", s.Name)
+	for _, list := range in.Slices.Lists() {
+		if !at.holds(list.Name) {
+			d.reportf(f.Slices.place, "put {"+list.Name+"} into path, query, headers or body", "every slice would fetch the same: {%s} is used nowhere", list.Name)
+		}
+	}
+	if of := in.ForEach; of != nil && f.ForEach.ok && !at.holdsPrefix(of.Parent+".") {
+		d.reportf(f.ForEach.place, "put a field of it into path, query, headers or body: {"+of.Parent+".id}",
+			"every record of %s would fetch the same", quote(of.Parent))
 	}
 }

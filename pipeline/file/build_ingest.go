@@ -48,6 +48,7 @@ func (d *decoder) ingest(f *ingestFile, at place) pipeline.Ingest {
 	in.BodyFormat, in.CSV = d.format(f)
 	d.besideRecords(f, &in)
 	in.Slices = d.slices(f)
+	in.ForEach, in.Add = d.forEach(f)
 	d.placeholders(f, &in)
 	return in
 }

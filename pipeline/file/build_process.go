@@ -72,7 +72,7 @@ func (d *decoder) checkFlow(f *streamFile, s *pipeline.Stream, w flow) {
 			sound = false
 		}
 	}
-	if s.Ingest.Slices == nil && !f.Ingest.v.Slices.set {
+	if s.Ingest.Slices == nil && !f.Ingest.v.Slices.set && !f.Ingest.v.ForEach.set {
 		d.noSlice(&w)
 	}
 	d.warnWords(f, &w)

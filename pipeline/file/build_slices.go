@@ -16,9 +16,13 @@ var reserved = []string{pipeline.PlaceSince, pipeline.PlaceCursor, pipeline.Plac
 // slices builds the slices.
 func (d *decoder) slices(f *ingestFile) *pipeline.Slices {
 	var s *pipeline.Slices
-	if len(f.Slices.entries) > 0 {
-		e := &f.Slices.entries[0]
-		s = &pipeline.Slices{Name: e.name, Values: e.v.strings()}
+	for i := range f.Slices.entries {
+		e := &f.Slices.entries[i]
+		if s == nil {
+			s = &pipeline.Slices{Name: e.name, Values: e.v.strings()}
+		} else {
+			s.Crossed = append(s.Crossed, pipeline.SliceList{Name: e.name, Values: e.v.strings()})
+		}
 		if !sliceName.MatchString(e.name) {
 			d.reportAt(e.key, 0, 0, e.path, "", quote(e.name)+" cannot be the name of a slice: letters, digits and _, and no digit first")
 		}
@@ -37,7 +41,9 @@ func (d *decoder) slices(f *ingestFile) *pipeline.Slices {
 			seen[v.s] = true
 		}
 	}
-	d.sharedKeys(f, s)
+	if !f.ForEach.set { // else it depends on the parent, see [decoder.families]
+		d.sharedKeys(f, s)
+	}
 	return s
 }
 

@@ -21,6 +21,7 @@ type decoder struct {
 	secrets  secretsOf
 	firstUse map[string]pipeline.Origin // of credentials written for no API in particular, by the key that holds them
 	meant    map[string]bool            // what unknown keys of the whole file are, and probably were meant to be
+	streams  []string                   // names of all streams of the file
 	problems Problems
 	warnings Problems
 }

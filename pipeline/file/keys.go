@@ -129,7 +129,10 @@ type streamFile struct {
 
 // ingestFile is a stream's ingest.
 type ingestFile struct {
-	Path text `key:"path,required" doc:"Path of the resource, appended to base_url, such as /orders; it may hold placeholders: {slice name}, {since}, {cursor}, {limit}."`
+	Path           text          `key:"path,required" doc:"Path of the resource, appended to base_url, such as /orders; it may hold placeholders: {slice name}, {since}, {cursor}, {limit}, {parent.field}."`
+	ForEach        text          `key:"for_each" doc:"Name of a stream of this file, the parent: requests are made for each of its records, and {parent.field} in path, query, headers and body takes a field of it. A record that is written again has them made again, and no other has."`
+	OnParentDelete text          `key:"on_parent_delete" doc:"What becomes of the records that were fetched for a record of the parent, when that is deleted: keep, they stay; delete, they are deleted too." words:"keep delete" default:"keep"`
+	Add            mapping[text] `key:"add" doc:"Fields that each record is given beside its own, as name: text; a text that is nothing but a placeholder takes the value as it is: {order_id: \"{orders.id}\"}. They may stand in key, and in process."`
 	ingestSharedFile
 }
 
@@ -151,9 +154,9 @@ type ingestSharedFile struct {
 	Errors      list[errorFile]         `key:"errors" doc:"What is done about answers that are no pages, by status and body; the first rule that holds counts. Absent: 408, 425, 429 and 5xx are tried again, and so are errors with status 200; other statuses need an operator."`
 	NullIsEmpty flag                    `key:"null_is_empty" doc:"null in the place of the records means that there are none; else it is an error: the stream waits at its page." default:"false"`
 	Incremental object[incrementalFile] `key:"incremental" doc:"Ask only for what has changed; absent: every pass fetches everything."`
-	Slices      mapping[texts]          `key:"slices" doc:"Cuts the stream into slices that are fetched in parallel: {name} in path, query, headers and body takes each value." maxItems:"1" minItems:"1"`
+	Slices      mapping[texts]          `key:"slices" doc:"Cuts the stream into slices that are fetched in parallel: {name} in path, query, headers and body takes each value. Several lists are crossed: there is a slice for each combination." minItems:"1"`
 	Disjoint    flag                    `key:"disjoint" doc:"true: a key shows up in one slice alone, and never moves to another; false: it may, so what is fetched again is written again. Slices need it, unless $slice is in key." default:"false"`
-	Every       duration                `key:"every" doc:"From the start of a pass to the start of the next; 0s: one pass, then done." max:"8760h" default:"0s"`
+	Every       duration                `key:"every" doc:"From the start of a pass to the start of the next; 0s: one pass, then done. With for_each: how old what was fetched for a record may be at most; 0s: it is fetched again only when the record changes." max:"8760h" default:"0s"`
 	Concurrency integer                 `key:"concurrency" doc:"Pages in flight at most, in one slice, where pages can be addressed." min:"1" max:"256" default:"8"`
 }
 

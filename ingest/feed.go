@@ -1,0 +1,364 @@
+package ingest
+
+import (
+	"container/heap"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/zeebo/xxh3"
+
+	"github.com/millrace-io/millrace/ingest/cursor"
+	"github.com/millrace-io/millrace/ingest/cut"
+	"github.com/millrace-io/millrace/ingest/paginate"
+	"github.com/millrace-io/millrace/internal/stage"
+	"github.com/millrace-io/millrace/pipeline"
+	"github.com/millrace-io/millrace/topics"
+)
+
+// feed makes the slices of a child stream from the records of one partition of its parent's raw topic, and has them fetched.
+//
+//	parent's raw partition ── read committed ──► listing: revisions of records, and the position after them
+//	                                               one transaction of the state topic: the work is durable
+//	children that are due ── oldest first ──► slice ──► pages ──► committer: records, cursor, and the revision that is done
+//
+// What must hold: a listing and the position after it commit together, so that no record of the parent is passed over. A
+// child that is fetched for a revision is done with that revision alone, in the transaction that has its last page; one that came
+// meanwhile is wanted still. A child is fetched by one slice at a time, and again only when what the slice had handed over is
+// committed. All children of a partition of the parent have their state in one partition of the state topic, so whoever may
+// write them also reads that partition, and each record of the parent is read once.
+//
+// A revision is the generation of the position, in the upper 16 bits, and the offset of the record. The generation grows when
+// the position begins again at the start: the raw topic is another one, or other lists are crossed.
+type feed struct {
+	in        *Ingest
+	stream    *pipeline.Stream
+	partition int32 // of the parent's raw topic
+	topic     string
+	log       *slog.Logger
+	queue     chan<- *page
+	kids      *kids
+	gate      *gate
+	reader    *reader
+	names     []string // of the placeholders of the parent's fields
+	fields    *cut.Fields
+	crossed   [][]string
+
+	read    atomic.Int64 // offset up to which the parent's raw topic was read
+	pending atomic.Int64 // listings that are not committed
+	wake    chan struct{}
+	reaping chan struct{}
+
+	mu       sync.Mutex
+	at       feedPosition
+	children map[string]*child
+	due      schedule
+	gone     map[*child]bool
+	active   int
+}
+
+// feedPosition is where a feed is in the parent's raw topic, as the state topic has it.
+type feedPosition struct {
+	Version    int    `json:"v"`
+	Next       int64  `json:"next"`       // offset of the next record
+	Raw        string `json:"raw"`        // id of the raw topic; empty: not known
+	Generation int64  `json:"generation"` // from 1
+	Of         string `json:"of"`         // hash of what children are made from
+}
+
+const feedVersion = 1
+
+// feedPrefix begins the keys of positions of feeds in the state topic.
+const feedPrefix = "feed:"
+
+func feedKey(stream string, partition int32) string {
+	return feedPrefix + stream + ":" + strconv.Itoa(int(partition))
+}
+
+// FeedPartition is the partition of the state topic that has the children of a stream which are made from a partition of its
+// parent's raw topic. It is the same for ever.
+func FeedPartition(stream string, partition int32) int32 {
+	return (topics.Partition([]byte(feedPrefix+stream), topics.StatePartitions) + partition) % topics.StatePartitions
+}
+
+// revisionBits are those of the offset in a revision.
+const revisionBits = 48
+
+// newFeed restores a feed.
+func (in *Ingest) newFeed(ref sliceRef, state *restored, queue chan<- *page) (*feed, error) {
+	s := ref.stream
+	i := &s.Ingest
+	f := &feed{
+		in: in, stream: s, partition: ref.partition, topic: topics.Raw(in.p.Name, i.ForEach.Parent),
+		log: in.env.Log.With("stream", s.Name), queue: queue, kids: in.kids[s], gate: in.decisions.gates[s.Name],
+		crossed: i.Slices.Combinations(), wake: make(chan struct{}, 1), reaping: make(chan struct{}, 1),
+		children: map[string]*child{}, gone: map[*child]bool{},
+	}
+	var err error
+	if f.reader, err = in.reader(s, paginate.New(i.Paginate).Wants()); err != nil {
+		return nil, err
+	}
+	placed := i.ParentFields()
+	f.names = slices.Sorted(maps.Keys(placed))
+	paths := make([][]string, len(f.names))
+	for n, name := range f.names {
+		paths[n] = placed[name]
+	}
+	f.fields = cut.NewFields(paths...)
+	if err := f.restorePosition(state); err != nil {
+		return nil, err
+	}
+	for key, value := range state.cursors {
+		name, ok := strings.CutPrefix(key, s.Name+"/")
+		if !ok {
+			continue
+		}
+		if err := f.restoreChild(name, value, state.segments[key]); err != nil {
+			return nil, err
+		}
+	}
+	return f, nil
+}
+
+func (f *feed) restorePosition(state *restored) error {
+	key := feedKey(f.stream.Name, f.partition)
+	if value, ok := state.positions[key]; ok {
+		if err := json.Unmarshal(value, &f.at); err != nil {
+			return fmt.Errorf("position %s: %w", key, err)
+		}
+		if f.at.Version != feedVersion {
+			return fmt.Errorf("position %s has version %d and this program knows %d: run the newer millrace", key, f.at.Version, feedVersion)
+		}
+	}
+	raw, of := f.in.topics.ID(f.topic), f.identity()
+	if f.at.Version == 0 || f.at.Of != of || raw != "" && f.at.Raw != raw {
+		f.at = feedPosition{Version: feedVersion, Raw: raw, Generation: f.at.Generation + 1, Of: of}
+	}
+	f.read.Store(f.at.Next)
+	return nil
+}
+
+// identity names what children are made from: when it changes, all records of the parent are read again.
+func (f *feed) identity() string {
+	text := fmt.Sprintf("%q %q %q", f.topic, f.crossed, f.names)
+	return fmt.Sprintf("%016x", xxh3.HashString(text))
+}
+
+// restoreChild restores a child if it is of this feed, and of a combination of values that the pipeline file still has.
+func (f *feed) restoreChild(name string, value []byte, segments map[uint64][]byte) error {
+	c := &child{feed: f, name: name, at: notDue}
+	cur, err := cursor.Decode(c.key(), value)
+	if err != nil {
+		return err
+	}
+	if cur.Child == nil || cur.Child.Partition != f.partition || !f.has(name) {
+		return nil
+	}
+	cur, begun := f.in.sameTopic(f.stream, cur)
+	c.segments, c.forget = segments, begun
+	if begun {
+		if value, err = cur.Encode(); err != nil {
+			return err
+		}
+	}
+	c.set(value, cur)
+	f.children[name] = c
+	f.kids.known.Add(1)
+	f.plan(c)
+	return nil
+}
+
+// has reports whether a combination of values is still in the pipeline file.
+func (f *feed) has(name string) bool {
+	if f.stream.Ingest.Slices == nil {
+		return true
+	}
+	values := f.stream.Ingest.SliceValues(name)
+	if values == nil {
+		return false
+	}
+	for _, list := range f.stream.Ingest.Slices.Lists() {
+		if !slices.Contains(list.Values, values[list.Name]) {
+			return false
+		}
+	}
+	return true
+}
+
+// run has children fetched until ctx ends.
+func (f *feed) run(ctx context.Context) {
+	defer f.leave()
+	var work sync.WaitGroup
+	defer work.Wait()
+	work.Go(func() { f.settle(ctx) })
+	work.Go(func() { f.reap(ctx) })
+	for f.await(ctx) == nil && f.gate.enter(ctx) == nil && f.kids.slots.Acquire(ctx, 1) == nil {
+		c := f.take()
+		if c == nil { // it was deleted meanwhile, or the stream paused
+			f.kids.slots.Release(1)
+			continue
+		}
+		work.Go(func() {
+			defer f.kids.slots.Release(1)
+			f.fetch(ctx, c)
+		})
+	}
+}
+
+// leave takes the children of the feed from what is told of the stream.
+func (f *feed) leave() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for _, c := range f.children {
+		f.kids.known.Add(-1)
+		f.kids.count(c, false, false)
+	}
+}
+
+// await returns when a child is due.
+func (f *feed) await(ctx context.Context) error {
+	for {
+		wait, ok := f.until()
+		if ok && wait <= 0 {
+			return ctx.Err()
+		}
+		var timer <-chan time.Time
+		if ok {
+			t := time.NewTimer(wait)
+			defer t.Stop()
+			timer = t.C
+		}
+		select {
+		case <-timer:
+		case <-f.wake:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+// until is the time until the next child is due; ok is false if none will be.
+func (f *feed) until() (wait time.Duration, ok bool) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if len(f.due) == 0 {
+		return 0, false
+	}
+	return time.Until(f.due[0].due), true
+}
+
+// take is the child that has been due for longest, or nil.
+func (f *feed) take() *child {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if len(f.due) == 0 || f.due[0].due.After(time.Now()) {
+		return nil
+	}
+	c := f.due[0]
+	heap.Remove(&f.due, c.at)
+	c.active = true
+	f.active++
+	return c
+}
+
+// fetch fetches a pass of a child.
+func (f *feed) fetch(ctx context.Context, c *child) {
+	during, cancel := context.WithCancel(ctx)
+	defer cancel()
+	s, err := f.slice(c, cancel)
+	if err == nil {
+		defer s.in.waits.Drop(s.who)
+		defer s.goesOn()
+		err = s.pass(during)
+	}
+	again := false
+	if s != nil && err != nil {
+		if pass := s.plan.Pass; during.Err() == nil && !errors.Is(err, errPaused) {
+			s.beginAgain(err)
+			again = s.plan.Pass != pass
+		}
+		if s.sent != nil { // what the slice is fetched again from is what the state topic has then
+			select {
+			case <-s.sent:
+			case <-ctx.Done():
+				return
+			}
+		}
+	}
+	if ctx.Err() != nil {
+		return
+	}
+	if pause := f.ended(c, again, err); pause > 0 {
+		_ = stage.Sleep(ctx, pause)
+	}
+}
+
+// ended notes that a pass of a child has ended with err, and returns how long to pause before another one.
+func (f *feed) ended(c *child, again bool, err error) (pause time.Duration) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	c.active, c.cancel = false, nil
+	f.active--
+	switch {
+	case c.gone:
+		f.gone[c] = true
+		signal(f.reaping)
+	case errors.Is(err, errPaused):
+	case err != nil:
+		c.again = again
+		c.failures++
+		c.retryAt = time.Now().Add(f.retryAfter(c.failures))
+		pause = f.kids.failed(c, err)
+	default:
+		c.again, c.failures = false, 0
+		f.kids.succeeded()
+	}
+	f.plan(c)
+	return pause
+}
+
+// Waits of children that cannot be fetched.
+const (
+	longRetry = 10 * time.Minute // at most, unless http.retry.max is more
+	inARow    = 8                // children that fail one after the other before there is a pause
+)
+
+// retryAfter is how long a child rests that could not be fetched so many times.
+func (f *feed) retryAfter(failures int) time.Duration {
+	least := max(f.stream.Ingest.HTTP.Retry.Max, minPause)
+	return min(least<<min(failures-1, 16), max(least, longRetry))
+}
+
+// plan says when a child is due. f.mu is held.
+func (f *feed) plan(c *child) {
+	due, ok := c.isDue()
+	switch {
+	case !ok && c.at != notDue:
+		heap.Remove(&f.due, c.at)
+	case ok && c.at != notDue:
+		c.due = due
+		heap.Fix(&f.due, c.at)
+	case ok:
+		c.due = due
+		heap.Push(&f.due, c)
+	}
+	f.kids.count(c, c.dirty(), c.failures > 0)
+	signal(f.wake)
+}
+
+// signal wakes who waits for a channel of capacity 1, now or later.
+func signal(c chan struct{}) {
+	select {
+	case c <- struct{}{}:
+	default:
+	}
+}
