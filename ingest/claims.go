@@ -7,6 +7,7 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"github.com/millrace-io/millrace/ingest/known"
 	"github.com/millrace-io/millrace/ingest/written"
 	"github.com/millrace-io/millrace/internal/changelog"
 	"github.com/millrace-io/millrace/topics"
@@ -19,11 +20,13 @@ import (
 //	feed:<stream>:<partition>     how far a child stream has read its parent's raw partition, JSON, see [feedPosition]
 //	credential:<name>             the tokens of a credential, encrypted, see [credential]
 //	<stream>/<slice> NUL <16 hex> a segment of what the slice remembers to have written, see [written.SegmentKey]
+//	<stream>/<slice> NUL k<key>   a raw key that is there, if complete reads tell what is gone, see [known.StateKey]
 
 // restored is what the state topic has for the slices of a partition.
 type restored struct {
 	cursors   map[string][]byte            // by slice key
 	segments  map[string]map[uint64][]byte // by slice key and number
+	known     map[string]*known.Restored   // by slice key
 	positions map[string][]byte            // of feeds, by their keys
 	next      int64                        // offset up to which this is true
 }
@@ -57,11 +60,18 @@ func (in *Ingest) restoring(ctx context.Context) (done func(), err error) {
 }
 
 func newRestored() *restored {
-	return &restored{cursors: map[string][]byte{}, segments: map[string]map[uint64][]byte{}, positions: map[string][]byte{}}
+	return &restored{cursors: map[string][]byte{}, segments: map[string]map[uint64][]byte{}, known: map[string]*known.Restored{}, positions: map[string][]byte{}}
 }
 
 // apply applies a record of the state topic; a nil value removes what its key names.
 func (r *restored) apply(key string, value []byte) {
+	if slice, raw, ok := known.ParseStateKey(key); ok {
+		if r.known[slice] == nil {
+			r.known[slice] = known.NewRestored()
+		}
+		r.known[slice].Apply(raw, value)
+		return
+	}
 	slice, number, segment := written.ParseSegmentKey(key)
 	switch {
 	case segment && value == nil:

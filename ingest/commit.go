@@ -21,6 +21,7 @@ type committer struct {
 	log        *changelog.Changelog
 	queue      <-chan *page
 	pace       stage.Pace
+	partition  int32 // of the state topic
 	partitions int   // of a raw topic
 	limit      int64 // bytes of records in a transaction
 	room       *room
@@ -58,6 +59,12 @@ func (c *committer) transact(ctx context.Context, p *page) (err error) {
 			c.left = uncommitted(t, p)
 		}
 	}()
+	if err = p.slice.survey(p); err == nil {
+		err = c.readBack(ctx, p)
+	}
+	if err != nil {
+		return err
+	}
 	if t, err = c.begin(ctx, p); err != nil {
 		return err
 	}
@@ -76,10 +83,16 @@ func (c *committer) transact(ctx context.Context, p *page) (err error) {
 			break
 		}
 		p = next
-		if t.fits(p) {
+		if err := p.slice.survey(p); err != nil {
+			return err
+		}
+		if len(p.gone) == 0 && len(p.held) == 0 && t.fits(p) {
 			continue
 		}
 		if err := c.end(t); err != nil {
+			return err
+		}
+		if err := c.readBack(ctx, p); err != nil {
 			return err
 		}
 		if t, err = c.begin(ctx, p); err != nil {
@@ -131,7 +144,7 @@ func (c *committer) write(ctx context.Context, t *transaction, p *page) (*transa
 		if from, err = t.produce(p, from); err != nil {
 			return t, err
 		}
-		if from >= p.summary.Records {
+		if from >= p.summary.Records && t.bury(p) {
 			t.ended(p)
 			return t, nil
 		}
@@ -215,7 +228,7 @@ type transaction struct {
 // pass in it has ended, none of its slices adds to it, so that its records are no reason to wait.
 func (t *transaction) awaited(partitions int) (records, touched int) {
 	for _, n := range t.counts {
-		records += n.records + n.letters
+		records += n.records + n.letters + n.deleted
 	}
 	touched = min(records, partitions)
 	if t.passing == 0 {
@@ -225,8 +238,8 @@ func (t *transaction) awaited(partitions int) (records, touched int) {
 }
 
 type counts struct {
-	records, unchanged, letters int
-	refused                     stage.Batch
+	records, unchanged, letters, deleted int
+	refused                              stage.Batch
 }
 
 // errFull ends the walk over a page's records where the transaction is full.
@@ -253,7 +266,11 @@ func (t *transaction) produce(p *page, from int) (int, error) {
 		next = ordinal + 1
 		s.reader.judge(rec, p)
 		remember := !s.shared || rec.reason != "" // what another slice wrote last is not known here
-		if remember && s.written.Unchanged(rec.id, rec.content, p.after.Pass) {
+		unchanged := remember && s.unchanged(rec, p)
+		if s.keys != nil && rec.reason == "" {
+			t.know(p, rec)
+		}
+		if unchanged {
 			n.unchanged++
 			return nil
 		}
@@ -296,6 +313,9 @@ func (s *slice) horizon(c cursor.Cursor) int64 {
 // ended notes that a page ends in this transaction.
 func (t *transaction) ended(p *page) {
 	after := p.after
+	if p.known != nil {
+		after.Known = p.known
+	}
 	if before := t.cursors[p.slice]; before != nil && !before.Done {
 		t.passing--
 	}
@@ -390,10 +410,11 @@ func (t *transaction) committed(took time.Duration) {
 		s.metrics.records.Add(float64(n.records))
 		s.metrics.unchanged.Add(float64(n.unchanged))
 		s.metrics.deadLetters.Add(float64(n.letters))
+		s.metrics.deleted.Add(float64(n.deleted))
 		s.in.metrics.commits.Observe(took.Seconds())
 		s.in.progress.Add(s.stream.Name, time.Time{}, n.records, n.unchanged, n.letters)
 		s.in.refusals.Committed(&n.refused, s.in.letters)
-		s.tally.add(tally{records: n.records + n.unchanged + n.letters, changed: n.records, letters: n.letters})
+		s.tally.add(tally{records: n.records + n.unchanged + n.letters, changed: n.records, letters: n.letters, deleted: n.deleted})
 	}
 	for _, p := range t.pages {
 		if p.list != nil {
@@ -404,6 +425,7 @@ func (t *transaction) committed(took time.Duration) {
 		s := p.slice
 		s.metrics.pages.Inc()
 		s.tally.pages++
+		s.tellDeletes(p)
 		if p.after.Done {
 			s.metrics.passes.Inc()
 			if s.child == nil {

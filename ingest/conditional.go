@@ -31,6 +31,9 @@ func (s *slice) conditional() bool {
 
 // ask adds to the request for the first page of the pass of c what that page was when it was fetched last.
 func (s *slice) ask(r *request.Request, c cursor.Cursor, at paginate.Position) *request.Request {
+	if s.stream.Ingest.Deletes != nil && !c.Known.Settled() {
+		return r
+	}
 	if at.Index != 0 || c.Validator == (cursor.Validator{}) || c.Validator.Of != c.Request {
 		return r
 	}

@@ -17,6 +17,7 @@ import (
 	"github.com/millrace-io/millrace/ingest/cursor"
 	"github.com/millrace-io/millrace/ingest/fetch"
 	"github.com/millrace-io/millrace/ingest/fetch/auth"
+	"github.com/millrace-io/millrace/ingest/known"
 	"github.com/millrace-io/millrace/internal/changelog"
 	"github.com/millrace-io/millrace/internal/stage"
 	"github.com/millrace-io/millrace/pipeline"
@@ -144,6 +145,9 @@ func (in *Ingest) register(s *pipeline.Stream, run bool) error {
 		return err
 	}
 	in.seen[s] = &seen{stream: s, scale: scale, notices: in.notices}
+	if d := s.Ingest.Deletes; d != nil {
+		in.seen[s].room = known.NewRoom(d.MaxKeys)
+	}
 	if s.Ingest.ForEach != nil {
 		return in.registerFeeds(s, run)
 	}

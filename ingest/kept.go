@@ -102,6 +102,7 @@ func (s *slice) queueKept(ctx context.Context) {
 	if n := len(s.kept); n > 0 && s.kept[n-1].after.Done {
 		select {
 		case <-s.kept[n-1].committed:
+			s.learn(s.kept[n-1])
 		case <-ctx.Done():
 		}
 	}

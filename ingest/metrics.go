@@ -19,6 +19,7 @@ type metrics struct {
 	records     *prometheus.CounterVec
 	unchanged   *prometheus.CounterVec
 	deadLetters *prometheus.CounterVec
+	deleted     *prometheus.CounterVec
 	rateWait    *prometheus.CounterVec
 	passes      *prometheus.CounterVec
 	waiting     *prometheus.GaugeVec
@@ -41,6 +42,7 @@ func newMetrics(r prometheus.Registerer) *metrics {
 		records:     counter("records_total", "Records written to the raw topic."),
 		unchanged:   counter("unchanged_records_total", "Records fetched again that had not changed since they were written."),
 		deadLetters: counter("dead_letters_total", "Records sent to the dead-letter topic."),
+		deleted:     counter("deleted_records_total", "Tombstones written to the raw topic."),
 		rateWait: counter("rate_limit_wait_seconds_total",
 			"Time that requests waited for the rate limit or for a pause that the API asked for."),
 		passes: counter("passes_total", "Passes ended."),
@@ -68,8 +70,8 @@ func newMetrics(r prometheus.Registerer) *metrics {
 
 // streamMetrics is the metrics of one stream.
 type streamMetrics struct {
-	pages, records, unchanged, deadLetters, passes prometheus.Counter
-	waiting                                        prometheus.Gauge
+	pages, records, unchanged, deadLetters, deleted, passes prometheus.Counter
+	waiting                                                 prometheus.Gauge
 }
 
 func (m *metrics) stream(name string) streamMetrics {
@@ -77,7 +79,7 @@ func (m *metrics) stream(name string) streamMetrics {
 		pages: m.pages.WithLabelValues(name), records: m.records.WithLabelValues(name),
 		unchanged:   m.unchanged.WithLabelValues(name),
 		deadLetters: m.deadLetters.WithLabelValues(name), passes: m.passes.WithLabelValues(name),
-		waiting: m.waiting.WithLabelValues(name),
+		deleted: m.deleted.WithLabelValues(name), waiting: m.waiting.WithLabelValues(name),
 	}
 }
 

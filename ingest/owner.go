@@ -3,12 +3,14 @@ package ingest
 import (
 	"context"
 	"errors"
+	"fmt"
 	"strconv"
 	"sync"
 
 	"github.com/twmb/franz-go/pkg/kerr"
 
 	"github.com/millrace-io/millrace/ingest/cursor"
+	"github.com/millrace-io/millrace/ingest/known"
 	"github.com/millrace-io/millrace/ingest/written"
 	"github.com/millrace-io/millrace/internal/changelog"
 	"github.com/millrace-io/millrace/internal/stage"
@@ -112,6 +114,7 @@ func (o *owner) once(fetch, work context.Context, changed <-chan struct{}) error
 	})
 	queue := make(chan *page, queuedPages)
 	slices, err := o.slices(state, queue)
+	defer closeSlices(slices)
 	if err != nil {
 		return err
 	}
@@ -142,7 +145,7 @@ func (o *owner) once(fetch, work context.Context, changed <-chan struct{}) error
 	timeout := o.in.cfg.TransactionTimeout * 3 / 4
 	interval := min(o.in.cfg.CommitInterval, timeout/3) // the rest of the time is for what was written to get through
 	c := committer{
-		log: log, queue: queue, pace: stage.Pace{Interval: interval}, partitions: int(o.in.p.Kafka.Partitions),
+		log: log, queue: queue, partition: o.partition, pace: stage.Pace{Interval: interval}, partitions: int(o.in.p.Kafka.Partitions),
 		limit: o.in.cfg.TransactionBytes, room: o.in.room, timeout: timeout,
 	}
 	err = c.run(work)
@@ -202,7 +205,7 @@ func (o *owner) feeds(state *restored, queue chan<- *page) ([]*feed, error) {
 	return out, nil
 }
 
-// slices restores the slices of the partition.
+// slices restores the slices of the partition. They must be closed, with an error too.
 func (o *owner) slices(state *restored, queue chan<- *page) ([]*slice, error) {
 	var out []*slice
 	for _, ref := range o.in.byPartition[o.partition] {
@@ -222,16 +225,23 @@ func (o *owner) slices(state *restored, queue chan<- *page) ([]*slice, error) {
 		if err != nil {
 			return nil, err
 		}
+		out = append(out, s)
 		bound := min(o.in.cfg.RememberedRecords, o.in.cfg.RememberedInAll/max(o.in.ownedSlices(), 1))
 		s.written = written.New(bound, s.full, o.in.p.Kafka.MaxRecordBytes)
 		if err := s.remember(state.segments[key], c, begun); err != nil {
-			return nil, err
+			return out, err
 		}
+		if s.stream.Ingest.Deletes != nil {
+			if err := state.known[key].Err(); err != nil {
+				return out, fmt.Errorf("state of %s: %w", key, err)
+			}
+			s.keys = known.Adopt(state.known[key], s.plan.Known, o.in.seen[ref.stream].room)
+		}
+		delete(state.known, key)
 		if err := s.adoptPages(s.plan, o.kept[key]); err != nil {
-			return nil, err
+			return out, err
 		}
 		delete(o.kept, key)
-		out = append(out, s)
 	}
 	return out, nil
 }

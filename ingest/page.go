@@ -33,6 +33,10 @@ type page struct {
 	id            string
 	committed     chan struct{} // closed when it is
 	list          *listing      // in the place of all the rest: what a feed has to commit; nil: it is a page
+	gone          []gone        // keys that are to be deleted with it
+	held          []uint64      // hashes of some of the keys that are too many to be deleted
+	blinded       string        // why the read that ends with it does not count; empty: it does
+	known         *cursor.Known // what its pass has shown, if it is a complete read that ends with it; nil: it is none
 	lent          bool          // a client that is closed by now may still be reading its bytes
 }
 
@@ -51,9 +55,9 @@ func (p *page) close() {
 // size is how many bytes of records the page has at most.
 func (p *page) size() int64 {
 	if p.answer == nil || p.answer.Body == nil {
-		return leastPage
+		return leastPage + p.goneBytes()
 	}
-	return max(p.answer.Body.Size(), leastPage)
+	return max(p.answer.Body.Size(), leastPage) + p.goneBytes()
 }
 
 // leastPage is what a page counts for at least.

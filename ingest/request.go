@@ -77,7 +77,7 @@ func (s *slice) asks(c cursor.Cursor, values request.Values) (*request.Request, 
 		return s.template.Fill(values)
 	}
 	since := i.Start
-	if c.Since != nil {
+	if c.Since != nil && !c.Whole {
 		since, _ = s.reader.scale.Ask(*c.Since, c.Form)
 	}
 	values[pipeline.PlaceSince] = request.Digits(since)

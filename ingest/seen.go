@@ -6,6 +6,7 @@ import (
 	"sync/atomic"
 
 	"github.com/millrace-io/millrace/ingest/cursor"
+	"github.com/millrace-io/millrace/ingest/known"
 	"github.com/millrace-io/millrace/internal/stage"
 	"github.com/millrace-io/millrace/pipeline"
 )
@@ -23,6 +24,7 @@ type seen struct {
 	passes         passes      // that have ended
 	guessed        sync.Once   // what the records are taken for
 	arrays         atomic.Bool // an answer was an array of objects
+	room           *known.Room // for the keys that complete reads compare; nil: none do
 }
 
 // enough is how many records are looked at before a field is missed in the middle of a pass.

@@ -14,6 +14,7 @@ import (
 
 	"github.com/millrace-io/millrace/ingest/cursor"
 	"github.com/millrace-io/millrace/ingest/fetch"
+	"github.com/millrace-io/millrace/ingest/known"
 	"github.com/millrace-io/millrace/ingest/paginate"
 	"github.com/millrace-io/millrace/ingest/request"
 	"github.com/millrace-io/millrace/ingest/written"
@@ -47,10 +48,13 @@ type slice struct {
 	damaged damaged
 	kept    []*page      // to commit before anything is fetched
 	written *written.Log // only the commit loop uses it
+	keys    *known.Keys  // so it does this; nil: complete reads delete nothing
 	tally   tally        // of the pass under way: only the commit loop uses it
 	doubted bool         // a notice about the end of a pass was raised
 	waits   atomic.Bool  // for its API
 	single  bool         // a page could not be fetched: the next request is for it, and for none after it
+
+	toldDeletes bool // a notice about deletions was raised: only the commit loop uses it
 
 	added []byte          // what each record is given: see [request.Template.Added]
 	made  bool            // from a record of another stream
@@ -112,6 +116,7 @@ func (in *Ingest) newSlice(
 	sl.plan.Shared = sl.shared
 	sl.plan.Raw = in.topics.ID(topics.Raw(in.p.Name, s.Name))
 	sl.plan = sl.plan.Compare(sl.reader.versions.Rule())
+	sl.plan.Known = newKnown(&s.Ingest, sl.plan)
 	in.seen[s].restored(c)
 	if leader, ok := sl.pager.(paginate.Leader); ok && sl.plan.Shown == leader.Shown() {
 		in.seen[s].leads.Store(true)
@@ -156,7 +161,13 @@ func (s *slice) adopt(c cursor.Cursor) cursor.Cursor {
 
 // begin is the start of the pass after c.
 func (s *slice) begin(c cursor.Cursor, at time.Time) cursor.Cursor {
-	next := c.Begin(at, s.first(c))
+	whole := s.wholeIsDue(c, at)
+	first := s.pager.First()
+	if !whole {
+		first = s.first(c)
+	}
+	next := c.Begin(at, first)
+	next.Whole = whole
 	next.Request = s.requestHash(next)
 	return next
 }
@@ -262,6 +273,7 @@ func (s *slice) pass(ctx context.Context) error {
 			s.goesOn() // a request past the end may have been tried again meanwhile
 			select {
 			case <-p.committed:
+				s.learn(p)
 				return nil
 			case <-ctx.Done():
 				return ctx.Err()

@@ -18,13 +18,14 @@ type passes struct {
 }
 
 // tally is what was committed of passes.
-type tally struct{ pages, records, changed, letters int }
+type tally struct{ pages, records, changed, letters, deleted int }
 
 func (t *tally) add(o tally) {
 	t.pages += o.pages
 	t.records += o.records
 	t.changed += o.changed
 	t.letters += o.letters
+	t.deleted += o.deleted
 }
 
 // quietPasses is the least time between two lines of a stream.
@@ -45,6 +46,9 @@ func (p *passes) end(s *slice, t tally, by *page, last bool) {
 	}
 	if p.ended.letters > 0 {
 		attrs = append(attrs, "dead_letters", p.ended.letters)
+	}
+	if p.ended.deleted > 0 {
+		attrs = append(attrs, "deleted", p.ended.deleted)
 	}
 	attrs = append(attrs, "took", time.Since(by.after.Started).Round(time.Millisecond).String())
 	attrs = append(attrs, "because", string(by.ended))

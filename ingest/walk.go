@@ -94,6 +94,7 @@ func (w Walk) Run(ctx context.Context, p *pipeline.Pipeline, see func(*WalkedPag
 		if s.Ingest.ForEach != nil {
 			sl.mayBeNothing()
 		}
+		sl.plan.Known = nil // which passes read everything is a matter of what was read before
 		for n := range max(w.Passes, 1) {
 			if err := w.pass(ctx, sl, n, see); err != nil {
 				return err
@@ -249,7 +250,7 @@ func (s *slice) since(c cursor.Cursor) string {
 	switch {
 	case i == nil:
 		return ""
-	case c.Since == nil:
+	case c.Since == nil || c.Whole:
 		return i.Start
 	}
 	text, _ := s.reader.scale.Ask(*c.Since, c.Form)

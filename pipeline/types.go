@@ -79,6 +79,7 @@ type Ingest struct {
 	Errors      []ErrorRule   // what is done about answers that are no pages; the first that holds counts
 	NullIsEmpty bool          // null in the place of the records is a page without records, not an error
 	Incremental *Incremental  // nil: every pass fetches everything
+	Deletes     *Deletes      // by complete reads; nil: what is not shown any more stays
 	Slices      *Slices       // nil: the stream is one slice, named "", unless it has ForEach
 	ForEach     *ForEach      // nil: requests are not made from the records of another stream
 	Add         []Added       // fields that each record is given, in the order of the file
@@ -312,6 +313,14 @@ type Incremental struct {
 	// Format is that of the parameter: rfc3339, date, unix, unix_ms, unix_us, unix_ns, integer; or as in strftime, see
 	// [Layout], then of the field, too; "": as the field is.
 	Format string
+}
+
+// Deletes says that a key which a complete read of its slice does not show is deleted.
+type Deletes struct {
+	AtMost  float64       // percent of the known keys that one read may delete; beyond, a person is asked
+	Every   time.Duration // from one complete read to the next, where other passes ask for changes; 0: every pass is one
+	Steady  bool          // no record slips between two pages while others come and go
+	MaxKeys int           // that are remembered in one process, for all slices
 }
 
 // VersionRule says how the values of a version field are compared.

@@ -42,6 +42,8 @@ type Cursor struct {
 	Ended     time.Time         `json:"ended,omitzero"`
 	Doubt     bool              `json:"doubt,omitempty"`  // something spoke against the end of the last pass that asked for everything
 	Oldest    uint64            `json:"oldest,omitempty"` // segment of what was written that counts, see [written.Log.Oldest]
+	Known     *Known            `json:"known,omitempty"`  // what complete reads have shown; nil: they delete nothing
+	Whole     bool              `json:"whole,omitempty"`  // the pass asks for everything, whatever Since is
 	Raw       string            `json:"raw,omitempty"`    // id of the raw topic that has what was fetched, hexadecimal; empty: not known
 	Child     *Child            `json:"child,omitempty"`  // of the record that the slice is made from; nil: it is made from none. Not changed once it is set
 }
@@ -79,7 +81,7 @@ func (c Cursor) Begin(at time.Time, first paginate.Position) Cursor {
 	return Cursor{
 		Version: version, Pass: c.Pass + 1, Started: stamp(at), Kind: c.Kind, Field: c.Field, Since: c.Since, Form: c.Form, Top: c.Top, TopKind: c.TopKind, TopRule: c.TopRule,
 		Shared: c.Shared, Shown: c.Shown, Kept: c.Kept, KeptOf: c.KeptOf, Fetched: c.Fetched, Validator: c.Validator, Next: first, Doubt: c.Doubt && c.goesOn(),
-		Raw: c.Raw, Child: c.Child,
+		Raw: c.Raw, Child: c.Child, Known: c.Known,
 	}
 }
 
@@ -98,6 +100,11 @@ func (c Cursor) Back(pass int64, kind, field string, since *int64, oldest uint64
 	}
 	if since != nil {
 		back.Form = c.Form
+	}
+	if c.Known != nil {
+		known := *c.Known
+		known.Base = pass + 1
+		back.Known = &known
 	}
 	return back
 }

@@ -90,6 +90,7 @@ type Answer struct {
 	Nothing int
 	Skipped bool // the pipeline file says that the page is passed over
 	PastEnd bool // that status is one of those given to [Client.Do]
+	Ruled   bool // a rule of the pipeline file says what it is, not its status
 }
 
 // Get is [Client.Do] for a GET of u.

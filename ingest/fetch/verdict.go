@@ -39,7 +39,7 @@ func (v Verdict) nothing(c *Client, resp *http.Response, took time.Duration) *An
 	empty, _ := c.memory.Receive(http.NoBody, 0) // which takes no memory that could be missing
 	return &Answer{
 		Body: empty, Status: resp.StatusCode, URL: c.Strip(resp.Request.URL), Header: resp.Header, Time: time.Now(), Clock: clock(resp.Header, took),
-		Nothing: http.StatusNoContent, PastEnd: v.Do == End, Skipped: v.Do == Skip,
+		Nothing: http.StatusNoContent, PastEnd: v.Do == End, Skipped: v.Do == Skip, Ruled: true,
 	}
 }
 

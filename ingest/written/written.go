@@ -128,6 +128,16 @@ func (l *Log) Wrote(key, content uint64, field int64) {
 	}
 }
 
+// deletedContent is the content of a tombstone.
+const deletedContent = 0x6a09e667f3bcc908
+
+// Deleted notes that what was written last for key is a tombstone, so that no record counts as unchanged.
+func (l *Log) Deleted(key uint64) {
+	if e, ok := l.index[key]; ok {
+		l.Wrote(key, deletedContent, e.field)
+	}
+}
+
 // count counts a live item of a segment; live items of the log are those that are stored.
 func (l *Log) count(s *segment, n int) {
 	s.live += n

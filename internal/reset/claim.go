@@ -33,7 +33,7 @@ func (cfg Config) claim(ctx context.Context, partition int32) (*claim, error) {
 	}, func(key string, value []byte) {
 		slice, number, segment := written.ParseSegmentKey(key)
 		switch {
-		case !strings.HasPrefix(key, prefix):
+		case !strings.HasPrefix(key, prefix), !segment && strings.ContainsRune(key, 0):
 		case !segment && value == nil:
 			delete(values, key)
 		case !segment:

@@ -18,7 +18,6 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/millrace-io/millrace/ingest/cursor"
-	"github.com/millrace-io/millrace/ingest/written"
 	"github.com/millrace-io/millrace/internal/changelog"
 	"github.com/millrace-io/millrace/internal/stage"
 	"github.com/millrace-io/millrace/pipeline"
@@ -64,8 +63,8 @@ func (cfg Config) Slices() []string {
 func Cursors(ctx context.Context, cfg Config) (map[string]cursor.Cursor, error) {
 	found := map[string][]byte{}
 	err := admin.Read(ctx, cfg.Control.Client, topics.IngestState(cfg.Pipeline.Name), func(r *kgo.Record) {
-		key := string(r.Key)
-		if _, _, segment := written.ParseSegmentKey(key); segment || !strings.HasPrefix(key, cfg.Stream.Name+"/") {
+		key := string(r.Key) // one with a NUL is what a slice remembers
+		if strings.ContainsRune(key, 0) || !strings.HasPrefix(key, cfg.Stream.Name+"/") {
 			return
 		}
 		if delete(found, key); r.Value != nil {

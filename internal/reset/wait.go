@@ -11,7 +11,6 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/millrace-io/millrace/ingest/cursor"
-	"github.com/millrace-io/millrace/ingest/written"
 	"github.com/millrace-io/millrace/topics"
 	"github.com/millrace-io/millrace/topics/control"
 )
@@ -90,7 +89,7 @@ type waiting struct {
 }
 
 func (w *waiting) take(key string, value []byte) error {
-	if _, _, segment := written.ParseSegmentKey(key); segment || value == nil || !strings.HasPrefix(key, w.cfg.Stream.Name+"/") {
+	if strings.ContainsRune(key, 0) || value == nil || !strings.HasPrefix(key, w.cfg.Stream.Name+"/") {
 		return nil
 	}
 	c, err := cursor.Decode(key, value)

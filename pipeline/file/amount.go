@@ -73,6 +73,40 @@ func readable(t time.Duration) string {
 	return s
 }
 
+// percent is a share such as 10% or 0.5%, from min to max.
+type percent struct {
+	leaf
+	p float64
+}
+
+func (v *percent) decode(d *decoder, p place) {
+	v.begin(p)
+	s, _, ok := d.scalar(p, "a share such as 10%")
+	if !ok {
+		return
+	}
+	n, err := parsePercent(s)
+	least, most := bounds(p, parsePercent)
+	switch {
+	case err != nil:
+		v.failf(d, "write it as in 10% or 0.5%", "%s is not a share", shown(p))
+	case n < least || n > most:
+		v.failf(d, "", "%s is out of range: from %s to %s", shown(p), p.tag.Get("min"), p.tag.Get("max"))
+	default:
+		v.p, v.ok = n, true
+	}
+}
+
+var shares = regexp.MustCompile(`^(\d{1,3}(?:\.\d{1,6})?) ?%$`)
+
+func parsePercent(s string) (float64, error) {
+	m := shares.FindStringSubmatch(s)
+	if m == nil {
+		return 0, fmt.Errorf("%q is not a share", s)
+	}
+	return strconv.ParseFloat(m[1], 64)
+}
+
 // size is a number of bytes such as 1048576, 512KiB or 8MiB, from min to max.
 type size struct {
 	leaf

@@ -49,6 +49,7 @@ func (d *decoder) ingest(f *ingestFile, at place) pipeline.Ingest {
 	d.besideRecords(f, &in)
 	in.Slices = d.slices(f)
 	in.ForEach, in.Add = d.forEach(f)
+	in.Deletes = d.deletes(f, &in)
 	d.placeholders(f, &in)
 	return in
 }

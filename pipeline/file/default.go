@@ -56,6 +56,11 @@ func (v *duration) assume(value string) (err error) {
 	return err
 }
 
+func (v *percent) assume(value string) (err error) {
+	v.p, err = parsePercent(value)
+	return err
+}
+
 func (v *size) assume(value string) (err error) {
 	v.n, err = parseSize(value)
 	return err

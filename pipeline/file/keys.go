@@ -154,10 +154,20 @@ type ingestSharedFile struct {
 	Errors      list[errorFile]         `key:"errors" doc:"What is done about answers that are no pages, by status and body; the first rule that holds counts. Absent: 408, 425, 429 and 5xx are tried again, and so are errors with status 200; other statuses need an operator."`
 	NullIsEmpty flag                    `key:"null_is_empty" doc:"null in the place of the records means that there are none; else it is an error: the stream waits at its page." default:"false"`
 	Incremental object[incrementalFile] `key:"incremental" doc:"Ask only for what has changed; absent: every pass fetches everything."`
+	Deletes     choice[deletesFile]     `key:"deletes" doc:"How it is known what was deleted at the API; complete_read: a key that a complete read does not show any more is. Absent: what the API shows no more stays." words:"complete_read"`
 	Slices      mapping[texts]          `key:"slices" doc:"Cuts the stream into slices that are fetched in parallel: {name} in path, query, headers and body takes each value. Several lists are crossed: there is a slice for each combination." minItems:"1"`
 	Disjoint    flag                    `key:"disjoint" doc:"true: a key shows up in one slice alone, and never moves to another; false: it may, so what is fetched again is written again. Slices need it, unless $slice is in key." default:"false"`
 	Every       duration                `key:"every" doc:"From the start of a pass to the start of the next; 0s: one pass, then done. With for_each: how old what was fetched for a record may be at most; 0s: it is fetched again only when the record changes." max:"8760h" default:"0s"`
 	Concurrency integer                 `key:"concurrency" doc:"Pages in flight at most, in one slice, where pages can be addressed." min:"1" max:"256" default:"8"`
+}
+
+// deletesFile says how it is known what was deleted.
+type deletesFile struct {
+	By      text     `key:"by,required" doc:"complete_read: what a complete read of the stream, or of a slice, does not show any more is deleted. A read that failed, was cut short or passed over something deletes nothing." words:"complete_read"`
+	AtMost  percent  `key:"at_most" doc:"How many of the known keys one complete read may delete, in percent. Beyond, it deletes nothing, tells so, and waits for millrace deletes --allow. One key may always go, unless no other is left." min:"0%" max:"100%" default:"10%"`
+	Every   duration `key:"every" doc:"From the start of one complete read to the start of the next, where the other passes ask only for changes (incremental, keep). Absent: each pass is a complete read." max:"8760h" default:"0s"`
+	Steady  flag     `key:"steady" doc:"Nothing slips between two pages while records come and go, as where pages are in the order of the key. Then one complete read is enough; else, where there are several pages, the next one has to confirm it." default:"false"`
+	MaxKeys integer  `key:"max_keys" doc:"How many keys of the stream one process remembers, about 60 bytes each. With more, nothing is deleted." min:"1000" max:"1000000000" default:"1000000"`
 }
 
 // bodyFile is the body of a request.

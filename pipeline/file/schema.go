@@ -108,6 +108,10 @@ func (v *duration) schema(reflect.StructTag) *jsonschema.Schema {
 		&jsonschema.Schema{Const: json.Number("0")}, reference)
 }
 
+func (v *percent) schema(reflect.StructTag) *jsonschema.Schema {
+	return anyOf(&jsonschema.Schema{Type: "string", Pattern: `^[0-9]+(\.[0-9]+)? ?%$`, Examples: []any{"10%"}}, reference)
+}
+
 func (v *size) schema(reflect.StructTag) *jsonschema.Schema {
 	return anyOf(&jsonschema.Schema{Type: "string", Pattern: `^[0-9]+ ?(B|[kKMG]i?B)?$`, Examples: []any{"8MiB"}},
 		&jsonschema.Schema{Type: "integer"}, reference)

@@ -23,6 +23,8 @@ type Stream struct {
 	Paused map[string]Pause `json:"paused,omitempty"`
 	Reset  Reset            `json:"reset,omitzero"`
 	Sweep  *Sweep           `json:"sweep,omitempty"` // nil: none is under way
+	// Deletes are what complete reads may delete although it is too much at once, by the key of the slice.
+	Deletes map[string]Allowed `json:"deletes,omitempty"`
 }
 
 // Generation is one logic of a stream, or the same logic once more over what was processed before.
