@@ -114,6 +114,7 @@ func (s *Stream) Defined(text string) (*Stream, error) {
 	show := newMask(s.Ingest.HTTP.Secrets)
 	out := *s
 	out.Ingest.Key, out.Sink = d.Key, d.Sink
+	out.Sink.As = s.Sink.As
 	out.Process = show.steps(d.Process, func(m mask, hidden string) string {
 		text, err := m.expand(hidden)
 		missing = cmp.Or(missing, err)

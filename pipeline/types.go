@@ -1,6 +1,9 @@
 package pipeline
 
-import "time"
+import (
+	"cmp"
+	"time"
+)
 
 // Pipeline is one file: streams, and the servers and HTTP settings they share.
 type Pipeline struct { //nolint:recvcheck // Format must hold for values, too
@@ -10,9 +13,18 @@ type Pipeline struct { //nolint:recvcheck // Format must hold for values, too
 	DataDir  string   // where the embedded servers keep their files
 	Streams  []Stream // in the order of the file
 
+	// Line says that this is not what a file has, but a line of one of its streams; nil: it is. See docs/generations.md.
+	Line *Line `json:"-"`
+
 	// Secrets are the texts that must not be seen: of references, and what stands in the file as a credential. Some may
 	// be part of others. Nil for a pipeline that was not loaded from a file.
 	Secrets []Reference `json:"-"`
+}
+
+// Line says of which pipeline a line is.
+type Line struct {
+	Of     string // name of the pipeline whose raw topic it reads
+	Number uint16 // 2 or more
 }
 
 // Kafka says which brokers to use and how the topics are made.
@@ -389,7 +401,12 @@ type Column struct {
 type Sink struct {
 	Table   string
 	Columns []ColumnType // in the order of the file
+	// As is the name of the table in the database where it is not Table: of a line that is not live. It is no part of the logic.
+	As string `json:"-"`
 }
+
+// Name is the name of the table in the database.
+func (s Sink) Name() string { return cmp.Or(s.As, s.Table) }
 
 // KeyColumns returns the columns of the primary key, in order.
 func (s Sink) KeyColumns() []ColumnType {

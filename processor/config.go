@@ -25,6 +25,9 @@ type Config struct {
 	MaxBytes   int
 	FetchBytes int // of raw records fetched ahead by a session, compressed; 64 KiB–1 GiB
 
+	// Rate is how many raw records a second all processes of the pipeline process together, about; 0: no limit. 0 or more.
+	Rate int
+
 	// TransactionTimeout is when the broker aborts a transaction whose session is gone. Until then readers of
 	// what comes after it wait. 1 s–15 min.
 	TransactionTimeout time.Duration
@@ -56,6 +59,7 @@ func (c Config) Validate() error {
 	stage.Between(&r, "Interval", c.Interval, time.Millisecond, c.TransactionTimeout/2)
 	stage.Between(&r, "MaxRecords", c.MaxRecords, 1, 1_000_000)
 	stage.Between(&r, "MaxBytes", c.MaxBytes, 64<<10, 1<<30)
+	stage.AtLeast(&r, "Rate", c.Rate, 0)
 	stage.Between(&r, "FetchBytes", c.FetchBytes, 64<<10, 1<<30)
 	stage.Between(&r, "SessionTimeout", c.SessionTimeout, 6*time.Second, 30*time.Minute)
 	stage.Between(&r, "Drain", c.Drain, 0, time.Hour)

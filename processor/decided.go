@@ -65,7 +65,7 @@ func (p *Processor) register(ctx context.Context, cl *kgo.Client) (ids map[strin
 	}
 	var some []*facts
 	for _, topic := range raw {
-		f := factsOf(p.streams[topic].file, ids[topic], ids[p.streams[topic].processed], p.env.Instance)
+		f := factsOf(p.pipeline, p.streams[topic].file, ids[topic], ids[p.streams[topic].processed], p.env.Instance)
 		if f.viewed = d.view.Stream(f.stream.Name); !f.known(f.viewed) {
 			some = append(some, f)
 		}
@@ -95,7 +95,7 @@ func (p *Processor) tellDecided(after *control.Stream, f *facts) {
 	}
 	if n := len(after.Epochs); n > 1 && len(before.Epochs) < n {
 		p.env.Log.Warn("the raw topic is not the one of before: what is in it is newer than all that was there before. Rows stay until "+
-			"a newer record of their key comes", "stream", name, "epoch", after.Epochs[n-1].Number, "topic", topics.Raw(p.pipeline.Name, name),
+			"a newer record of their key comes", "stream", name, "epoch", after.Epochs[n-1].Number, "topic", topics.RawOf(p.pipeline, name),
 			"next", p.env.Command("reset", name, "--sweep"))
 	}
 }
@@ -115,7 +115,7 @@ func (p *Processor) plan(ctx context.Context, cl *kgo.Client) (map[string]*strea
 	for topic, file := range p.streams {
 		s := p.decided.view.Stream(file.name)
 		p.noticed(file.name, s)
-		f := factsOf(file.file, ids[topic], ids[file.processed], p.env.Instance)
+		f := factsOf(p.pipeline, file.file, ids[topic], ids[file.processed], p.env.Instance)
 		if !f.known(s) { // it was decided otherwise meanwhile
 			return nil, errDecided
 		}
@@ -139,7 +139,11 @@ func (p *Processor) noticed(name string, s *control.Stream) {
 
 // matters is what sessions have to begin anew for.
 func matters(s *control.Stream) string {
-	return fmt.Sprint(s.Live, s.Epochs, s.Run, s.Lost != nil, s.Moved, s.IsPaused(stageName))
+	text := fmt.Sprint(s.Live, s.Epochs, s.Run, s.Lost != nil, s.Moved, s.IsPaused(stageName), s.LiveLine)
+	for _, l := range s.Lines { // what is told of the file depends on them
+		text += fmt.Sprint(" ", l.Number, l.State, l.Logic)
+	}
+	return text
 }
 
 // lately reports whether processors were fenced a moment ago because of a decision.

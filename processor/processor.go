@@ -36,6 +36,7 @@ type Processor struct {
 	decided  *decisions
 	cl       *kgo.Client // while Run runs; nil: this is a redo
 	limit    *limit
+	rate     rate
 	differs  hooks
 }
 
@@ -51,8 +52,9 @@ func New(p *pipeline.Pipeline, cfg Config, env stage.Env) (*Processor, error) {
 		metrics: newMetrics(env.Metrics),
 		waits:   stage.NewWaits(stageName, env),
 		notices: stage.NewNotices(stageName, env),
-		limit:   newLimit(cfg.MaxRecords),
+		rate:    rate{limit: cfg.Rate},
 	}
+	out.limit = newLimit(out.rate.bound(cfg.MaxRecords))
 	out.refusals = stage.NewRefusals(out.notices)
 	out.progress = stage.NewProgress(env, "records", "rows", "filtered", "letters")
 	chosen, err := p.Choose(env.Streams)
@@ -66,7 +68,7 @@ func New(p *pipeline.Pipeline, cfg Config, env stage.Env) (*Processor, error) {
 			errs = append(errs, fmt.Errorf("processor: %w", err))
 			continue
 		}
-		out.streams[topics.Raw(p.Name, s.Name)] = compiled
+		out.streams[topics.RawOf(p, s.Name)] = compiled
 	}
 	out.topics = admin.NewWatch(out.used())
 	out.decided = newDecisions(p, env.Instance, env.Kafka)
@@ -138,7 +140,7 @@ func (p *Processor) specs() []topics.Spec {
 	some := *p.pipeline
 	some.Streams = nil
 	for _, s := range p.pipeline.Streams {
-		if p.streams[topics.Raw(p.pipeline.Name, s.Name)] != nil {
+		if p.streams[topics.RawOf(p.pipeline, s.Name)] != nil {
 			some.Streams = append(some.Streams, s)
 		}
 	}
@@ -171,6 +173,10 @@ func (p *Processor) work(ctx, hard context.Context, cl *kgo.Client) error {
 		return nil
 	})
 	g.Go(func() error { return p.tellUnseen(ctx) })
+	g.Go(func() error {
+		p.rate.count(ctx, adm, p.group)
+		return nil
+	})
 	g.Go(func() error {
 		p.follow(ctx)
 		return nil

@@ -7,7 +7,6 @@ import (
 	"maps"
 	"slices"
 	"sync"
-	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -79,7 +78,6 @@ type Redo struct {
 	ctx     context.Context //nolint:containedctx // Run's, for the goroutines that look through a partition
 	stop    context.CancelCauseFunc
 	indexes map[int32]*index
-	share   int // how many sessions there are, of all processes, at least 1
 	told    RedoProgress
 	example string
 }
@@ -103,16 +101,14 @@ type RedoProgress struct {
 // NewRedo compiles the steps of the stream. It does no I/O. env.Streams does not count.
 func NewRedo(p *pipeline.Pipeline, cfg Config, env stage.Env, what RedoConfig) (*Redo, error) {
 	env.Streams = []string{what.Stream}
-	if what.Rate > 0 { // small transactions: behind an open one no live record of its partitions is seen
-		cfg.MaxRecords = min(cfg.MaxRecords, max(1, what.Rate/50))
-	}
+	cfg.Rate = what.Rate
 	proc, err := New(p, cfg, env)
 	if err != nil {
 		return nil, err
 	}
-	raw := topics.Raw(p.Name, what.Stream)
+	raw := topics.RawOf(p, what.Stream)
 	r := &Redo{
-		p: proc, cfg: what, raw: raw, stream: proc.streams[raw], indexes: map[int32]*index{}, share: 1,
+		p: proc, cfg: what, raw: raw, stream: proc.streams[raw], indexes: map[int32]*index{},
 		build: make(chan struct{}, max(1, cfg.Sessions)),
 	}
 	proc.group = topics.ReplayGroup(p.Name, what.Stream)
@@ -162,7 +158,10 @@ func (r *Redo) Run(ctx context.Context) error {
 			})
 		})
 	}
-	g.Go(func() error { return r.count(ctx, adm) })
+	g.Go(func() error {
+		r.p.rate.count(ctx, adm, r.p.group)
+		return nil
+	})
 	err = g.Wait()
 	if letters, ok := errors.AsType[*TooManyLettersError](context.Cause(ctx)); ok {
 		return letters
@@ -232,19 +231,19 @@ func (r *Redo) assigned(ctx context.Context, at map[string]map[int32]kgo.Offset)
 // Committed returns how far the records of each partition were processed again, as next offsets. Positions of another redo do
 // not count.
 func (r *Redo) Committed(ctx context.Context) (map[int32]int64, error) {
-	return RedoCommitted(ctx, r.cl, r.p.pipeline.Name, r.cfg.Stream, r.cfg.RawTopicID, r.cfg.Generation)
+	return RedoCommitted(ctx, r.cl, r.p.pipeline, r.cfg.Stream, r.cfg.RawTopicID, r.cfg.Generation)
 }
 
 // RedoCommitted returns how far a redo has come, by partition, as next raw offsets. It waits for transactions that are about
 // to commit.
-func RedoCommitted(ctx context.Context, cl *kgo.Client, pipeline, stream, rawTopicID string, generation uint16) (map[int32]int64, error) {
-	all, err := admin.Cut(ctx, cl, topics.ReplayGroup(pipeline, stream), topics.Raw(pipeline, stream))
+func RedoCommitted(ctx context.Context, cl *kgo.Client, p *pipeline.Pipeline, stream, rawTopicID string, generation uint16) (map[int32]int64, error) {
+	all, err := admin.Cut(ctx, cl, topics.ReplayGroup(p.Name, stream), topics.RawOf(p, stream))
 	if err != nil {
 		return nil, err
 	}
 	out := map[int32]int64{}
 	for partition, o := range all {
-		if p, ours := topics.ParsePosition(o.Metadata); ours && p.RawTopicID == rawTopicID && p.Generation == generation {
+		if at, ours := topics.ParsePosition(o.Metadata); ours && at.RawTopicID == rawTopicID && at.Generation == generation {
 			out[partition] = o.At
 		}
 	}
@@ -262,40 +261,14 @@ func (r *Redo) commit(req *kmsg.TxnOffsetCommitRequest) error {
 	return nil
 }
 
-// ended counts, reads no more of partitions that are through, and waits where the redo would be too fast.
-func (r *Redo) ended(ctx context.Context, s *session) {
+// ended counts, and reads no more of partitions that are through.
+func (r *Redo) ended(_ context.Context, s *session) {
 	for partition, o := range s.kafka.Client().CommittedOffsets()[r.raw] { // not what was polled: it may have been aborted
 		if o.Offset >= r.cfg.Cut[partition] {
 			s.kafka.Client().PauseFetchPartitions(map[string][]int32{r.raw: {partition}})
 		}
 	}
 	r.mu.Lock()
+	defer r.mu.Unlock()
 	r.told.Processed += s.made
-	share := r.share
-	r.mu.Unlock()
-	if r.cfg.Rate > 0 {
-		_ = stage.Sleep(ctx, time.Until(s.began.Add(time.Duration(s.made)*time.Second*time.Duration(share)/time.Duration(r.cfg.Rate))))
-	}
-}
-
-// countEvery is how often the sessions of all processes are counted, where they share a rate.
-const countEvery = 5 * time.Second
-
-// count counts the sessions that have partitions, until ctx ends.
-func (r *Redo) count(ctx context.Context, adm *kadm.Client) error {
-	for r.cfg.Rate > 0 && ctx.Err() == nil {
-		busy := 0
-		if groups, err := adm.DescribeGroups(ctx, r.p.group); err == nil {
-			for _, m := range groups[r.p.group].Members {
-				if a, ok := m.Assigned.AsConsumer(); ok && len(a.Topics) > 0 {
-					busy++
-				}
-			}
-		}
-		r.mu.Lock()
-		r.share = max(1, busy)
-		r.mu.Unlock()
-		_ = stage.Sleep(ctx, countEvery)
-	}
-	return nil
 }

@@ -49,7 +49,7 @@ func startRedo(t testing.TB, c servers, p *pipeline.Pipeline, cfg processor.Redo
 func awaitRedo(t testing.TB, cl *kgo.Client, p *pipeline.Pipeline, cfg processor.RedoConfig) {
 	t.Helper()
 	testkit.Eventually(t, time.Minute, func() error {
-		at, err := processor.RedoCommitted(t.Context(), cl, p.Name, "s", cfg.RawTopicID, cfg.Generation)
+		at, err := processor.RedoCommitted(t.Context(), cl, p, "s", cfg.RawTopicID, cfg.Generation)
 		for partition, cut := range cfg.Cut {
 			if err == nil && at[partition] < cut {
 				err = fmt.Errorf("partition %d is at %d of %d", partition, at[partition], cut)

@@ -30,6 +30,7 @@ func (e *KeyError) Error() string {
 // facts are what a process knows of a stream beside what is decided about it.
 type facts struct {
 	stream           *pipeline.Stream
+	line             bool // it is of a line, and not of a pipeline file
 	logic, key       string
 	rawTopicID       string // hexadecimal
 	processedTopicID string // as well
@@ -38,8 +39,8 @@ type facts struct {
 	group            map[int32]kadm.Offset // what is committed of the raw topic; of a stream that was not known then
 }
 
-func factsOf(s *pipeline.Stream, rawTopicID, processedTopicID kadm.TopicID, by string) *facts {
-	f := &facts{stream: s, rawTopicID: hex.EncodeToString(rawTopicID[:]), processedTopicID: hex.EncodeToString(processedTopicID[:]), by: by}
+func factsOf(p *pipeline.Pipeline, s *pipeline.Stream, rawTopicID, processedTopicID kadm.TopicID, by string) *facts {
+	f := &facts{stream: s, line: p.Line != nil, rawTopicID: hex.EncodeToString(rawTopicID[:]), processedTopicID: hex.EncodeToString(processedTopicID[:]), by: by}
 	f.logic, f.key = s.Logic()
 	return f
 }
@@ -54,10 +55,13 @@ func (f *facts) conflicts(s *control.Stream) bool {
 	return err != nil || defined.Sink.Table == f.stream.Sink.Table
 }
 
+// kept reports whether the stream goes on with the logic that it has, although the file has another: see [control.Stream.Keeps].
+func (f *facts) kept(s *control.Stream) bool { return !f.line && s.Keeps(f.logic) }
+
 // known reports whether there is nothing to decide.
 func (f *facts) known(s *control.Stream) bool {
 	_, epoch := s.Epoch(f.rawTopicID)
-	return epoch && len(s.Generations) > 0 && (s.Knows(f.logic) || f.conflicts(s))
+	return epoch && len(s.Generations) > 0 && (s.Knows(f.logic) || f.kept(s) || f.conflicts(s))
 }
 
 // decide registers what is new: the stream, its logic, its raw topic.
@@ -68,7 +72,7 @@ func (f *facts) decide(s *control.Stream) error {
 	switch {
 	case len(s.Generations) == 0:
 		f.first(s)
-	case !s.Knows(f.logic) && !f.conflicts(s):
+	case !s.Knows(f.logic) && !f.kept(s) && !f.conflicts(s):
 		f.live(s, s.Next(), control.Other)
 	}
 	if _, ok := s.Epoch(f.rawTopicID); !ok {
@@ -134,7 +138,7 @@ func (f *facts) first(s *control.Stream) {
 // any more what it made by the logic of before. The topics of the stream exist. The error is a *[KeyError], the brokers', or ctx's; after
 // one of the latter it may be called again.
 func Register(ctx context.Context, cfg control.Config, cl *kgo.Client, p *pipeline.Pipeline, s *pipeline.Stream) (control.Stream, error) {
-	ids, err := topicIDs(ctx, cl, topics.Raw(p.Name, s.Name), topics.Processed(p.Name, s.Name))
+	ids, err := topicIDs(ctx, cl, topics.RawOf(p, s.Name), topics.Processed(p.Name, s.Name))
 	if err != nil {
 		return control.Stream{}, err
 	}
@@ -143,10 +147,10 @@ func Register(ctx context.Context, cfg control.Config, cl *kgo.Client, p *pipeli
 	if _, err := view.Refresh(ctx); err != nil {
 		return control.Stream{}, err
 	}
-	f := factsOf(s, ids[topics.Raw(p.Name, s.Name)], ids[topics.Processed(p.Name, s.Name)], cfg.Who)
+	f := factsOf(p, s, ids[topics.RawOf(p, s.Name)], ids[topics.Processed(p.Name, s.Name)], cfg.Who)
 	f.viewed = view.Stream(s.Name)
 	decided, err := register(ctx, cfg, cl, p, []*facts{f})
-	if of := decided[s.Name]; err == nil && f.conflicts(&of) {
+	if of := decided[s.Name]; err == nil && !f.kept(&of) && f.conflicts(&of) {
 		err = &KeyError{s.Name, s.Sink.Table}
 	}
 	return decided[s.Name], err
@@ -161,7 +165,7 @@ func register(ctx context.Context, cfg control.Config, cl *kgo.Client, p *pipeli
 		names = append(names, f.stream.Name)
 		of[f.stream.Name] = f
 		if len(f.viewed.Generations) == 0 {
-			unknown = append(unknown, topics.Raw(p.Name, f.stream.Name))
+			unknown = append(unknown, topics.RawOf(p, f.stream.Name))
 		}
 	}
 	groups, err := committedBefore(ctx, cl, p, unknown)
@@ -174,7 +178,7 @@ func register(ctx context.Context, cfg control.Config, cl *kgo.Client, p *pipeli
 		if before == 0 && len(f.viewed.Generations) > 0 { // the topic was lost just now, and the group was not looked at
 			return errDecided
 		}
-		f.group = groups[topics.Raw(p.Name, name)]
+		f.group = groups[topics.RawOf(p, name)]
 		err := f.decide(s)
 		added[name] = err == nil && before > 0 && len(s.Generations) > before
 		return err

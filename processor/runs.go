@@ -26,10 +26,10 @@ func (p *Processor) runs(topic string, file *stream, s *control.Stream, f *facts
 	live := s.Generation(s.Live)
 	switch {
 	case live.Logic == f.logic:
-	case f.conflicts(s) && !s.Knows(f.logic):
+	case f.conflicts(s) && !s.Knows(f.logic) && !f.kept(s):
 		run.stands = true
-		told[noticeOtherKey] = (&KeyError{file.name, file.file.Sink.Table}).Error() + "; it is not processed. Give it another sink.table, then: " +
-			p.env.Command("replay", file.name)
+		told[noticeOtherKey] = (&KeyError{file.name, file.file.Sink.Table}).Error() + "; it is not processed. Build another line of it beside: " +
+			p.env.Command("replay", file.name, "--shadow") + "; or give it another sink.table, then: " + p.env.Command("replay", file.name)
 	default:
 		old, err := p.liveLogic(file, live)
 		if err != nil {
@@ -38,8 +38,7 @@ func (p *Processor) runs(topic string, file *stream, s *control.Stream, f *facts
 			break
 		}
 		run = *old
-		told[noticeOldFile] = fmt.Sprintf("the file has an older logic of the stream: generation %d is live, and goes on. If the file's logic is the right "+
-			"one: %s", s.Live, p.env.Command("replay", file.name))
+		told[noticeOldFile] = p.oldFile(file.name, s, f)
 	}
 	if pause, ok := s.Paused[stageName]; ok {
 		run.stands = true
@@ -68,6 +67,24 @@ func (p *Processor) runs(topic string, file *stream, s *control.Stream, f *facts
 	p.metrics.generation.WithLabelValues(file.name).Set(float64(run.generation))
 	p.metrics.epoch.WithLabelValues(file.name).Set(float64(run.epoch))
 	return &run
+}
+
+// oldFile says what the logic of a file is that is not live.
+func (p *Processor) oldFile(stream string, s *control.Stream, f *facts) string {
+	l := s.LineOf(f.logic)
+	switch {
+	case f.line || l == nil && s.LiveNumber() == control.BaseLine:
+		return fmt.Sprintf("the file has an older logic of the stream: generation %d is live, and goes on. If the file's logic is the right "+
+			"one: %s", s.Live, p.env.Command("replay", stream))
+	case s.LiveNumber() != control.BaseLine:
+		return "" // this line has logic of its own
+	case l.State == control.LineMaking || l.State == control.LineBuilding:
+		return fmt.Sprintf("the file has the logic of line %d, which is built beside the live one: generation %d goes on in the table that is read. "+
+			"Once it is built: %s, then %s", l.Number, s.Live, p.env.Command("replay diff", stream), p.env.Command("replay swap", stream))
+	default:
+		return fmt.Sprintf("the file has the logic of line %d, which is %s: generation %d is live, and goes on. If the file's logic is the right one: %s",
+			l.Number, l.State, s.Live, p.env.Command("replay", stream, "--shadow"))
+	}
 }
 
 func (p *Processor) pausedText(stream string, pause control.Pause) string {

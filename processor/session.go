@@ -86,6 +86,7 @@ func (p *Processor) runSession(ctx, hard context.Context, adm *kadm.Client, id s
 		if p.differs.ended != nil {
 			p.differs.ended(ctx, s)
 		}
+		p.rate.pause(ctx, s.made, s.began)
 	}
 	return nil
 }

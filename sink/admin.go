@@ -124,7 +124,7 @@ func (a *Admin) Applied(ctx context.Context, stream string, of *control.Stream) 
 	if err != nil {
 		return nil, fmt.Errorf("sink: %w", err)
 	}
-	out, err := a.store.applied(ctx, topics.Processed(a.pipeline.Name, stream), st.Sink.Table, of)
+	out, err := a.store.applied(ctx, topics.Processed(a.pipeline.Name, stream), st.Sink.Name(), of)
 	if err != nil && !a.store.dialect.Missing(err) {
 		return nil, fmt.Errorf("sink: stream %s: positions: %w", stream, a.store.dialect.Classify(err))
 	}
@@ -171,7 +171,7 @@ func (a *Admin) tryChange(ctx context.Context, st *pipeline.Stream, do func(ctx 
 			_, _ = conn.ExecContext(context.WithoutCancel(ctx), "ROLLBACK")
 		}
 	}()
-	table := st.Sink.Table
+	table := st.Sink.Name()
 	if _, err := conn.ExecContext(ctx, a.store.statements.NewOwner, table); err != nil { // locks it
 		return err
 	}
@@ -201,7 +201,7 @@ func (a *Admin) Marking(ctx context.Context, stream string) (on bool, err error)
 	if err != nil {
 		return false, fmt.Errorf("sink: %w", err)
 	}
-	err = a.store.db.QueryRowContext(ctx, "SELECT marking > 0 FROM millrace_owners WHERE table_name = ?", st.Sink.Table).Scan(&on)
+	err = a.store.db.QueryRowContext(ctx, "SELECT marking > 0 FROM millrace_owners WHERE table_name = ?", st.Sink.Name()).Scan(&on)
 	if errors.Is(err, sql.ErrNoRows) || a.store.dialect.Missing(err) {
 		return false, nil
 	}

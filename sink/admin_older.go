@@ -38,7 +38,7 @@ func (a *Admin) Older(ctx context.Context, stream string, of *control.Stream) (o
 	if where == "" || is.pipeline != a.pipeline.Name || is.stream != stream {
 		return 0, 0, nil
 	}
-	table := dialect.Quote(st.Sink.Table)
+	table := dialect.Quote(st.Sink.Name())
 	query := "SELECT (SELECT COUNT(*) FROM " + table + where + "), (SELECT COUNT(*) FROM " + table + ")"
 	if err := a.store.db.QueryRowContext(ctx, query).Scan(&older, &all); err != nil {
 		return 0, 0, fmt.Errorf("sink: stream %s: count older rows: %w", stream, a.store.dialect.Classify(err))
@@ -52,7 +52,7 @@ func (a *Admin) owned(ctx context.Context, stream string) (*pipeline.Stream, own
 	if err != nil {
 		return nil, owned{}, fmt.Errorf("sink: %w", err)
 	}
-	is, err := a.store.ownedNow(ctx, a.store.db, st.Sink.Table)
+	is, err := a.store.ownedNow(ctx, a.store.db, st.Sink.Name())
 	if err != nil && !a.store.dialect.Missing(err) {
 		return nil, owned{}, fmt.Errorf("sink: stream %s: owner: %w", stream, a.store.dialect.Classify(err))
 	}

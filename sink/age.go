@@ -57,7 +57,7 @@ func (s *Sink) noteCaughtUp(ctx context.Context, goals map[string]*goal) error {
 			g = &goal{since: now}
 			goals[topic] = g
 		}
-		reached, err := s.reach(ctx, g, topics.Raw(s.pipeline.Name, t.Stream), topic, committed, written[topic])
+		reached, err := s.reach(ctx, g, topics.RawOf(s.pipeline, t.Stream), topic, committed, written[topic])
 		if err == nil && reached {
 			g.noted = hour
 			_, err = s.store.db.ExecContext(ctx, s.store.statements.CaughtUp, topic)
@@ -132,7 +132,7 @@ func (s *Sink) ends(ctx context.Context, topic string) (map[int32]int64, error) 
 }
 
 // prune removes at most dialect.PruneAtOnce of the marks of a processed topic's stream that are older than their retention. It returns
-// how many: none during a redo.
+// how many: none during a redo of a stream of this name, whichever line or pipeline it is of.
 func (s *store) prune(ctx context.Context, topic string, t *rows.Table) (removed int64, err error) {
 	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
 	defer cancel()
@@ -140,7 +140,7 @@ func (s *store) prune(ctx context.Context, topic string, t *rows.Table) (removed
 	if err != nil || before == "" {
 		return 0, err
 	}
-	result, err := s.db.ExecContext(ctx, s.statements.PruneMarks, t.Stream, before, t.Name)
+	result, err := s.db.ExecContext(ctx, s.statements.PruneMarks, t.Stream, before, t.Stream)
 	if err != nil {
 		return 0, err
 	}

@@ -80,7 +80,7 @@ func (s *Sink) declareFor(ctx context.Context, e *anewError) error {
 // the one of what was applied: control does not know it, or got to know it beside another processed topic than the one that the rows
 // came by, as where all topics were made anew.
 func (s *Sink) goOnFrom(ctx context.Context, topic string, of *control.Stream) (map[int32]int64, error) {
-	raw := topics.Raw(s.pipeline.Name, s.tables.of(topic).Stream)
+	raw := topics.RawOf(s.pipeline, s.tables.of(topic).Stream)
 	details, err := s.adm.ListTopics(kadm.WithAuthorizedOps(ctx), raw) // which is not answered from the client's cache
 	if err != nil {
 		return nil, err

@@ -12,6 +12,7 @@ import (
 
 	"github.com/millrace-io/millrace/sink/rows"
 	"github.com/millrace-io/millrace/topics"
+	"github.com/millrace-io/millrace/topics/control"
 )
 
 // Rows are written by the columns of the logic that is live, which may be another one than the file's: a file that is older, or
@@ -85,7 +86,8 @@ const oldFileNotice = "old_file"
 type defined struct {
 	generation uint16
 	logic      string
-	err        error // why it cannot be written
+	table      string // its name, where it is not the logic's
+	err        error  // why it cannot be written
 }
 
 // learn reads what is decided, if there are records of a generation that is not known.
@@ -111,27 +113,33 @@ func (s *Sink) define(topic string) {
 	if live == nil {
 		return
 	}
-	if was := s.defined[topic]; was.generation == live.Number && was.logic == live.Logic {
+	file := *s.pipeline.Stream(t.Stream)
+	if s.pipeline.Line == nil {
+		file.Sink.As = of.LineTable(control.BaseLine)
+	}
+	is := defined{live.Number, live.Logic, file.Sink.As, nil}
+	if was := s.defined[topic]; was.generation == is.generation && was.logic == is.logic && was.table == is.table {
 		return
 	}
-	is := defined{live.Number, live.Logic, nil}
-	file := s.pipeline.Stream(t.Stream)
 	mine, _ := file.Logic()
-	by := file
+	by := &file
 	if live.Logic != mine && live.Definition != "" {
 		if by, is.err = file.Defined(live.Definition); is.err != nil {
-			by = file
+			by = &file
 		}
 	}
 	s.defined[topic] = is
-	s.tellFile(t, mine != live.Logic, of.Knows(mine), live.Number)
+	s.tellFile(t, of, mine)
 	s.redefine(topic, s.tableOf(by), is.err)
 }
 
 // tellFile tells whether the file's logic is live.
-func (s *Sink) tellFile(t *rows.Table, other, known bool, live uint16) {
+func (s *Sink) tellFile(t *rows.Table, of *control.Stream, mine string) {
+	live := of.Live
+	other := of.Generation(live).Logic != mine
 	switch {
-	case other && known:
+	case other && s.pipeline.Line == nil && of.Keeps(mine): // the processors tell
+	case other && of.Knows(mine):
 		s.notices.Raise(t.Stream, oldFileNotice, fmt.Sprintf("this file has an older logic than generation %d, which is live: rows are written by the columns of that one. "+
 			"`%s` makes the file's logic live again", live, s.store.command("replay", t.Stream)))
 		return

@@ -69,7 +69,7 @@ func (s *Sink) lostTail(ctx context.Context, topic string) error {
 	ctx, cancel := context.WithTimeout(ctx, followTimeout)
 	defer cancel()
 	stream := s.tables.of(topic).Stream
-	raw := topics.Raw(s.pipeline.Name, stream)
+	raw := topics.RawOf(s.pipeline, stream)
 	details, err := s.adm.ListTopics(ctx, raw, topic)
 	if err != nil {
 		return nil // not known
@@ -94,7 +94,7 @@ func (s *Sink) positionsFor(ctx context.Context, topic string, of *control.Strea
 	if err != nil {
 		return nil, s.store.dialect.Classify(err)
 	}
-	ends, err := s.ends(ctx, topics.Raw(s.pipeline.Name, t.Stream))
+	ends, err := s.ends(ctx, topics.RawOf(s.pipeline, t.Stream))
 	if err != nil {
 		return nil, err
 	}

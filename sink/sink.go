@@ -219,6 +219,9 @@ func (s *Sink) bulkTables() (n int) {
 func (s *Sink) tableOf(st *pipeline.Stream) *rows.Table {
 	t := rows.NewTable(st)
 	t.Pipeline = s.pipeline.Name
+	if line := s.pipeline.Line; line != nil {
+		t.Generation = line.Number
+	}
 	return t
 }
 

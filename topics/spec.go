@@ -25,7 +25,8 @@ var compaction = map[string]string{
 	"delete.retention.ms":       "3600000",
 }
 
-// Specs lists the topics of a pipeline: those of all its streams, and its own.
+// Specs lists the topics of a pipeline: those of all its streams, and its own. A line has none of ingest's, but names the raw topic
+// that it reads.
 func Specs(p *pipeline.Pipeline) []Spec {
 	k := p.Kafka
 	size := func(n int32) string { return strconv.Itoa(int(n)) }
@@ -38,7 +39,7 @@ func Specs(p *pipeline.Pipeline) []Spec {
 	var specs []Spec
 	for _, s := range p.Streams {
 		specs = append(specs,
-			Spec{Raw(p.Name, s.Name), k.Partitions, k.Replication, map[string]string{
+			Spec{RawOf(p, s.Name), k.Partitions, k.Replication, map[string]string{
 				"cleanup.policy": "delete", "retention.ms": retention(k.RawRetention.Milliseconds()),
 				"max.message.bytes": size(k.MaxRecordBytes),
 			}, nil},
@@ -53,7 +54,8 @@ func Specs(p *pipeline.Pipeline) []Spec {
 			}, nil})
 	}
 	compacted := map[string]string{"cleanup.policy": "compact", "max.message.bytes": size(k.MaxRecordBytes)}
-	return append(specs,
-		Spec{IngestState(p.Name), StatePartitions, k.Replication, compacted, compaction},
-		Spec{Control(p.Name), 1, k.Replication, compacted, compaction})
+	if p.Line == nil {
+		specs = append(specs, Spec{IngestState(p.Name), StatePartitions, k.Replication, compacted, compaction})
+	}
+	return append(specs, Spec{Control(p.Name), 1, k.Replication, compacted, compaction})
 }

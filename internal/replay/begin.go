@@ -159,6 +159,10 @@ func (r *Replay) decide(s *control.Stream, plan *Plan) error {
 		return refuse("the raw topic was made anew, and no processor has seen the new one yet: start one")
 	}
 	logic, key := r.stream.Logic()
+	if l := s.Shadow(); l != nil {
+		return refuse("line %d is being built beside the live one: swap it (`%s`), or drop it (`%s`), before the live table is processed again",
+			l.Number, r.command("swap"), r.command("drop"))
+	}
 	if live.Key != key {
 		if was, err := r.stream.Defined(live.Definition); err != nil || was.Sink.Table == r.stream.Sink.Table {
 			return refuse("the file makes other keys of the records than the rows of %s have, which would stay there for ever: "+

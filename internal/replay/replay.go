@@ -62,7 +62,7 @@ func (r *Replay) Close() {
 	r.db.Close()
 }
 
-func (r *Replay) raw() string { return topics.Raw(r.pipeline.Name, r.stream.Name) }
+func (r *Replay) raw() string { return topics.RawOf(r.pipeline, r.stream.Name) }
 
 // decided reads what is decided about the stream now.
 func (r *Replay) decided(ctx context.Context) (*control.Stream, error) {

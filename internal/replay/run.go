@@ -192,7 +192,7 @@ func (r *Replay) reached(ctx context.Context, redo control.Redo) (at reach, err 
 	}
 	at.start = map[int32]int64{}
 	starts.Each(func(o kadm.ListedOffset) { at.start[o.Partition] = o.Offset })
-	at.next, err = processor.RedoCommitted(ctx, r.cl, r.pipeline.Name, r.stream.Name, redo.RawTopicID, redo.Generation)
+	at.next, err = processor.RedoCommitted(ctx, r.cl, r.pipeline, r.stream.Name, redo.RawTopicID, redo.Generation)
 	return at, err
 }
 

@@ -1,6 +1,7 @@
 package file
 
 import (
+	"regexp"
 	"strings"
 	"unicode/utf8"
 
@@ -51,6 +52,8 @@ func (d *decoder) table(name, shown string, at place, stream string, tables map[
 		d.reportf(at, hint, "the table name %s has characters other than letters, digits, _, - and $", shown)
 	case strings.HasPrefix(lower, "millrace_"):
 		d.reportf(at, hint, "tables whose names begin with millrace_ are millrace's own")
+	case lineTable.MatchString(lower):
+		d.reportf(at, hint, "tables whose names end in __g and a number are those of lines that are not live")
 	default:
 		if other, twice := tables[lower]; twice {
 			d.reportf(at, hint, "the stream %s has the table %s already: each stream needs one of its own", other, shown)
@@ -58,6 +61,9 @@ func (d *decoder) table(name, shown string, at place, stream string, tables map[
 		tables[lower] = stream
 	}
 }
+
+// lineTable is the name of a table of a line that is not live.
+var lineTable = regexp.MustCompile(`__g\d+$`)
 
 func isOddInName(r rune) bool {
 	switch {

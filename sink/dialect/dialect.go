@@ -102,8 +102,8 @@ type Statements struct {
 	// waits until the transaction ends, or who reads it as well.
 	NewOwner, SetOwner, ShareOwners, LockOwners string
 
-	// PruneMarks removes PruneAtOnce of a stream's marks that are older than a time, unless its table is marking: stream, that
-	// time, table_name.
+	// PruneMarks removes PruneAtOnce of the marks of streams of a name that are older than a time, unless a table of one of them is
+	// marking: stream, that time, stream.
 	PruneMarks string
 	CaughtUp   string // notes that a stream had caught up in this hour: topic
 	Now        string // not a statement: the expression of the current time, in UTC

@@ -22,12 +22,12 @@ type Table struct {
 	Findable   bool     // a row is found by its key as it was sent: no column of the key changes values, by rounding or padding
 }
 
-// firstLine is the line of a stream: there is one.
+// firstLine is the line of a stream of a pipeline file.
 const firstLine = 1
 
 // NewTable returns the table of s, whose columns have at least one key.
 func NewTable(s *pipeline.Stream) *Table {
-	t := &Table{Findable: true, Stream: s.Name, Generation: firstLine, Name: s.Sink.Table, Versioned: s.Ingest.Version != ""}
+	t := &Table{Findable: true, Stream: s.Name, Generation: firstLine, Name: s.Sink.Name(), Versioned: s.Ingest.Version != ""}
 	for i, c := range s.Sink.Columns {
 		t.Columns = append(t.Columns, NewColumn(c))
 		if c.Key {

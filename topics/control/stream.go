@@ -25,6 +25,11 @@ type Stream struct {
 	Sweep  *Sweep           `json:"sweep,omitempty"` // nil: none is under way
 	// Deletes are what complete reads may delete although it is too much at once, by the key of the slice.
 	Deletes map[string]Allowed `json:"deletes,omitempty"`
+	// Lines are ascending; none: there is the base line only. LiveLine is the number of the one whose table is read; 0: the base
+	// line. NextLine is the number of the next one; 0: 2. They are in the record of the pipeline itself, not in those of its lines.
+	Lines    []Line `json:"lines,omitempty"`
+	LiveLine uint16 `json:"live_line,omitempty"`
+	NextLine uint16 `json:"next_line,omitempty"`
 }
 
 // Generation is one logic of a stream, or the same logic once more over what was processed before.

@@ -58,7 +58,7 @@ func (m *Dialect) Statements() dialect.Statements {
 		},
 		HeldOffsets: dialect.Many{Head: "SELECT o.topic, o.part FROM ", Columns: guardColumns, Tail: guard},
 		PruneMarks: "DELETE FROM millrace_marks WHERE stream = ? AND marked_at < ?" +
-			" AND NOT EXISTS (SELECT 1 FROM millrace_owners WHERE table_name = ? AND marking > 0) LIMIT " + strconv.Itoa(dialect.PruneAtOnce),
+			" AND NOT EXISTS (SELECT 1 FROM millrace_owners WHERE stream = ? AND marking > 0) LIMIT " + strconv.Itoa(dialect.PruneAtOnce),
 		CaughtUp: "INSERT IGNORE INTO millrace_caught_up (topic, hour) VALUES (?, DATE_FORMAT(UTC_TIMESTAMP(), '%Y-%m-%d %H:00:00'))",
 		NewOwner: "INSERT INTO millrace_owners (table_name, pipeline, stream, topic_id, epoch, updated_at) VALUES (?, '', '', " +
 			"X'00000000000000000000000000000000', 0, CURRENT_TIMESTAMP(6)) ON DUPLICATE KEY UPDATE epoch = millrace_owners.epoch",

@@ -123,7 +123,7 @@ func (*Dialect) Statements() dialect.Statements {
 		HeldOffsets: dialect.Many{Head: "SELECT o.topic, o.part FROM millrace_offsets AS o, ", Columns: guardColumns, Tail: guard},
 		PruneMarks: `DELETE FROM millrace_marks WHERE (stream, generation, raw_key) IN
 			(SELECT stream, generation, raw_key FROM millrace_marks WHERE stream = ? AND marked_at < ?
-			AND NOT EXISTS (SELECT 1 FROM millrace_owners WHERE table_name = ? AND marking > 0) LIMIT ` + strconv.Itoa(dialect.PruneAtOnce) + `)`,
+			AND NOT EXISTS (SELECT 1 FROM millrace_owners WHERE stream = ? AND marking > 0) LIMIT ` + strconv.Itoa(dialect.PruneAtOnce) + `)`,
 		CaughtUp: "INSERT OR IGNORE INTO millrace_caught_up (topic, hour) VALUES (?, strftime('%Y-%m-%d %H:00:00', 'now'))",
 		NewOwner: "INSERT INTO millrace_owners (table_name, pipeline, stream, topic_id, epoch, updated_at) VALUES (?, '', '', zeroblob(16), 0, " +
 			now + ") ON CONFLICT DO NOTHING",

@@ -1,0 +1,60 @@
+package processor
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kadm"
+
+	"github.com/millrace-io/millrace/internal/stage"
+)
+
+// rate is how many raw records a second all sessions of a group process, of all processes. Each takes an equal share: sessions that
+// have no partition do not count. It may be used concurrently.
+type rate struct {
+	limit int // 0: none
+
+	mu    sync.Mutex
+	share int // how many sessions there are, at least 1
+}
+
+// bound keeps transactions small: behind an open one no other record of its partitions is seen.
+func (r *rate) bound(maxRecords int) int {
+	if r.limit == 0 {
+		return maxRecords
+	}
+	return min(maxRecords, max(1, r.limit/50))
+}
+
+// pause waits, after a session has processed so many since a time, until these may have taken so long; less if ctx ends.
+func (r *rate) pause(ctx context.Context, records int, since time.Time) {
+	if r.limit == 0 || records == 0 {
+		return
+	}
+	r.mu.Lock()
+	share := max(1, r.share)
+	r.mu.Unlock()
+	_ = stage.Sleep(ctx, time.Until(since.Add(time.Duration(records)*time.Second*time.Duration(share)/time.Duration(r.limit))))
+}
+
+// countEvery is how often the sessions of all processes are counted, where they share a rate.
+const countEvery = 5 * time.Second
+
+// count counts the sessions of a group that have partitions, until ctx ends.
+func (r *rate) count(ctx context.Context, adm *kadm.Client, group string) {
+	for r.limit > 0 && ctx.Err() == nil {
+		busy := 0
+		if groups, err := adm.DescribeGroups(ctx, group); err == nil {
+			for _, m := range groups[group].Members {
+				if a, ok := m.Assigned.AsConsumer(); ok && len(a.Topics) > 0 {
+					busy++
+				}
+			}
+		}
+		r.mu.Lock()
+		r.share = busy
+		r.mu.Unlock()
+		_ = stage.Sleep(ctx, countEvery)
+	}
+}
