@@ -13,6 +13,7 @@ import (
 	"github.com/millrace-io/millrace/ingest"
 	"github.com/millrace-io/millrace/internal/embedded"
 	"github.com/millrace-io/millrace/internal/kafka"
+	"github.com/millrace-io/millrace/internal/lines"
 	"github.com/millrace-io/millrace/internal/redact"
 	"github.com/millrace-io/millrace/internal/stage"
 	"github.com/millrace-io/millrace/internal/telemetry"
@@ -60,6 +61,7 @@ type Process struct {
 	instances []*instance // as options.Stages
 	http      *telemetry.Server
 	runs      []run
+	lines     lines.Metrics
 }
 
 // run is a stage that is about to run.
@@ -89,7 +91,7 @@ func New(ctx context.Context, p *pipeline.Pipeline, o Options) (_ *Process, err 
 		return nil, err
 	}
 	if o.Listen != "" {
-		if x.http, err = telemetry.Listen(ctx, o.Listen, x.Metrics, x.Health, o.Profile); err != nil {
+		if x.http, err = telemetry.Listen(ctx, o.Listen, x.lines.With(x.Metrics), x.Health, o.Profile); err != nil {
 			return nil, err
 		}
 		x.Address = x.http.Address()
@@ -159,7 +161,7 @@ func (x *Process) stage(name string, env stage.Env) (func(context.Context) error
 		if err != nil {
 			return nil, err
 		}
-		return s.Run, nil
+		return lines.NewRunner(name, x.Pipeline, env, &x.lines, processorOf(cfg)).Beside(s.Run), nil
 	default:
 		cfg := sink.DefaultConfig()
 		cfg.Drain, cfg.Adopt = x.options.Drain, x.options.Adopt
@@ -168,6 +170,31 @@ func (x *Process) stage(name string, env stage.Env) (func(context.Context) error
 			return nil, err
 		}
 		x.sink = s
+		cfg.Adopt = nil
+		return lines.NewRunner(name, x.Pipeline, env, &x.lines, sinkOf(cfg)).Beside(s.Run), nil
+	}
+}
+
+// processorOf runs lines as the stream itself is run.
+func processorOf(cfg processor.Config) lines.Start {
+	return func(line *pipeline.Pipeline, env stage.Env, rate int) (func(context.Context) error, error) {
+		cfg := cfg
+		cfg.Rate = rate
+		s, err := processor.New(line, cfg, env)
+		if err != nil {
+			return nil, err
+		}
+		return s.Run, nil
+	}
+}
+
+// sinkOf is processorOf of a sink.
+func sinkOf(cfg sink.Config) lines.Start {
+	return func(line *pipeline.Pipeline, env stage.Env, _ int) (func(context.Context) error, error) {
+		s, err := sink.New(line, cfg, env)
+		if err != nil {
+			return nil, err
+		}
 		return s.Run, nil
 	}
 }

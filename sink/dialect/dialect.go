@@ -40,6 +40,14 @@ type Dialect interface {
 	// Temporary returns the statements that make t as a table of the session, without rows: like a table that is there, but for
 	// the columns that this one lacks, or, if like is empty, as CreateTable makes it.
 	Temporary(t *rows.Table, like string, lacks []rows.Column) []string
+	// Like returns the statements that make t like a table that is there, with what somebody has added to that one, but without its
+	// indexes, and with the columns of t. Columns of was that t lacks stay away.
+	Like(ctx context.Context, db *sql.DB, t *rows.Table, like string, was *rows.Table) ([]string, error)
+	// Indexes returns the statement that gives t the indexes of a table that is there; empty: it has them. left are those that it
+	// cannot have, each with the reason.
+	Indexes(ctx context.Context, db *sql.DB, t *rows.Table, like string) (add string, left []string, err error)
+	// OpenLong is Open for statements that may take hours.
+	OpenLong(lockWait time.Duration) (*sql.DB, error)
 	// Same is the condition that two expressions of c's type have the same bytes, or are both null.
 	Same(c rows.Column, a, b string) string
 	// AddColumns adds what tables of millrace's own lack that a version before has made.
