@@ -79,8 +79,8 @@ var Decisions = []Mutant{
 		Name: KeptMarks, // marks age during a redo too
 		Edits: []Edit{{
 			File: "sink/dialect/sqlite/sqlite.go",
-			Old:  "			AND NOT EXISTS (SELECT 1 FROM millrace_owners WHERE table_name = ? AND marking > 0) LIMIT `",
-			New:  "			AND NOT EXISTS (SELECT 1 FROM millrace_owners WHERE table_name = ? AND marking > 65535) LIMIT `",
+			Old:  "			AND NOT EXISTS (SELECT 1 FROM millrace_owners WHERE stream = ? AND marking > 0) LIMIT `",
+			New:  "			AND NOT EXISTS (SELECT 1 FROM millrace_owners WHERE stream = ? AND marking > 65535) LIMIT `",
 		}},
 	},
 }
