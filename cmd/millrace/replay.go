@@ -34,6 +34,7 @@ type replayFlags struct {
 	instance  string
 	yes       bool
 	dry       bool
+	shadow    bool
 	output    string
 	logFormat string
 	logLevel  string
@@ -60,7 +61,7 @@ It stops if of more than 100 keys, and of one key in 100, the newest record is r
 they have, and the logic is probably wrong. --letters sets another number.
 
 Exit codes: 0 all is processed again and in the table; 1 something that needs an operator, as the last line says, or it was
-stopped before its end; 2 wrong command line or pipeline file, and nothing was begun.`,
+stopped before its end; 2 wrong command line or pipeline file, and nothing was begun.` + aboutShadow,
 		Example: `  millrace replay shop.yaml orders                        all records, by the file's logic
   millrace replay shop.yaml orders --dry-run              what that would change
   millrace replay shop.yaml orders --from 24h             only what changed within the last day
@@ -68,10 +69,14 @@ stopped before its end; 2 wrong command line or pipeline file, and nothing was b
   millrace replay shop.yaml orders --from 0:1000,1:2500   by raw offset, for each partition
   millrace replay shop.yaml orders --key 4711 --key 4712
   millrace replay shop.yaml orders --rate 2000 --yes      2,000 records a second at most; do not ask
+  millrace replay shop.yaml orders --shadow               into a new table beside the live one
   millrace replay status shop.yaml orders
   millrace replay abort shop.yaml orders`,
 		Args: cli.Args(cobra.ExactArgs(2)),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if f.shadow {
+				return runShadow(cmd, args[0], args[1], f)
+			}
 			if f.dry {
 				return dryReplay(cmd, args[0], args[1], f)
 			}
@@ -88,6 +93,7 @@ stopped before its end; 2 wrong command line or pipeline file, and nothing was b
 	flags.StringVar(&f.instance, "instance", "", "`name` of this process among all that replay (default $MILLRACE_INSTANCE, else the host's name and a free number)")
 	flags.BoolVar(&f.yes, "yes", false, "do not ask")
 	flags.BoolVar(&f.dry, "dry-run", false, "change nothing; say which rows would be added, removed and changed, and what would be refused")
+	flags.BoolVar(&f.shadow, "shadow", false, "build a new table beside the live one, which is not touched")
 	flags.StringVar(&f.output, "output", "table", "of --dry-run: table or json")
 	flags.StringVar(&f.logFormat, "log-format", "auto", "text, json or auto (text on a terminal)")
 	flags.StringVar(&f.logLevel, "log-level", "info", "debug, info, warn or error")

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -13,6 +14,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/millrace-io/millrace/internal/cli"
+	"github.com/millrace-io/millrace/internal/lines"
 	"github.com/millrace-io/millrace/internal/replay"
 )
 
@@ -20,9 +22,10 @@ func newReplayStatusCommand() *cobra.Command {
 	var output string
 	cmd := &cobra.Command{
 		Use:   "status FILE STREAM",
-		Short: "Show how far a replay is",
+		Short: "Show how far a replay is, or the lines of a stream",
 		Long: `Show how far a replay is: its state, how much of the raw topic is behind, who takes part, and how much the sinks have to
-write. It exits with 1 if none is under way.`,
+write; and the lines of the stream, if there are others than the one that it begins with: their state and table, and how far each is.
+It exits with 1 if there is neither.`,
 		Example: `  millrace replay status shop.yaml orders
   millrace replay status shop.yaml orders --output json`,
 		Args: cli.Args(cobra.ExactArgs(2)),
@@ -35,20 +38,69 @@ write. It exits with 1 if none is under way.`,
 				return err
 			}
 			defer x.close()
-			s, err := x.Status(cmd.Context())
+			is, err := x.status(cmd.Context())
 			if err != nil {
 				return err
 			}
 			if output == "json" {
 				e := json.NewEncoder(cmd.OutOrStdout())
 				e.SetIndent("", "  ")
-				return e.Encode(s)
+				return e.Encode(is)
 			}
-			return writeReplayStatus(cmd.OutOrStdout(), s)
+			return is.write(cmd.OutOrStdout())
 		},
 	}
 	cmd.Flags().StringVar(&output, "output", "table", "table or json")
 	return cmd
+}
+
+// replayStatus is a replay under way, and the lines.
+type replayStatus struct {
+	*replay.Status // nil: none
+
+	Stream string         `json:"stream"`
+	Lines  []lines.Status `json:"lines,omitempty"`
+}
+
+func (x *replaying) status(ctx context.Context) (*replayStatus, error) {
+	b, err := lines.Open(x.pipeline, x.stream, x.env)
+	if err != nil {
+		return nil, err
+	}
+	defer b.Close()
+	out := &replayStatus{Stream: x.stream}
+	if out.Lines, err = b.Status(ctx); err != nil {
+		return nil, err
+	}
+	s, err := x.Status(ctx)
+	switch {
+	case err == nil:
+		out.Status = &s
+	case !errors.Is(err, replay.ErrNone) || len(out.Lines) == 0:
+		return nil, err
+	}
+	return out, nil
+}
+
+func (s *replayStatus) write(out io.Writer) error {
+	if s.Status != nil {
+		if err := writeReplayStatus(out, *s.Status); err != nil || len(s.Lines) == 0 {
+			return err
+		}
+		if _, err := fmt.Fprintln(out); err != nil {
+			return err
+		}
+	}
+	w := tabwriter.NewWriter(out, 0, 8, 2, ' ', 0)
+	_, _ = fmt.Fprintln(w, "LINE\tSTATE\tTABLE\tBEHIND\tOF\tSINK LAG\tBUILT")
+	for _, l := range s.Lines {
+		built := "-"
+		if !l.BuiltAt.IsZero() {
+			built = l.BuiltAt.UTC().Format(time.RFC3339)
+		}
+		_, _ = fmt.Fprintf(w, "%d\t%s\t%s\t%s\t%s\t%s\t%s\n", l.Line, l.State, l.Table, humanize.Comma(l.Done), humanize.Comma(l.All), humanize.Comma(l.Lag), built)
+	}
+	return w.Flush()
 }
 
 func writeReplayStatus(out io.Writer, s replay.Status) error {

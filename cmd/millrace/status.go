@@ -28,6 +28,8 @@ type streamStatus struct {
 	Reset      control.Reset            `json:"reset,omitzero"`
 	Sweep      *control.Sweep           `json:"sweep,omitempty"`
 	Paused     map[string]control.Pause `json:"paused,omitempty"`
+	LiveLine   uint16                   `json:"live_line,omitempty"` // 0: there was never another than the first
+	Lines      []control.Line           `json:"lines,omitempty"`     // without their definitions
 }
 
 // newStatusCommand is `millrace status`.
@@ -35,10 +37,10 @@ func newStatusCommand() *cobra.Command {
 	var output string
 	cmd := &cobra.Command{
 		Use:   "status FILE [STREAM...]",
-		Short: "Show what is decided about the streams: generation, epoch, redo, reset, pauses",
+		Short: "Show what is decided about the streams: generation, epoch, redo, lines, reset, pauses",
 		Long: `Show what is decided about the streams of a pipeline in its control topic: the generation of the logic that is live, the
-epoch of the raw topic, the run of the processors' positions, a replay, reset or sweep under way, and which stages are
-paused. It asks the brokers only; how far the stages are is in their metrics.`,
+epoch of the raw topic, the run of the processors' positions, a replay, reset or sweep under way, lines beside the
+first one, and which stages are paused. It asks the brokers only; how far the stages are is in their metrics.`,
 		Example: `  millrace status shop.yaml
   millrace status shop.yaml orders --output json`,
 		Args: cli.Args(cobra.MinimumNArgs(1)),
@@ -89,6 +91,10 @@ func statusOf(name string, s *control.Stream) streamStatus {
 	if s.Lost != nil {
 		out.Lost = s.Lost.Why
 	}
+	for _, l := range s.Lines {
+		l.Definition = ""
+		out.Lines, out.LiveLine = append(out.Lines, l), s.LiveNumber()
+	}
 	return out
 }
 
@@ -127,6 +133,15 @@ func (s *streamStatus) state() string {
 	}
 	if s.Redo != nil {
 		all = append(all, fmt.Sprintf("replay of generation %d %s", s.Redo.Generation, s.Redo.State))
+	}
+	for _, l := range s.Lines {
+		switch {
+		case l.State == control.LineLive && l.Number == control.BaseLine, l.State == control.LineDropped:
+		case l.State == control.LineBuilding && !l.BuiltAt.IsZero():
+			all = append(all, fmt.Sprintf("line %d built since %s", l.Number, l.BuiltAt.UTC().Format(time.RFC3339)))
+		default:
+			all = append(all, fmt.Sprintf("line %d %s", l.Number, l.State))
+		}
 	}
 	if s.Reset.Number > 0 && !s.Reset.Done {
 		all = append(all, "reset begun at "+s.Reset.At.UTC().Format(time.RFC3339))
