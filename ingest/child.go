@@ -12,6 +12,7 @@ import (
 
 	"github.com/millrace-io/millrace/ingest/cursor"
 	"github.com/millrace-io/millrace/ingest/fetch"
+	"github.com/millrace-io/millrace/ingest/known"
 	"github.com/millrace-io/millrace/ingest/request"
 	"github.com/millrace-io/millrace/ingest/written"
 )
@@ -24,6 +25,8 @@ type child struct {
 	state    []byte            // its cursor
 	segments map[uint64][]byte // of what it has written
 	forget   bool              // which does not count: it is in a raw topic that is gone
+
+	keys     *known.Keys       // as of [slice]; nil: complete reads delete nothing
 
 	want, done int64 // revisions of the record, see [cursor.Child]
 	under      bool  // a pass is under way
@@ -103,7 +106,7 @@ func (f *feed) slice(c *child, cancel context.CancelFunc) (*slice, error) {
 	if err != nil {
 		return nil, err
 	}
-	s.child, s.single = c, failures > 0
+	s.child, s.keys, s.single = c, c.keys, failures > 0
 	if again && !s.plan.Done {
 		s.plan = s.begin(s.plan, time.Now())
 	}
@@ -127,6 +130,7 @@ func (s *slice) mayBeNothing() {
 		v := rules(status, body)
 		if v.Do == "" && (status == http.StatusNotFound || status == http.StatusGone) && s.sent == nil && s.plan.Next == s.pager.First() {
 			v.Do = fetch.Skip
+			s.nothing = true
 		}
 		return v
 	}

@@ -7,6 +7,7 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"github.com/millrace-io/millrace/ingest/cursor"
 	"github.com/millrace-io/millrace/ingest/known"
 	"github.com/millrace-io/millrace/ingest/written"
 	"github.com/millrace-io/millrace/internal/changelog"
@@ -17,7 +18,7 @@ import (
 //
 //	claim                         who claimed the partition last, see [changelog.Claim]
 //	<stream>/<slice>              the slice's cursor, JSON, see [cursor.Key]
-//	feed:<stream>:<partition>     how far a child stream has read its parent's raw partition, JSON, see [feedPosition]
+//	feed:<stream>:<partition>     how far a child stream has read its parent's raw partition, JSON, see [cursor.Feed]
 //	credential:<name>             the tokens of a credential, encrypted, see [credential]
 //	<stream>/<slice> NUL <16 hex> a segment of what the slice remembers to have written, see [written.SegmentKey]
 //	<stream>/<slice> NUL k<key>   a raw key that is there, if complete reads tell what is gone, see [known.StateKey]
@@ -81,7 +82,7 @@ func (r *restored) apply(key string, value []byte) {
 			r.segments[slice] = map[uint64][]byte{}
 		}
 		r.segments[slice][number] = value
-	case strings.HasPrefix(key, feedPrefix):
+	case cursor.IsFeedKey(key):
 		if delete(r.positions, key); value != nil {
 			r.positions[key] = value
 		}

@@ -23,6 +23,7 @@ func (s *slice) follows(p *page, loop *paginate.Loop) (paginate.Position, pagina
 		if s.child != nil {
 			s.child.passedOver(p)
 		}
+		p.summary.Skipped = !s.nothing
 		return p.at, paginate.PassedOver, nil
 	}
 	if p.summary.Skipped {

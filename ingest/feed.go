@@ -3,13 +3,11 @@ package ingest
 import (
 	"container/heap"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
 	"maps"
 	"slices"
-	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -19,6 +17,7 @@ import (
 
 	"github.com/millrace-io/millrace/ingest/cursor"
 	"github.com/millrace-io/millrace/ingest/cut"
+	"github.com/millrace-io/millrace/ingest/known"
 	"github.com/millrace-io/millrace/ingest/paginate"
 	"github.com/millrace-io/millrace/internal/stage"
 	"github.com/millrace-io/millrace/pipeline"
@@ -59,35 +58,11 @@ type feed struct {
 	reaping chan struct{}
 
 	mu       sync.Mutex
-	at       feedPosition
+	at       cursor.Feed
 	children map[string]*child
 	due      schedule
 	gone     map[*child]bool
 	active   int
-}
-
-// feedPosition is where a feed is in the parent's raw topic, as the state topic has it.
-type feedPosition struct {
-	Version    int    `json:"v"`
-	Next       int64  `json:"next"`       // offset of the next record
-	Raw        string `json:"raw"`        // id of the raw topic; empty: not known
-	Generation int64  `json:"generation"` // from 1
-	Of         string `json:"of"`         // hash of what children are made from
-}
-
-const feedVersion = 1
-
-// feedPrefix begins the keys of positions of feeds in the state topic.
-const feedPrefix = "feed:"
-
-func feedKey(stream string, partition int32) string {
-	return feedPrefix + stream + ":" + strconv.Itoa(int(partition))
-}
-
-// FeedPartition is the partition of the state topic that has the children of a stream which are made from a partition of its
-// parent's raw topic. It is the same for ever.
-func FeedPartition(stream string, partition int32) int32 {
-	return (topics.Partition([]byte(feedPrefix+stream), topics.StatePartitions) + partition) % topics.StatePartitions
 }
 
 // revisionBits are those of the offset in a revision.
@@ -122,7 +97,8 @@ func (in *Ingest) newFeed(ref sliceRef, state *restored, queue chan<- *page) (*f
 		if !ok {
 			continue
 		}
-		if err := f.restoreChild(name, value, state.segments[key]); err != nil {
+		if err := f.restoreChild(name, value, state.segments[key], state.known[key]); err != nil {
+			f.leave()
 			return nil, err
 		}
 	}
@@ -130,18 +106,16 @@ func (in *Ingest) newFeed(ref sliceRef, state *restored, queue chan<- *page) (*f
 }
 
 func (f *feed) restorePosition(state *restored) error {
-	key := feedKey(f.stream.Name, f.partition)
+	key := cursor.FeedKey(f.stream.Name, f.partition)
 	if value, ok := state.positions[key]; ok {
-		if err := json.Unmarshal(value, &f.at); err != nil {
-			return fmt.Errorf("position %s: %w", key, err)
-		}
-		if f.at.Version != feedVersion {
-			return fmt.Errorf("position %s has version %d and this program knows %d: run the newer millrace", key, f.at.Version, feedVersion)
+		var err error
+		if f.at, err = cursor.DecodeFeed(key, value); err != nil {
+			return err
 		}
 	}
 	raw, of := f.in.topics.ID(f.topic), f.identity()
-	if f.at.Version == 0 || f.at.Of != of || raw != "" && f.at.Raw != raw {
-		f.at = feedPosition{Version: feedVersion, Raw: raw, Generation: f.at.Generation + 1, Of: of}
+	if f.at.Of != of || raw != "" && f.at.Raw != raw {
+		f.at = cursor.Feed{Raw: raw, Generation: f.at.Generation + 1, Of: of, Pass: f.at.Pass}
 	}
 	f.read.Store(f.at.Next)
 	return nil
@@ -154,7 +128,7 @@ func (f *feed) identity() string {
 }
 
 // restoreChild restores a child if it is of this feed, and of a combination of values that the pipeline file still has.
-func (f *feed) restoreChild(name string, value []byte, segments map[uint64][]byte) error {
+func (f *feed) restoreChild(name string, value []byte, segments map[uint64][]byte, keys *known.Restored) error {
 	c := &child{feed: f, name: name, at: notDue}
 	cur, err := cursor.Decode(c.key(), value)
 	if err != nil {
@@ -170,11 +144,32 @@ func (f *feed) restoreChild(name string, value []byte, segments map[uint64][]byt
 			return err
 		}
 	}
+	if err := keys.Err(); err != nil {
+		return fmt.Errorf("state of %s: %w", c.key(), err)
+	}
+	f.add(c, keys, newKnown(&f.stream.Ingest, cur))
 	c.set(value, cur)
-	f.children[name] = c
-	f.kids.known.Add(1)
 	f.plan(c)
 	return nil
+}
+
+// add adds a child that has these keys.
+func (f *feed) add(c *child, keys *known.Restored, of *cursor.Known) {
+	if f.stream.Ingest.Deletes != nil {
+		c.keys = known.Adopt(keys, of, f.in.seen[f.stream].room)
+	}
+	f.children[c.name] = c
+	f.kids.known.Add(1)
+}
+
+// drop undoes [feed.add].
+func (f *feed) drop(c *child) {
+	if c.keys != nil {
+		c.keys.Close()
+	}
+	delete(f.children, c.name)
+	f.kids.known.Add(-1)
+	f.kids.count(c, false, false)
 }
 
 // has reports whether a combination of values is still in the pipeline file.
@@ -219,8 +214,7 @@ func (f *feed) leave() {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	for _, c := range f.children {
-		f.kids.known.Add(-1)
-		f.kids.count(c, false, false)
+		f.drop(c)
 	}
 }
 

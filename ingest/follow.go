@@ -98,7 +98,7 @@ func (f *feed) settle(ctx context.Context) {
 		}
 		end, ok := ends.Lookup(f.topic, f.partition)
 		if ok && end.Err == nil && f.rests(end) {
-			f.in.passEnded(cursor.Key(f.stream.Name, feedKey(f.stream.Name, f.partition)))
+			f.in.passEnded(cursor.Key(f.stream.Name, cursor.FeedKey(f.stream.Name, f.partition)))
 			return
 		}
 	}

@@ -187,8 +187,8 @@ func (in *Ingest) registerFeeds(s *pipeline.Stream, run bool) error {
 	in.slicesOf[in.budgets.For(s.Ingest.HTTP)] += int(in.p.Kafka.Partitions)
 	for n := range in.p.Kafka.Partitions {
 		if run {
-			at := FeedPartition(s.Name, n)
-			in.byPartition[at] = append(in.byPartition[at], sliceRef{stream: s, name: feedKey(s.Name, n), feed: true, partition: n})
+			at := topics.FeedPartition(s.Name, n)
+			in.byPartition[at] = append(in.byPartition[at], sliceRef{stream: s, name: cursor.FeedKey(s.Name, n), feed: true, partition: n})
 		}
 	}
 	return nil

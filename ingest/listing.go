@@ -9,6 +9,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/millrace-io/millrace/ingest/cursor"
+	"github.com/millrace-io/millrace/ingest/known"
 	"github.com/millrace-io/millrace/ingest/written"
 	"github.com/millrace-io/millrace/pipeline"
 )
@@ -133,11 +134,11 @@ func (l *listing) write(t *transaction) error {
 		return nil
 	}
 	f.at.Next = l.next
-	value, err := json.Marshal(f.at)
+	value, err := f.at.Encode()
 	if err != nil {
 		return err
 	}
-	t.tx.Append(t.ctx, []byte(feedKey(f.stream.Name, f.partition)), value)
+	t.tx.Append(t.ctx, []byte(cursor.FeedKey(f.stream.Name, f.partition)), value)
 	return nil
 }
 
@@ -153,9 +154,9 @@ func (l *listing) want(t *transaction, rec parentRecord, name string) error {
 		return nil
 	case c == nil:
 		cur = cursor.Start(f.reader.scale.Kind())
+		cur.Pass = f.at.Pass
 		c = &child{feed: f, name: name, at: notDue}
-		f.children[name] = c
-		f.kids.known.Add(1)
+		f.add(c, nil, nil)
 	default:
 		var err error
 		if cur, err = cursor.Decode(c.key(), c.state); err != nil {
@@ -197,16 +198,17 @@ func (l *listing) remove(t *transaction, c *child) {
 	}
 	for _, r := range l.orphans[c] {
 		t.tx.Produce(t.ctx, r)
+		if c.keys != nil {
+			t.tx.Append(t.ctx, known.StateKey(c.key(), r.Key), nil)
+		}
 		t.bytes += int64(len(r.Key))
 	}
 	for number := range c.segments {
 		t.tx.Append(t.ctx, written.SegmentKey(c.key(), number), nil)
 	}
 	t.tx.Append(t.ctx, []byte(c.key()), nil)
-	delete(f.children, c.name)
 	delete(f.gone, c)
-	f.kids.known.Add(-1)
-	f.kids.count(c, false, false)
+	f.drop(c)
 }
 
 // committed has the children fetched that are due now.

@@ -56,10 +56,11 @@ type slice struct {
 
 	toldDeletes bool // a notice about deletions was raised: only the commit loop uses it
 
-	added []byte          // what each record is given: see [request.Template.Added]
-	made  bool            // from a record of another stream
-	child *child          // nil: it is not made, or for a [Walk]
-	sent  <-chan struct{} // closed when the page that was handed to the owner last is committed
+	added   []byte          // what each record is given: see [request.Template.Added]
+	nothing bool            // the API has nothing for it, which is not passed over by the pipeline file's word
+	made    bool            // from a record of another stream
+	child   *child          // nil: it is not made, or for a [Walk]
+	sent    <-chan struct{} // closed when the page that was handed to the owner last is committed
 }
 
 // newSlice returns a slice; of a child, parent has the fields of the record that its requests are made with.

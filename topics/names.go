@@ -27,6 +27,12 @@ func LineName(pipeline, stream string, line uint16) string {
 // Control is the compacted topic with generations and pauses.
 func Control(pipeline string) string { return pipeline + ".control" }
 
+// FeedPartition is the partition of [IngestState] that has the children of a stream which are made from the records in a partition
+// of its parent's raw topic. It is the same for ever.
+func FeedPartition(stream string, partition int32) int32 {
+	return (Partition([]byte("feed:"+stream), StatePartitions) + partition) % StatePartitions
+}
+
 // IngestCredentialID is the transactional id of who writes a credential of ingest, which [IngestState] keeps too.
 func IngestCredentialID(pipeline, name string) string { return pipeline + ".ingest.credential." + name }
 

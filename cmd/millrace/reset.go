@@ -188,7 +188,7 @@ func (f *resetFlags) tell(cmd *cobra.Command, o *operation, r resetting) error {
 		return err
 	}
 	raw := topics.Raw(o.Name, name)
-	say("%s: %s, of which %d were fetched before; %s has %s", name, count(len(r.cfg.Slices()), "slice"), len(cursors), raw, count(int(records), "offset"))
+	say("%s: %s, of which %d were fetched before; %s has %s", name, count(max(len(r.cfg.Slices()), len(cursors)), "slice"), fetched(cursors), raw, count(int(records), "offset"))
 	from := "the beginning"
 	if r.opts.Since != nil {
 		from = f.since
@@ -205,6 +205,16 @@ func (f *resetFlags) tell(cmd *cobra.Command, o *operation, r resetting) error {
 		say("  then the records of %s from before the reset are deleted", raw)
 	}
 	return nil
+}
+
+// fetched is of how many slices a pass was begun.
+func fetched(cursors map[string]cursor.Cursor) (n int) {
+	for _, c := range cursors {
+		if c.Pass > 0 {
+			n++
+		}
+	}
+	return n
 }
 
 // rawRecords is how many offsets the raw topic of a stream has: its records, and the markers of transactions.

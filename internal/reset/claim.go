@@ -19,10 +19,17 @@ type claim struct {
 	partition int32
 	cursors   map[string]cursor.Cursor
 	segments  map[string]map[uint64]bool // by slice
+	feeds     map[string]cursor.Feed     // of a child stream
 }
 
 func (cfg Config) claim(ctx context.Context, partition int32) (*claim, error) {
-	c := &claim{partition: partition, cursors: map[string]cursor.Cursor{}, segments: map[string]map[uint64]bool{}}
+	c := &claim{partition: partition, cursors: map[string]cursor.Cursor{}, segments: map[string]map[uint64]bool{}, feeds: map[string]cursor.Feed{}}
+	for _, n := range cfg.feeds()[partition] {
+		if cfg.child() {
+			c.feeds[cursor.FeedKey(cfg.Stream.Name, n)] = cursor.Feed{}
+		}
+	}
+	positions := map[string][]byte{}
 	values := map[string][]byte{}
 	prefix := cfg.Stream.Name + "/"
 	log, err := changelog.Claim(ctx, changelog.Config{
@@ -32,7 +39,12 @@ func (cfg Config) claim(ctx context.Context, partition int32) (*claim, error) {
 		Client: append(slices.Clone(cfg.Control.Client), kgo.ProducerBatchMaxBytes(cfg.Pipeline.Kafka.MaxRecordBytes)),
 	}, func(key string, value []byte) {
 		slice, number, segment := written.ParseSegmentKey(key)
+		_, feed := c.feeds[key]
 		switch {
+		case feed && value == nil:
+			delete(positions, key)
+		case feed:
+			positions[key] = slices.Clone(value)
 		case !strings.HasPrefix(key, prefix), !segment && strings.ContainsRune(key, 0):
 		case !segment && value == nil:
 			delete(values, key)
@@ -51,13 +63,30 @@ func (cfg Config) claim(ctx context.Context, partition int32) (*claim, error) {
 		return nil, err
 	}
 	c.log = log
-	for key, value := range values {
-		if c.cursors[key], err = cursor.Decode(key, value); err != nil {
-			log.Close()
-			return nil, err
-		}
+	if err := c.decode(cfg, values, positions); err != nil {
+		log.Close()
+		return nil, err
 	}
 	return c, nil
+}
+
+func (c *claim) decode(cfg Config, values, positions map[string][]byte) error {
+	for key, value := range values {
+		found, err := cursor.Decode(key, value)
+		if err != nil {
+			return err
+		}
+		if cfg.counts(found) {
+			c.cursors[key] = found
+		}
+	}
+	for key, value := range positions {
+		var err error
+		if c.feeds[key], err = cursor.DecodeFeed(key, value); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // replace sets the slices of the partition back, in one transaction, also those that were never fetched: of them it may be that the
@@ -88,6 +117,14 @@ func (c *claim) replace(ctx context.Context, cfg Config, pass int64, since *int6
 			tx.Append(ctx, written.SegmentKey(key, number), nil)
 		}
 		value, err := before.Back(pass, scale.Kind(), field, since, oldest).Encode()
+		if err != nil {
+			return err
+		}
+		tx.Append(ctx, []byte(key), value)
+	}
+	for key, feed := range c.feeds {
+		feed.Pass = max(feed.Pass, pass) // children that come from now on have passes after the reset alone
+		value, err := feed.Encode()
 		if err != nil {
 			return err
 		}

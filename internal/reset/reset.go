@@ -50,12 +50,16 @@ const quiet = 30 * time.Second
 // claims is how many partitions are claimed at a time.
 const claims = 8
 
-// Slices are the names of the slices of a stream in the pipeline file; one, named "", if it is not cut.
-func (cfg Config) Slices() []string {
-	if s := cfg.Stream.Ingest.Slices; s != nil {
-		return slices.Clone(s.Values)
-	}
-	return []string{""}
+// child reports whether the slices of the stream are made from the records of another one, so that the state alone tells which there are.
+func (cfg Config) child() bool { return cfg.Stream.Ingest.ForEach != nil }
+
+// Slices are the names of the slices of a stream in the pipeline file; one, named "", if it is not cut; none of a child, see
+// [Cursors].
+func (cfg Config) Slices() []string { return cfg.Stream.Ingest.SliceNames() }
+
+// counts reports whether a cursor is of a slice as the stream is cut by now.
+func (cfg Config) counts(c cursor.Cursor) bool {
+	return !cfg.child() || c.Child != nil && !c.Child.Gone
 }
 
 // Cursors reads the positions of the stream that were committed, by the key of the slice; also of slices that are no longer in the
@@ -76,8 +80,12 @@ func Cursors(ctx context.Context, cfg Config) (map[string]cursor.Cursor, error) 
 	}
 	out := map[string]cursor.Cursor{}
 	for key, value := range found {
-		if out[key], err = cursor.Decode(key, value); err != nil {
+		c, err := cursor.Decode(key, value)
+		if err != nil {
 			return nil, err
+		}
+		if cfg.counts(c) {
+			out[key] = c
 		}
 	}
 	return out, nil
@@ -85,6 +93,9 @@ func Cursors(ctx context.Context, cfg Config) (map[string]cursor.Cursor, error) 
 
 // statePartitions are the partitions of ingest's state that have a slice of the stream.
 func (cfg Config) statePartitions(ctx context.Context) ([]int32, error) {
+	if cfg.child() {
+		return slices.Sorted(maps.Keys(cfg.feeds())), nil
+	}
 	known, err := Cursors(ctx, cfg)
 	if err != nil {
 		return nil, err
@@ -97,6 +108,17 @@ func (cfg Config) statePartitions(ctx context.Context) ([]int32, error) {
 		all[statePartition(key)] = true
 	}
 	return slices.Sorted(maps.Keys(all)), nil
+}
+
+// feeds are the partitions of ingest's state that have children of the stream, and the partitions of its parent's raw topic that
+// they are of.
+func (cfg Config) feeds() map[int32][]int32 {
+	all := map[int32][]int32{}
+	for n := range cfg.Pipeline.Kafka.Partitions {
+		at := topics.FeedPartition(cfg.Stream.Name, n)
+		all[at] = append(all[at], n)
+	}
+	return all
 }
 
 func statePartition(key string) int32 { return topics.Partition([]byte(key), topics.StatePartitions) }

@@ -65,15 +65,21 @@ func newShop(t *testing.T) *shop {
 		Name: "shop", Kafka: pipeline.Kafka{Brokers: brokers, Partitions: 3, Replication: -1, MaxRecordBytes: 1 << 20},
 		Streams: []pipeline.Stream{s.stream("items"), s.stream("other")},
 	}
-	if err := admin.Ensure(t.Context(), kadm.NewClient(testkafka.Client(t, s.cluster)), topics.Specs(s.p)); err != nil {
-		t.Fatal(err)
-	}
+	s.ensure()
 	opts := []kgo.Opt{kgo.SeedBrokers(brokers...), kgo.MetadataMinAge(50 * time.Millisecond)}
 	s.cfg = reset.Config{
 		Pipeline: s.p, Stream: &s.p.Streams[0], Client: testkafka.Client(t, s.cluster),
 		Control: control.Config{Pipeline: "shop", Who: "op@host", Client: opts},
 	}
 	return s
+}
+
+// ensure makes the topics of the pipeline.
+func (s *shop) ensure() {
+	s.t.Helper()
+	if err := admin.Ensure(s.t.Context(), kadm.NewClient(testkafka.Client(s.t, s.cluster)), topics.Specs(s.p)); err != nil {
+		s.t.Fatal(err)
+	}
 }
 
 func (s *shop) stream(name string) pipeline.Stream {

@@ -89,7 +89,13 @@ type waiting struct {
 }
 
 func (w *waiting) take(key string, value []byte) error {
-	if strings.ContainsRune(key, 0) || value == nil || !strings.HasPrefix(key, w.cfg.Stream.Name+"/") {
+	if strings.ContainsRune(key, 0) || !strings.HasPrefix(key, w.cfg.Stream.Name+"/") {
+		return nil
+	}
+	if value == nil {
+		if w.cfg.child() { // its record was deleted
+			delete(w.cursors, key)
+		}
 		return nil
 	}
 	c, err := cursor.Decode(key, value)
@@ -101,11 +107,27 @@ func (w *waiting) take(key string, value []byte) error {
 	return nil
 }
 
+// keys are those of the slices that are waited for.
+func (w *waiting) keys() []string {
+	var keys []string
+	for _, name := range w.cfg.Slices() {
+		keys = append(keys, cursor.Key(w.cfg.Stream.Name, name))
+	}
+	if w.cfg.child() {
+		for key, c := range w.cursors {
+			if w.cfg.counts(c) {
+				keys = append(keys, key)
+			}
+		}
+		slices.Sort(keys)
+	}
+	return keys
+}
+
 func (w *waiting) passed() Passed {
-	names := w.cfg.Slices()
-	p := Passed{Slices: len(names)}
-	for _, name := range names {
-		key := cursor.Key(w.cfg.Stream.Name, name)
+	keys := w.keys()
+	p := Passed{Slices: len(keys)}
+	for _, key := range keys {
 		c := w.cursors[key]
 		switch {
 		case w.complete[key]:
