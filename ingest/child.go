@@ -26,7 +26,7 @@ type child struct {
 	segments map[uint64][]byte // of what it has written
 	forget   bool              // which does not count: it is in a raw topic that is gone
 
-	keys     *known.Keys       // as of [slice]; nil: complete reads delete nothing
+	keys *known.Keys // as of [slice]; nil: complete reads delete nothing
 
 	want, done int64 // revisions of the record, see [cursor.Child]
 	under      bool  // a pass is under way

@@ -596,3 +596,29 @@ func await(t testing.TB, r *process, within time.Duration) {
 		t.Fatalf("no pass ended; waiting for %v", r.Health.Waiting())
 	}
 }
+
+// TestChildrenAreReadComplete: what a complete read of a child does not show any more is deleted, also after another process has
+// taken over; what lies under other records of the parent is not touched.
+func TestChildrenAreReadComplete(t *testing.T) {
+	t.Parallel()
+	a := newTree(t)
+	a.grow("/orders", 3)
+	for i := range 3 {
+		a.grow(fmt.Sprintf("/orders/%d/items", i+1), 4)
+	}
+	c := testkafka.New(t)
+	streams := a.orders()
+	streams[1].Ingest.Deletes = &pipeline.Deletes{AtMost: 60, MaxKeys: 1000}
+	streams[1].Ingest.Paginate = pipeline.Paginate{}
+	p := newPipeline(c.ListenAddrs(), streams...)
+	for round := range 2 {
+		r := start(t, p, fmt.Sprint("p", round), testConfig())
+		r.awaitPass(t)
+		a.mu.Lock()
+		a.lists["/orders/2/items"] = a.lists["/orders/2/items"][:3-round]
+		a.mu.Unlock()
+		produce(t, c.ListenAddrs(), &kgo.Record{Topic: "shop.orders.raw", Key: []byte("2"), Value: fmt.Appendf(nil, `{"id":2,"revision":%d}`, 2+round)})
+		a.awaitItems(t, c.ListenAddrs())
+		r.stop()
+	}
+}
