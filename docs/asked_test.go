@@ -15,7 +15,7 @@ import (
 )
 
 // sent are the headers that a page shows of a request: those that a pipeline file has a say in.
-var sent = []string{"Authorization", "Content-Type", "Cookie", "If-None-Match"}
+var sent = []string{"Authorization", "Content-Type", "Cookie", "If-None-Match", "Last-Event-Id"}
 
 // script is an API that gives its answers in order and notes what it was asked for. Its last request has no answer.
 type script struct {

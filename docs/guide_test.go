@@ -21,7 +21,7 @@ var fence = regexp.MustCompile("(?ms)^```(\\w+)\n(.*?)^```\n")
 var guided = []string{
 	"Page numbers", "Offset and limit", "A cursor in the body", "The Link header", "Keyset: the last record leads on", "GraphQL with Relay pages",
 	"Delta links and sync tokens", "A search by POST", "OAuth: client credentials", "OAuth: a refresh token", "A login request", "A CSV export",
-	"Rate limits",
+	"Webhooks", "Server-Sent Events", "A service account: JWT", "AWS signatures", "Rate limits",
 }
 
 // TestGuide: each snippet of the guide loads without a warning, with no secret set, and asks for what the page says if
@@ -101,9 +101,11 @@ func loads(t *testing.T, title, snippet string) {
 func wrapped(t *testing.T, title, snippet string) []byte {
 	t.Helper()
 	var part struct {
-		HTTP    map[string]any `yaml:"http"`
-		Ingest  map[string]any `yaml:"ingest"`
-		Process []any          `yaml:"process"`
+		Webhooks map[string]any `yaml:"webhooks"`
+		HTTP     map[string]any `yaml:"http"`
+		Ingest   map[string]any `yaml:"ingest"`
+		Process  []any          `yaml:"process"`
+		Sink     map[string]any `yaml:"sink"`
 	}
 	d := yaml.NewDecoder(strings.NewReader(snippet))
 	d.KnownFields(true)
@@ -119,10 +121,17 @@ func wrapped(t *testing.T, title, snippet string) []byte {
 	}
 	part.HTTP["base_url"] = "https://api.example.com"
 	stream := map[string]any{"ingest": part.Ingest, "sink": map[string]any{"columns": map[string]string{key: "varchar(64) key"}}}
+	if part.Sink != nil {
+		stream["sink"] = part.Sink
+	}
 	if part.Process != nil {
 		stream["process"] = part.Process
 	}
-	out, err := yaml.Marshal(map[string]any{"pipeline": "guide", "http": part.HTTP, "streams": map[string]any{"s": stream}})
+	all := map[string]any{"pipeline": "guide", "http": part.HTTP, "streams": map[string]any{"s": stream}}
+	if part.Webhooks != nil {
+		all["webhooks"] = part.Webhooks
+	}
+	out, err := yaml.Marshal(all)
 	if err != nil {
 		t.Fatal(err)
 	}

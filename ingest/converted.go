@@ -16,6 +16,8 @@ import (
 const (
 	wasCSV = "csv"
 	wasXML = "xml"
+
+	wasEvents = "events" // one for each line
 )
 
 // converter gives JSON in the place of CSV and XML, where the pipeline file says that it is that, or the Content-Type does

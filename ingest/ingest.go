@@ -12,8 +12,10 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
+	"golang.org/x/sync/errgroup"
 	"golang.org/x/sync/semaphore"
 
+	"github.com/millrace-io/millrace/ingest/calendar"
 	"github.com/millrace-io/millrace/ingest/cursor"
 	"github.com/millrace-io/millrace/ingest/fetch"
 	"github.com/millrace-io/millrace/ingest/fetch/auth"
@@ -50,6 +52,7 @@ type Ingest struct {
 	passesDone  chan struct{}
 	decisions   *decisions
 	kids        map[*pipeline.Stream]*kids // of child streams
+	hooks       *hooks                     // nil: no stream is delivered
 
 	mu      sync.Mutex
 	readers map[*pipeline.Stream]*reader
@@ -114,6 +117,9 @@ func New(p *pipeline.Pipeline, cfg Config, env stage.Env) (*Ingest, error) {
 		k.metrics = in.metrics.kids(s.Name)
 	}
 	in.decisions = newDecisions(in)
+	if in.hooks, err = newHooks(in, chosen); err != nil {
+		return nil, fmt.Errorf("ingest: %w", err)
+	}
 	return in, nil
 }
 
@@ -122,6 +128,10 @@ func (in *Ingest) register(s *pipeline.Stream, run bool) error {
 	scale, err := cursor.NewScale(&s.Ingest)
 	if err != nil {
 		return err
+	}
+	if s.Ingest.Webhook != nil {
+		in.seen[s] = &seen{stream: s, scale: scale, notices: in.notices}
+		return nil
 	}
 	if i := s.Ingest.Incremental; i != nil && i.Start != "" {
 		if _, err := scale.Parse(i.Start); err != nil {
@@ -135,6 +145,9 @@ func (in *Ingest) register(s *pipeline.Stream, run bool) error {
 		return rule.err
 	}
 	if _, err := newRules(&s.Ingest); err != nil {
+		return err
+	}
+	if _, err := calendar.New(&s.Ingest); err != nil {
 		return err
 	}
 	transport, err := in.transports.For(s.Ingest.HTTP)
@@ -160,7 +173,7 @@ func (in *Ingest) register(s *pipeline.Stream, run bool) error {
 		if strings.ContainsRune(name, 0) || slices.Contains(names[:i], name) {
 			return fmt.Errorf("slices: %q is there twice or holds a NUL", name)
 		}
-		if run {
+		if run && !(in.cfg.Once && continuous(&s.Ingest)) {
 			n := topics.Partition([]byte(cursor.Key(s.Name, name)), topics.StatePartitions)
 			in.byPartition[n] = append(in.byPartition[n], sliceRef{stream: s, name: name})
 		}
@@ -194,11 +207,42 @@ func (in *Ingest) registerFeeds(s *pipeline.Stream, run bool) error {
 	return nil
 }
 
-// Run fetches until ctx ends, then commits what it has and returns nil. It waits for brokers and APIs that do
-// not answer; its error needs an operator. It may be called once.
+// Run fetches and takes what is delivered until ctx ends, then commits what it has and returns nil. It waits for brokers and
+// APIs that do not answer; its error needs an operator. It may be called once.
 func (in *Ingest) Run(ctx context.Context) error {
 	in.started = time.Now().UTC().Truncate(time.Millisecond)
 	defer in.close()
+	if in.cfg.Once {
+		in.leaveOut()
+		return in.run(ctx)
+	}
+	if in.hooks == nil {
+		return in.run(ctx)
+	}
+	if err := in.hooks.listen(ctx); err != nil {
+		return fmt.Errorf("ingest: %w", err)
+	}
+	both, ctx := errgroup.WithContext(ctx)
+	both.Go(func() error { return in.hooks.run(ctx) })
+	both.Go(func() error { return in.run(ctx) })
+	return both.Wait()
+}
+
+// leaveOut says which streams do not run where each has one pass.
+func (in *Ingest) leaveOut() {
+	for i := range in.p.Streams {
+		if s := &in.p.Streams[i]; continuous(&s.Ingest) {
+			in.env.Log.Info("left out: a webhook, or a stream of events, has no pass that ends", "stream", s.Name)
+		}
+	}
+	if len(in.byPartition) == 0 {
+		in.done = true
+		close(in.passesDone)
+	}
+}
+
+// run fetches until ctx ends.
+func (in *Ingest) run(ctx context.Context) error {
 	cl, err := kgo.NewClient(in.env.Kafka...)
 	if err != nil {
 		return fmt.Errorf("ingest: %w", err)
@@ -209,6 +253,9 @@ func (in *Ingest) Run(ctx context.Context) error {
 		return err
 	}
 	defer in.decisions.view.Close()
+	if in.hooks != nil {
+		in.hooks.ready.Store(true)
+	}
 	var telling sync.WaitGroup
 	defer telling.Wait()
 	told, end := context.WithCancel(ctx)

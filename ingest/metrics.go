@@ -22,11 +22,16 @@ type metrics struct {
 	deleted     *prometheus.CounterVec
 	rateWait    *prometheus.CounterVec
 	passes      *prometheus.CounterVec
+	reconnects  *prometheus.CounterVec
 	waiting     *prometheus.GaugeVec
 	children    *prometheus.GaugeVec
 	passedOver  *prometheus.CounterVec
 	fenced      prometheus.Counter
 	commits     prometheus.Histogram
+
+	deliveries        *prometheus.CounterVec // by path and status
+	deliverySeconds   *prometheus.HistogramVec
+	refusedDeliveries *prometheus.CounterVec // by path and why
 }
 
 func newMetrics(r prometheus.Registerer) *metrics {
@@ -45,7 +50,8 @@ func newMetrics(r prometheus.Registerer) *metrics {
 		deleted:     counter("deleted_records_total", "Tombstones written to the raw topic."),
 		rateWait: counter("rate_limit_wait_seconds_total",
 			"Time that requests waited for the rate limit or for a pause that the API asked for."),
-		passes: counter("passes_total", "Passes ended."),
+		passes:     counter("passes_total", "Passes ended."),
+		reconnects: counter("events_reconnects_total", "Connections to a stream of Server-Sent Events that failed, or brought nothing."),
 		duration: f.NewHistogramVec(prometheus.HistogramOpts{
 			Name: "millrace_ingest_request_duration_seconds", Help: "Time from a request to the last byte of its answer.",
 			Buckets: prometheus.ExponentialBuckets(0.005, 2, 14),
@@ -65,13 +71,23 @@ func newMetrics(r prometheus.Registerer) *metrics {
 			Name: "millrace_ingest_commit_duration_seconds", Help: "Time from the last record of a transaction to its commit.",
 			Buckets: prometheus.ExponentialBuckets(0.001, 2, 15),
 		}),
+		deliveries: f.NewCounterVec(prometheus.CounterOpts{
+			Name: "millrace_ingest_webhook_deliveries_total", Help: "Webhook deliveries, by path and the status that they were answered with.",
+		}, []string{"path", "code"}),
+		refusedDeliveries: f.NewCounterVec(prometheus.CounterOpts{
+			Name: "millrace_ingest_webhook_refused_total", Help: "Webhook deliveries that were not taken, by path and why.",
+		}, []string{"path", "why"}),
+		deliverySeconds: f.NewHistogramVec(prometheus.HistogramOpts{
+			Name: "millrace_ingest_webhook_duration_seconds", Help: "Time from a webhook delivery to its answer.",
+			Buckets: prometheus.ExponentialBuckets(0.001, 2, 15),
+		}, []string{"path"}),
 	}
 }
 
 // streamMetrics is the metrics of one stream.
 type streamMetrics struct {
-	pages, records, unchanged, deadLetters, deleted, passes prometheus.Counter
-	waiting                                                 prometheus.Gauge
+	pages, records, unchanged, deadLetters, deleted, passes, reconnects prometheus.Counter
+	waiting                                                             prometheus.Gauge
 }
 
 func (m *metrics) stream(name string) streamMetrics {
@@ -80,6 +96,7 @@ func (m *metrics) stream(name string) streamMetrics {
 		unchanged:   m.unchanged.WithLabelValues(name),
 		deadLetters: m.deadLetters.WithLabelValues(name), passes: m.passes.WithLabelValues(name),
 		deleted: m.deleted.WithLabelValues(name), waiting: m.waiting.WithLabelValues(name),
+		reconnects: m.reconnects.WithLabelValues(name),
 	}
 }
 

@@ -277,7 +277,7 @@ func (r *reader) columns(a *fetch.Answer, e *cut.Envelope) error {
 // lines reports whether an answer is one record after the other.
 func (r *reader) lines(a *fetch.Answer) bool {
 	if a.Was != "" {
-		return a.Was == wasCSV
+		return a.Was == wasCSV || a.Was == wasEvents
 	}
 	if r.format != "" || len(r.envelope.Records) > 0 || r.envelope.Shape.Kind == pipeline.ShapeMap || r.envelope.Shape.Kind == pipeline.ShapeObject {
 		return r.format == "ndjson"

@@ -32,6 +32,9 @@ const asking = "{cursor}"
 // requestHash names what is asked for in the pass of c, and how its pages are. It does not depend on the value of a
 // secret: the name of its reference stands for it.
 func (s *slice) requestHash(c cursor.Cursor) string {
+	if s.stream.Ingest.Events != nil {
+		return s.eventsHash()
+	}
 	values := request.Values{pipeline.PlaceCursor: request.Text(asking), pipeline.PlaceLimit: request.Text("{limit}")}
 	r, err := s.asks(c, values)
 	if err != nil {

@@ -12,6 +12,7 @@ import (
 
 	"github.com/go-json-experiment/json/jsontext"
 
+	"github.com/millrace-io/millrace/ingest/calendar"
 	"github.com/millrace-io/millrace/ingest/cursor"
 	"github.com/millrace-io/millrace/ingest/fetch"
 	"github.com/millrace-io/millrace/ingest/known"
@@ -40,6 +41,7 @@ type slice struct {
 	metrics  streamMetrics
 	queue    chan<- *page // to the owner, in order
 	gate     *gate        // of the stream
+	schedule calendar.Schedule
 
 	plan    cursor.Cursor  // after the last page handed to the owner
 	quoted  jsontext.Value // name
@@ -77,6 +79,9 @@ func (in *Ingest) newSlice(
 		gate: in.decisions.gates[s.Name],
 		full: s.Ingest.Incremental == nil, pager: paginate.New(s.Ingest.Paginate),
 		log: in.env.Log.With("stream", s.Name), metrics: in.metrics.stream(s.Name),
+	}
+	if sl.schedule, err = calendar.New(&s.Ingest); err != nil {
+		return nil, err
 	}
 	if sl.quoted, err = jsontext.AppendQuote(nil, name); err != nil {
 		return nil, fmt.Errorf("the name of slice %q: %w", name, err)
@@ -175,6 +180,10 @@ func (s *slice) begin(c cursor.Cursor, at time.Time) cursor.Cursor {
 
 // run fetches passes until ctx ends. It waits out whatever is wrong with the API: that never ends a slice.
 func (s *slice) run(ctx context.Context) {
+	if s.stream.Ingest.Events != nil {
+		s.follow(ctx)
+		return
+	}
 	defer s.goesOn()
 	defer s.in.waits.Drop(s.who)
 	s.queueKept(ctx)
@@ -211,17 +220,13 @@ func (s *slice) awaitPass(ctx context.Context) error {
 	ended := s.plan.Pass > 0 && !s.plan.Ended.Before(s.in.started) // one in this process
 	if ended {
 		s.in.passEnded(s.key)
-		if s.stream.Ingest.Every <= 0 {
+		if !s.schedule.Repeats() {
 			<-ctx.Done()
 			return ctx.Err()
 		}
 	}
-	if s.plan.Pass > 0 && s.stream.Ingest.Every > 0 && (ended || !s.in.cfg.Once) {
-		every := s.stream.Ingest.Every
-		wait := min(time.Until(s.plan.Started.Add(every)), every) // a clock may have been set back
-		if err := stage.Sleep(ctx, wait); err != nil {
-			return err
-		}
+	if s.plan.Pass > 0 && s.schedule.Repeats() && (ended || !s.in.cfg.Once) {
+		return s.schedule.Sleep(ctx, s.plan.Started)
 	}
 	return nil
 }

@@ -55,8 +55,8 @@ func (p *passes) end(s *slice, t tally, by *page, last bool) {
 	if p.passes > 1 {
 		attrs = append(attrs, "passes", p.passes)
 	}
-	if every := s.stream.Ingest.Every; every > 0 {
-		attrs = append(attrs, "next", "in "+max(time.Until(by.after.Started.Add(every)), 0).Round(time.Second).String())
+	if s.schedule.Repeats() {
+		attrs = append(attrs, "next", "in "+max(time.Until(s.schedule.Next(by.after.Started)), 0).Round(time.Second).String())
 	} else if of := s.stream.Ingest.ForEach; of != nil {
 		attrs = append(attrs, "next", "when a record of "+of.Parent+" changes")
 	} else {
@@ -91,7 +91,7 @@ func (s *slice) guess(shape string) {
 // lastPass reports whether the pass of a stream that has just ended is its last one in this process: there is no
 // ingest.every, and every slice has ended one.
 func (in *Ingest) lastPass(stream *pipeline.Stream) bool {
-	if stream.Ingest.Every > 0 {
+	if stream.Ingest.Every > 0 || stream.Ingest.Cron != nil {
 		return false
 	}
 	in.mu.Lock()

@@ -68,6 +68,9 @@ func (w Walk) Run(ctx context.Context, p *pipeline.Pipeline, see func(*WalkedPag
 		_, err := p.Choose([]string{w.Stream})
 		return err
 	}
+	if s.Ingest.Webhook != nil {
+		return fmt.Errorf("the stream %s is delivered by a webhook: there is nothing to ask for, and `millrace test` runs its steps over records that are written in a test", s.Name)
+	}
 	if o := s.Ingest.HTTP.Auth.OAuth2; o != nil && o.RefreshToken != "" && !w.Recorded {
 		return errors.New("http.auth.oauth2: a refresh token may be spent by its use, and what comes in its place is kept only by a stage that runs: " +
 			"look at this stream with credentials that stay as they are, such as a bearer")
@@ -90,6 +93,9 @@ func (w Walk) Run(ctx context.Context, p *pipeline.Pipeline, see func(*WalkedPag
 		sl, err := in.newSlice(s, of.name, of.parent, cursor.Cursor{}, nil)
 		if err != nil {
 			return err
+		}
+		if s.Ingest.Events != nil {
+			return w.events(ctx, sl, see)
 		}
 		if s.Ingest.ForEach != nil {
 			sl.mayBeNothing()
@@ -229,10 +235,7 @@ func (s *slice) walked(
 	}
 	err = s.reader.each(p, 0, func(_ int, rec *record, _ bool) error {
 		s.reader.judge(rec, p)
-		out.Records = append(out.Records, WalkedRecord{
-			Value: slices.Clone(rec.value), Key: slices.Clone(rec.key), Source: rec.source, HasSource: rec.hasSource,
-			Reason: rec.reason, Step: rec.step,
-		})
+		out.Records = append(out.Records, walkedRecord(rec))
 		return nil
 	})
 	if err == nil {

@@ -11,6 +11,7 @@ type Pipeline struct { //nolint:recvcheck // Format must hold for values, too
 	Kafka    Kafka    //
 	Database Database //
 	DataDir  string   // where the embedded servers keep their files
+	Webhooks Webhooks // where streams are delivered
 	Streams  []Stream // in the order of the file
 
 	// Line says that this is not what a file has, but a line of one of its streams; nil: it is. See docs/generations.md.
@@ -74,6 +75,8 @@ type Ingest struct {
 	HTTP        HTTP
 	Method      string              // of requests; empty: GET, or POST with a Body
 	Path        string              // appended to HTTP.BaseURL; may hold placeholders
+	Events      *Events             // the answer is a stream of Server-Sent Events that is followed; nil: it is a page
+	Webhook     *Webhook            // how the records are delivered: then nothing is asked for; nil: they are fetched
 	Query       map[string][]string // parameters, each with one value or several; they may hold placeholders
 	Body        *Body               // of requests; nil: none
 	Records     []string            // path of object keys to the records; empty: the body itself
@@ -96,6 +99,7 @@ type Ingest struct {
 	ForEach     *ForEach      // nil: requests are not made from the records of another stream
 	Add         []Added       // fields that each record is given, in the order of the file
 	Every       time.Duration // from the start of a pass to the start of the next; 0: one pass, then done
+	Cron        *Cron         // when passes begin, in the place of Every; nil: see there
 	Concurrency int           // pages in flight at most in one slice, where pages can be addressed; 1–256
 }
 
@@ -170,6 +174,8 @@ type Auth struct {
 	Basic   *Basic
 	OAuth2  *OAuth2
 	Login   *Login
+	JWT     *JWT
+	AWS     *AWS
 }
 
 // APIKey is a secret in a header or in a query parameter: exactly one of Header and Param is set.

@@ -373,6 +373,9 @@ func (c *Client) request(ctx context.Context, r *request.Request) (*http.Request
 			}
 		}
 	}
+	if home {
+		return req, c.auth.Sign(req)
+	}
 	return req, nil
 }
 
@@ -394,11 +397,14 @@ func (c *Client) redirect(req *http.Request, via []*http.Request) error {
 		return fmt.Errorf("redirect to %s refused: it would take the body of the request along", c.redact.URL(req.URL))
 	}
 	restrict(req.Context(), req.URL, public)
+	req.Header.Del("Referer") // it would hold the parameters of the first request
 	if to == c.home {
 		c.auth.ApplyHeaders(req.Context(), req.Header) // net/http compares hosts by their spelling, and may have dropped some
+		if err := c.auth.Sign(req); err != nil {
+			return err
+		}
 	} else {
 		c.auth.Strip(req.Header)
 	}
-	req.Header.Del("Referer") // it would hold the parameters of the first request
 	return nil
 }

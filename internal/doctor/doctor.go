@@ -85,6 +85,10 @@ func (d *doctor) apis(ctx context.Context) {
 	var hosts []string
 	for i := range d.p.Streams {
 		s := &d.p.Streams[i]
+		if w := s.Ingest.Webhook; w != nil {
+			d.addf(OK, "stream "+s.Name, "", "delivered by a webhook to %s%s: nothing is asked for", d.p.Webhooks.Listen, w.Path)
+			continue
+		}
 		u, err := url.Parse(s.Ingest.HTTP.BaseURL)
 		if err != nil {
 			continue

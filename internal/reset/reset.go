@@ -126,6 +126,13 @@ func statePartition(key string) int32 { return topics.Partition([]byte(key), top
 // Run sets the positions of the stream back. When it returns nil, that is done and durable, and running ingests begin within seconds. After
 // an error it is run again.
 func Run(ctx context.Context, cfg Config, o Options) error {
+	if cfg.Stream.Ingest.Webhook != nil {
+		return fmt.Errorf("the stream %s is delivered by a webhook: it has no position that could be set back, and nothing tells what is gone; "+
+			"what was delivered is processed again with `millrace replay`", cfg.Stream.Name)
+	}
+	if cfg.Stream.Ingest.Events != nil && o.Sweep {
+		return fmt.Errorf("the stream %s is one of events: it has no pass that shows everything, so nothing tells what is gone", cfg.Stream.Name)
+	}
 	_, err := control.Change(ctx, cfg.Control, cfg.Stream.Name, func(s *control.Stream) error {
 		if s.SweptBy() != "" {
 			return errors.New("keys are being deleted by a sweep: run it to its end first")

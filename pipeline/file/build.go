@@ -19,6 +19,7 @@ func (d *decoder) build(f *pipelineFile) *pipeline.Pipeline {
 	p.Kafka = d.kafka(&f.Kafka)
 	p.Database = d.database(&f.Database)
 	d.streams = f.Streams.names()
+	p.Webhooks = d.webhooks(&f.Webhooks)
 	tables := map[string]string{}
 	for i := range f.Streams.entries {
 		e := &f.Streams.entries[i]
@@ -29,6 +30,7 @@ func (d *decoder) build(f *pipelineFile) *pipeline.Pipeline {
 			d.family(&in.v, p, &p.Streams[i])
 		}
 	}
+	d.endpoints(f, p)
 	return p
 }
 

@@ -39,6 +39,14 @@ func (d *decoder) auth(f *authFile, setBy map[string]string) pipeline.Auth {
 		setBy["Authorization"] = "auth.oauth2"
 		a.OAuth2 = d.oauth2(&f.OAuth2.v)
 	}
+	if f.JWT.ok {
+		setBy["Authorization"] = "auth.jwt"
+		a.JWT = d.jwt(&f.JWT.v)
+	}
+	if f.AWS.ok {
+		setBy["Authorization"] = "auth.aws"
+		a.AWS = d.aws(&f.AWS.v)
+	}
 	if f.Login.ok {
 		a.Login = d.login(&f.Login.v, setBy)
 	}

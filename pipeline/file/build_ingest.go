@@ -15,6 +15,7 @@ func (d *decoder) ingest(f *ingestFile, at place) pipeline.Ingest {
 		Path:        f.Path.s,
 		Body:        d.body(&f.Body),
 		Every:       f.Every.d,
+		Cron:        d.cron(f),
 		Concurrency: int(f.Concurrency.n),
 		Paginate:    d.paginate(&f.Paginate, placesOf(f)),
 		EmptyPages:  int(f.EmptyPages.n),

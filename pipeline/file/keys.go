@@ -12,6 +12,7 @@ type pipelineFile struct {
 	DataDir  text                 `key:"data_dir" doc:"Where the embedded Kafka and database keep their files." default:".millrace/<pipeline>"`
 	Kafka    choice[kafkaFile]    `key:"kafka" doc:"The brokers and how topics are made, or embedded: a broker in the process." words:"embedded" default:"embedded"`
 	Database choice[databaseFile] `key:"database" doc:"Where the rows go, or embedded: a SQLite file in data_dir." words:"embedded" default:"embedded"`
+	Webhooks object[webhooksFile] `key:"webhooks" doc:"Where ingest listens for the streams that are delivered by webhooks."`
 	HTTP     object[httpFile]     `key:"http" doc:"How requests are made. Each key may stand in a stream's ingest too, and wins there."`
 	Defaults object[defaultsFile] `key:"defaults" doc:"What streams share. The stream's own key wins."`
 	Streams  mapping[streamFile]  `key:"streams,required" doc:"The streams, by name: each is one API resource, its topics, its steps and its table." names:"name" minItems:"1"`
@@ -63,11 +64,13 @@ type httpFile struct {
 }
 
 type authFile struct {
-	_      struct{}           `one:"bearer api_key basic oauth2 login"`
+	_      struct{}           `one:"bearer api_key basic oauth2 login jwt aws"`
 	Bearer secrets            `key:"bearer" doc:"Token that is sent as Authorization: Bearer; a reference such as ${TOKEN} keeps it out of the file. A list of tokens: when the quota of one is used up, or it is refused, another takes its turn."`
 	APIKey object[apiKeyFile] `key:"api_key" doc:"A key in a header or in a query parameter."`
 	Basic  object[basicFile]  `key:"basic" doc:"A user and a password (RFC 7617)."`
 	OAuth2 object[oauth2File] `key:"oauth2" doc:"Access tokens from a token endpoint (RFC 6749): by client credentials, or with a refresh token. A token that is refused with 401 is renewed once."`
+	JWT    object[jwtFile]    `key:"jwt" doc:"A token that is signed here (RFC 7519): sent as it is, or exchanged for an access token, as by service accounts (RFC 7523)."`
+	AWS    object[awsFile]    `key:"aws" doc:"Requests are signed as AWS asks for (Signature Version 4)."`
 	Login  object[loginFile]  `key:"login" doc:"A request that answers with a token, which is sent with all others. One that is refused with 401 is renewed once."`
 }
 
@@ -129,10 +132,13 @@ type streamFile struct {
 
 // ingestFile is a stream's ingest.
 type ingestFile struct {
-	Path           text          `key:"path,required" doc:"Path of the resource, appended to base_url, such as /orders; it may hold placeholders: {slice name}, {since}, {cursor}, {limit}, {parent.field}."`
-	ForEach        text          `key:"for_each" doc:"Name of a stream of this file, the parent: requests are made for each of its records, and {parent.field} in path, query, headers and body takes a field of it. A record that is written again has them made again, and no other has."`
-	OnParentDelete text          `key:"on_parent_delete" doc:"What becomes of the records that were fetched for a record of the parent, when that is deleted: keep, they stay; delete, they are deleted too." words:"keep delete" default:"keep"`
-	Add            mapping[text] `key:"add" doc:"Fields that each record is given beside its own, as name: text; a text that is nothing but a placeholder takes the value as it is: {order_id: \"{orders.id}\"}. They may stand in key, and in process."`
+	_              struct{}            `one:"path webhook"`
+	Path           text                `key:"path" doc:"Path of the resource, appended to base_url, such as /orders; it may hold placeholders: {slice name}, {since}, {cursor}, {limit}, {parent.field}."`
+	ForEach        text                `key:"for_each" doc:"Name of a stream of this file, the parent: requests are made for each of its records, and {parent.field} in path, query, headers and body takes a field of it. A record that is written again has them made again, and no other has."`
+	OnParentDelete text                `key:"on_parent_delete" doc:"What becomes of the records that were fetched for a record of the parent, when that is deleted: keep, they stay; delete, they are deleted too." words:"keep delete" default:"keep"`
+	Add            mapping[text]       `key:"add" doc:"Fields that each record is given beside its own, as name: text; a text that is nothing but a placeholder takes the value as it is: {order_id: \"{orders.id}\"}. They may stand in key, and in process."`
+	Events         object[eventsFile]  `key:"sse" doc:"The answer is a stream of Server-Sent Events, which is followed without end; {}: each event's data is a record."`
+	Webhook        object[webhookFile] `key:"webhook" doc:"The API calls us: its deliveries are the records, and nothing is asked for."`
 	ingestSharedFile
 }
 
@@ -158,6 +164,7 @@ type ingestSharedFile struct {
 	Slices      mapping[texts]          `key:"slices" doc:"Cuts the stream into slices that are fetched in parallel: {name} in path, query, headers and body takes each value. Several lists are crossed: there is a slice for each combination." minItems:"1"`
 	Disjoint    flag                    `key:"disjoint" doc:"true: a key shows up in one slice alone, and never moves to another; false: it may, so what is fetched again is written again. Slices need it, unless $slice is in key." default:"false"`
 	Every       duration                `key:"every" doc:"From the start of a pass to the start of the next; 0s: one pass, then done. With for_each: how old what was fetched for a record may be at most; 0s: it is fetched again only when the record changes." max:"8760h" default:"0s"`
+	Cron        choice[cronFile]        `key:"cron" doc:"When passes begin, in the place of every, as in crontab: \"30 2 * * *\" is half past two, in UTC; the first pass begins at once, and one that was due while no process ran is made up for, once." words:"*"`
 	Concurrency integer                 `key:"concurrency" doc:"Pages in flight at most, in one slice, where pages can be addressed." min:"1" max:"256" default:"8"`
 }
 

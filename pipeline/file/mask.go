@@ -11,12 +11,13 @@ import (
 
 // sensitive are the keys below which a file may hold a secret in clear text. A key that is nearly one of them
 // counts too: it may be a slip of the pen, which is just when the line is shown.
-var sensitive = []string{"auth", "bearer", "api_key", "value", "sasl", "password", "headers", "mysql", "database", "token", "secret"}
+var sensitive = []string{"auth", "bearer", "api_key", "value", "sasl", "password", "headers", "mysql", "database", "token", "secret", "verify"}
 
 // open are keys below sensitive ones whose values are none.
 var open = []string{
 	"mechanism", "username", "header", "param", "token_url", "client_id", "client_auth", "scopes", "path", "method", "field",
-	"answer_header", "cookie", "expires_in", "lifetime", "prefix", "type",
+	"answer_header", "cookie", "expires_in", "lifetime", "prefix", "type", "hash", "encoding", "secret_encoding", "signed", "timestamp", "tolerance",
+	"algorithm", "key_id", "issuer", "subject", "audience", "grant", "region", "service", "access_key",
 }
 
 // harmless are values that need not be hidden.

@@ -39,6 +39,11 @@ func (s *secretsOf) found(p place, text string, references []pipeline.Reference)
 			(slices.Contains(keys, "auth") && !ordinary(keys) || slices.Contains(keys, "headers") && !pipeline.PlainHeader(name)) {
 			s.add(text)
 		}
+	case slices.Contains(keys, "verify"):
+		s.all = append(s.all, references...)
+		if literal && slices.Contains(signing, keys[len(keys)-1]) {
+			s.add(text)
+		}
 	case slices.ContainsFunc(keys, func(key string) bool { return slices.Contains(sent, key) }):
 		s.all = append(s.all, references...)
 	}
@@ -50,6 +55,9 @@ func ordinary(keys []string) bool {
 	name := strings.ToLower(keys[len(keys)-1])
 	return named && !slices.ContainsFunc([]string{"pass", "secret", "token", "key", "pin", "pwd"}, func(part string) bool { return strings.Contains(name, part) })
 }
+
+// signing are keys below verify whose values are secrets.
+var signing = []string{"github", "stripe", "shopify", "secret"}
 
 // sent are keys whose values are sent to an API.
 var sent = []string{"path", "query", "body", "slices", "start", "first"}

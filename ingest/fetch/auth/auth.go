@@ -38,6 +38,7 @@ func For(h pipeline.HTTP) All {
 		newAPIKey,
 		newSent,
 		newUserInfo,
+		newSigV4,
 	} {
 		if k := kind(h); k != nil {
 			all = append(all, k)

@@ -45,7 +45,7 @@ func newSent(h pipeline.HTTP) Kind {
 	a := &h.Auth
 	bearer := sent{place{header: "Authorization", prefix: "Bearer "}}
 	switch {
-	case len(a.Bearers) > 0, a.OAuth2 != nil:
+	case len(a.Bearers) > 0, a.OAuth2 != nil, a.JWT != nil:
 		return bearer
 	case a.APIKey != nil && len(a.APIKey.Values) > 0:
 		return sent{place{header: a.APIKey.Header, param: a.APIKey.Param}}

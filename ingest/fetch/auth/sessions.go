@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
 	"slices"
 	"sync"
@@ -25,7 +26,7 @@ type Sessions struct {
 // of the API.
 func (s *Sessions) For(h pipeline.HTTP, transport http.RoundTripper) (Session, error) {
 	a := &h.Auth
-	if len(a.Bearers) == 0 && a.OAuth2 == nil && a.Login == nil && (a.APIKey == nil || len(a.APIKey.Values) == 0) {
+	if len(a.Bearers) == 0 && a.OAuth2 == nil && a.Login == nil && a.JWT == nil && (a.APIKey == nil || len(a.APIKey.Values) == 0) {
 		return nil, nil //nolint:nilnil // as the comment says
 	}
 	name := nameOf(h)
@@ -59,6 +60,8 @@ func (s *Sessions) make(h pipeline.HTTP, transport http.RoundTripper) (Session, 
 		return newSeveral(a.APIKey.Values), nil
 	case a.Login != nil:
 		return newLogin(h, client), nil
+	case a.JWT != nil:
+		return newJWT(a.JWT, client), nil
 	case a.OAuth2.RefreshToken == "":
 		return newClientCredentials(a.OAuth2, client), nil
 	case s.Store == nil:
@@ -98,6 +101,14 @@ func nameOf(h pipeline.HTTP) string {
 		}
 		slices.Sort(names)
 		texts = append(texts, names...)
+	}
+	if j := a.JWT; j != nil {
+		texts = append(texts, j.Algorithm, j.KeyID, j.Issuer, j.Subject, j.Audience, fmt.Sprint(j.Scopes, j.Claims, j.Lifetime, j.AsClient), j.TokenURL)
+		add(j.Key, j.ServiceAccount)
+		for _, name := range slices.Sorted(maps.Keys(j.Params)) {
+			texts = append(texts, name)
+			add(j.Params[name])
+		}
 	}
 	if l := a.Login; l != nil {
 		texts = append(texts, l.Path, l.Method, fmt.Sprint(l.Field), l.AnswerHeader, l.Cookie, fmt.Sprint(l.ExpiresIn), l.Lifetime.String())

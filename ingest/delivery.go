@@ -1,0 +1,406 @@
+package ingest
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/go-json-experiment/json/jsontext"
+	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/zeebo/xxh3"
+
+	"github.com/millrace-io/millrace/ingest/cursor"
+	"github.com/millrace-io/millrace/ingest/cut"
+	"github.com/millrace-io/millrace/ingest/fetch"
+	"github.com/millrace-io/millrace/internal/stage"
+)
+
+// delivery is one that was taken in whole.
+type delivery struct {
+	body []byte
+	kind string // its type; empty: it has none
+	id   string // the same when it is sent again; empty: it has none
+}
+
+// refusal is the answer to a delivery that is not taken. why is a label, of few values.
+type refusal struct {
+	status int
+	why    string
+	err    error
+}
+
+func (r *refusal) Error() string { return r.err.Error() }
+
+func refuse(status int, why string, err error) *refusal { return &refusal{status, why, err} }
+
+// ServeHTTP takes a delivery.
+func (h *hooks) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	start := time.Now()
+	e := h.endpoints[r.URL.Path]
+	if e == nil {
+		http.NotFound(w, r) // whatever asks for anything: it is not counted by path
+		h.in.metrics.deliveries.WithLabelValues("", strconv.Itoa(http.StatusNotFound)).Inc()
+		return
+	}
+	text, err := h.deliver(w, r, e)
+	status := http.StatusOK
+	if err != nil {
+		status = err.status
+		text = err.Error()
+		if status == http.StatusServiceUnavailable {
+			w.Header().Set("Retry-After", retryAfterHook)
+		}
+		e.refused.add(err)
+	}
+	if h.stopping.Load() {
+		w.Header().Set("Connection", "close")
+	}
+	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+	w.WriteHeader(status)
+	_, _ = fmt.Fprintln(w, text)
+	h.in.metrics.deliveries.WithLabelValues(e.path, strconv.Itoa(status)).Inc()
+	h.in.metrics.deliverySeconds.WithLabelValues(e.path).Observe(time.Since(start).Seconds())
+}
+
+// retryAfterHook is in seconds.
+const retryAfterHook = "30"
+
+// deliver takes a delivery up to the point where it is durable.
+func (h *hooks) deliver(w http.ResponseWriter, r *http.Request, e *endpoint) (string, *refusal) {
+	switch {
+	case r.Method != http.MethodPost:
+		w.Header().Set("Allow", http.MethodPost)
+		return "", refuse(http.StatusMethodNotAllowed, "method", errors.New("deliveries are POSTed"))
+	case h.stopping.Load():
+		return "", refuse(http.StatusServiceUnavailable, "stopping", errors.New("this process is stopping"))
+	case !h.ready.Load():
+		return "", refuse(http.StatusServiceUnavailable, "starting", errors.New("this process is starting"))
+	case r.Header.Get("Content-Encoding") != "" && r.Header.Get("Content-Encoding") != "identity":
+		return "", refuse(http.StatusUnsupportedMediaType, "encoding", errors.New("content codings are not taken"))
+	}
+	body, done, refused := h.receive(w, r)
+	if refused != nil {
+		return "", refused
+	}
+	if e.verifier != nil {
+		if err := e.verifier.Verify(r.Header, body, time.Now()); err != nil {
+			done()
+			return "", refuse(http.StatusUnauthorized, "signature", err)
+		}
+	}
+	v := jsontext.Value(body)
+	if !v.IsValid(jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true)) {
+		done()
+		return "", refuse(http.StatusBadRequest, "body", errors.New("the body is not JSON: deliveries are taken as application/json"))
+	}
+	d := &delivery{body: body}
+	return h.take(r, e, d, done)
+}
+
+// receive reads a body, for which there must be room; done gives it back.
+func (h *hooks) receive(w http.ResponseWriter, r *http.Request) (body []byte, done func(), refused *refusal) {
+	most := h.in.p.Webhooks.MaxBody
+	large := refuse(http.StatusRequestEntityTooLarge, "size", fmt.Errorf("the body has more than %d bytes, the limit of webhooks.max_body", most))
+	if r.ContentLength > most {
+		return nil, nil, large
+	}
+	size := r.ContentLength
+	if size < 0 {
+		size = most
+	}
+	ctx, cancel := context.WithTimeout(r.Context(), time.Second)
+	defer cancel()
+	if h.bytes.Acquire(ctx, size) != nil {
+		return nil, nil, refuse(http.StatusServiceUnavailable, "busy", errors.New("too many deliveries at once"))
+	}
+	done = sync.OnceFunc(func() { h.bytes.Release(size) })
+	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, most))
+	if err == nil {
+		return body, done, nil
+	}
+	done()
+	if _, is := errors.AsType[*http.MaxBytesError](err); is {
+		return nil, nil, large
+	}
+	return nil, nil, refuse(http.StatusBadRequest, "cut", errors.New("the body was cut off"))
+}
+
+// take writes the records of a delivery to the streams that it is of.
+func (h *hooks) take(r *http.Request, e *endpoint, d *delivery, done func()) (string, *refusal) {
+	var all []*kgo.Record
+	var pages []*deliveredPage
+	release := func() {
+		for _, p := range pages {
+			p.page.close()
+		}
+		done()
+	}
+	for _, s := range e.streams {
+		mine, err := s.takes(r.Header, d)
+		if err == nil && mine {
+			if shut, _ := s.gate.state(); shut {
+				err = refuse(http.StatusServiceUnavailable, "paused", errPaused)
+			}
+		}
+		if err != nil {
+			release()
+			return "", err
+		}
+		if !mine {
+			continue
+		}
+		if e.known.Has(d.id) {
+			release()
+			return "taken before", nil
+		}
+		p, records, err := s.page(h.in, d)
+		if p != nil {
+			pages = append(pages, p)
+		}
+		if err != nil {
+			release()
+			return "", err
+		}
+		all = append(all, records...)
+	}
+	if len(pages) == 0 {
+		release()
+		e.refused.add(refuse(http.StatusOK, "no_stream", fmt.Errorf("none of %d streams takes the type %.60q", len(e.streams), d.kind)))
+		return "of no stream", nil
+	}
+	if err := h.durable(r.Context(), all, release); err != nil {
+		return "", err
+	}
+	e.known.Add(d.id)
+	for _, p := range pages {
+		p.count()
+	}
+	return "taken", nil
+}
+
+// durable writes records, and returns nil when Kafka has all of them. release is called when their bytes are not needed any
+// more, which may be later: a record that is on its way cannot be taken back.
+func (h *hooks) durable(ctx context.Context, records []*kgo.Record, release func()) *refusal {
+	if len(records) == 0 {
+		release()
+		return nil
+	}
+	const who = "webhooks"
+	var mu sync.Mutex
+	var failed error
+	left := len(records)
+	ended := make(chan struct{})
+	for _, rec := range records {
+		// What is asked for is finished even if the sender hangs up.
+		h.client.TryProduce(context.WithoutCancel(ctx), rec, func(_ *kgo.Record, err error) {
+			mu.Lock()
+			defer mu.Unlock()
+			if err != nil && failed == nil {
+				failed = err
+			}
+			if left--; left == 0 {
+				release()
+				close(ended)
+			}
+		})
+	}
+	timer := time.NewTimer(durableWithin)
+	defer timer.Stop()
+	err := errors.New("Kafka has not answered in time")
+	select {
+	case <-ended:
+		mu.Lock()
+		err = failed
+		mu.Unlock()
+	case <-timer.C:
+	}
+	if err != nil {
+		h.in.waits.On(kafka, who, err)
+		if unknownTopic(err) {
+			h.client.PurgeTopicsFromProducing(topicsOf(records)...)
+		}
+		return refuse(http.StatusServiceUnavailable, "kafka", errors.New("it cannot be stored now"))
+	}
+	h.in.waits.Done(kafka, who)
+	return nil
+}
+
+func topicsOf(records []*kgo.Record) []string {
+	var out []string
+	for _, r := range records {
+		if !slices.Contains(out, r.Topic) {
+			out = append(out, r.Topic)
+		}
+	}
+	return out
+}
+
+// takes reports whether a delivery is the stream's, and notes its type and its id.
+func (s *delivered) takes(header http.Header, d *delivery) (bool, *refusal) {
+	if s.hook.Type != "" {
+		d.kind = header.Get(s.hook.Type)
+	} else if s.hook.TypeAt != nil {
+		d.kind = textAt(d.body, s.hook.TypeAt)
+	}
+	if s.hook.ID != "" {
+		d.id = header.Get(s.hook.ID)
+	} else if s.hook.IDAt != nil {
+		d.id = textAt(d.body, s.hook.IDAt)
+	}
+	if (s.hook.Types != nil || s.hook.Deletes != nil) && !slices.Contains(s.hook.Types, d.kind) && !slices.Contains(s.hook.Deletes, d.kind) {
+		return false, nil
+	}
+	if s.when.when == nil {
+		return true, nil
+	}
+	if d.body = bytes.TrimSpace(d.body); len(d.body) == 0 || d.body[0] != '{' {
+		return false, nil
+	}
+	is, err := s.when.holds(d.body)
+	if err != nil {
+		return false, refuse(http.StatusBadRequest, "when", fmt.Errorf("stream %s: ingest.webhook.when cannot be evaluated: %w", s.stream.Name, err))
+	}
+	return is, nil
+}
+
+// textAt is a text, or a number as it is written, in a body; empty: it has none there.
+func textAt(body []byte, path []string) string {
+	var found [1]jsontext.Value
+	cut.NewFields(path).Find(body, found[:])
+	if v := found[0]; v.Kind() == '"' {
+		text, err := jsontext.AppendUnquote(nil, v)
+		if err != nil {
+			return ""
+		}
+		return string(text)
+	}
+	return strings.TrimSpace(string(found[0]))
+}
+
+// deliveredPage is the records of a delivery that are of one stream.
+type deliveredPage struct {
+	*page
+
+	of     *delivered
+	counts counts
+}
+
+// page makes the records of a delivery. An error is the delivery's: it cannot be taken.
+func (s *delivered) page(in *Ingest, d *delivery) (*deliveredPage, []*kgo.Record, *refusal) {
+	body, err := in.memory.Receive(bytes.NewReader(d.body), int64(len(d.body)))
+	if err != nil {
+		return nil, nil, refuse(http.StatusServiceUnavailable, "memory", errors.New("there is no room for it"))
+	}
+	u := hookURL(s.hook.Path)
+	now := time.Now()
+	a := &fetch.Answer{Body: body, Status: http.StatusOK, URL: u, Header: http.Header{"Content-Type": {"application/json"}}, Time: now, Clock: now}
+	p := &deliveredPage{page: &page{slice: s.slice, answer: a, asked: u, url: u.String(), id: d.pageID()}, of: s}
+	if err := s.reader.read(a, p.page); err != nil {
+		return p, nil, refuse(http.StatusBadRequest, "records", fmt.Errorf("stream %s: %w", s.stream.Name, err))
+	}
+	lowest := int64(-1 << 63)
+	p.after.Top, p.after.TopKind = &lowest, s.kindOf(p.seen.TopKind)
+	raw := newRawRecords(p.page, &rawSpace{})
+	var out []*kgo.Record
+	err = s.reader.each(p.page, 0, func(ordinal int, rec *record, _ bool) error {
+		gone := slices.Contains(s.hook.Deletes, d.kind)
+		if gone && !rec.hasSource && s.reader.versions.Times() {
+			rec.source, rec.kind, rec.hasSource = now.UnixNano(), cursor.Time, true
+		}
+		s.reader.judge(rec, p.page)
+		rec.value = bytes.Clone(rec.value)
+		r := raw.record(ordinal, rec)
+		switch {
+		case rec.reason != "":
+			p.counts.letters++
+			p.counts.refused.Add(s.stream.Name, rec.step, rec.reason, recordName(p.page, ordinal, rec))
+			r = letter(p.page, ordinal, rec, r)
+		default:
+			p.counts.records++
+			if gone {
+				r.Value = nil
+			}
+		}
+		out = append(out, r)
+		return nil
+	})
+	if err != nil {
+		return p, nil, refuse(http.StatusBadRequest, "records", fmt.Errorf("stream %s: %w", s.stream.Name, err))
+	}
+	return p, out, nil
+}
+
+// pageID names a delivery: by its id, or by its content.
+func (d *delivery) pageID() string {
+	if d.id != "" && len(d.id) <= 100 {
+		return "webhook." + d.id
+	}
+	return fmt.Sprintf("webhook.%016x", xxh3.Hash(d.body))
+}
+
+// kindOf is the kind of the first version of the stream in this process: others are not compared with it.
+func (s *delivered) kindOf(k cursor.Kind) cursor.Kind {
+	if k != cursor.NoVersion {
+		s.kind.CompareAndSwap(int32(cursor.NoVersion), int32(k))
+	}
+	return cursor.Kind(s.kind.Load()) //nolint:gosec // what was stored here
+}
+
+// count tells of a delivery that is durable.
+func (p *deliveredPage) count() {
+	in := p.of.in
+	p.of.metrics.records.Add(float64(p.counts.records))
+	p.of.metrics.deadLetters.Add(float64(p.counts.letters))
+	in.progress.Add(p.of.stream.Name, time.Time{}, p.counts.records, 0, p.counts.letters)
+	in.refusals.Committed(&p.counts.refused, in.letters)
+}
+
+// refusedDeliveries tells of deliveries that were refused: the first for each reason at once, then at most one line a
+// minute, with the count. It may be used concurrently.
+type refusedDeliveries struct {
+	in   *Ingest
+	path string
+
+	mu    sync.Mutex
+	kinds map[string]*refusedKind
+}
+
+type refusedKind struct {
+	count  int
+	logged time.Time
+}
+
+func newRefusedDeliveries(in *Ingest, path string) *refusedDeliveries {
+	return &refusedDeliveries{in: in, path: path, kinds: map[string]*refusedKind{}}
+}
+
+// toldEvery is the time between two lines of one reason.
+const toldEvery = time.Minute
+
+func (r *refusedDeliveries) add(err *refusal) {
+	r.in.metrics.refusedDeliveries.WithLabelValues(r.path, err.why).Inc()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	k := r.kinds[err.why]
+	if k == nil {
+		k = &refusedKind{}
+		r.kinds[err.why] = k
+	}
+	k.count++
+	if now := time.Now(); now.Sub(k.logged) >= toldEvery {
+		k.logged = now
+		if err.status == http.StatusOK {
+			r.in.env.Log.Info("webhook deliveries that are of no stream", "path", r.path, "err", err, "count", k.count)
+			return
+		}
+		r.in.env.Log.Warn("webhook deliveries refused", "path", r.path, "status", err.status, "why", err.why, "err", stage.Cause(err), "count", k.count)
+	}
+}
