@@ -60,6 +60,9 @@ func (s *store) stakes(ctx context.Context, conn *sql.Conn, bids []*bid) error {
 			return err
 		}
 	}
+	if err := s.swapping(ctx, conn, all); err != nil {
+		return err
+	}
 	for _, b := range bids {
 		b.lost = b.stake.lost
 	}
@@ -134,6 +137,10 @@ func (s *store) settleAll(ctx context.Context, conn *sql.Conn, all map[string]*s
 
 // settle makes a table ours, says what its epoch is, or why it is not ours.
 func (s *store) settle(ctx context.Context, conn *sql.Conn, st *stake) error {
+	if swapped, err := s.isSwapped(ctx, conn, st.table); err != nil || swapped {
+		st.lost = errSwapped
+		return err
+	}
 	if st.is.pipeline == "" {
 		if err := s.unowned(ctx, conn, st); err != nil || st.lost != nil {
 			return err

@@ -1,6 +1,7 @@
 package sink
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"strings"
@@ -120,7 +121,7 @@ func (s *Sink) park(topic string, why error) {
 // tellParked says why a stream waits: for an operator, or because one has paused it, which is no fault.
 func (s *Sink) tellParked(topic string, why error) {
 	stream := s.tables.of(topic).Stream
-	if errors.Is(why, errNewer) {
+	if errors.Is(why, errNewer) || isSwap(why) {
 		return // for a moment, and nothing is wrong
 	}
 	if pause, ok := errors.AsType[*pausedError](why); ok {
@@ -173,6 +174,10 @@ func (s *Sink) parkTable(ctx context.Context, err error, again bool) bool {
 	defer cancel()
 	s.store.forget()
 	looked := s.store.prepareTable(ctx, topic, fault.table)
+	if isSwap(looked) {
+		s.park(topic, looked)
+		return true
+	}
 	if misfit, ok := errors.AsType[*TableError](looked); ok {
 		s.park(topic, misfit)
 		return true
@@ -224,6 +229,10 @@ func (s *Sink) lookAgain(ctx context.Context, topic string) {
 		return
 	}
 	s.parking.at(topic)
+	if isSwap(err) {
+		s.lookAtSwaps(ctx, time.Second)
+		s.parking.soon(topic)
+	}
 	s.tellParked(topic, err)
 }
 
@@ -268,10 +277,15 @@ func (s *Sink) watch(ctx context.Context, before map[string]string) {
 		} else {
 			err = s.store.prepareTable(ctx, topic, t)
 		}
-		if misfit, ok := errors.AsType[*TableError](err); ok {
+		misfit, ok := errors.AsType[*TableError](err)
+		if ok {
+			err = cmp.Or(s.store.swapInTheWay(ctx, t), error(misfit)) // of a table that has another name by now
+		}
+		if ok || isSwap(err) {
 			s.mu.RLock()
-			s.park(topic, misfit)
+			s.park(topic, err)
 			s.mu.RUnlock()
 		}
 	}
+	s.lookAtSwaps(ctx, watchEvery)
 }

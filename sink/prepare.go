@@ -68,8 +68,8 @@ func (s *Sink) prepareTable(ctx context.Context, topic string) error {
 	return s.persist(ctx, s.store.dialect.Name(), "tables", func(ctx context.Context) error {
 		s.store.forget()
 		err := s.store.prepareTable(ctx, topic, s.tables.of(topic))
-		if misfit, ok := errors.AsType[*TableError](err); ok {
-			s.park(topic, misfit) // nobody else is there to need s.mu
+		if _, misfit := errors.AsType[*TableError](err); misfit || isSwap(err) {
+			s.park(topic, err) // nobody else is there to need s.mu
 			return nil
 		}
 		return err

@@ -57,6 +57,7 @@ type Sink struct {
 	topics    *admin.Watch
 	suspect   atomic.Bool // a topic is not known any more
 	nextLook  time.Time   // at the topics; the loop's alone
+	swapsSeen time.Time   // when swaps were looked at; tend's alone
 
 	stop context.CancelCauseFunc
 }

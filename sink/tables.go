@@ -1,6 +1,7 @@
 package sink
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"errors"
@@ -46,6 +47,18 @@ func (s *store) prepareOwn(ctx context.Context) error {
 // prepareTable makes t, the table of a processed topic, if it is missing, and checks that it can be written. It may be
 // called again at any time. The error is a *TableError if the table needs an operator; any other may pass.
 func (s *store) prepareTable(ctx context.Context, topic string, t *rows.Table) error {
+	if err := s.swapInTheWay(ctx, t); err != nil {
+		return err
+	}
+	err := s.prepareNamed(ctx, topic, t)
+	if _, misfit := errors.AsType[*TableError](err); misfit { // the name may be another table's by now
+		return cmp.Or(s.swapInTheWay(ctx, t), err)
+	}
+	return err
+}
+
+// prepareNamed is prepareTable of the table that has the name now.
+func (s *store) prepareNamed(ctx context.Context, topic string, t *rows.Table) error {
 	made, err := s.whole(ctx, topic, t)
 	if err != nil {
 		return err

@@ -30,35 +30,55 @@ func (*Dialect) Evict(ctx context.Context, db *sql.DB, connections []uint64) (in
 	return killed, errors.Join(errs...)
 }
 
-// isOurs reports whether a connection is of our user and in our schema. It reads SHOW PROCESSLIST, for
-// information_schema.processlist fails where any session's statement cannot be converted to utf8mb3.
+// isOurs reports whether a connection is of our user and in our schema.
 func isOurs(ctx context.Context, db *sql.DB, connection uint64) (bool, error) {
 	var user, schema string
 	if err := db.QueryRowContext(ctx, "SELECT USER(), DATABASE()").Scan(&user, &schema); err != nil {
 		return false, err
 	}
+	all, err := sessions(ctx, db)
+	is, ok := all[strconv.FormatUint(connection, 10)]
+	return ok && strings.HasPrefix(user, is.user+"@") && is.schema == schema, err
+}
+
+// session is a connection of the server's.
+type session struct{ user, host, schema string }
+
+// processlist is connections by their ids.
+type processlist map[string]session
+
+// of is a connection, for people.
+func (p processlist) of(id string) string {
+	if is, ok := p[id]; ok {
+		return "connection " + id + " of " + is.user + "@" + is.host
+	}
+	return "connection " + id
+}
+
+// sessions reads SHOW PROCESSLIST, for information_schema.processlist fails where any session's statement cannot be converted to
+// utf8mb3.
+func sessions(ctx context.Context, db *sql.DB) (processlist, error) {
 	rows, err := db.QueryContext(ctx, "SHOW PROCESSLIST")
 	if err != nil {
-		return false, err
+		return nil, err
 	}
 	defer func() { _ = rows.Close() }()
 	names, err := rows.Columns()
 	if err != nil {
-		return false, err
+		return nil, err
 	}
 	values := make([]sql.NullString, len(names))
 	targets := make([]any, len(names))
 	for i := range values {
 		targets[i] = &values[i]
 	}
+	out := processlist{}
 	for rows.Next() {
 		if err := rows.Scan(targets...); err != nil {
-			return false, err
+			return nil, err
 		}
-		const id, name, in = 0, 1, 3 // the places of Id, User and db
-		if values[id].String == strconv.FormatUint(connection, 10) {
-			return strings.HasPrefix(user, values[name].String+"@") && values[in].String == schema, nil
-		}
+		const id, name, host, in = 0, 1, 2, 3 // the places of Id, User, Host and db
+		out[values[id].String] = session{values[name].String, values[host].String, values[in].String}
 	}
-	return false, rows.Err()
+	return out, rows.Err()
 }

@@ -61,20 +61,10 @@ var needed = []string{"SELECT", "INSERT", "UPDATE", "DELETE", "CREATE"}
 // grants looks which of the needed rights some grant gives; on what, is the server's to say when they are used.
 func grants(ctx context.Context, db *sql.DB) (dialect.Finding, error) {
 	f := dialect.Finding{What: "rights"}
-	rows, err := db.QueryContext(ctx, "SHOW GRANTS")
+	given, err := allGrants(ctx, db)
 	if err != nil {
 		return f, err
 	}
-	defer func() { _ = rows.Close() }()
-	var all []string
-	for rows.Next() {
-		var text string
-		if err := rows.Scan(&text); err != nil {
-			return f, err
-		}
-		all = append(all, strings.ToUpper(text))
-	}
-	given := strings.Join(all, "\n")
 	var lacks []string
 	for _, right := range needed {
 		if !strings.Contains(given, "ALL PRIVILEGES") && !strings.Contains(given, right) && !strings.Contains(given, "GRANT `") {
@@ -86,5 +76,11 @@ func grants(ctx context.Context, db *sql.DB) (dialect.Finding, error) {
 		f.Problem = "the user lacks " + strings.Join(lacks, ", ")
 		f.Fix = "GRANT " + strings.Join(lacks, ", ") + " ON schema.* TO user"
 	}
-	return f, rows.Err()
+	return f, nil
+}
+
+// allGrants are the user's grants, in upper case.
+func allGrants(ctx context.Context, db *sql.DB) (string, error) {
+	all, err := list(ctx, db, "SHOW GRANTS")
+	return strings.ToUpper(strings.Join(all, "\n")), err
 }

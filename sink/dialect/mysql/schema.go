@@ -40,6 +40,14 @@ func (*Dialect) CreateOwn() []string {
   topic VARCHAR(249) CHARACTER SET ascii COLLATE ascii_bin, name VARCHAR(64) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin,
   made VARCHAR(32) NOT NULL,
   PRIMARY KEY (topic, name)) ENGINE = InnoDB`,
+		`CREATE TABLE IF NOT EXISTS millrace_swaps (
+  pipeline VARCHAR(249) CHARACTER SET ascii COLLATE ascii_bin, stream VARCHAR(249) CHARACTER SET ascii COLLATE ascii_bin,
+  step ENUM('freeze','rename') NOT NULL, attempt BINARY(16) NOT NULL, step_at TIMESTAMP(6) NOT NULL, by_whom VARCHAR(255) NOT NULL,
+  from_line SMALLINT UNSIGNED NOT NULL, to_line SMALLINT UNSIGNED NOT NULL,
+  from_pipeline VARCHAR(249) CHARACTER SET ascii COLLATE ascii_bin NOT NULL, to_pipeline VARCHAR(249) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,
+  table_name VARCHAR(64) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin NOT NULL,
+  from_table VARCHAR(64) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin NOT NULL, to_table VARCHAR(64) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin NOT NULL,
+  PRIMARY KEY (pipeline, stream)) ENGINE = InnoDB`,
 	}
 }
 

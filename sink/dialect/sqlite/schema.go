@@ -27,6 +27,10 @@ func (*Dialect) CreateOwn() []string {
   epoch INTEGER NOT NULL, updated_at TEXT NOT NULL, marking INTEGER NOT NULL DEFAULT 0) WITHOUT ROWID`,
 		`CREATE TABLE IF NOT EXISTS millrace_tables (
   topic TEXT, name TEXT, made TEXT NOT NULL, PRIMARY KEY (topic, name)) WITHOUT ROWID`,
+		`CREATE TABLE IF NOT EXISTS millrace_swaps (
+  pipeline TEXT, stream TEXT, step TEXT NOT NULL, attempt BLOB NOT NULL, step_at TEXT NOT NULL, by_whom TEXT NOT NULL,
+  from_line INTEGER NOT NULL, to_line INTEGER NOT NULL, from_pipeline TEXT NOT NULL, to_pipeline TEXT NOT NULL,
+  table_name TEXT NOT NULL, from_table TEXT NOT NULL, to_table TEXT NOT NULL, PRIMARY KEY (pipeline, stream)) WITHOUT ROWID`,
 		`CREATE INDEX IF NOT EXISTS millrace_marks_marked_at ON millrace_marks (marked_at)`,
 	}
 }

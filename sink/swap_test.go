@@ -1,0 +1,402 @@
+package sink
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/millrace-io/millrace/pipeline"
+	"github.com/millrace-io/millrace/sink/dialect"
+	"github.com/millrace-io/millrace/sink/rows"
+	"github.com/millrace-io/millrace/topics"
+)
+
+// twoLines is a database with the tables of two lines of a stream: things is the one that is read.
+type twoLines struct {
+	t     *testing.T
+	base  *fixture // line 1
+	other *fixture // line 2
+	live  uint16
+	raw   int64 // raw offset of the next records
+}
+
+func newTwoLines(t *testing.T, p *pipeline.Pipeline) *twoLines {
+	t.Helper()
+	w := &twoLines{t: t, base: newFixture(t, p, false), live: 1}
+	g := *w.base
+	table := *w.base.table
+	table.Name, table.Pipeline, table.Generation = "things__g2", "p.g2.s", 2
+	g.table = &table
+	g.store = &store{dialect: w.base.store.dialect, cfg: w.base.store.cfg, owner: "other", pipeline: table.Pipeline, streams: map[string]bool{"s": true}}
+	if err := g.store.open(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(g.store.close)
+	processed := topics.Processed(table.Pipeline, "s")
+	if err := g.store.prepare(t.Context(), map[string]*rows.Table{processed: g.table}); err != nil {
+		t.Fatal(err)
+	}
+	if err := g.store.prepareTable(t.Context(), processed, g.table); err != nil {
+		t.Fatal(err)
+	}
+	g.writer = newWriter(g.store)
+	t.Cleanup(g.writer.disconnect)
+	if err := g.writer.connect(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	g.claim, g.offset = &claim{topic: processed, table: g.table}, 0
+	w.other = &g
+	w.claims()
+	return w
+}
+
+// name gives a line's fixture the table of a name, as a sink that has heard of it.
+func (f *fixture) name(table string) {
+	t := *f.table
+	t.Name = table
+	f.store.upserts[&t] = f.store.dialect.Upsert(&t)
+	f.table = &t
+}
+
+// reclaim claims the line's partition, and returns why it cannot.
+func (f *fixture) reclaim() error {
+	f.t.Helper()
+	if err := f.writer.connect(f.t.Context()); err != nil {
+		f.t.Fatal(err)
+	}
+	c := &claim{topic: f.claim.topic, table: f.table}
+	if err := f.store.claimOne(f.t.Context(), c, noLog, f.writer.session.ID); err != nil {
+		return err
+	}
+	if c.next != f.offset {
+		f.t.Errorf("%s goes on at %d, want %d", f.table.Name, c.next, f.offset)
+	}
+	f.claim = c
+	return nil
+}
+
+// claims has both lines claim under the names that their tables have by now.
+func (w *twoLines) claims() {
+	w.t.Helper()
+	names := map[uint16][2]string{1: {"things", "things__g2"}, 2: {"things__g1", "things"}}[w.live]
+	for i, f := range []*fixture{w.base, w.other} {
+		f.name(names[i])
+		if err := f.reclaim(); err != nil {
+			w.t.Fatal(err)
+		}
+		if err := f.store.prepareTable(w.t.Context(), f.claim.topic, f.table); err != nil {
+			w.t.Fatal(err)
+		}
+	}
+}
+
+// writes has both lines write the same record, the second with another value.
+func (w *twoLines) writes(key string, n int) {
+	w.t.Helper()
+	w.base.apply(event{w.raw, 0, key, row(n)})
+	w.other.apply(event{w.raw, 0, key, row(n + 1000)})
+	w.raw++
+}
+
+// swapper is a driver of the next swap.
+func (w *twoLines) swapper() *Swapper {
+	w.t.Helper()
+	x := Swap{Pipeline: "p", Stream: "s", Table: "things", From: SwapLine{1, "p", "things__g1"}, To: SwapLine{2, "p.g2.s", "things__g2"}}
+	if w.live == 2 {
+		x.From, x.To = x.To, x.From
+	}
+	s, err := OpenSwapper(w.base.pipeline, x, "test")
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	w.t.Cleanup(s.Close)
+	return s
+}
+
+// drive takes all steps.
+func drive(ctx context.Context, s *Swapper) error {
+	for _, step := range []func(context.Context) error{s.Lock, s.Freeze, s.Rename, s.Finish} {
+		if err := step(ctx); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// wantLive checks that the table that is read is whole, and of the line that is live.
+func (w *twoLines) wantLive(base map[string]string) {
+	w.t.Helper()
+	want := map[string]string{}
+	for key, n := range base {
+		if want[key] = n; w.live == 2 {
+			want[key] = "1" + fmt.Sprintf("%03s", n)
+		}
+	}
+	if d := cmp.Diff(want, w.base.column("n")); d != "" {
+		w.t.Errorf("line %d is live (-want +got):\n%s", w.live, d)
+	}
+}
+
+// owner is which line has the name that is read.
+func (w *twoLines) owner() uint16 {
+	w.t.Helper()
+	is, err := w.base.store.ownedNow(w.t.Context(), w.base.store.db, "things")
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return map[string]uint16{"p": 1, "p.g2.s": 2}[is.pipeline]
+}
+
+// swaps is what every database must do when two tables change their names.
+func swaps(t *testing.T, open func(t *testing.T) *pipeline.Pipeline) {
+	t.Run("Steps", func(t *testing.T) { swapSteps(t, open(t)) })
+	t.Run("KilledAtEachStatement", func(t *testing.T) { swapKilled(t, open(t)) })
+	t.Run("OneDriverAtATime", func(t *testing.T) {
+		w := newTwoLines(t, open(t))
+		one := w.swapper()
+		if err := errors.Join(one.Lock(t.Context()), one.Freeze(t.Context())); err != nil {
+			t.Fatal(err)
+		}
+		if err := w.swapper().Lock(t.Context()); !errors.Is(err, ErrSwapping) {
+			t.Errorf("%v, want ErrSwapping", err)
+		}
+		if err := w.base.store.endSwaps(t.Context(), w.base.store.dialect.(dialect.Swapper)); err != nil {
+			t.Error(err)
+		}
+		if finished, err := one.Clear(t.Context()); err != nil || finished {
+			t.Errorf("finished %t, %v", finished, err)
+		}
+		w.claims()
+		w.writes("a", 1)
+		w.wantLive(map[string]string{"a": "1"})
+	})
+	t.Run("Obstacles", func(t *testing.T) { swapObstacles(t, open(t)) })
+	t.Run("Drop", func(t *testing.T) { dropLine(t, open(t)) })
+}
+
+// swapSteps looks at what each line may do after each step.
+func swapSteps(t *testing.T, p *pipeline.Pipeline) {
+	w := newTwoLines(t, p)
+	ctx := t.Context()
+	rows := map[string]string{}
+	for i := range 3 {
+		key := string(rune('a' + i))
+		w.writes(key, i)
+		rows[key] = fmt.Sprint(i)
+		from, to := w.base, w.other
+		if w.live == 2 {
+			from, to = to, from
+		}
+		s := w.swapper()
+		if err := errors.Join(s.Lock(ctx), s.Freeze(ctx)); err != nil {
+			t.Fatal(err)
+		}
+		from.fenced(event{w.raw, 0, "z", row(666)})
+		from.offset--
+		if err := from.reclaim(); !errors.Is(err, errSwapping) {
+			t.Errorf("frozen: the live line claims: %v", err)
+		}
+		to.apply(event{w.raw, 0, "z", nil}) // it has to come as far
+		if err := to.reclaim(); err != nil {
+			t.Errorf("frozen: the other line does not claim: %v", err)
+		}
+		if err := s.Rename(ctx); err != nil {
+			t.Fatal(err)
+		}
+		to.fenced(event{w.raw, 0, "z", row(666)})
+		to.offset--
+		for _, f := range []*fixture{from, to} {
+			if err := f.reclaim(); !isSwap(err) {
+				t.Errorf("renamed: %s is claimed: %v", f.table.Name, err)
+			}
+		}
+		if err := s.Finish(ctx); err != nil {
+			t.Fatal(err)
+		}
+		for _, f := range []*fixture{from, to} { // which have not heard of it yet
+			if err := f.reclaim(); !errors.Is(err, errSwapped) {
+				t.Errorf("finished: %s is claimed under its name of before: %v", f.table.Name, err)
+			}
+			if err := f.store.prepareTable(ctx, f.claim.topic, f.table); !errors.Is(err, errSwapped) {
+				t.Errorf("finished: %s is prepared under its name of before: %v", f.table.Name, err)
+			}
+		}
+		s.Close()
+		w.live = 3 - w.live
+		w.claims()
+		from.apply(event{w.raw, 0, "z", nil}) // what it did not write
+		w.raw++
+		w.wantLive(rows)
+	}
+	w.writes("a", 7)
+	rows["a"] = "7"
+	w.wantLive(rows)
+}
+
+// errKilled is that the driver's process has ended.
+var errKilled = errors.New("killed")
+
+// swapKilled kills the driver before and after each statement once: its process, or, every third time, its connection. A sink ends what is
+// left, or the next command.
+func swapKilled(t *testing.T, p *pipeline.Pipeline) {
+	w := newTwoLines(t, p)
+	ctx := t.Context()
+	w.writes("a", 1)
+	n := 0
+	count := w.swapper()
+	count.Before = func(string) error { n++; return nil }
+	if err := drive(ctx, count); err != nil {
+		t.Fatal(err)
+	}
+	count.Close()
+	w.live = 2
+	w.claims()
+	if n < 10 {
+		t.Fatalf("%d statements", n)
+	}
+	want := map[string]string{"a": "1"}
+	for at := range 2 * n {
+		s := w.swapper()
+		done := 0
+		hook := func(after bool) func(string) error {
+			return func(string) error {
+				if after {
+					done++
+				}
+				if (at%2 == 1) != after || done != (at+1)/2 {
+					return nil
+				}
+				if at%3 == 0 {
+					w.kill(s)
+					return nil
+				}
+				return errKilled
+			}
+		}
+		s.Before, s.After = hook(false), hook(true)
+		err := drive(ctx, s)
+		if err == nil && at < 2*n-1 {
+			t.Errorf("%d: the driver has not noticed that it was killed", at)
+		}
+		s.Abandon()
+		if at%4 < 2 {
+			if err := w.base.store.endSwaps(ctx, w.base.store.dialect.(dialect.Swapper)); err != nil {
+				t.Fatalf("%d: a sink: %v", at, err)
+			}
+		} else {
+			next := w.swapper()
+			if err := next.Lock(ctx); err != nil {
+				t.Fatalf("%d: the next command: %v", at, err)
+			}
+			next.Close()
+		}
+		var left int
+		if err := w.base.store.db.QueryRow("SELECT COUNT(*) FROM millrace_swaps").Scan(&left); err != nil || left > 0 {
+			t.Fatalf("%d: %d swaps are left, %v", at, left, err)
+		}
+		before := w.live
+		w.live = w.owner()
+		w.claims()
+		w.wantLive(want)
+		key := fmt.Sprint("k", at)
+		w.writes(key, at)
+		want[key] = fmt.Sprint(at)
+		w.wantLive(want)
+		t.Logf("killed %d of %d: line %d was live, line %d is", at, 2*n, before, w.live)
+	}
+}
+
+// kill ends the driver's connection, and not its process. In SQLite it closes the connection.
+func (w *twoLines) kill(s *Swapper) {
+	if id, err := s.store.dialect.ConnectionID(w.t.Context(), s.conn); err == nil && id > 0 {
+		_, _ = s.store.db.ExecContext(w.t.Context(), fmt.Sprintf("KILL %d", id))
+		return
+	}
+	s.Abandon()
+}
+
+func swapObstacles(t *testing.T, p *pipeline.Pipeline) {
+	w := newTwoLines(t, p)
+	s := w.swapper()
+	stream := &pipeline.Stream{Name: "s", Sink: things("json")}
+	var known []string
+	for _, c := range stream.Sink.Columns {
+		known = append(known, c.Name)
+	}
+	look := func(want string) {
+		t.Helper()
+		got, err := s.Obstacles(t.Context(), stream, known)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if want == "" && len(got) > 0 || want != "" && (len(got) != 1 || !strings.Contains(got[0], want)) {
+			t.Errorf("%q, want %q", got, want)
+		}
+	}
+	exec := func(statement string) {
+		t.Helper()
+		if _, err := w.base.store.db.Exec(statement); err != nil {
+			t.Fatal(err)
+		}
+	}
+	look("")
+	for _, x := range []struct{ do, want, undo string }{
+		{"ALTER TABLE things ADD COLUMN mine varchar(20)", "column mine of things is not in the pipeline file", "ALTER TABLE things DROP COLUMN mine"},
+		{"CREATE INDEX by_n ON things (n)", "things__g2 lacks indexes of things", "DROP INDEX by_n" + map[bool]string{true: " ON things"}[w.mysql()]},
+		{"CREATE TABLE things__g1 (id int)", "there is a table things__g1", "DROP TABLE things__g1"},
+		{"CREATE TRIGGER tr AFTER INSERT ON things FOR EACH ROW " + map[bool]string{true: "SET @x = 1", false: "BEGIN SELECT 1; END"}[w.mysql()],
+			"the trigger tr is of the table things", "DROP TRIGGER tr"},
+		{"CREATE TABLE child (id varchar(20)" + map[bool]string{true: " CHARACTER SET utf8mb4 COLLATE utf8mb4_0900_bin, CONSTRAINT fk FOREIGN KEY (id) REFERENCES things (id))",
+			false: " REFERENCES things (id))"}[w.mysql()], "the foreign key", "DROP TABLE child"},
+	} {
+		if strings.Contains(x.want, "lacks indexes") && !w.mysql() {
+			continue // it is for trying out
+		}
+		exec(x.do)
+		look(x.want)
+		exec(x.undo)
+	}
+	look("")
+}
+
+func (w *twoLines) mysql() bool { return w.base.store.dialect.Name() == "MySQL" }
+
+func dropLine(t *testing.T, p *pipeline.Pipeline) {
+	w := newTwoLines(t, p)
+	w.writes("a", 1)
+	for range 2 { // of which the second finds nothing
+		s := w.swapper()
+		if err := errors.Join(s.Lock(t.Context()), s.Disown(t.Context()), s.Drop(t.Context())); err != nil {
+			t.Fatal(err)
+		}
+		s.Close()
+	}
+	w.other.fenced(event{w.raw, 0, "a", row(666)})
+	for _, query := range []string{
+		"SELECT COUNT(*) FROM millrace_offsets WHERE topic LIKE 'p.g2.%'", "SELECT COUNT(*) FROM millrace_owners WHERE table_name = 'things__g2'",
+		"SELECT COUNT(*) FROM millrace_tables WHERE topic LIKE 'p.g2.%'",
+	} {
+		n := -1
+		if err := w.base.store.db.QueryRow(query).Scan(&n); err != nil || n != 0 {
+			t.Errorf("%s: %d, %v", query, n, err)
+		}
+	}
+	made, err := w.base.store.dialect.Made(t.Context(), w.base.store.db, []string{"things", "things__g2"})
+	if err != nil || len(made) != 1 {
+		t.Errorf("tables %v, %v", made, err)
+	}
+	w.base.apply(event{w.raw, 0, "b", row(2)})
+	w.wantLive(map[string]string{"a": "1", "b": "2"})
+	live := w.swapper()
+	live.swap.From, live.swap.To = live.swap.To, live.swap.From
+	if err := live.Lock(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if err := live.Disown(t.Context()); err == nil {
+		t.Error("the live line was taken")
+	}
+}
