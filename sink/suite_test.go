@@ -404,6 +404,7 @@ func suite(t *testing.T, open func(t *testing.T) *pipeline.Pipeline) {
 	t.Run("Witnesses", func(t *testing.T) { witnesses(t, open) })
 	t.Run("Compare", func(t *testing.T) { comparisons(t, open) })
 	t.Run("Swaps", func(t *testing.T) { swaps(t, open) })
+	t.Run("Differences", func(t *testing.T) { differences(t, open) })
 	t.Run("TableIsWhatItMeans", func(t *testing.T) { testModel(t, open, false) })
 	t.Run("TableIsWhatItMeansWithVersions", func(t *testing.T) { testModel(t, open, true) })
 	t.Run("KeysDifferInCase", func(t *testing.T) {
