@@ -97,7 +97,8 @@ stopped before its end; 2 wrong command line or pipeline file, and nothing was b
 	flags.StringVar(&f.output, "output", "table", "of --dry-run: table or json")
 	flags.StringVar(&f.logFormat, "log-format", "auto", "text, json or auto (text on a terminal)")
 	flags.StringVar(&f.logLevel, "log-level", "info", "debug, info, warn or error")
-	cmd.AddCommand(newReplayStatusCommand(), newReplayPauseCommand(true), newReplayPauseCommand(false), newReplayAbortCommand())
+	cmd.AddCommand(newReplayStatusCommand(), newReplayPauseCommand(true), newReplayPauseCommand(false), newReplayAbortCommand(),
+		newReplayDiffCommand(), newReplaySwapCommand(), newReplayRollbackCommand(), newReplayDropCommand())
 	return cmd
 }
 

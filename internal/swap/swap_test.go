@@ -1,0 +1,306 @@
+package swap_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/millrace-io/millrace/internal/swap"
+	"github.com/millrace-io/millrace/internal/testkit"
+	"github.com/millrace-io/millrace/sink"
+	"github.com/millrace-io/millrace/topics"
+	"github.com/millrace-io/millrace/topics/control"
+)
+
+// anchors are keys that nobody changes: a reader that does not see them misses rows.
+func anchors() (out []*kgo.Record) {
+	for id := 1000; id < 1010; id++ {
+		out = append(out, raw(id, "open", id))
+	}
+	return out
+}
+
+// readers read the table again and again until stop is called: it is there, whole, and of one line.
+func (w *world) readers() (stop func()) {
+	ctx, cancel := context.WithCancel(context.WithoutCancel(w.t.Context()))
+	var all sync.WaitGroup
+	for range 2 {
+		all.Go(func() {
+			for ctx.Err() == nil {
+				if err := w.whole(); err != nil {
+					w.t.Error(err)
+					return
+				}
+			}
+		})
+	}
+	stop = sync.OnceFunc(func() {
+		cancel()
+		all.Wait()
+	})
+	w.t.Cleanup(stop)
+	return stop
+}
+
+// whole looks at the table as it is now.
+func (w *world) whole() error {
+	rows, err := w.read("t")
+	if err != nil {
+		return err
+	}
+	by := map[string]int{}
+	for id := 1000; id < 1010; id++ {
+		text, ok := rows[id]
+		if !ok {
+			return fmt.Errorf("the row %d is missing", id)
+		}
+		n, _ := strconv.Atoi(strings.TrimSuffix(text, "OPEN"))
+		by[fmt.Sprint(n/id, strings.HasSuffix(text, "OPEN"))]++
+	}
+	if len(by) != 1 {
+		return fmt.Errorf("rows of both lines: %v", by)
+	}
+	return nil
+}
+
+// must swaps.
+func (w *world) must(x *swap.Lines, ask swap.Ask, live uint16) {
+	w.t.Helper()
+	ctx, cancel := context.WithTimeout(w.t.Context(), patience)
+	defer cancel()
+	ask.Wait = patience
+	plan, err := x.Swap(ctx, ask)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	if s := w.decided(); plan.To != live || s.LiveNumber() != live || s.Line(live).State != control.LineLive || s.Line(plan.From).State != control.LineOld {
+		w.t.Fatalf("%+v, and line %d is live: %+v; want line %d", plan, s.LiveNumber(), s.Lines, live)
+	}
+}
+
+// TestSwapUnderTraffic: a line with another column is built, swapped, taken back and swapped again, while records come and the table is
+// read. No reader sees anything but a whole table of one line; in the end both tables are what fresh runs make.
+func TestSwapUnderTraffic(t *testing.T) {
+	w := newWorld(t, doubles)
+	w.process(doubles)
+	w.write(anchors()...)
+	w.write(some(0, 300)...)
+	w.becomes("t", 2, false)
+	stop, read := w.traffic(300), w.readers()
+	if n := w.shadow(triples); n != 2 {
+		t.Fatalf("line %d", n)
+	}
+	x := w.lines(triples)
+	if _, err := x.Preview(t.Context(), swap.Ask{Back: true}); !refused(err, "no line that was live before") {
+		t.Errorf("%v", err)
+	}
+	w.must(x, swap.Ask{}, 2)
+	if _, err := x.Preview(t.Context(), swap.Ask{}); !refused(err, "no line beside the live one that is newer") {
+		t.Errorf("%v", err)
+	}
+	w.must(x, swap.Ask{Back: true}, 1)
+	w.must(x, swap.Ask{}, 2)
+	stop()
+	w.becomes("t", 3, true)
+	w.becomes("t__g1", 2, false)
+	w.must(x, swap.Ask{Back: true}, 1)
+	w.becomes("t", 2, false)
+	w.becomes("t__g2", 3, true)
+	read()
+}
+
+func refused(err error, text string) bool {
+	is, ok := errors.AsType[*swap.RefusedError](err)
+	return ok && strings.Contains(is.Error(), text)
+}
+
+// TestKilledSwapIsEnded: the driver dies in each step, and after the last one before it has told. The sinks end what it has left, and
+// tell; the next command goes on from there. No record is lost or doubled.
+func TestKilledSwapIsEnded(t *testing.T) {
+	w := newWorld(t, doubles)
+	w.process(doubles)
+	w.write(anchors()...)
+	w.write(some(0, 200)...)
+	w.becomes("t", 2, false)
+	w.shadow(triples)
+	stop, read := w.traffic(200), w.readers()
+	live := uint16(1)
+	for _, kill := range []struct {
+		name string
+		at   func(statement string) bool // after it
+		done bool
+	}{
+		{"frozen", func(statement string) bool { return statement == "COMMIT" }, false},
+		{"about to rename", func(statement string) bool { return strings.Contains(statement, "'rename'") }, false},
+		{"not told", func() func(string) bool {
+			commits := 0
+			return func(statement string) bool {
+				if statement == "COMMIT" {
+					commits++
+				}
+				return commits == 3
+			}
+		}(), true},
+	} {
+		x := w.lines(triples)
+		x.Driver = func(d *sink.Swapper) {
+			d.After = func(statement string) error {
+				if kill.at(statement) {
+					d.Abandon()
+					return errors.New("killed")
+				}
+				return nil
+			}
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), patience)
+		if _, err := x.Swap(ctx, swap.Ask{Wait: patience}); err == nil {
+			t.Errorf("%s: the swap went on", kill.name)
+		}
+		cancel()
+		if kill.done {
+			live = 2
+		}
+		testkit.Eventually(t, patience, func() error {
+			var left int
+			if err := w.db.QueryRow("SELECT COUNT(*) FROM millrace_swaps").Scan(&left); err != nil || left > 0 {
+				return fmt.Errorf("%s: %d swaps are left: %w", kill.name, left, err)
+			}
+			if s := w.decided(); s.LiveNumber() != live {
+				return fmt.Errorf("%s: line %d is live, want %d", kill.name, s.LiveNumber(), live)
+			}
+			return nil
+		})
+	}
+	w.must(w.lines(triples), swap.Ask{Back: true}, 1)
+	w.must(w.lines(triples), swap.Ask{}, 2)
+	stop()
+	w.becomes("t", 3, true)
+	w.becomes("t__g1", 2, false)
+	read()
+}
+
+// TestDiffUnderTraffic: of a line that makes the same rows nothing is reported while records come, however late it is; what somebody has
+// changed in its table is found, and nothing else.
+func TestDiffUnderTraffic(t *testing.T) {
+	w := newWorld(t, doubles)
+	w.process(doubles)
+	w.write(anchors()...)
+	w.write(some(0, 300)...)
+	w.becomes("t", 2, false)
+	w.shadow(doubles2)
+	x := w.lines(doubles2)
+	diff := func() *swap.Diff {
+		t.Helper()
+		ctx, cancel := context.WithTimeout(t.Context(), patience)
+		defer cancel()
+		d, err := x.Diff(ctx, swap.DiffAsk{Wait: patience})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return d
+	}
+	stop := w.traffic(300)
+	for range 10 {
+		if d := diff(); d.Differ != 0 || d.Only != [2]int64{} {
+			t.Fatalf("%+v", d.Difference)
+		}
+	}
+	for _, statement := range []string{
+		"UPDATE t__g2 SET n = n + 1 WHERE id IN (1001, 1002)", "UPDATE t__g2 SET n = NULL WHERE id = 1003",
+		"DELETE FROM t__g2 WHERE id = 1004", "INSERT INTO t__g2 (id, n, _mr_version) VALUES (5000, 1, x'')",
+	} {
+		if _, err := w.db.Exec(statement); err != nil {
+			t.Fatal(err)
+		}
+	}
+	d := diff()
+	if d.Differ != 3 || d.Only != [2]int64{1, 1} || d.Columns["n"] != 3 || len(d.Columns) != 1 || d.Same() {
+		t.Errorf("%+v", d.Difference)
+	}
+	if d.Tables != [2]string{"t", "t__g2"} || d.Lines != [2]uint16{1, 2} || len(d.Lacks[0]) != 1 || d.Lacks[0][0] != "status" {
+		t.Errorf("%+v", d)
+	}
+	stop()
+}
+
+// TestDrop: a line that is dropped leaves nothing but its number, and the stream goes on. The one that is live, and the first one, are not.
+func TestDrop(t *testing.T) {
+	w := newWorld(t, doubles)
+	w.process(doubles)
+	w.write(anchors()...)
+	w.write(some(0, 200)...)
+	w.becomes("t", 2, false)
+	w.shadow(triples)
+	x := w.lines(triples)
+	if _, err := x.PreviewDrop(t.Context(), 1); !refused(err, "is live") {
+		t.Errorf("%v", err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	is, err := x.Drop(ctx, 0)
+	if err != nil || is.Line != 2 {
+		t.Fatalf("%+v, %v", is, err)
+	}
+	if s := w.decided(); s.Line(2).State != control.LineDropped || s.LiveNumber() != 1 {
+		t.Errorf("%+v", s.Lines)
+	}
+	if _, err := w.read("t__g2"); err == nil {
+		t.Error("the table is there")
+	}
+	found, err := kadm.NewClient(w.cl).ListTopics(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, topic := range found.Names() {
+		if strings.HasPrefix(topic, topics.LineName("p", "s", 2)) {
+			t.Errorf("the topic %s is there", topic)
+		}
+	}
+	w.write(some(200, 50)...)
+	w.becomes("t", 2, false)
+	if n := w.shadow(doubles2); n != 3 {
+		t.Errorf("line %d, want another number than the one that was dropped", n)
+	}
+	if _, err := x.PreviewDrop(ctx, 0); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestALineThatDoesNotCatchUp: without stages that run, a swap is refused, or taken back, and the live line goes on.
+func TestALineThatDoesNotCatchUp(t *testing.T) {
+	w := newWorld(t, doubles)
+	stop := w.process(doubles)
+	w.write(anchors()...)
+	w.write(some(0, 100)...)
+	w.becomes("t", 2, false)
+	w.shadow(triples)
+	stop()
+	proc, err := processorOf(w.of(doubles), w.env("live"), 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	sunk, err := sinkOf(w.of(doubles), w.env("live"), 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	testkit.Run(t, proc)
+	testkit.Run(t, sunk)
+	w.write(some(100, 50)...)
+	w.becomes("t", 2, false)
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	_, err = w.lines(triples).Swap(ctx, swap.Ask{Wait: 2 * time.Second})
+	if late, ok := errors.AsType[*swap.LateError](err); !ok || late.Line != 2 {
+		t.Errorf("%v, want that line 2 is late", err)
+	}
+	w.write(some(150, 20)...)
+	w.becomes("t", 2, false)
+}
