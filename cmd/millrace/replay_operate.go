@@ -16,6 +16,7 @@ import (
 	"github.com/millrace-io/millrace/internal/cli"
 	"github.com/millrace-io/millrace/internal/lines"
 	"github.com/millrace-io/millrace/internal/replay"
+	"github.com/millrace-io/millrace/topics/control"
 )
 
 func newReplayStatusCommand() *cobra.Command {
@@ -94,11 +95,14 @@ func (s *replayStatus) write(out io.Writer) error {
 	w := tabwriter.NewWriter(out, 0, 8, 2, ' ', 0)
 	_, _ = fmt.Fprintln(w, "LINE\tSTATE\tTABLE\tBEHIND\tOF\tSINK LAG\tBUILT")
 	for _, l := range s.Lines {
-		built := "-"
+		built, state := "-", l.State
 		if !l.BuiltAt.IsZero() {
 			built = l.BuiltAt.UTC().Format(time.RFC3339)
+			if state == control.LineBuilding {
+				state = "built"
+			}
 		}
-		_, _ = fmt.Fprintf(w, "%d\t%s\t%s\t%s\t%s\t%s\t%s\n", l.Line, l.State, l.Table, humanize.Comma(l.Done), humanize.Comma(l.All), humanize.Comma(l.Lag), built)
+		_, _ = fmt.Fprintf(w, "%d\t%s\t%s\t%s\t%s\t%s\t%s\n", l.Line, state, l.Table, humanize.Comma(l.Done), humanize.Comma(l.All), humanize.Comma(l.Lag), built)
 	}
 	return w.Flush()
 }

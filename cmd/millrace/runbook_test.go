@@ -23,6 +23,7 @@ var varying = []struct {
 	as string
 }{
 	{regexp.MustCompile(`has \d+ offsets?`), "has 61 offsets"},
+	{regexp.MustCompile(`(?m)^(\d     \w+ +orders\w* +)\d+ +\d+ +\d+ +`), "${1}9       9   0         "},
 	{regexp.MustCompile(`"time":"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z"`), `"time":"2026-11-26T03:00:00.123Z"`},
 	{regexp.MustCompile(`\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ`), "2026-11-26T03:00:00Z"},
 	{regexp.MustCompile(`\S+@\S+`), "op@host"},
@@ -35,7 +36,7 @@ var varying = []struct {
 
 // TestRunbooks runs what the runbooks show, and compares; -update writes the outputs anew. Comments in a page say what happens besides.
 func TestRunbooks(t *testing.T) {
-	for _, name := range []string{"starting-over", "after-a-restore", "dead-letters"} {
+	for _, name := range []string{"starting-over", "after-a-restore", "dead-letters", "new-columns"} {
 		t.Run(name, func(t *testing.T) {
 			page := filepath.Join("..", "..", "docs", "runbooks", name+".md")
 			text, err := os.ReadFile(page)
@@ -103,6 +104,7 @@ func (b *book) do(action []string) {
 		}
 	case "edit": // WAS => IS
 		was, is, _ := strings.Cut(strings.Join(action[1:], " "), " => ")
+		is = strings.NewReplacer(`\n`, "\n", `\x20`, " ").Replace(is)
 		if is == "MAP" {
 			was, is = "    sink:", "    process: [{map: {id: id, total: total / (total - 20) * (total - 20) / (total - 30) * (total - 30)}}]\n    sink:"
 		}

@@ -165,6 +165,7 @@ func (b *Builder) fill(ctx context.Context, s *control.Stream, l control.Line, w
 func (b *Builder) help(ctx context.Context, g *errgroup.Group, line *pipeline.Pipeline, rate int, w Work) error {
 	env := func(name string) stage.Env {
 		env := b.env
+		env.Instance = "shadow-" + env.Instance                                               // a stage of this host may have the same name
 		env.Streams, env.Metrics, env.Health = nil, prometheus.NewRegistry(), &stage.Health{} // each attempt has counters of its own
 		env.Log = env.Log.With("stage", name)
 		return env

@@ -22,9 +22,9 @@ import (
 // Builder builds lines of one stream beside the live one. Where a line stands is in the control topic, so any number of processes may
 // build the same one, each may die at any moment, and whoever is started again goes on:
 //
-//	Begin     one decision: the line's number, its logic, its rate. It is making
+//	Begin     one decision: the line's number, its logic, its rate
 //	making    its topics are made; its control topic is told the epochs of the raw topic; its table is made like the live one, with the
-//	          columns of the file and without indexes. All of it may be repeated: nobody writes there. One decision: it is building
+//	          columns of the file and without indexes. All of it may be repeated: nobody writes there. One decision: stages may run it
 //	building  stages fill it, this process too, in raw order from the start of the log. Near the end the indexes are added. When all that
 //	          was in the raw topic is in the table, one decision: it is built
 //
@@ -81,9 +81,7 @@ func (b *Builder) refuse(format string, args ...any) error {
 	return &RefusedError{b.stream.Name, fmt.Sprintf(format, args...)}
 }
 
-func (b *Builder) command(verb string, flags ...string) string {
-	return b.env.Command(verb, b.stream.Name, flags...)
-}
+func (b *Builder) command(verb string) string { return b.env.Command(verb, b.stream.Name) }
 
 // decided reads what is decided about the stream now.
 func (b *Builder) decided(ctx context.Context) (*control.Stream, error) {

@@ -173,15 +173,7 @@ func (w *world) write(records ...*kgo.Record) {
 	w.raws = append(w.raws, records...)
 }
 
-// rows are a table as texts, by the first column.
-func (w *world) rows(table string) map[string]string {
-	out, err := w.read(table)
-	if err != nil {
-		w.t.Fatal(err)
-	}
-	return out
-}
-
+// read returns a table as texts, by the first column.
 func (w *world) read(table string) (map[string]string, error) {
 	out := map[string]string{}
 	columns := "id, n, ''"
@@ -203,7 +195,7 @@ func (w *world) read(table string) (map[string]string, error) {
 	return out, found.Err()
 }
 
-// fresh is the table that a fresh run of before or after makes, as rows has it.
+// fresh is the table that a fresh run of before or after makes, as read has it.
 func (w *world) fresh(changed bool) map[string]string {
 	out := map[string]string{}
 	refused, prefix, by := "draft", "", 2
