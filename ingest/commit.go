@@ -267,7 +267,7 @@ func (t *transaction) produce(p *page, from int) (int, error) {
 		s.reader.judge(rec, p)
 		remember := !s.shared || rec.reason != "" // what another slice wrote last is not known here
 		unchanged := remember && s.unchanged(rec, p)
-		if s.keys != nil && rec.reason == "" {
+		if s.keys != nil && rec.reason == "" && !rec.deleted {
 			t.know(p, rec)
 		}
 		if unchanged {
@@ -286,9 +286,14 @@ func (t *transaction) produce(p *page, from int) (int, error) {
 		}
 		t.bytes += int64(len(rec.value) + len(rec.key))
 		out := raw.record(ordinal, rec)
-		if rec.reason == "" {
+		switch {
+		case rec.reason == "" && rec.deleted:
+			n.deleted++
+			t.unknow(s, rec.id, rec.key)
+			out.Value = nil
+		case rec.reason == "":
 			n.records++
-		} else {
+		default:
 			n.letters++
 			n.refused.Add(s.stream.Name, rec.step, rec.reason, recordName(p, ordinal, rec))
 			out = letter(p, ordinal, rec, out)
@@ -414,7 +419,7 @@ func (t *transaction) committed(took time.Duration) {
 		s.in.metrics.commits.Observe(took.Seconds())
 		s.in.progress.Add(s.stream.Name, time.Time{}, n.records, n.unchanged, n.letters)
 		s.in.refusals.Committed(&n.refused, s.in.letters)
-		s.tally.add(tally{records: n.records + n.unchanged + n.letters, changed: n.records, letters: n.letters, deleted: n.deleted})
+		s.tally.add(tally{records: n.records + n.unchanged + n.letters + n.deleted, changed: n.records, letters: n.letters, deleted: n.deleted})
 	}
 	for _, p := range t.pages {
 		if p.list != nil {

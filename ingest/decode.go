@@ -25,12 +25,14 @@ type decoder struct {
 	slice  jsontext.Value   // the slice's name, if it is in the key
 	extra  int
 	page   *page
+	stub   *stubReader // nil: no record says that it was deleted
 }
 
 func newDecoder(p *page) decoder {
 	r := p.slice.reader
 	return decoder{
-		r: r, page: p, slice: p.slice.quoted, values: make([]jsontext.Value, r.fields.Len()),
+		stub: r.deleted.reader(),
+		r:    r, page: p, slice: p.slice.quoted, values: make([]jsontext.Value, r.fields.Len()),
 		extra: headerBytes + len(p.url) + len(p.slice.name),
 	}
 }
@@ -57,6 +59,7 @@ func (d *decoder) decode(ordinal int, value []byte, rec *record) error {
 		rec.unreadable = true
 	}
 	d.key(rec)
+	d.stub.read(value, rec)
 	if !rec.unreadable {
 		if err := d.revision(ordinal, rec); err != nil {
 			return err
@@ -187,6 +190,8 @@ func (r *reader) judge(rec *record, p *page) {
 	rec.judged = true
 	if top := p.after.Top; r.version != nil && top != nil && !rec.hasSource && rec.reason == "" {
 		switch {
+		case rec.deleted && r.past(*top, p): // what was deleted often keeps nothing but its key
+			rec.source, rec.hasSource = *top, true
 		case r.missing == "oldest":
 		case r.missing == "newest" && r.past(*top, p):
 			rec.source, rec.hasSource = *top, true

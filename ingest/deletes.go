@@ -69,6 +69,10 @@ func (s *slice) survey(p *page) error {
 			s.keys.Blind("a record of it was refused whose key cannot be read")
 			return nil
 		}
+		if rec.deleted && rec.reason == "" {
+			s.keys.Delete(rec.id)
+			return nil
+		}
 		s.keys.See(rec.id, rec.reason == "")
 		return nil
 	})
@@ -77,7 +81,7 @@ func (s *slice) survey(p *page) error {
 	}
 	switch {
 	case p.summary.Skipped:
-		s.keys.Blind("a page of it was passed over, as ingest.errors says")
+		s.keys.Blind("a page of it was passed over")
 	case p.answer.Ruled:
 		s.keys.Blind("a rule of ingest.errors has ended it; where that is how the API answers past the last page, say so with past_end")
 	case p.after.Done && p.summary.Doubt != "":
@@ -245,7 +249,8 @@ func (t *transaction) bury(p *page) (all bool) {
 		p.gone = p.gone[1:]
 		headers.Source, headers.HasSource = g.revision.Source, g.revision.HasSource
 		t.tx.Produce(t.ctx, &kgo.Record{Topic: topics.Raw(s.in.p.Name, s.stream.Name), Key: g.key, Headers: headers.Append(nil)})
-		t.forget(s, g.id, g.key)
+		t.unknow(s, g.id, g.key)
+		s.written.Deleted(g.id)
 		headers.Ordinal++
 		t.bytes += int64(len(g.key)) + headerBytes
 		t.counts[s].deleted++
@@ -253,12 +258,12 @@ func (t *transaction) bury(p *page) (all bool) {
 	return true
 }
 
-// forget says that a key is deleted.
-func (t *transaction) forget(s *slice, id uint64, key []byte) {
-	if s.keys != nil && s.keys.Delete(id) {
+// unknow takes a key out of those that are there.
+func (t *transaction) unknow(s *slice, id uint64, key []byte) {
+	if s.keys != nil {
+		s.keys.Delete(id)
 		t.tx.Append(t.ctx, known.StateKey(s.key, key), nil)
 	}
-	s.written.Deleted(id)
 }
 
 // noticeDeletes is the kind of the notice that keys are gone, or may be, and are not deleted.

@@ -73,6 +73,7 @@ type record struct {
 	hasSource  bool
 	kind       cursor.Kind // of its version
 	unreadable bool        // its version or its incremental field, which is there
+	deleted    bool        // it says that its key was deleted
 	judged     bool        // reason and content are final
 	field      int64       // value of the incremental field; written.Always: none
 	id         uint64      // hash of the key

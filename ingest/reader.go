@@ -35,6 +35,7 @@ type reader struct {
 	scale      cursor.Scale
 	versions   cursor.Versions
 	envelope   cut.Envelope
+	deleted    *stub // nil: no record says that it was deleted
 	wrong      errorRule
 	rules      rules
 	format     string       // of the body; empty: as its Content-Type says
@@ -53,6 +54,9 @@ func newReader(s *pipeline.Stream, wants paginate.Wants, maxRecordBytes int32) (
 	}
 	var err error
 	if r.rules, err = newRules(in); err != nil {
+		return nil, err
+	}
+	if r.deleted, err = newStub(in.DeletedWhen); err != nil {
 		return nil, err
 	}
 	if r.scale, err = cursor.NewScale(in); err != nil {

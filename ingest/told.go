@@ -42,7 +42,7 @@ func (p *passes) end(s *slice, t tally, by *page, last bool) {
 	}
 	attrs := []any{
 		"pages", p.ended.pages, "records", p.ended.records, "changed", p.ended.changed,
-		"unchanged", p.ended.records - p.ended.changed - p.ended.letters,
+		"unchanged", p.ended.records - p.ended.changed - p.ended.letters - p.ended.deleted,
 	}
 	if p.ended.letters > 0 {
 		attrs = append(attrs, "dead_letters", p.ended.letters)

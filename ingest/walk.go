@@ -57,6 +57,7 @@ type WalkedRecord struct {
 	Source    int64  // its version, if HasSource
 	HasSource bool
 	Reason    string // why it is a dead letter; empty: it is none
+	Deleted   bool   // it says that its key was deleted
 	Step      string // what refused it, as a path in the pipeline file
 }
 

@@ -76,5 +76,6 @@ func (c *connection) walk(ctx context.Context, pass int, see func(*WalkedPage) e
 func walkedRecord(rec *record) WalkedRecord {
 	return WalkedRecord{
 		Value: slices.Clone(rec.value), Key: slices.Clone(rec.key), Source: rec.source, HasSource: rec.hasSource, Reason: rec.reason, Step: rec.step,
+		Deleted: rec.deleted && rec.reason == "",
 	}
 }

@@ -124,7 +124,12 @@ func (t *table) play(ctx context.Context, p *pipeline.Pipeline, s *pipeline.Stre
 				t.letter(string(r.Key), r.Step, r.Reason)
 				continue
 			}
-			t.apply(dryrun.Record{Value: r.Value, Key: r.Key, Slice: page.Slice, Source: r.Source})
+			of := dryrun.Record{Value: r.Value, Key: r.Key, Slice: page.Slice, Source: r.Source}
+			if r.Deleted {
+				t.took(of, t.dry.Delete(of))
+				continue
+			}
+			t.apply(of)
 		}
 		return nil
 	}, nil)
@@ -135,8 +140,10 @@ func (t *table) play(ctx context.Context, p *pipeline.Pipeline, s *pipeline.Stre
 	return err
 }
 
-func (t *table) apply(r dryrun.Record) {
-	o := t.dry.Apply(r)
+func (t *table) apply(r dryrun.Record) { t.took(r, t.dry.Apply(r)) }
+
+// took notes what has become of a record.
+func (t *table) took(r dryrun.Record, o dryrun.Outcome) {
 	if o.Letter != nil {
 		t.letter(string(r.Key), o.Letter.Step, o.Letter.Reason)
 		return

@@ -133,9 +133,24 @@ func (s *Stream) Apply(r Record) Outcome {
 	return o
 }
 
+// Delete is the removal of the row of a key that was deleted at the API.
+func (s *Stream) Delete(r Record) Outcome {
+	var o Outcome
+	version := topics.NewVersion(r.Source, 0, s.offset, 1)
+	s.offset++
+	pk, err := s.runner.AppendTombstonePK(nil, r.Key)
+	s.removeAs(&o, r, version, pk, err)
+	return o
+}
+
 // remove is a record without rows: its row goes, if there is one.
 func (s *Stream) remove(o *Outcome, r Record, version topics.Version) {
 	pk, err := s.runner.AppendPK(nil)
+	s.removeAs(o, r, version, pk, err)
+}
+
+// removeAs is the removal of the row with a primary key, or a letter if err says that there is none.
+func (s *Stream) removeAs(o *Outcome, r Record, version topics.Version, pk []byte, err error) {
 	if err != nil {
 		o.Letter = processorLetter(err)
 		return

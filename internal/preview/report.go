@@ -222,6 +222,10 @@ func (l *looker) record(r *ingest.WalkedRecord, slice string) {
 	switch {
 	case r.Reason != "":
 		out.Letter = &dryrun.Letter{Stage: "ingest", Step: r.Step, Reason: r.Reason}
+	case r.Deleted:
+		l.keys[string(r.Key)]++
+		out.Letter = l.dry.Delete(dryrun.Record{Value: r.Value, Key: r.Key, Slice: slice, Source: r.Source}).Letter
+		out.Steps = append(out.Steps, Step{"ingest.deletes.when", json.RawMessage("null")})
 	default:
 		l.keys[string(r.Key)]++
 		o := l.dry.Apply(dryrun.Record{Value: r.Value, Key: r.Key, Slice: slice, Source: r.Source})

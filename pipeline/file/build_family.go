@@ -62,6 +62,9 @@ func (d *decoder) family(f *ingestFile, p *pipeline.Pipeline, s *pipeline.Stream
 			"may two records of %s have records with the same key? They would be taken for one record", quote(parent.Name))
 	default:
 		of.Shared = !f.Disjoint.on
+		if of.Shared && s.Ingest.Deletes != nil {
+			d.mayHaveMoved(f)
+		}
 		if m := &f.Version.v.Missing; of.Shared && m.s == "newest" {
 			d.reportf(m.place, "say letter or oldest", "what is the newest is not known where another slice may have the same key")
 		}

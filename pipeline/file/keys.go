@@ -170,7 +170,8 @@ type ingestSharedFile struct {
 
 // deletesFile says how it is known what was deleted.
 type deletesFile struct {
-	By      text     `key:"by,required" doc:"complete_read: what a complete read of the stream, or of a slice, does not show any more is deleted. A read that failed, was cut short or passed over something deletes nothing." words:"complete_read"`
+	When    text     `key:"when" doc:"An expression over a record that is true if the record says that it was deleted: deleted == true. Its key is deleted, and what else it holds is dropped."`
+	By      text     `key:"by" doc:"complete_read: what a complete read of the stream, or of a slice, does not show any more is deleted. A read that failed, was cut short or passed over something deletes nothing." words:"complete_read"`
 	AtMost  percent  `key:"at_most" doc:"How many of the known keys one complete read may delete, in percent. Beyond, it deletes nothing, tells so, and waits for millrace deletes --allow. One key may always go, unless no other is left." min:"0%" max:"100%" default:"10%"`
 	Every   duration `key:"every" doc:"From the start of one complete read to the start of the next, where the other passes ask only for changes (incremental, keep). Absent: each pass is a complete read." max:"8760h" default:"0s"`
 	Steady  flag     `key:"steady" doc:"Nothing slips between two pages while records come and go, as where pages are in the order of the key. Then one complete read is enough; else, where there are several pages, the next one has to confirm it." default:"false"`
