@@ -20,7 +20,8 @@ var fence = regexp.MustCompile("(?ms)^```(\\w+)\n(.*?)^```\n")
 // guided are the styles of API that the guide must have.
 var guided = []string{
 	"Page numbers", "Offset and limit", "A cursor in the body", "The Link header", "Keyset: the last record leads on", "GraphQL with Relay pages",
-	"Delta links and sync tokens", "A search by POST", "OAuth: client credentials", "OAuth: a refresh token", "A login request", "A CSV export",
+	"Delta links and sync tokens", "A search by POST", "A filter from a time to a time", "Newest first, and no filter",
+	"OAuth: client credentials", "OAuth: a refresh token", "A login request", "A CSV export",
 	"Webhooks", "Server-Sent Events", "A service account: JWT", "AWS signatures", "Rate limits",
 }
 

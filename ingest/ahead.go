@@ -30,7 +30,7 @@ func (s *slice) pages(ctx context.Context) *pages {
 // start fetches ahead, if the API allows it. A pass begins with one page: often it is the only one.
 func (p *pages) start(ctx context.Context) {
 	pager, ok := p.s.pager.(paginate.Addressable)
-	if n := p.s.stream.Ingest.Concurrency; ok && p.run == nil && n > 1 {
+	if n := p.s.stream.Ingest.Concurrency; ok && p.run == nil && n > 1 && !p.s.stops() {
 		p.run = newAhead(ctx, p.s, pager, p.cursor, p.at, n, p.last)
 	}
 }

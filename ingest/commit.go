@@ -6,6 +6,9 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"maps"
+	"math"
+	"slices"
 	"time"
 
 	"github.com/millrace-io/millrace/ingest/cursor"
@@ -221,7 +224,8 @@ type transaction struct {
 	pages   []*page                   // that end in it
 	cursors map[*slice]*cursor.Cursor // to commit
 	counts  map[*slice]*counts
-	passing int // slices in it whose pass goes on
+	passing int      // slices in it whose pass goes on
+	only    []*slice // of which there are pages of windows alone
 }
 
 // awaited is over how many records, and at most how many partitions of its raw topic, the transaction is. Where every
@@ -256,7 +260,7 @@ func (t *transaction) produce(p *page, from int) (int, error) {
 		t.counts[s] = n
 	}
 	if !s.full {
-		s.written.SetHorizon(s.horizon(p.after))
+		s.written.SetHorizon(s.horizonOf(p))
 	}
 	next := from
 	err := s.reader.each(p, from, func(ordinal int, rec *record, keep bool) error {
@@ -315,6 +319,17 @@ func (s *slice) horizon(c cursor.Cursor) int64 {
 	return s.reader.scale.Floor(end.Since, end.Form)
 }
 
+// horizonOf is [slice.horizon] when a page is committed: of a window, that of the slice whose past it is.
+func (s *slice) horizonOf(p *page) int64 {
+	if s.of != nil {
+		return s.of.horizon(s.of.back.last())
+	}
+	if s.downward() && (p.at.Index < 2 || p.before.Since != nil) {
+		return math.MinInt64 // what is older than since comes again with it, on one page, or on two
+	}
+	return s.horizon(p.after)
+}
+
 // ended notes that a page ends in this transaction.
 func (t *transaction) ended(p *page) {
 	after := p.after
@@ -329,6 +344,7 @@ func (t *transaction) ended(p *page) {
 	}
 	t.cursors[p.slice] = &after
 	t.pages = append(t.pages, p)
+	p.filled(after)
 }
 
 // broken notes that this transaction ends inside a page.
@@ -341,6 +357,7 @@ func (t *transaction) broken(p *page, ordinal int) error {
 	c := p.before
 	c.Partial = &cursor.Partial{Ordinal: ordinal, Hash: hex.EncodeToString(b[:])}
 	t.cursors[p.slice] = &c
+	p.filled(c)
 	return nil
 }
 
@@ -379,11 +396,24 @@ func (t *transaction) commit() error {
 
 // appendState writes to the state topic: segments of what is remembered, and cursors.
 func (t *transaction) appendState() error {
+	for s := range maps.Clone(t.cursors) {
+		if s.of != nil && t.cursors[s.of] == nil {
+			c := s.of.back.last()
+			t.cursors[s.of] = &c
+			t.only = append(t.only, s.of)
+		}
+	}
 	for s, c := range t.cursors {
-		if c.Done {
+		if s.of != nil {
+			continue // it is in the other's
+		}
+		if c.Done && !slices.Contains(t.only, s) {
 			floor := c.Fetched
 			if !s.full {
 				floor = s.reader.scale.Floor(c.Since, c.Form)
+			}
+			if s.back != nil {
+				s.written.Linger(s.back.lowest())
 			}
 			s.written.SetFloor(floor)
 		}
@@ -397,6 +427,9 @@ func (t *transaction) appendState() error {
 			if *c, err = s.child.commits(*c); err != nil {
 				return err
 			}
+		}
+		if s.back != nil {
+			c.Windows = s.back.state()
 		}
 		value, err := c.Encode()
 		if err != nil {
@@ -421,6 +454,11 @@ func (t *transaction) committed(took time.Duration) {
 		s.in.refusals.Committed(&n.refused, s.in.letters)
 		s.tally.add(tally{records: n.records + n.unchanged + n.letters + n.deleted, changed: n.records, letters: n.letters, deleted: n.deleted})
 	}
+	for s, c := range t.cursors {
+		if s.back != nil {
+			s.back.committed(*c)
+		}
+	}
 	for _, p := range t.pages {
 		if p.list != nil {
 			p.list.committed()
@@ -431,9 +469,12 @@ func (t *transaction) committed(took time.Duration) {
 		s.metrics.pages.Inc()
 		s.tally.pages++
 		s.tellDeletes(p)
-		if p.after.Done {
+		switch {
+		case p.after.Done && s.of != nil:
+			s.of.filledOne()
+		case p.after.Done:
 			s.metrics.passes.Inc()
-			if s.child == nil {
+			if s.child == nil && s.settled() {
 				s.in.passEnded(s.key)
 			}
 			s.in.seen[s.stream].passes.end(s, s.tally, p, s.child == nil && s.in.lastPass(s.stream))

@@ -80,6 +80,8 @@ func (s *slice) survey(p *page) error {
 		return fmt.Errorf("read page %s of %s again: %w", p.id, s.key, err)
 	}
 	switch {
+	case p.ended == paginate.Known, p.ended == paginate.Capped:
+		s.keys.Blind("it did not go to the end: " + string(p.ended))
 	case p.summary.Skipped:
 		s.keys.Blind("a page of it was passed over")
 	case p.answer.Ruled:

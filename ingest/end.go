@@ -33,6 +33,9 @@ func (s *slice) follows(p *page, loop *paginate.Loop) (paginate.Position, pagina
 		return next, ended, err
 	}
 	next, ended, err := s.pager.Next(p.at, &p.summary)
+	if err == nil && ended == paginate.GoesOn && s.known(p) {
+		ended = paginate.Known
+	}
 	if err == nil {
 		ended, err = loop.Check(p.at, &next, ended, p.hash, p.summary.More)
 	}

@@ -133,7 +133,14 @@ func (in *Ingest) register(s *pipeline.Stream, run bool) error {
 		in.seen[s] = &seen{stream: s, scale: scale, notices: in.notices}
 		return nil
 	}
-	if i := s.Ingest.Incremental; i != nil && i.Start != "" {
+	i := s.Ingest.Incremental
+	if i != nil && i.Window != nil && (s.Ingest.ForEach != nil || s.Ingest.Deletes != nil) {
+		return errors.New("incremental.window: a stream with for_each or deletes has none")
+	}
+	if i != nil && i.Window != nil && (i.Window.Step < time.Second || i.Start == "") {
+		return errors.New("incremental.window: there is no step of a second or more, or no incremental.start")
+	}
+	if i != nil && i.Start != "" {
 		if _, err := scale.Parse(i.Start); err != nil {
 			return err
 		}

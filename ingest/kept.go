@@ -19,7 +19,7 @@ func (o *owner) keep(err error, pages []*page) {
 	o.kept = map[string][]*page{}
 	fenced := (*changelog.FencedError)(nil)
 	for _, p := range pages {
-		if err == nil || errors.As(err, &fenced) || p.list != nil || p.slice.child != nil { // a child is restored whole
+		if err == nil || errors.As(err, &fenced) || p.list != nil || p.slice.child != nil || p.slice.of != nil { // a child is restored whole
 			p.close()
 			continue
 		}
@@ -72,6 +72,7 @@ func (s *slice) precedes(c, before cursor.Cursor) (bool, error) {
 	same := func(a, b cursor.Cursor) (bool, error) {
 		a.Partial, b.Partial = nil, nil
 		a.Oldest, b.Oldest = 0, 0
+		a.Windows, b.Windows = nil, nil
 		x, err1 := a.Encode()
 		y, err2 := b.Encode()
 		return bytes.Equal(x, y), errors.Join(err1, err2)

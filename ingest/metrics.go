@@ -23,6 +23,7 @@ type metrics struct {
 	rateWait    *prometheus.CounterVec
 	passes      *prometheus.CounterVec
 	reconnects  *prometheus.CounterVec
+	windows     *prometheus.CounterVec
 	waiting     *prometheus.GaugeVec
 	children    *prometheus.GaugeVec
 	passedOver  *prometheus.CounterVec
@@ -52,6 +53,7 @@ func newMetrics(r prometheus.Registerer) *metrics {
 			"Time that requests waited for the rate limit or for a pause that the API asked for."),
 		passes:     counter("passes_total", "Passes ended."),
 		reconnects: counter("events_reconnects_total", "Connections to a stream of Server-Sent Events that failed, or brought nothing."),
+		windows:    counter("windows_total", "Windows of a back-fill that were fetched."),
 		duration: f.NewHistogramVec(prometheus.HistogramOpts{
 			Name: "millrace_ingest_request_duration_seconds", Help: "Time from a request to the last byte of its answer.",
 			Buckets: prometheus.ExponentialBuckets(0.005, 2, 14),
@@ -86,8 +88,9 @@ func newMetrics(r prometheus.Registerer) *metrics {
 
 // streamMetrics is the metrics of one stream.
 type streamMetrics struct {
-	pages, records, unchanged, deadLetters, deleted, passes, reconnects prometheus.Counter
-	waiting                                                             prometheus.Gauge
+	pages, records, unchanged, deadLetters, deleted, passes, reconnects, windows prometheus.Counter
+
+	waiting prometheus.Gauge
 }
 
 func (m *metrics) stream(name string) streamMetrics {
@@ -97,6 +100,7 @@ func (m *metrics) stream(name string) streamMetrics {
 		deadLetters: m.deadLetters.WithLabelValues(name), passes: m.passes.WithLabelValues(name),
 		deleted: m.deleted.WithLabelValues(name), waiting: m.waiting.WithLabelValues(name),
 		reconnects: m.reconnects.WithLabelValues(name),
+		windows:    m.windows.WithLabelValues(name),
 	}
 }
 

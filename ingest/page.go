@@ -24,6 +24,7 @@ type page struct {
 	broken  []cut.SyntaxError // records that are no JSON, and are dead letters
 	flawed  bool              // a record has a version or an incremental field that cannot be read
 	hash    xxh3.Uint128      // of the records' contents, in order; zero if there are none
+	ids     uint64            // sum of the hashes of the records' keys
 	guessed string            // what the records were taken for, if it was not declared
 
 	// Set once the pages before it are known:
@@ -31,13 +32,15 @@ type page struct {
 	ended         paginate.Reason // why the pass ends with it
 	kept          string          // where the next pass goes on, as the last page of a pass tells; empty: it does not
 	id            string
-	committed     chan struct{} // closed when it is
-	list          *listing      // in the place of all the rest: what a feed has to commit; nil: it is a page
-	gone          []gone        // keys that are to be deleted with it
-	held          []uint64      // hashes of some of the keys that are too many to be deleted
-	blinded       string        // why the read that ends with it does not count; empty: it does
-	known         *cursor.Known // what its pass has shown, if it is a complete read that ends with it; nil: it is none
-	lent          bool          // a client that is closed by now may still be reading its bytes
+	committed     chan struct{}    // closed when it is
+	list          *listing         // in the place of all the rest: what a feed has to commit; nil: it is a page
+	gone          []gone           // keys that are to be deleted with it
+	held          []uint64         // hashes of some of the keys that are too many to be deleted
+	blinded       string           // why the read that ends with it does not count; empty: it does
+	known         *cursor.Known    // what its pass has shown, if it is a complete read that ends with it; nil: it is none
+	laid          []cursor.Stretch // of the slice's past, to be fetched once it is committed
+	laidIn        *backfill        // that knows of them
+	lent          bool             // a client that is closed by now may still be reading its bytes
 }
 
 // close gives back what the page holds.

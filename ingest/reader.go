@@ -158,7 +158,7 @@ func (r *reader) read(a *fetch.Answer, p *page) error {
 // readBut is read where the records in p.broken are no JSON.
 func (r *reader) readBut(a *fetch.Answer, p *page) error {
 	p.answer = a
-	p.hash = xxh3.Uint128{}
+	p.hash, p.ids = xxh3.Uint128{}, 0
 	p.seen, p.flawed = cursor.Seen{Clock: a.Clock}, false
 	p.records = p.records[:0]
 	p.summary = paginate.Page{URL: a.URL, Header: a.Header, Asked: p.asked, Strip: p.slice.client.Strip}
@@ -184,6 +184,7 @@ func (r *reader) readBut(a *fetch.Answer, p *page) error {
 			highest = p.see(rec.field, d.field(), highest)
 		}
 		p.hash = mix(p.hash, rec.content)
+		p.ids += rec.id
 		if a.Body.Bytes() != nil && ordinal < keptRecords && r.added == nil { // what is added takes memory that is not counted
 			p.records = append(p.records, rec)
 		}
@@ -226,10 +227,12 @@ func (p *page) top(rec record) {
 func (p *page) see(n int64, text jsontext.Value, highest []byte) []byte {
 	seen := &p.seen
 	if seen.High == nil {
-		low, high := n, n
-		seen.Low, seen.High = &low, &high
+		low, high, last := n, n, n
+		seen.Low, seen.High, seen.Last = &low, &high, &last
 		return append(highest, text...)
 	}
+	seen.Ascends = seen.Ascends || n > *seen.Last
+	*seen.Last = n
 	*seen.Low = min(*seen.Low, n)
 	if n < *seen.High {
 		seen.Mixed = true

@@ -65,6 +65,7 @@ func checkRequest(in *pipeline.Ingest, slice string) error {
 	}
 	values := request.Values{
 		pipeline.PlaceCursor: request.Integer(1), pipeline.PlaceLimit: request.Integer(1), pipeline.PlaceSince: request.Integer(1),
+		pipeline.PlaceUntil: request.Integer(2),
 	}
 	for name := range in.ParentFields() {
 		values[name] = request.Integer(1)
@@ -83,12 +84,27 @@ func (s *slice) asks(c cursor.Cursor, values request.Values) (*request.Request, 
 	if c.Since != nil && !c.Whole {
 		since, _ = s.reader.scale.Ask(*c.Since, c.Form)
 	}
+	until := ""
+	switch w := i.Window; {
+	case w == nil:
+	case c.Until != nil:
+		since, until = s.reader.scale.Bounds(cursor.Span{From: *c.Since, To: *c.Until}, c.Form, w.Bounds == "exclusive", w.Bounds == "days")
+		values[pipeline.PlaceUntil] = request.Digits(until)
+	default:
+		values[pipeline.PlaceUntil] = request.Digits(s.reader.scale.Ahead(c.Started, c.Form))
+	}
 	values[pipeline.PlaceSince] = request.Digits(since)
 	r, err := s.template.Fill(values)
-	if err != nil || i.Param == "" || since == "" {
-		return r, err
+	if err != nil {
+		return nil, err
 	}
-	return r.At(withParam(r.URL, i.Param, since)), nil
+	if i.Param != "" && since != "" {
+		r = r.At(withParam(r.URL, i.Param, since))
+	}
+	if until != "" && i.Window.Param != "" {
+		r = r.At(withParam(r.URL, i.Window.Param, until))
+	}
+	return r, nil
 }
 
 // request is the one for the page at a position in the pass of c.

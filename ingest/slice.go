@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/url"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -58,6 +59,14 @@ type slice struct {
 
 	toldDeletes bool // a notice about deletions was raised: only the commit loop uses it
 
+	back   *backfill        // what is left of its past; nil: it has no windows
+	laid   []cursor.Stretch // of back, to be committed with the first page of the pass
+	was    cursor.Cursor    // before the pass, if laid is not nil
+	of     *slice           // that this one fetches a window of; nil: it is a slice of its own
+	window cursor.Window    // if of is not nil
+	walks  walks            // over window
+	walk   uint64           // sum of the keys that the one under way brought
+
 	added   []byte          // what each record is given: see [request.Template.Added]
 	nothing bool            // the API has nothing for it, which is not passed over by the pipeline file's word
 	made    bool            // from a record of another stream
@@ -97,37 +106,50 @@ func (in *Ingest) newSlice(
 	if sl.reader, err = in.reader(s, sl.pager.Wants()); err != nil {
 		return nil, err
 	}
-	transport, err := in.transports.For(s.Ingest.HTTP)
-	if err != nil {
+	if err := sl.connect(); err != nil {
 		return nil, err
-	}
-	sl.client = fetch.NewClient(s.Ingest.HTTP, transport, in.budgets.For(s.Ingest.HTTP), in.memory)
-	if sl.client.Session, err = in.sessions.For(s.Ingest.HTTP, transport); err != nil {
-		return nil, err
-	}
-	sl.client.Judge = sl.reader.rules.judge
-	sl.client.Convert = converter(&s.Ingest)
-	if u, err := url.Parse(s.Ingest.HTTP.BaseURL); err == nil {
-		sl.host = u.Host
-	}
-	sl.client.Observe = in.metrics.observer(s.Name)
-	count := sl.client.Observe.Retry
-	sl.client.Observe.Retry = func(e *fetch.Error) {
-		count(e)
-		if e.Tried >= warnAfter || e.After >= longPause {
-			sl.waiting(e)
-		}
 	}
 	sl.plan = sl.adopt(c)
 	sl.plan.Shared = sl.shared
 	sl.plan.Raw = in.topics.ID(topics.Raw(in.p.Name, s.Name))
 	sl.plan = sl.plan.Compare(sl.reader.versions.Rule())
+	if i := s.Ingest.Incremental; i != nil && i.Window != nil {
+		sl.back = newBackfill(&s.Ingest, sl.reader.scale, sl.plan)
+	}
+	sl.plan.Windows = nil
 	sl.plan.Known = newKnown(&s.Ingest, sl.plan)
 	in.seen[s].restored(c)
 	if leader, ok := sl.pager.(paginate.Leader); ok && sl.plan.Shown == leader.Shown() {
 		in.seen[s].leads.Store(true)
 	}
 	return sl, nil
+}
+
+// connect makes the slice's client.
+func (s *slice) connect() error {
+	h := s.stream.Ingest.HTTP
+	transport, err := s.in.transports.For(h)
+	if err != nil {
+		return err
+	}
+	s.client = fetch.NewClient(h, transport, s.in.budgets.For(h), s.in.memory)
+	if s.client.Session, err = s.in.sessions.For(h, transport); err != nil {
+		return err
+	}
+	s.client.Judge = s.reader.rules.judge
+	s.client.Convert = converter(&s.stream.Ingest)
+	if u, err := url.Parse(h.BaseURL); err == nil {
+		s.host = u.Host
+	}
+	s.client.Observe = s.in.metrics.observer(s.stream.Name)
+	count := s.client.Observe.Retry
+	s.client.Observe.Retry = func(e *fetch.Error) {
+		count(e)
+		if e.Tried >= warnAfter || e.After >= longPause {
+			s.waiting(e)
+		}
+	}
+	return nil
 }
 
 // warnAfter is how many attempts at a page may fail before somebody is told.
@@ -145,19 +167,20 @@ func (s *slice) adopt(c cursor.Cursor) cursor.Cursor {
 	if c.Kind != kind {
 		s.log.Warn("incremental.format was changed: the position reached does not count any more, " +
 			"everything is asked for again")
-		c.Kind, c.Since, c.High, c.First = kind, nil, nil, nil
+		c.Kind, c.Since, c.High, c.First, c.Windows = kind, nil, nil, nil, nil
 	}
 	if i := s.stream.Ingest.Incremental; i != nil {
 		if c.Field != "" && c.Field != i.Field {
 			s.log.Warn("incremental.field was changed: the position reached does not count any more, "+
 				"everything is asked for again", "was", c.Field)
-			c.Since, c.High, c.First = nil, nil, nil
+			c.Since, c.High, c.First, c.Windows = nil, nil, nil, nil
 			if !c.Done {
 				c.Request = "" // the pages seen do not count either
 			}
 		}
 		c.Field = i.Field
 	}
+	c = s.unwindowed(c)
 	if !c.Done && c.Request != s.requestHash(c) {
 		s.log.Info("the request was changed in the pipeline file: the pass begins again")
 		c = s.begin(c, c.Started)
@@ -167,6 +190,10 @@ func (s *slice) adopt(c cursor.Cursor) cursor.Cursor {
 
 // begin is the start of the pass after c.
 func (s *slice) begin(c cursor.Cursor, at time.Time) cursor.Cursor {
+	if s.of != nil { // a window stays what it is
+		c.Next, c.Partial, c.Done = s.pager.First(), nil, false
+		return c
+	}
 	whole := s.wholeIsDue(c, at)
 	first := s.pager.First()
 	if !whole {
@@ -186,6 +213,11 @@ func (s *slice) run(ctx context.Context) {
 	}
 	defer s.goesOn()
 	defer s.in.waits.Drop(s.who)
+	if s.windowed() {
+		var filling sync.WaitGroup
+		defer filling.Wait()
+		filling.Go(func() { s.fill(ctx) })
+	}
 	s.queueKept(ctx)
 	for ctx.Err() == nil {
 		err := s.awaitPass(ctx)
@@ -197,6 +229,9 @@ func (s *slice) run(ctx context.Context) {
 		}
 		if errors.Is(err, errPaused) {
 			s.goesOn() // what it waited for is asked for again later
+			continue
+		}
+		if errors.Is(err, errCut) {
 			continue
 		}
 		if err == nil || ctx.Err() != nil {
@@ -219,7 +254,9 @@ func (s *slice) awaitPass(ctx context.Context) error {
 	}
 	ended := s.plan.Pass > 0 && !s.plan.Ended.Before(s.in.started) // one in this process
 	if ended {
-		s.in.passEnded(s.key)
+		if s.settled() {
+			s.in.passEnded(s.key)
+		}
 		if !s.schedule.Repeats() {
 			<-ctx.Done()
 			return ctx.Err()
@@ -243,7 +280,7 @@ func (s *slice) apart(ctx context.Context) error {
 // is committed, and errPaused if the stream is paused before: what the owner has by then is committed.
 func (s *slice) pass(ctx context.Context) error {
 	if s.plan.Done {
-		s.plan = s.begin(s.plan, time.Now())
+		s.beginPass(time.Now())
 	}
 	loop := paginate.Loop{Repeats: s.repeats(), MaxEmpty: int64(s.stream.Ingest.EmptyPages)}
 	open, cancel := s.gate.during(ctx)
@@ -256,12 +293,23 @@ func (s *slice) pass(ctx context.Context) error {
 			return errPaused
 		}
 		if err != nil {
-			return err
+			return s.tooDeep(ctx, err)
+		}
+		if s.late(p) {
+			p.close()
+			return errCut
 		}
 		next, ended, err := s.follows(p, &loop)
 		if err != nil {
 			p.close()
 			return &pageError{url: p.url, err: err}
+		}
+		if ended, err = s.beyond(next, ended); err == nil {
+			next, ended, err = s.steadied(p, next, ended)
+		}
+		if err != nil {
+			p.close()
+			return err
 		}
 		s.guess(p.guessed)
 		s.place(p, next, ended)
@@ -285,6 +333,9 @@ func (s *slice) pass(ctx context.Context) error {
 				return ctx.Err()
 			}
 		}
+		if next.Index == 0 {
+			return errAgain
+		}
 		pages.advance(open, p, next)
 	}
 }
@@ -297,10 +348,18 @@ func (s *slice) place(p *page, next paginate.Position, ended paginate.Reason) {
 	p.after.Doubt = p.after.Doubt || p.summary.Skipped
 	if ended != paginate.GoesOn {
 		p.after.Doubt = p.after.Doubt || p.summary.Doubt != ""
-		p.after = s.fetched(p, s.keep(p.after.End(time.Now()), p.kept))
+		if s.of != nil {
+			p.after.Done = true
+		} else {
+			p.after = s.fetched(p, s.keep(p.after.End(time.Now()), p.kept))
+		}
 	}
 	s.in.seen[s.stream].page(p, p.after.Done)
 	p.id = fmt.Sprintf("%d.%d", s.plan.Pass, p.at.Index)
+	if s.of != nil {
+		p.id = fmt.Sprintf("%d.w%d.%d", s.plan.Pass, s.window.Number, p.at.Index)
+	}
+	p.laid, s.laid = s.laid, nil
 	p.committed = make(chan struct{})
 	s.plan = p.after
 }

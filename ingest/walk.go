@@ -26,7 +26,7 @@ type Walk struct {
 	Stream string // name
 	Slice  string // name; empty: the first; of a child, those of the first records of its parent
 	Pages  int    // at most, of each pass; 0: all
-	Passes int    // at most; 0: one
+	Passes int    // at most, of a stream with windows so many of these, from the first; 0: one
 	// Recorded says that requests go to no API, so that credentials cannot be spent.
 	Recorded bool
 	// Transport is as that of [Config].
@@ -103,7 +103,13 @@ func (w Walk) Run(ctx context.Context, p *pipeline.Pipeline, see func(*WalkedPag
 		}
 		sl.plan.Known = nil // which passes read everything is a matter of what was read before
 		for n := range max(w.Passes, 1) {
-			if err := w.pass(ctx, sl, n, see); err != nil {
+			of := sl
+			if sl.windowed() { // what passes ask for depends on the time of day, and may be nothing: the past is what there is to see
+				if of, err = sl.walkedWindow(); err != nil || of == nil {
+					return err
+				}
+			}
+			if err := w.pass(ctx, of, n, see); err != nil {
 				return err
 			}
 		}
@@ -224,7 +230,7 @@ func (s *slice) walked(
 	if p.answer.Body != nil {
 		out.Bytes = p.answer.Body.Size()
 	}
-	if p.after.Done {
+	if p.after.Done && s.of == nil {
 		out.High = s.since(s.begin(p.after, time.Now()))
 	}
 	if wrong == nil && ended == paginate.GoesOn {
@@ -256,6 +262,9 @@ func (s *slice) since(c cursor.Cursor) string {
 		return ""
 	case c.Since == nil || c.Whole:
 		return i.Start
+	case c.Until != nil:
+		since, until := s.reader.scale.Bounds(cursor.Span{From: *c.Since, To: *c.Until}, c.Form, i.Window.Bounds == "exclusive", i.Window.Bounds == "days")
+		return since + " until " + until
 	}
 	text, _ := s.reader.scale.Ask(*c.Since, c.Form)
 	return text

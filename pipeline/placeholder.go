@@ -12,6 +12,7 @@ import (
 // first page or in the first pass, is left out of the request: the parameter, the header, or the member of the body.
 const (
 	PlaceSince  = "since"  // of the pass, as Incremental.Format says
+	PlaceUntil  = "until"  // of a window, what it ends before; of a pass that has no end, a time to come
 	PlaceCursor = "cursor" // of the page: its number, its offset, or what leads to it
 	PlaceLimit  = "limit"  // records asked for, of those paginations that have a size
 )
@@ -40,6 +41,9 @@ func (i *Ingest) Placeholders() map[string]bool {
 	}
 	if i.Incremental != nil {
 		known[PlaceSince] = true
+		if i.Incremental.Window != nil {
+			known[PlaceUntil] = true
+		}
 	}
 	if p := &i.Paginate; p.Page != nil || p.Offset != nil || p.Cursor != nil || p.Keyset != nil {
 		known[PlaceCursor] = true

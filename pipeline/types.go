@@ -117,7 +117,7 @@ type Body struct {
 type ErrorRule struct {
 	Statuses []StatusRange // nil: any
 	When     string        // an expression over the body, of a page without its records; empty: true
-	Do       string        // retry, wait, skip, end, fail or refresh
+	Do       string        // retry, wait, skip, end, fail, refresh or split
 	For      time.Duration // of wait: how long at least, where the API does not tell
 }
 
@@ -332,6 +332,17 @@ type Incremental struct {
 	// Format is that of the parameter: rfc3339, date, unix, unix_ms, unix_us, unix_ns, integer; or as in strftime, see
 	// [Layout], then of the field, too; "": as the field is.
 	Format string
+	Order  string  // "newest_first": records come so, and a pass ends where they are known; "": in any order
+	Window *Window // nil: a pass asks for all since, at once
+}
+
+// Window cuts what lies between Incremental.Start and the first pass into queries with an end, which are fetched beside the passes.
+type Window struct {
+	Step       time.Duration // of a window
+	Param      string        // query parameter that takes the end of a window; empty: it stands where {until} is in the request
+	Bounds     string        // "inclusive": the API includes what lies on both, "exclusive": it includes neither, "days": both are whole days
+	AtOnce     int           // windows under way at most, 1–64
+	MaxResults int           // records that the API shows of one query; 0: any number
 }
 
 // Deletes says that a key which a complete read of its slice does not show is deleted.

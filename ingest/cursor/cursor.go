@@ -21,6 +21,8 @@ type Cursor struct {
 	Kind      string            `json:"kind"`            // of Since and High: see [Scale.Kind]
 	Field     string            `json:"field,omitempty"` // path of the incremental field; empty: not known
 	Since     *int64            `json:"since,omitempty"`
+	Until     *int64            `json:"-"`                   // of a window: what it ends before; nil: the pass asks for all from Since on
+	Windows   *Windows          `json:"windows,omitempty"`   // of before Since; nil: all of it is fetched
 	Form      Form              `json:"form,omitempty"`      // how the field is written that Since comes from
 	Clock     time.Time         `json:"clock,omitzero"`      // the API's, as the pass began, or before; zero: not known
 	High      *int64            `json:"high,omitempty"`      // highest value of the incremental field seen in the pass
@@ -115,7 +117,7 @@ func (c Cursor) goesOn() bool { return c.Since != nil || c.Kept != "" }
 // Complete reports whether all that the API shows was fetched in passes above a number, before which the cursor was set [Cursor.Back] to
 // the start.
 func (c Cursor) Complete(pass int64) bool {
-	return c.Pass > pass && !c.Doubt && (c.Done || c.goesOn())
+	return c.Pass > pass && !c.Doubt && c.Windows == nil && (c.Done || c.goesOn())
 }
 
 // Compare is c for a stream whose versions are read by a rule: those that were read by another do not count.
@@ -132,6 +134,8 @@ type Seen struct {
 	Low, High *int64    // lowest and highest value of the incremental field; nil: no record has one
 	Form      Form      // how High is written
 	Mixed     bool      // the values are not in ascending order
+	Last      *int64    // value of the last record that has one
+	Ascends   bool      // a value is higher than the one before it
 	Top       *int64    // highest version; nil: no record has one
 	TopKind   Kind      // of the first version
 }
@@ -157,8 +161,8 @@ func (c Cursor) See(p Seen, first bool) Cursor {
 	return c
 }
 
-// clockDoubt is how far ahead of the API our clock may be, where the API does not tell its own.
-const clockDoubt = time.Hour
+// ClockDoubt is how far ahead of the API our clock may be, where the API does not tell its own.
+const ClockDoubt = time.Hour
 
 // bound is the highest value to which Since may move: what changes after it may be on a page that was fetched before.
 // Of times, that is when the pass began, by the API's clock. Of integers that came in ascending order it is the highest
@@ -173,7 +177,7 @@ func (c Cursor) bound() int64 {
 	case c.Kind == kindInteger:
 		return math.MinInt64
 	case c.Clock.IsZero():
-		return c.Started.Add(-clockDoubt).UnixMicro()
+		return c.Started.Add(-ClockDoubt).UnixMicro()
 	}
 	return c.Clock.UnixMicro()
 }

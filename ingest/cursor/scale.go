@@ -89,15 +89,20 @@ func (s Scale) Form(v jsontext.Value) Form {
 
 // Parse reads the start value of the pipeline file.
 func (s Scale) Parse(start string) (int64, error) {
-	quoted, err := jsontext.AppendQuote(nil, start)
-	if err != nil {
-		return 0, fmt.Errorf("incremental.start: %w", err)
-	}
-	n, err := s.Value(quoted)
+	n, err := s.Value(quoted(start))
 	if err != nil {
 		return 0, fmt.Errorf("incremental.start: %q %w", start, err)
 	}
 	return n, nil
+}
+
+// quoted is a text as JSON; of one that is not valid UTF-8, null.
+func quoted(text string) jsontext.Value {
+	v, err := jsontext.AppendQuote(nil, text)
+	if err != nil {
+		return jsontext.Value("null")
+	}
+	return v
 }
 
 // Doubtful reports whether times in that form may lie hours from where they are placed, as their zone is not known.

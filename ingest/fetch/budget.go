@@ -47,6 +47,7 @@ func (b *Budgets) For(h pipeline.HTTP) *Budget {
 	if b.m[key] == nil {
 		b.m[key] = newBudget(key.limit)
 		b.m[key].InFlight = gate{places(b.InFlight * 3 / 4), b.inFlight}
+		b.m[key].low = places(b.InFlight * 9 / 16)
 		b.m[key].Ahead = gate{places(b.Ahead * 3 / 4), b.ahead}
 	}
 	return b.m[key]
@@ -58,13 +59,15 @@ type Budget struct {
 
 	limit   pipeline.RateLimit
 	limiter *rate.Limiter
+	low     *semaphore.Weighted // for requests that others come before: some places of InFlight stay free of them
+	turn    *semaphore.Weighted // one of them waits for the limiter
 
 	mu     sync.Mutex
 	paused time.Time // no request before
 }
 
 func newBudget(l pipeline.RateLimit) *Budget {
-	b := &Budget{limit: l, limiter: rate.NewLimiter(rate.Inf, 1)}
+	b := &Budget{limit: l, limiter: rate.NewLimiter(rate.Inf, 1), low: places(0), turn: places(1)}
 	b.Share(1, 1)
 	return b
 }
@@ -78,6 +81,36 @@ func (b *Budget) Share(own, all int) {
 	share := float64(own) / float64(all)
 	b.limiter.SetLimit(rate.Limit(float64(b.limit.Requests) / b.limit.Per.Seconds() * share))
 	b.limiter.SetBurst(max(1, int(float64(b.limit.Burst)*share)))
+}
+
+// enter returns when a request may be made; leave is called when it has ended. waited is called when its turn has come. Of low requests one at most waits
+// for the rate limit beside those that are not, so that these wait for no other.
+func (b *Budget) enter(ctx context.Context, low bool, waited func()) (leave func(), err error) {
+	giveBack := func() {}
+	if low {
+		if err := b.low.Acquire(ctx, 1); err != nil {
+			return nil, err
+		}
+		giveBack = func() { b.low.Release(1) }
+		if err = b.turn.Acquire(ctx, 1); err == nil {
+			err = b.Wait(ctx)
+			b.turn.Release(1)
+		}
+	} else {
+		err = b.Wait(ctx)
+	}
+	if err == nil {
+		waited()
+		err = b.InFlight.Enter(ctx)
+	}
+	if err != nil {
+		giveBack()
+		return nil, err
+	}
+	return func() {
+		b.InFlight.Leave()
+		giveBack()
+	}, nil
 }
 
 // Wait returns when a request may be made.

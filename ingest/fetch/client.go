@@ -24,6 +24,7 @@ type Client struct {
 	// body; nil: nothing of any.
 	Judge func(status int, body []byte) Verdict
 
+	Low     bool         // requests wait for those of clients of the same budget that are not low; set before the first use
 	Session auth.Session // so is this; nil: the credentials stay as they are
 
 	// Convert may give JSON in the place of a body, which is UTF-8 for sure if known, and then says what it was; nil: bodies
@@ -173,14 +174,11 @@ func (c *Client) attempt(
 	if err != nil {
 		return nil, -1, err
 	}
-	if err := c.budget.Wait(ctx); err != nil {
+	leave, err := c.budget.enter(ctx, c.Low, func() { c.Observe.Waited(time.Since(start)) })
+	if err != nil {
 		return nil, -1, err
 	}
-	c.Observe.Waited(time.Since(start))
-	if err := c.budget.InFlight.Enter(ctx); err != nil {
-		return nil, -1, err
-	}
-	defer c.budget.InFlight.Leave()
+	defer leave()
 	ctx, cancel := context.WithTimeout(ctx, c.timeout())
 	defer cancel()
 	req, err := c.request(ctx, r)

@@ -75,7 +75,7 @@ func (e statusError) Error() string {
 // Transient reports whether the same request may succeed soon.
 func (e *Error) Transient() bool {
 	switch {
-	case e.verdict.Do == Fail:
+	case e.verdict.Do == Fail, e.verdict.Do == Split:
 		return false
 	case e.verdict.Do == Retry, e.verdict.Do == Wait:
 		return true
@@ -86,6 +86,9 @@ func (e *Error) Transient() bool {
 	}
 	return false
 }
+
+// Splits reports whether the pipeline file says that the request asked for more than the API shows of one query.
+func (e *Error) Splits() bool { return e.verdict.Do == Split }
 
 func hint(status int) string {
 	switch status {

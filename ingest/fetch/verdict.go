@@ -22,6 +22,7 @@ const (
 	End     Action = "end"     // it counts as a page past the last one
 	Fail    Action = "fail"    // it needs an operator
 	Refresh Action = "refresh" // the token is renewed, then the same request again, once
+	Split   Action = "split"   // the query has too many records: it is cut in smaller windows
 )
 
 // VerdictError is an error of a check about which the pipeline file has a word.

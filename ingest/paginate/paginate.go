@@ -193,6 +193,8 @@ const (
 	NoContent    Reason = "an answer without content"
 	PastEnd      Reason = "the status that means that there is no such page"
 	Repeated     Reason = "the last page came again"
+	Known        Reason = "what follows is older than what is known"
+	Capped       Reason = "the API shows no more records of one query"
 	PassedOver   Reason = "the pipeline file passes over the page, and nothing leads further"
 )
 

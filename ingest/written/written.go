@@ -40,6 +40,7 @@ type Log struct {
 	keep     int        // so many newest items are kept, live or not
 	size     int        // most items of a segment
 	horizon  int64      // items with a lower field are held
+	linger   int64      // from there on they are held on when a pass ends
 	held     []*segment // oldest first; not in the state topic
 	full     bool       // the stream has no incremental field: field is the number of the last pass that saw the record
 }
@@ -76,7 +77,7 @@ const Always = math.MaxInt64
 func New(bound int, full bool, maxRecordBytes int32) *Log {
 	const overhead = 1000 // of a record: key and format, generously
 	return &Log{
-		index: map[uint64]entry{}, bound: bound, keep: min(bound, keepItems), full: full, floor: math.MinInt64, horizon: math.MinInt64,
+		index: map[uint64]entry{}, bound: bound, keep: min(bound, keepItems), full: full, floor: math.MinInt64, horizon: math.MinInt64, linger: Always,
 		size: max(1, min(segmentItems, (int(maxRecordBytes)-overhead)/itemBytes)),
 	}
 }
@@ -273,13 +274,31 @@ func (l *Log) SetHorizon(horizon int64) {
 	}
 }
 
+// Linger has items from a field on held when passes end, as something else than passes fetches them still; [Always]: none.
+func (l *Log) Linger(from int64) { l.linger = from }
+
 // SetFloor says that items with a lower field will not be fetched again: a pass has ended. What was held is stored, or
-// forgotten.
+// forgotten, or held on.
 func (l *Log) SetFloor(floor int64) {
 	l.setFloor(floor)
 	l.horizon = math.MinInt64
-	for len(l.held) > 0 {
-		l.release(func(e entry) bool { return e.field >= floor })
+	held := l.held
+	l.held = nil
+	for _, s := range held {
+		for _, k := range s.keys {
+			e, ok := l.index[k]
+			switch {
+			case !ok || e.in != s:
+			case e.field >= floor:
+				delete(l.index, k)
+				l.Wrote(k, e.content, e.field)
+			case e.field >= l.linger:
+				delete(l.index, k)
+				l.hold(k, e.content, e.field)
+			default:
+				delete(l.index, k)
+			}
+		}
 	}
 }
 

@@ -113,13 +113,14 @@ func (d *decoder) placeholders(f *ingestFile, in *pipeline.Ingest) {
 		d.reportf(f.Path.place, "set first in paginate", "a path needs a value for {cursor} on the first page, too")
 	}
 	if i := in.Incremental; i != nil {
-		if i.Param == "" && !at.holds(pipeline.PlaceSince) {
-			d.reportf(f.Incremental.place, "set param, or put {since} into query, path, headers or body", "nothing in the request says since when")
+		if i.Param == "" && i.Order == "" && !at.holds(pipeline.PlaceSince) {
+			d.reportf(f.Incremental.place, "set param, or put {since} into query, path, headers or body; or say order: newest_first", "nothing in the request says since when")
 		}
 		if inPath(pipeline.PlaceSince) && i.Start == "" {
 			d.reportf(f.Path.place, "set incremental.start", "a path needs a value for {since} in the first pass, too")
 		}
 	}
+	d.windowed(f, in, at)
 	for _, list := range in.Slices.Lists() {
 		if !at.holds(list.Name) {
 			d.reportf(f.Slices.place, "put {"+list.Name+"} into path, query, headers or body", "every slice would fetch the same: {%s} is used nowhere", list.Name)

@@ -94,6 +94,7 @@ func (d *decoder) parameters(f *ingestFile) {
 	setBy(&p.Keyset.v.Param, "paginate.keyset.param")
 	setBy(&p.Keyset.v.SizeParam, "paginate.keyset.size_param")
 	setBy(&f.Incremental.v.Param, "incremental.param")
+	setBy(&f.Incremental.v.Window.v.Param, "incremental.window.param")
 	setBy(&f.Auth.v.APIKey.v.Param, "auth.api_key.param")
 	for _, e := range f.Query.entries {
 		if other, twice := by[e.name]; twice {

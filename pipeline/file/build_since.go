@@ -78,13 +78,14 @@ func (d *decoder) incremental(o *object[incrementalFile]) *pipeline.Incremental 
 		return nil
 	}
 	f := &o.v
-	in := &pipeline.Incremental{Field: f.Field.s, Param: f.Param.s, Start: f.Start.s, Lookback: f.Lookback.d, Format: f.Format.s}
+	in := &pipeline.Incremental{Field: f.Field.s, Param: f.Param.s, Start: f.Start.s, Lookback: f.Lookback.d, Format: f.Format.s, Order: f.Order.s}
 	if _, word := formats[in.Format]; f.Format.ok && !word && !pipeline.OwnFormat(in.Format) {
 		known := []string{"rfc3339", "date", "unix", "unix_ms", "unix_us", "unix_ns", "integer"}
 		f.Format.failf(d, didYouMean(f.Format.node.Value, known, "known"), "%s is not known", shown(f.Format.place))
 	}
 	d.layout(&f.Format)
 	d.start(f)
+	in.Window = d.window(f)
 	if in.Format == "integer" && in.Lookback != 0 {
 		d.reportf(f.Lookback.place, "", "lookback is a time, which format integer knows nothing of")
 	}

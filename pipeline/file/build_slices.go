@@ -11,7 +11,7 @@ import (
 var sliceName = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
 
 // reserved are placeholders that stand for something else.
-var reserved = []string{pipeline.PlaceSince, pipeline.PlaceCursor, pipeline.PlaceLimit}
+var reserved = []string{pipeline.PlaceSince, pipeline.PlaceUntil, pipeline.PlaceCursor, pipeline.PlaceLimit}
 
 // slices builds the slices.
 func (d *decoder) slices(f *ingestFile) *pipeline.Slices {

@@ -197,7 +197,7 @@ type graphQLFile struct {
 type errorFile struct {
 	Status texts    `key:"status" doc:"Statuses that the rule is about: 404, or 5xx for all that begin so; absent: any."`
 	When   text     `key:"when" doc:"An expression over the body, of a page without its records, that must be true: error.code == \"quota\". Absent: any body."`
-	Do     text     `key:"do,required" doc:"What is done: retry, the same request again; wait, the API rests, then again, any number of times; skip, the page counts as one without records; end, it counts as one past the last; fail, an operator is needed; refresh, the token is renewed, then again once." words:"retry wait skip end fail refresh"`
+	Do     text     `key:"do,required" doc:"What is done: retry, the same request again; wait, the API rests, then again, any number of times; skip, the page counts as one without records; end, it counts as one past the last; fail, an operator is needed; refresh, the token is renewed, then again once; split, the query has too many records and is cut, see incremental.window." words:"retry wait skip end fail refresh split"`
 	For    duration `key:"for" doc:"How long wait rests, where Retry-After does not tell; absent: as before a retry." max:"24h" default:"0s"`
 }
 
@@ -305,11 +305,22 @@ type linkFile struct {
 }
 
 type incrementalFile struct {
-	Field    dottedPath `key:"field,required" doc:"Field of a record that says when it was changed last, or counts its changes."`
-	Param    text       `key:"param" doc:"Query parameter that asks for records changed since; absent: the time stands where {since} is in the request."`
-	Start    text       `key:"start" doc:"Since when the first pass asks, in format; absent: the first pass asks without the parameter."`
-	Lookback duration   `key:"lookback" doc:"How far before the newest change the next pass begins, for changes that show up late." max:"8760h" default:"0s"`
-	Format   text       `key:"format" doc:"How the parameter is written: rfc3339, date, unix, unix_ms, unix_us, unix_ns or integer; or how the field and the parameter are, as in strftime; absent: as the field is." examples:"rfc3339 date unix unix_ms unix_us unix_ns integer %d.%m.%Y"`
+	Field    dottedPath         `key:"field,required" doc:"Field of a record that says when it was changed last, or counts its changes."`
+	Param    text               `key:"param" doc:"Query parameter that asks for records changed since; absent: the time stands where {since} is in the request."`
+	Start    text               `key:"start" doc:"Since when the first pass asks, in format; absent: the first pass asks without the parameter."`
+	Lookback duration           `key:"lookback" doc:"How far before the newest change the next pass begins, for changes that show up late." max:"8760h" default:"0s"`
+	Order    text               `key:"order" doc:"newest_first: the API answers with the newest records first, by field, and a pass ends at what the passes before have fetched; param may be left out. Absent: a pass fetches all pages." words:"newest_first"`
+	Window   object[windowFile] `key:"window" doc:"Cuts what lies between start and now into windows of time, which are fetched at once, beside passes for what is new; absent: the first pass asks for all of it."`
+	Format   text               `key:"format" doc:"How the parameter is written: rfc3339, date, unix, unix_ms, unix_us, unix_ns or integer; or how the field and the parameter are, as in strftime; absent: as the field is." examples:"rfc3339 date unix unix_ms unix_us unix_ns integer %d.%m.%Y"`
+}
+
+// windowFile is how the past is cut.
+type windowFile struct {
+	Step       duration `key:"step,required" doc:"Length of a window." min:"1s" max:"87600h"`
+	Param      text     `key:"param" doc:"Query parameter that asks for records changed before the end of a window; absent: the end stands where {until} is in the request. A pass asks without it."`
+	Bounds     text     `key:"bounds" doc:"Whether the API includes what lies on since and until: inclusive, exclusive; or days, both are whole days that it includes. Of the first two, inclusive is always right." words:"inclusive exclusive days" default:"inclusive"`
+	AtOnce     integer  `key:"at_once" doc:"Windows under way at most, in one slice." min:"1" max:"64" default:"8"`
+	MaxResults integer  `key:"max_results" doc:"How many records the API shows of one query at most; a window that has more is cut in two, again and again. Absent: all." min:"1" max:"1000000000"`
 }
 
 // versionFile is what can be told of a version.
