@@ -1,0 +1,111 @@
+package tool
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/millrace-io/millrace/internal/cli"
+	"github.com/millrace-io/millrace/internal/embedded"
+	"github.com/millrace-io/millrace/internal/kafka"
+	"github.com/millrace-io/millrace/internal/letters"
+	"github.com/millrace-io/millrace/topics"
+)
+
+// letterFilter chooses letters of a stream.
+type letterFilter struct {
+	keys   []string
+	step   string
+	reason string // a text in it
+}
+
+func (f *letterFilter) flags(cmd *cobra.Command, reason string) {
+	cmd.Flags().StringArrayVar(&f.keys, "key", nil, "only letters of this raw `key`; may be given several times")
+	cmd.Flags().StringVar(&f.step, "step", "", "only what was refused at this `step`, as `millrace dlq list` names it")
+	cmd.Flags().StringVar(&f.reason, reason, "", "only letters with this `text` in their reason")
+}
+
+func (f *letterFilter) matches(l *letters.Letter) bool {
+	key := len(f.keys) == 0
+	for _, k := range f.keys {
+		key = key || string(l.Record.Key) == k
+	}
+	return key && (f.step == "" || l.Step == f.step) && strings.Contains(l.Reason, f.reason)
+}
+
+// open are the letters that are open and match.
+func (f *letterFilter) open(all []*letters.Letter) (out []*letters.Letter) {
+	for _, l := range all {
+		if l.Closed == nil && f.matches(l) {
+			out = append(out, l)
+		}
+	}
+	return out
+}
+
+// readTimeout bounds what the brokers may take to answer one topic.
+const readTimeout = 5 * time.Minute
+
+// lettersOf are the letters of a stream; their values are kept if keep is set.
+func lettersOf(ctx context.Context, opts []kgo.Opt, pipeline, stream string, keep bool) ([]*letters.Letter, error) {
+	ctx, cancel := context.WithTimeout(ctx, readTimeout)
+	defer cancel()
+	all, err := letters.Read(ctx, opts, pipeline, stream, keep)
+	if errors.Is(err, kerr.UnknownTopicOrPartition) {
+		return nil, fmt.Errorf("topic %s is not there: the pipeline has not run yet, or under another name", topics.DeadLetters(pipeline, stream))
+	}
+	return all, err
+}
+
+// readLetters calls f for each letter of the streams of a pipeline file; of all streams if none is named. A record that was
+// refused several times is given once.
+func readLetters(ctx context.Context, path string, streams []string, keep bool, f func(stream string, l *letters.Letter) error) error {
+	p, err := cli.LoadPipeline(path)
+	if err != nil {
+		return err
+	}
+	if len(streams) == 0 {
+		streams = nil // all
+	}
+	chosen, err := p.Choose(streams)
+	if err != nil {
+		return &cli.UsageError{Err: err}
+	}
+	log := slog.New(slog.DiscardHandler)
+	servers, err := embedded.Attach(ctx, p, log)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = servers.Close() }()
+	opts, err := kafka.Opts(p.Kafka, "millrace-dlq", log, nil)
+	if err != nil {
+		return err
+	}
+	for _, s := range chosen {
+		all, err := lettersOf(ctx, opts, p.Name, s.Name, keep)
+		if err != nil {
+			return err
+		}
+		for _, l := range all {
+			if err := f(s.Name, l); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// checkOutput refuses a format that there is not.
+func checkOutput(output string) error {
+	if output != "table" && output != "json" {
+		return &cli.UsageError{Err: fmt.Errorf("--output: %q; want table or json", output)}
+	}
+	return nil
+}

@@ -1,0 +1,69 @@
+package tool
+
+import (
+	"encoding/json"
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	"github.com/millrace-io/millrace/internal/cli"
+	"github.com/millrace-io/millrace/internal/doctor"
+)
+
+// newDoctorCommand is `millrace doctor`.
+func newDoctorCommand() *cobra.Command {
+	var output string
+	cmd := &cobra.Command{
+		Use:   "doctor FILE",
+		Short: "Look at all that a pipeline needs before it runs, and say how to correct what is wrong",
+		Long: `Look at all that a pipeline needs before it runs, and say how to correct what is wrong: the file and its secrets; of each API name,
+TLS, credentials and budget, by one page of each stream; the brokers and the topics against the file; MySQL's version,
+settings, rights and tables; clocks and disk. It changes nothing.
+
+Exit codes: 0 all is well, or there are only warnings; 1 something is wrong; 2 wrong command line or pipeline file.`,
+		Example: `  millrace doctor shop.yaml
+  millrace doctor shop.yaml --output json | jq '.[] | select(.state != "ok")'`,
+		Args:              cli.File,
+		ValidArgsFunction: cli.CompleteFile,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if output != "text" && output != "json" {
+				return &cli.UsageError{Err: fmt.Errorf("--output: %q; it must be text or json", output)}
+			}
+			p, err := cli.LoadPipeline(args[0])
+			if err != nil {
+				return err
+			}
+			found := doctor.Run(cmd.Context(), p, args[0])
+			wrong := 0
+			for _, f := range found {
+				if f.State == doctor.Fail {
+					wrong++
+				}
+				if output == "json" {
+					continue
+				}
+				line := fmt.Sprintf("%-4s  %s: %s", f.State, f.Check, f.Text)
+				if f.Fix != "" {
+					line += "\n        → " + f.Fix
+				}
+				if _, err := fmt.Fprintln(cmd.OutOrStdout(), line); err != nil {
+					return err
+				}
+			}
+			if output == "json" {
+				enc := json.NewEncoder(cmd.OutOrStdout())
+				enc.SetEscapeHTML(false)
+				enc.SetIndent("", "  ")
+				if err := enc.Encode(found); err != nil {
+					return err
+				}
+			}
+			if wrong > 0 {
+				return fmt.Errorf("%s to correct", count(wrong, "thing"))
+			}
+			return nil
+		},
+	}
+	cmd.Flags().StringVar(&output, "output", "text", "text or json")
+	return cmd
+}

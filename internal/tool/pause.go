@@ -1,0 +1,118 @@
+package tool
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/millrace-io/millrace/internal/cli"
+	"github.com/millrace-io/millrace/internal/process"
+	"github.com/millrace-io/millrace/topics/control"
+)
+
+const stageUsage = "only this `stage`: ingest, processor or sink; may be given several times (default all three)"
+
+// newPauseCommand is `millrace pause`.
+func newPauseCommand() *cobra.Command {
+	var stages []string
+	var why string
+	cmd := &cobra.Command{
+		Use:   "pause FILE STREAM...",
+		Short: "Have streams stand, in all processes, until they are resumed",
+		Long: `Have streams stand, in all processes that run the pipeline, until ` + "`millrace resume`" + `. What is in hand is committed; then
+ingest starts no request, the processor takes no raw record, the sink writes no row of the stream. Other streams go on.
+
+The pause is kept in the pipeline's control topic, so it outlives restarts and holds for processes that start later. It
+takes effect within seconds; logs, /readyz and millrace_<stage>_notices{kind="paused"} tell of it. What the API shows
+meanwhile is fetched by the pass after the pause, as far as the API still shows it.`,
+		Example: `  millrace pause shop.yaml orders --reason "the shop migrates its ids"
+  millrace pause shop.yaml orders customers --stage sink
+  millrace resume shop.yaml orders`,
+		Args: cli.Args(cobra.MinimumNArgs(2)),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return decidePauses(cmd, args, stages, "paused", func(s *control.Stream, stage string) bool {
+				if s.IsPaused(stage) {
+					return false
+				}
+				if s.Paused == nil {
+					s.Paused = map[string]control.Pause{}
+				}
+				s.Paused[stage] = control.Pause{At: time.Now().UTC().Truncate(time.Second), By: who(), Why: why}
+				return true
+			})
+		},
+	}
+	cmd.Flags().StringSliceVar(&stages, "stage", nil, stageUsage)
+	cmd.Flags().StringVar(&why, "reason", "", "`text` that stages show beside the pause")
+	return cmd
+}
+
+// newResumeCommand is `millrace resume`.
+func newResumeCommand() *cobra.Command {
+	var stages []string
+	cmd := &cobra.Command{
+		Use:   "resume FILE STREAM...",
+		Short: "Have streams go on that were paused",
+		Long:  "Have streams go on that were paused with `millrace pause`, in all processes, within seconds.",
+		Example: `  millrace resume shop.yaml orders
+  millrace resume shop.yaml orders --stage sink`,
+		Args: cli.Args(cobra.MinimumNArgs(2)),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return decidePauses(cmd, args, stages, "resumed", func(s *control.Stream, stage string) bool {
+				was := s.IsPaused(stage)
+				delete(s.Paused, stage)
+				return was
+			})
+		},
+	}
+	cmd.Flags().StringSliceVar(&stages, "stage", nil, stageUsage)
+	return cmd
+}
+
+// decidePauses calls decide for each stage of each stream, which reports whether it changed it, and says what was done.
+func decidePauses(
+	cmd *cobra.Command, args, stages []string, done string, decide func(s *control.Stream, stage string) bool,
+) error {
+	if len(stages) == 0 {
+		stages = process.All
+	}
+	for _, s := range stages {
+		if !slices.Contains(process.All, s) {
+			return &cli.UsageError{Err: fmt.Errorf("--stage: %q; it must be ingest, processor or sink", s)}
+		}
+	}
+	o, err := operate(cmd.Context(), args[0], args[1:])
+	if err != nil {
+		return err
+	}
+	defer o.close()
+	for _, stream := range o.streams {
+		var changed []string
+		_, err := control.Change(cmd.Context(), o.control, stream.Name, func(s *control.Stream) error {
+			changed = nil
+			for _, stage := range stages {
+				if decide(s, stage) {
+					changed = append(changed, stage)
+				}
+			}
+			if len(changed) == 0 {
+				return control.ErrUnchanged
+			}
+			return nil
+		})
+		if err != nil {
+			return fmt.Errorf("stream %s: %w", stream.Name, err)
+		}
+		what := done + ": " + strings.Join(changed, ", ")
+		if len(changed) == 0 {
+			what = "nothing to do: it is so already"
+		}
+		if _, err := fmt.Fprintf(cmd.OutOrStdout(), "%s %s\n", stream.Name, what); err != nil {
+			return err
+		}
+	}
+	return nil
+}

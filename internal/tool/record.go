@@ -1,0 +1,110 @@
+package tool
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"path/filepath"
+
+	"github.com/spf13/cobra"
+
+	"github.com/millrace-io/millrace/ingest"
+	"github.com/millrace-io/millrace/ingest/fetch"
+	"github.com/millrace-io/millrace/ingest/fetch/auth"
+	"github.com/millrace-io/millrace/internal/cassette"
+	"github.com/millrace-io/millrace/internal/cli"
+	"github.com/millrace-io/millrace/internal/redact"
+	"github.com/millrace-io/millrace/pipeline"
+)
+
+// recordFlags are those of `millrace record`.
+type recordFlags struct {
+	out    string
+	slice  string
+	pages  int
+	passes int
+	mask   []string
+}
+
+// newRecordCommand is `millrace record`.
+func newRecordCommand() *cobra.Command {
+	f := &recordFlags{}
+	cmd := &cobra.Command{
+		Use:   "record FILE [STREAM]",
+		Short: "Keep an API's real answers in a folder of readable files, for millrace test",
+		Long: `Keep an API's real answers in a folder of readable files, for millrace test. Secrets of the pipeline file are replaced, and so
+are cookies; --mask replaces the values of fields, each by one of the same kind, and the same value by the same.
+
+The files may be changed by hand: one exchange each, a request line, the status and headers, the body.`,
+		Example: `  millrace record shop.yaml orders -o testdata/orders --pages 2 --mask email,name
+  millrace test shop.yaml --update`,
+		Args:              cli.Args(cobra.RangeArgs(1, 2)),
+		ValidArgsFunction: cli.CompleteStream,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			p, s, err := fileAndStream(args)
+			if err != nil {
+				return err
+			}
+			return f.record(cmd, p, s, args[0])
+		},
+	}
+	flags := cmd.Flags()
+	flags.StringVarP(&f.out, "output", "o", "", "`folder` to write (default testdata/STREAM beside FILE)")
+	flags.StringVar(&f.slice, "slice", "", "`name` of the slice to fetch (default the first)")
+	flags.IntVar(&f.pages, "pages", 0, "fetch this `number` of pages of each pass at most (default all)")
+	flags.IntVar(&f.passes, "passes", 1, "fetch this `number` of passes: the second asks for what has changed")
+	flags.StringSliceVar(&f.mask, "mask", nil, "replace the values of these `fields`, by name, wherever they stand")
+	return cmd
+}
+
+func (f *recordFlags) record(cmd *cobra.Command, p *pipeline.Pipeline, s *pipeline.Stream, name string) error {
+	dir := f.out
+	if dir == "" {
+		dir = filepath.Join(filepath.Dir(name), "testdata", s.Name)
+	}
+	texts := make([]string, len(p.Secrets))
+	for i, r := range p.Secrets {
+		texts[i] = r.Value.Reveal()
+	}
+	hide := redact.New(texts...)
+	urls := fetch.NewRedactor(s.Ingest.HTTP, auth.For(s.Ingest.HTTP))
+	var all []*cassette.Exchange
+	keep := func(x cassette.Exchange) {
+		if x.Err != nil {
+			return
+		}
+		if req, err := http.NewRequest(x.Method, x.URL, nil); err == nil { //nolint:noctx // it is not sent
+			x.URL = urls.URL(req.URL)
+		}
+		x.Header = cassette.Plain(x.Header)
+		for header, values := range x.Header {
+			for i := range values {
+				x.Header[header][i] = hide.Text(values[i])
+			}
+		}
+		x.Sent = []byte(hide.Text(string(x.Sent)))
+		x.Body = cassette.Mask([]byte(hide.Text(string(x.Body))), f.mask)
+		all = append(all, &x)
+	}
+	retry := &s.Ingest.HTTP.Retry
+	retry.Attempts, retry.Max = min(retry.Attempts, previewAttempts), min(retry.Max, previewWait)
+	records := 0
+	walk := ingest.Walk{
+		Stream: s.Name, Slice: f.slice, Pages: f.pages, Passes: f.passes,
+		Transport: func(base http.RoundTripper) http.RoundTripper {
+			return &cassette.Recorder{Base: base, Each: keep, Bodies: 64 << 20}
+		},
+	}
+	err := walk.Run(cmd.Context(), p, func(page *ingest.WalkedPage) error {
+		records += len(page.Records)
+		return nil
+	}, nil)
+	if err != nil {
+		return errors.New(hide.Text(err.Error()))
+	}
+	if err := cassette.Write(dir, all); err != nil {
+		return err
+	}
+	_, err = fmt.Fprintf(cmd.OutOrStdout(), "%s: %s with %s\n", dir, count(len(all), "answer"), count(records, "record"))
+	return err
+}

@@ -1,0 +1,220 @@
+package tool
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/dustin/go-humanize"
+	"github.com/spf13/cobra"
+
+	"github.com/millrace-io/millrace/internal/cli"
+	"github.com/millrace-io/millrace/internal/lines"
+	"github.com/millrace-io/millrace/internal/replay"
+	"github.com/millrace-io/millrace/topics/control"
+)
+
+func newReplayStatusCommand() *cobra.Command {
+	var output string
+	cmd := &cobra.Command{
+		Use:   "status FILE STREAM",
+		Short: "Show how far a replay is, or the lines of a stream",
+		Long: `Show how far a replay is: its state, how much of the raw topic is behind, who takes part, and how much the sinks have to
+write; and the lines of the stream, if there are others than the one that it begins with: their state and table, and how far each is.
+It exits with 1 if there is neither.`,
+		Example: `  millrace replay status shop.yaml orders
+  millrace replay status shop.yaml orders --output json`,
+		Args: cli.Args(cobra.ExactArgs(2)),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if output != "table" && output != "json" {
+				return &cli.UsageError{Err: fmt.Errorf("--output: %q; it must be table or json", output)}
+			}
+			x, err := openReplay(cmd.Context(), args[0], args[1], "", nil)
+			if err != nil {
+				return err
+			}
+			defer x.close()
+			is, err := x.status(cmd.Context())
+			if err != nil {
+				return err
+			}
+			if output == "json" {
+				e := json.NewEncoder(cmd.OutOrStdout())
+				e.SetIndent("", "  ")
+				return e.Encode(is)
+			}
+			return is.write(cmd.OutOrStdout())
+		},
+	}
+	cmd.Flags().StringVar(&output, "output", "table", "table or json")
+	return cmd
+}
+
+// replayStatus is a replay under way, and the lines.
+type replayStatus struct {
+	*replay.Status // nil: none
+
+	Stream string         `json:"stream"`
+	Lines  []lines.Status `json:"lines,omitempty"`
+}
+
+func (x *replaying) status(ctx context.Context) (*replayStatus, error) {
+	b, err := lines.Open(x.pipeline, x.stream, x.env)
+	if err != nil {
+		return nil, err
+	}
+	defer b.Close()
+	out := &replayStatus{Stream: x.stream}
+	if out.Lines, err = b.Status(ctx); err != nil {
+		return nil, err
+	}
+	s, err := x.Status(ctx)
+	switch {
+	case err == nil:
+		out.Status = &s
+	case !errors.Is(err, replay.ErrNone) || len(out.Lines) == 0:
+		return nil, err
+	}
+	return out, nil
+}
+
+func (s *replayStatus) write(out io.Writer) error {
+	if s.Status != nil {
+		if err := writeReplayStatus(out, *s.Status); err != nil || len(s.Lines) == 0 {
+			return err
+		}
+		if _, err := fmt.Fprintln(out); err != nil {
+			return err
+		}
+	}
+	w := tabwriter.NewWriter(out, 0, 8, 2, ' ', 0)
+	_, _ = fmt.Fprintln(w, "LINE\tSTATE\tTABLE\tBEHIND\tOF\tSINK LAG\tBUILT")
+	for _, l := range s.Lines {
+		built, state := "-", l.State
+		if !l.BuiltAt.IsZero() {
+			built = l.BuiltAt.UTC().Format(time.RFC3339)
+			if state == control.LineBuilding {
+				state = "built"
+			}
+		}
+		_, _ = fmt.Fprintf(w, "%d\t%s\t%s\t%s\t%s\t%s\t%s\n", l.Line, state, l.Table, humanize.Comma(l.Done), humanize.Comma(l.All), humanize.Comma(l.Lag), built)
+	}
+	return w.Flush()
+}
+
+func writeReplayStatus(out io.Writer, s replay.Status) error {
+	state := string(s.State)
+	if s.Paused {
+		state += ", paused"
+	}
+	keys := "all"
+	switch n := len(s.Keys); {
+	case n > 20:
+		keys = humanize.Comma(int64(n))
+	case n > 0:
+		keys = strings.Join(s.Keys, ", ")
+	}
+	lines := []string{
+		"stream:\t" + s.Stream,
+		fmt.Sprintf("generation:\t%d (live: %d)", s.Generation, s.Live),
+		"state:\t" + state,
+		fmt.Sprintf("begun:\t%s by %s", s.At.UTC().Format(time.RFC3339), s.By),
+		"keys:\t" + keys,
+		fmt.Sprintf("behind:\t%s of %s raw offsets", humanize.Comma(s.Done), humanize.Comma(s.All)),
+		fmt.Sprintf("sessions:\t%d", s.Members),
+		fmt.Sprintf("sink lag:\t%s records", humanize.Comma(s.Lag)),
+	}
+	if s.Rate > 0 {
+		lines = append(lines, fmt.Sprintf("rate:\tat most %s records a second", humanize.Comma(int64(s.Rate))))
+	}
+	w := tabwriter.NewWriter(out, 0, 8, 2, ' ', 0)
+	if len(s.Partitions) > 0 {
+		lines = append(lines, "", "PARTITION\tFROM\tTO\tAT\tEND")
+	}
+	for _, p := range s.Partitions {
+		lines = append(lines, fmt.Sprintf("%d\t%d\t%d\t%d\t%d", p.Partition, p.From, p.To, p.Next, p.Cut))
+	}
+	if _, err := fmt.Fprintln(w, strings.Join(lines, "\n")); err != nil {
+		return err
+	}
+	return w.Flush()
+}
+
+// newReplayPauseCommand is `replay pause`, or `replay resume`.
+func newReplayPauseCommand(pause bool) *cobra.Command {
+	use, short, done := "resume", "Have a paused replay go on", "goes on"
+	if pause {
+		use, short, done = "pause", "Have a replay stand, in all processes that take part, until it is resumed", "stands"
+	}
+	return &cobra.Command{
+		Use:     use + " FILE STREAM",
+		Short:   short,
+		Long:    short + ". It takes effect within seconds; processes that take part stay, and new ones wait too.",
+		Example: "  millrace replay " + use + " shop.yaml orders",
+		Args:    cli.Args(cobra.ExactArgs(2)),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			x, err := openReplay(cmd.Context(), args[0], args[1], "", nil)
+			if err != nil {
+				return err
+			}
+			defer x.close()
+			redo, err := x.Pause(cmd.Context(), pause)
+			if err != nil {
+				return err
+			}
+			_, err = fmt.Fprintf(cmd.OutOrStdout(), "%s: the replay of generation %d %s\n", args[1], redo.Generation, done)
+			return err
+		},
+	}
+}
+
+func newReplayAbortCommand() *cobra.Command {
+	var f replayFlags
+	cmd := &cobra.Command{
+		Use:   "abort FILE STREAM",
+		Short: "End a replay where it is",
+		Long: `End a replay where it is. What was processed again stays: those rows are right, and the others are as they were. The logic that
+the replay made live stays live. Processes that take part end too. It waits until a sink has written what the replay has
+produced; after a death, run it again.`,
+		Example: `  millrace replay abort shop.yaml orders
+  millrace replay abort shop.yaml orders --yes`,
+		Args: cli.Args(cobra.ExactArgs(2)),
+		RunE: func(cmd *cobra.Command, args []string) error { return abortReplay(cmd, args[0], args[1], &f) },
+	}
+	cmd.Flags().BoolVar(&f.yes, "yes", false, "do not ask")
+	cmd.Flags().StringVar(&f.logFormat, "log-format", "auto", "text, json or auto (text on a terminal)")
+	cmd.Flags().StringVar(&f.logLevel, "log-level", "info", "debug, info, warn or error")
+	return cmd
+}
+
+func abortReplay(cmd *cobra.Command, path, stream string, f *replayFlags) error {
+	log, err := (&cli.RunFlags{LogFormat: f.logFormat, LogLevel: f.logLevel}).Logger(cmd.ErrOrStderr())
+	if err != nil {
+		return err
+	}
+	x, err := openReplay(cmd.Context(), path, stream, "", log)
+	if err != nil {
+		return err
+	}
+	defer x.close()
+	if err := confirm(cmd, f.yes, stream+": end the replay, and leave the rows that it has not come to as they are?"); err != nil {
+		return err
+	}
+	redo, err := x.Abort(cmd.Context())
+	if err != nil {
+		return err
+	}
+	if err := x.takePart(cmd.Context(), replay.Work{Generation: redo.Generation}); err != nil {
+		if cmd.Context().Err() != nil {
+			return errors.New("stopped before the replay has ended; to end it: millrace replay abort " + path + " " + stream)
+		}
+		return err
+	}
+	_, err = fmt.Fprintf(cmd.OutOrStdout(), "%s: the replay of generation %d has ended\n", stream, redo.Generation)
+	return err
+}

@@ -1,0 +1,261 @@
+package tool
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/go-json-experiment/json/jsontext"
+	"github.com/spf13/cobra"
+	"github.com/twmb/franz-go/pkg/kadm"
+
+	"github.com/millrace-io/millrace/ingest/cursor"
+	"github.com/millrace-io/millrace/internal/cli"
+	"github.com/millrace-io/millrace/internal/reset"
+	"github.com/millrace-io/millrace/pipeline"
+	"github.com/millrace-io/millrace/topics"
+	"github.com/millrace-io/millrace/topics/control"
+)
+
+// resetFlags are the flags of `millrace reset`.
+type resetFlags struct {
+	since    string
+	sweep    bool
+	all      bool
+	pipeline bool
+	yes      bool
+	letters  bool
+	limit    float64
+}
+
+// newResetCommand is `millrace reset`.
+func newResetCommand() *cobra.Command {
+	f := &resetFlags{}
+	cmd := &cobra.Command{
+		Use:   "reset FILE [STREAM]",
+		Short: "Fetch a stream again from the beginning, and delete what the API shows no more",
+		Long: `Fetch a stream again from the beginning, or with --since from a time or value of its incremental field. Its positions in the API
+are set back, and what was remembered of earlier records is dropped, so that every record is written again. It works
+beside running processes, which begin within seconds, and without: then the next start does.
+
+With --sweep, keys that the API shows no more are deleted: the command waits until a complete pass that began after the
+reset has ended, then writes a tombstone to the raw topic for each key whose newest record is older than the reset. The
+rows go when processor and sink have come to them. A pass that is not known to be complete sweeps nothing, nor does it
+where more keys would go than --sweep-limit allows. Keys of records that ingest refused since the reset are kept. If the
+command dies, run it again: it goes on.
+
+With --all the stream starts over: as with --sweep, and then the raw records from before the reset are deleted, once the
+processors have passed them. A replay then begins at the reset.
+
+--pipeline does the same for every stream of the file.`,
+		Example: `  millrace reset shop.yaml orders
+  millrace reset shop.yaml orders --since 2026-11-01T00:00:00Z
+  millrace reset shop.yaml orders --since 48h --yes
+  millrace reset shop.yaml orders --sweep --sweep-limit 25
+  millrace reset shop.yaml orders --all
+  millrace reset shop.yaml --pipeline --sweep`,
+		Args: cli.Args(cobra.RangeArgs(1, 2)),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if f.pipeline == (len(args) == 2) {
+				return &cli.UsageError{Err: errors.New("want a stream, or --pipeline for all streams")}
+			}
+			f.sweep = f.sweep || f.all
+			if f.since != "" && f.sweep {
+				return &cli.UsageError{Err: errors.New("--since with --sweep or --all: a pass that does not ask for everything says nothing about what is gone")}
+			}
+			if f.limit < 0 || f.limit > 100 {
+				return &cli.UsageError{Err: fmt.Errorf("--sweep-limit: %v; it must be from 0 to 100", f.limit)}
+			}
+			var streams []string // nil: all
+			if len(args) == 2 {
+				streams = args[1:]
+			}
+			o, err := operate(cmd.Context(), args[0], streams)
+			if err != nil {
+				return err
+			}
+			defer o.close()
+			return f.run(cmd, o)
+		},
+	}
+	flags := cmd.Flags()
+	flags.StringVar(&f.since, "since", "", "fetch from this `time` or value of the incremental field, or from so long ago (48h)")
+	flags.BoolVar(&f.sweep, "sweep", false, "after a complete pass, delete the keys that it did not show")
+	flags.Float64Var(&f.limit, "sweep-limit", 10, "delete at most so many `percent` of the keys")
+	flags.BoolVar(&f.letters, "ignore-letters", false, "sweep although ingest refused records whose key it cannot read")
+	flags.BoolVar(&f.all, "all", false, "start over: --sweep, and then delete the raw records from before")
+	flags.BoolVar(&f.pipeline, "pipeline", false, "all streams of the file")
+	flags.BoolVar(&f.yes, "yes", false, "do not ask")
+	return cmd
+}
+
+// resetting is a stream that is reset.
+type resetting struct {
+	cfg   reset.Config
+	opts  reset.Options
+	going *control.Sweep // of a reset before, which goes on; nil: there is none
+}
+
+func (f *resetFlags) run(cmd *cobra.Command, o *operation) error {
+	view, err := o.decided(cmd.Context())
+	if err != nil {
+		return err
+	}
+	var all []resetting
+	ask := false
+	for _, s := range o.streams {
+		r := resetting{cfg: reset.Config{Pipeline: o.Pipeline, Stream: s, Control: o.control, Client: o.client}}
+		r.opts.Sweep, r.opts.Forget = f.sweep, f.all
+		if r.opts.Since, err = f.from(s); err != nil {
+			return err
+		}
+		if f.sweep {
+			r.going = view.Stream(s.Name).Sweep
+		}
+		if err := f.tell(cmd, o, r); err != nil {
+			return err
+		}
+		ask = ask || r.going == nil
+		all = append(all, r)
+	}
+	if ask {
+		if err := confirm(cmd, f.yes, "Go on?"); err != nil {
+			return err
+		}
+	}
+	for i := range all {
+		if all[i].going != nil {
+			continue
+		}
+		if err := f.reset(cmd, o, &all[i]); err != nil {
+			return fmt.Errorf("stream %s: %w; run the command again", all[i].cfg.Stream.Name, err)
+		}
+	}
+	if !f.sweep {
+		return nil
+	}
+	for _, r := range all {
+		if err := f.swept(cmd, o, r); err != nil {
+			return fmt.Errorf("stream %s: %w", r.cfg.Stream.Name, err)
+		}
+	}
+	return nil
+}
+
+// from is what --since says, on the scale of the stream's incremental field.
+func (f *resetFlags) from(s *pipeline.Stream) (*int64, error) {
+	if f.since == "" {
+		return nil, nil //nolint:nilnil // from the beginning
+	}
+	if s.Ingest.Incremental == nil {
+		return nil, &cli.UsageError{Err: fmt.Errorf("--since: the stream %s has no ingest.incremental: each pass asks for everything", s.Name)}
+	}
+	scale, err := cursor.NewScale(&s.Ingest)
+	if err != nil {
+		return nil, err
+	}
+	text := f.since
+	if ago, err := time.ParseDuration(text); err == nil && s.Ingest.Incremental.Format != "integer" {
+		at := time.Now().Add(-ago).UnixMicro()
+		return &at, nil
+	}
+	quoted, err := jsontext.AppendQuote(nil, text)
+	if err != nil {
+		return nil, &cli.UsageError{Err: fmt.Errorf("--since: %w", err)}
+	}
+	n, err := scale.Value(quoted)
+	if err != nil {
+		return nil, &cli.UsageError{Err: fmt.Errorf("--since: %q %w", text, err)}
+	}
+	return &n, nil
+}
+
+// tell says what will be done.
+func (f *resetFlags) tell(cmd *cobra.Command, o *operation, r resetting) error {
+	name := r.cfg.Stream.Name
+	say := func(format string, args ...any) { _, _ = fmt.Fprintf(cmd.OutOrStdout(), format+"\n", args...) }
+	if r.going != nil {
+		say("%s: the reset of %s by %s goes on", name, r.going.At.UTC().Format(time.RFC3339), r.going.By)
+		return nil
+	}
+	cursors, err := reset.Cursors(cmd.Context(), r.cfg)
+	if err != nil {
+		return err
+	}
+	records, err := rawRecords(cmd.Context(), o, name)
+	if err != nil {
+		return err
+	}
+	raw := topics.Raw(o.Name, name)
+	say("%s: %s, of which %d were fetched before; %s has %s", name, count(max(len(r.cfg.Slices()), len(cursors)), "slice"), fetched(cursors), raw, count(int(records), "offset"))
+	from := "the beginning"
+	if r.opts.Since != nil {
+		from = f.since
+	}
+	say("  the positions in %s are set back: everything is fetched from %s, and every record is written again", topics.IngestState(o.Name), from)
+	if i := r.cfg.Stream.Ingest.Incremental; i != nil && i.Start != "" && r.opts.Since == nil {
+		say("  the beginning is ingest.incremental.start, %s", i.Start)
+	}
+	if r.opts.Sweep {
+		say("  after a complete pass, keys that it did not show are deleted from %s and from the table %s, if they are at most %v %% of the keys",
+			raw, r.cfg.Stream.Sink.Table, f.limit)
+	}
+	if r.opts.Forget {
+		say("  then the records of %s from before the reset are deleted", raw)
+	}
+	return nil
+}
+
+// fetched is of how many slices a pass was begun.
+func fetched(cursors map[string]cursor.Cursor) (n int) {
+	for _, c := range cursors {
+		if c.Pass > 0 {
+			n++
+		}
+	}
+	return n
+}
+
+// rawRecords is how many offsets the raw topic of a stream has: its records, and the markers of transactions.
+func rawRecords(ctx context.Context, o *operation, stream string) (n int64, err error) {
+	topic := topics.Raw(o.Name, stream)
+	adm := kadm.NewClient(o.client)
+	starts, err := adm.ListStartOffsets(ctx, topic)
+	if err != nil {
+		return 0, err
+	}
+	ends, err := adm.ListEndOffsets(ctx, topic)
+	if err != nil {
+		return 0, err
+	}
+	ends.Each(func(e kadm.ListedOffset) {
+		if s, ok := starts.Lookup(topic, e.Partition); ok && e.Err == nil && s.Err == nil {
+			n += e.Offset - s.Offset
+		}
+	})
+	return n, nil
+}
+
+// reset sets the positions of a stream back.
+func (f *resetFlags) reset(cmd *cobra.Command, o *operation, r *resetting) error {
+	if err := reset.Run(cmd.Context(), r.cfg, r.opts); err != nil {
+		return err
+	}
+	then := "running processes begin within seconds"
+	if o.servers.Own() {
+		then = fmt.Sprintf("the next `millrace run %s` begins", o.file)
+	}
+	if _, err := fmt.Fprintf(cmd.OutOrStdout(), "%s: the positions are set back; %s\n", r.cfg.Stream.Name, then); err != nil {
+		return err
+	}
+	if !r.opts.Sweep {
+		return nil
+	}
+	view, err := o.decided(cmd.Context())
+	if err != nil {
+		return err
+	}
+	r.going = view.Stream(r.cfg.Stream.Name).Sweep
+	return nil
+}

@@ -1,0 +1,104 @@
+package tool
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/dustin/go-humanize"
+	"github.com/spf13/cobra"
+
+	"github.com/millrace-io/millrace/internal/cli"
+	"github.com/millrace-io/millrace/internal/lines"
+	"github.com/millrace-io/millrace/processor"
+	"github.com/millrace-io/millrace/sink"
+)
+
+const aboutShadow = `
+
+With --shadow the live table is not touched: the records are processed, by the file's logic, into another table beside it, a line of
+its own with topics and groups of its own. Keys and columns may differ, and it can be looked at before anybody reads it. It begins like
+the live table, with the columns and indexes that somebody has added to that one; the indexes are added when it is filled. Stages
+that run fill it without a restart, this process helps, and it is done when all that is in the raw topic is in the new table; from then
+on the stages keep it up to date. The live table goes on by the logic that it had, also where processes are started with the new file.
+Then ` + "`millrace replay diff`" + ` compares the two, and ` + "`millrace replay swap`" + ` puts the new one in the place of the live one.`
+
+// runShadow is `millrace replay --shadow`.
+func runShadow(cmd *cobra.Command, path, stream string, f *replayFlags) error {
+	for _, name := range []string{"from", "to", "key", "letters", "memory", "dry-run", "output"} {
+		if cmd.Flags().Changed(name) {
+			return &cli.UsageError{Err: fmt.Errorf("--%s does not go with --shadow: it processes all that the raw topic has", name)}
+		}
+	}
+	if f.rate < 0 {
+		return &cli.UsageError{Err: fmt.Errorf("--rate: %d; it must be 0 or more", f.rate)}
+	}
+	log, err := (&cli.RunFlags{LogFormat: f.logFormat, LogLevel: f.logLevel}).Logger(cmd.ErrOrStderr())
+	if err != nil {
+		return err
+	}
+	x, err := openReplay(cmd.Context(), path, stream, f.instance, log)
+	if err != nil {
+		return err
+	}
+	defer x.close()
+	b, err := lines.Open(x.pipeline, stream, x.env)
+	if err != nil {
+		return err
+	}
+	defer b.Close()
+	plan, err := x.beginShadow(cmd, f, b)
+	if err != nil {
+		return err
+	}
+	err = b.Run(cmd.Context(), plan.Number, lines.Work{
+		Processor: processor.DefaultConfig(), Sink: sink.DefaultConfig(), Writes: x.servers.Own() || !x.pipeline.Database.Embedded,
+	})
+	if cmd.Context().Err() != nil {
+		return fmt.Errorf("stopped before line %d is built; stages that run go on with it. To go on here: millrace replay %s %s --shadow", plan.Number, path, stream)
+	}
+	if err != nil {
+		return err
+	}
+	_, err = fmt.Fprintf(cmd.OutOrStdout(), `%s: line %d is built: the table %s has all that is in the raw topic, by the file's logic
+next: millrace replay diff %s %[1]s
+then: millrace replay swap %[4]s %[1]s
+`, stream, plan.Number, plan.Table, path)
+	return err
+}
+
+// beginShadow asks, and begins a line or takes part in the one that is being built.
+func (x *replaying) beginShadow(cmd *cobra.Command, f *replayFlags, b *lines.Builder) (lines.Plan, error) {
+	ctx, cancel := context.WithTimeout(cmd.Context(), time.Minute)
+	defer cancel()
+	plan, err := b.Preview(ctx)
+	if err != nil {
+		return plan, err
+	}
+	rate := -1 // as it is
+	if cmd.Flags().Changed("rate") || !plan.Goes {
+		rate = f.rate
+	}
+	if !plan.Goes {
+		question := fmt.Sprintf("%s: build line %d, the table %s, by the file's logic, of %s raw offsets? The live table stays as it is.",
+			x.stream, plan.Number, plan.Table, humanize.Comma(plan.Raw))
+		if err := confirm(cmd, f.yes, question); err != nil {
+			return plan, err
+		}
+		if plan.Lacks > 0 {
+			x.env.Log.Warn("the raw topic does not reach back to its beginning: rows of what was deleted from it will not be in the new table",
+				"stream", x.stream, "offsets_deleted", plan.Lacks)
+		}
+	}
+	asked, cancelAsked := context.WithTimeout(cmd.Context(), time.Minute)
+	defer cancelAsked()
+	if plan, err = b.Begin(asked, rate); err != nil {
+		return plan, err
+	}
+	what := "a line is built beside the live one"
+	if plan.Goes {
+		what = "taking part in the line that is being built"
+	}
+	x.env.Log.Info(what, "stream", x.stream, "line", plan.Number, "table", plan.Table)
+	return plan, nil
+}

@@ -1,0 +1,160 @@
+package tool
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"maps"
+	"slices"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/millrace-io/millrace/internal/cli"
+	"github.com/millrace-io/millrace/topics/control"
+)
+
+// streamStatus is what is decided about a stream.
+type streamStatus struct {
+	Stream     string                   `json:"stream"`
+	Generation uint16                   `json:"generation"` // live; 0: no processor has run yet
+	Since      time.Time                `json:"since,omitzero"`
+	Epoch      uint16                   `json:"epoch"` // of the raw topic
+	Run        uint32                   `json:"run"`   // of the processors' positions
+	Lost       string                   `json:"lost,omitempty"`
+	Redo       *control.Redo            `json:"redo,omitempty"`
+	Reset      control.Reset            `json:"reset,omitzero"`
+	Sweep      *control.Sweep           `json:"sweep,omitempty"`
+	Paused     map[string]control.Pause `json:"paused,omitempty"`
+	LiveLine   uint16                   `json:"live_line,omitempty"` // 0: there was never another than the first
+	Lines      []control.Line           `json:"lines,omitempty"`     // without their definitions
+}
+
+// newStatusCommand is `millrace status`.
+func newStatusCommand() *cobra.Command {
+	var output string
+	cmd := &cobra.Command{
+		Use:   "status FILE [STREAM...]",
+		Short: "Show what is decided about the streams: generation, epoch, redo, lines, reset, pauses",
+		Long: `Show what is decided about the streams of a pipeline in its control topic: the generation of the logic that is live, the
+epoch of the raw topic, the run of the processors' positions, a replay, reset or sweep under way, lines beside the
+first one, and which stages are paused. It asks the brokers only; how far the stages are is in their metrics.`,
+		Example: `  millrace status shop.yaml
+  millrace status shop.yaml orders --output json`,
+		Args: cli.Args(cobra.MinimumNArgs(1)),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if output != "table" && output != "json" {
+				return &cli.UsageError{Err: fmt.Errorf("--output: %q; want table or json", output)}
+			}
+			var names []string // nil: all
+			if len(args) > 1 {
+				names = args[1:]
+			}
+			o, err := operate(cmd.Context(), args[0], names)
+			if err != nil {
+				return err
+			}
+			defer o.close()
+			v, err := o.decided(cmd.Context())
+			if err != nil {
+				return err
+			}
+			var all []streamStatus
+			for _, s := range o.streams {
+				all = append(all, statusOf(s.Name, v.Stream(s.Name)))
+			}
+			if output == "table" {
+				return writeStatus(cmd.OutOrStdout(), all)
+			}
+			e := json.NewEncoder(cmd.OutOrStdout())
+			e.SetIndent("", "  ")
+			e.SetEscapeHTML(false)
+			return e.Encode(all)
+		},
+	}
+	cmd.Flags().StringVar(&output, "output", "table", "table or json")
+	return cmd
+}
+
+func statusOf(name string, s *control.Stream) streamStatus {
+	out := streamStatus{
+		Stream: name, Generation: s.Live, Run: s.Run.Number, Redo: s.Redo, Reset: s.Reset, Sweep: s.Sweep, Paused: s.Paused,
+	}
+	if g := s.Generation(s.Live); g != nil {
+		out.Since = g.At
+	}
+	if n := len(s.Epochs); n > 0 {
+		out.Epoch = s.Epochs[n-1].Number
+	}
+	if s.Lost != nil {
+		out.Lost = s.Lost.Why
+	}
+	for _, l := range s.Lines {
+		l.Definition = ""
+		out.Lines, out.LiveLine = append(out.Lines, l), s.LiveNumber()
+	}
+	return out
+}
+
+func writeStatus(out io.Writer, all []streamStatus) error {
+	w := tabwriter.NewWriter(out, 0, 8, 2, ' ', 0)
+	lines := []string{"STREAM\tGENERATION\tEPOCH\tRUN\tSTATE"}
+	for _, s := range all {
+		generation := "-"
+		if s.Generation > 0 {
+			generation = fmt.Sprint(s.Generation)
+		}
+		lines = append(lines, fmt.Sprintf("%s\t%s\t%d\t%d\t%s", s.Stream, generation, s.Epoch, s.Run, s.state()))
+	}
+	if _, err := fmt.Fprintln(w, strings.Join(lines, "\n")); err != nil {
+		return err
+	}
+	return w.Flush()
+}
+
+// state says in words what is out of the ordinary.
+func (s *streamStatus) state() string {
+	var all []string
+	for _, stage := range slices.Sorted(maps.Keys(s.Paused)) {
+		p := s.Paused[stage]
+		text := stage + " paused since " + p.At.UTC().Format(time.RFC3339)
+		if p.By != "" {
+			text += " by " + p.By
+		}
+		if p.Why != "" {
+			text += ": " + p.Why
+		}
+		all = append(all, text)
+	}
+	if s.Lost != "" {
+		all = append(all, "positions lost: "+s.Lost)
+	}
+	if s.Redo != nil {
+		all = append(all, fmt.Sprintf("replay of generation %d %s", s.Redo.Generation, s.Redo.State))
+	}
+	for _, l := range s.Lines {
+		switch {
+		case l.State == control.LineLive && l.Number == control.BaseLine, l.State == control.LineDropped:
+		case l.State == control.LineBuilding && !l.BuiltAt.IsZero():
+			all = append(all, fmt.Sprintf("line %d built since %s", l.Number, l.BuiltAt.UTC().Format(time.RFC3339)))
+		default:
+			all = append(all, fmt.Sprintf("line %d %s", l.Number, l.State))
+		}
+	}
+	if s.Reset.Number > 0 && !s.Reset.Done {
+		all = append(all, "reset begun at "+s.Reset.At.UTC().Format(time.RFC3339))
+	}
+	switch {
+	case s.Sweep == nil:
+	case s.Sweep.Deleting != "":
+		all = append(all, "a sweep deletes keys")
+	default:
+		all = append(all, "a sweep waits for a complete pass since "+s.Sweep.At.UTC().Format(time.RFC3339))
+	}
+	if len(all) == 0 {
+		return "runs"
+	}
+	return strings.Join(all, "; ")
+}

@@ -1,0 +1,123 @@
+package tool
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/spf13/cobra"
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
+
+	"github.com/millrace-io/millrace/internal/reset"
+	"github.com/millrace-io/millrace/internal/stage"
+	"github.com/millrace-io/millrace/sink"
+	"github.com/millrace-io/millrace/topics"
+	"github.com/millrace-io/millrace/topics/admin"
+)
+
+// older deletes the rows that only an earlier raw topic, which is gone, has made: the complete pass has written all that the API shows once
+// more, so that they are of keys that it did not show. Tombstones cannot do it, for their raw keys are gone with the topic.
+func (f *resetFlags) older(cmd *cobra.Command, o *operation, r resetting, say func(string, ...any)) error {
+	ctx, name := cmd.Context(), r.cfg.Stream.Name
+	table, err := sink.OpenAdmin(o.Pipeline)
+	if err != nil {
+		return err
+	}
+	defer table.Close()
+	view, err := o.decided(ctx)
+	if err != nil {
+		return err
+	}
+	of := view.Stream(name)
+	older, _, err := table.Older(ctx, name, of)
+	if err != nil || older == 0 {
+		return err
+	}
+	if r.cfg.Stream.Ingest.Version != "" {
+		say("%s of the table %s are of an earlier raw topic; as the stream has a version, the API may show some of them with a lower one, so they stay",
+			count(int(older), "row"), r.cfg.Stream.Sink.Table)
+		return nil
+	}
+	if err := f.through(ctx, o, table, r, say); err != nil {
+		return err
+	}
+	older, all, err := table.Older(ctx, name, of)
+	if err != nil || older == 0 {
+		return err
+	}
+	share := 100 * float64(older) / float64(max(all, 1))
+	say("%s of the table %s, of %d, are of an earlier raw topic, and were not shown (%.1f %%)", count(int(older), "row"), r.cfg.Stream.Sink.Table, all, share)
+	if share > f.limit {
+		if err := confirm(cmd, false, fmt.Sprintf("That is more than --sweep-limit %v. Delete them?", f.limit)); err != nil {
+			return fmt.Errorf("they were not deleted: %.1f %% of the rows are more than --sweep-limit %v; with a higher one, run the command again", share, f.limit)
+		}
+	}
+	deleted, err := table.DeleteOlder(ctx, name, of)
+	if err != nil {
+		return err
+	}
+	say("%s deleted", count(int(deleted), "row"))
+	return nil
+}
+
+// through waits until all that is in the raw topic now is in the table.
+func (f *resetFlags) through(ctx context.Context, o *operation, table *sink.Admin, r resetting, say func(string, ...any)) error {
+	stream, adm := r.cfg.Stream.Name, kadm.NewClient(o.client)
+	raw, processed := topics.Raw(o.Name, stream), topics.Processed(o.Name, stream)
+	err := awaitAll(ctx, r.cfg, adm, raw, func() (map[int32]int64, error) {
+		committed, err := admin.Cut(ctx, o.client, topics.ProcessorGroup(o.Name), raw)
+		if err != nil && !errors.Is(err, kerr.GroupIDNotFound) {
+			return nil, err
+		}
+		at := map[int32]int64{}
+		for n, c := range committed {
+			at[n] = c.At
+		}
+		return at, nil
+	}, func(left int64) { say("waiting for the processors, which have %d records left", left) })
+	if err != nil {
+		return err
+	}
+	return awaitAll(ctx, r.cfg, adm, processed, func() (map[int32]int64, error) {
+		positions, err := table.Positions(ctx, stream)
+		at := map[int32]int64{}
+		for n, p := range positions {
+			at[n] = p.Next
+		}
+		return at, err
+	}, func(left int64) { say("waiting for the sinks, which have %d records left", left) })
+}
+
+// awaitAll waits until the positions in a topic have passed all that it holds now, and tells how much is left when that changes.
+func awaitAll(
+	ctx context.Context, cfg reset.Config, adm *kadm.Client, topic string, at func() (map[int32]int64, error), tell func(left int64),
+) error {
+	listed, err := adm.ListEndOffsets(ctx, topic)
+	if err == nil {
+		err = listed.Error()
+	}
+	if err != nil {
+		return fmt.Errorf("ends of %s: %w", topic, err)
+	}
+	ends := map[int32]int64{}
+	listed.Each(func(e kadm.ListedOffset) { ends[e.Partition] = e.Offset })
+	for told := int64(0); ; {
+		now, err := at()
+		if err != nil {
+			return err
+		}
+		left, err := reset.Behind(ctx, cfg, topic, now, ends)
+		if err != nil || left == 0 {
+			return err
+		}
+		if left != told {
+			tell(left)
+			told = left
+		}
+		if err := stage.Sleep(ctx, time.Second); err != nil {
+			return err
+		}
+	}
+}

@@ -1,0 +1,142 @@
+package tool
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/spf13/cobra"
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/millrace-io/millrace/internal/cli"
+	"github.com/millrace-io/millrace/internal/kafka"
+	"github.com/millrace-io/millrace/pipeline"
+	"github.com/millrace-io/millrace/topics"
+	"github.com/millrace-io/millrace/topics/admin"
+)
+
+// topicsTimeout bounds what the brokers may take to answer, in all.
+const topicsTimeout = 30 * time.Second
+
+// newTopicsCommand is `millrace topics`.
+func newTopicsCommand() *cobra.Command {
+	var create bool
+	cmd := &cobra.Command{
+		Use:   "topics FILE",
+		Short: "List the topics of a pipeline as they should be and as they are, and create them",
+		Long: `List the topics of a pipeline as they should be and as they are: ok, missing, or what differs and what to do about it.
+
+Every stage creates the topics that are missing when it starts, and refuses topics with other settings. With --create
+this command creates them, for whoever makes topics ahead of the deployment. It exits with 1 if a topic is missing or
+differs.`,
+		Example: `  millrace topics shop.yaml
+  millrace topics shop.yaml --create
+  millrace topics list shop.yaml                how much is in each, and who lags
+  millrace topics tail shop.yaml orders         the last records
+  millrace topics grep shop.yaml orders 4711    the whole history of a key`,
+		Args: cli.File,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			p, err := cli.LoadPipeline(args[0])
+			if err != nil {
+				return err
+			}
+			if p.Kafka.Embedded {
+				return embeddedTopics(cmd.OutOrStdout(), p, create)
+			}
+			ctx, cancel := context.WithTimeout(cmd.Context(), topicsTimeout)
+			defer cancel()
+			return showTopics(ctx, cmd.OutOrStdout(), p, args[0], create)
+		},
+	}
+	cmd.AddCommand(newTopicsListCommand(), newTopicsTailCommand(), newTopicsGrepCommand())
+	cmd.Flags().BoolVar(&create, "create", false, "create those that are missing")
+	return cmd
+}
+
+// embeddedTopics lists what the broker of another process should have.
+func embeddedTopics(out io.Writer, p *pipeline.Pipeline, create bool) error {
+	if create {
+		return errors.New("the embedded broker of this pipeline lives in the process of `millrace run`, which makes its topics itself")
+	}
+	return writeTopics(out, topics.Specs(p), func(topics.Spec) string { return "embedded, not asked" })
+}
+
+// showTopics lists the topics with what the brokers have.
+func showTopics(ctx context.Context, out io.Writer, p *pipeline.Pipeline, file string, create bool) error {
+	opts, err := kafka.Opts(p.Kafka, "millrace-topics", slog.New(slog.DiscardHandler), nil)
+	if err != nil {
+		return err
+	}
+	client, err := kgo.NewClient(opts...)
+	if err != nil {
+		return err
+	}
+	defer client.Close()
+	adm, specs := kadm.NewClient(client), topics.Specs(p)
+	mismatch := (*admin.MismatchError)(nil)
+	if create {
+		if err := admin.Ensure(ctx, adm, specs); err != nil && !errors.As(err, &mismatch) {
+			return fmt.Errorf("kafka %s: %w", strings.Join(p.Kafka.Brokers, ","), err)
+		}
+	}
+	missing, differs, err := admin.Inspect(ctx, adm, specs)
+	if err != nil {
+		return fmt.Errorf("kafka %s: %w", strings.Join(p.Kafka.Brokers, ","), err)
+	}
+	err = writeTopics(out, specs, func(s topics.Spec) string {
+		if slices.ContainsFunc(missing, func(m topics.Spec) bool { return m.Topic == s.Topic }) {
+			return "missing"
+		}
+		var is []string
+		for _, m := range differs {
+			if m.Topic == s.Topic {
+				is = append(is, m.Setting+" is "+m.Is)
+			}
+		}
+		if len(is) > 0 {
+			return strings.Join(is, ", ")
+		}
+		return "ok"
+	})
+	switch {
+	case err != nil:
+		return err
+	case len(differs) > 0:
+		return &admin.MismatchError{Mismatches: differs}
+	case len(missing) > 0:
+		return fmt.Errorf("%s missing; `millrace topics %s --create` makes them, and so does each stage when it starts",
+			count(len(missing), "topic"), file)
+	}
+	return nil
+}
+
+func writeTopics(out io.Writer, specs []topics.Spec, state func(topics.Spec) string) error {
+	w := tabwriter.NewWriter(out, 0, 8, 2, ' ', 0)
+	lines := []string{"TOPIC\tPARTITIONS\tREPLICATION\tSETTINGS\tSTATE"}
+	for _, s := range specs {
+		var settings []string
+		for _, some := range []map[string]string{s.Configs, s.Tuned} {
+			for _, name := range slices.Sorted(maps.Keys(some)) {
+				settings = append(settings, name+"="+some[name])
+			}
+		}
+		replication := "default"
+		if s.Replication > 0 {
+			replication = strconv.Itoa(int(s.Replication))
+		}
+		lines = append(lines, fmt.Sprintf("%s\t%d\t%s\t%s\t%s", s.Topic, s.Partitions, replication, strings.Join(settings, " "), state(s)))
+	}
+	if _, err := fmt.Fprintln(w, strings.Join(lines, "\n")); err != nil {
+		return err
+	}
+	return w.Flush()
+}

@@ -1,0 +1,195 @@
+package tool
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"math"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/spf13/cobra"
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/millrace-io/millrace/internal/cli"
+	"github.com/millrace-io/millrace/internal/dryrun"
+	"github.com/millrace-io/millrace/sink"
+	"github.com/millrace-io/millrace/sink/rows"
+	"github.com/millrace-io/millrace/topics"
+	"github.com/millrace-io/millrace/topics/admin"
+)
+
+// history is all that there is of a key.
+type history struct {
+	Stream  string         `json:"stream"`
+	Key     string         `json:"key"`
+	Raw     []historyEntry `json:"raw"`
+	Row     []sink.Field   `json:"row"`     // as it is now; null: there is none, or no record says which it would be
+	Letters []shownLetter  `json:"letters"` // open and closed
+}
+
+// historyEntry is a raw record, and what the file's steps make of it now.
+type historyEntry struct {
+	shownRecord
+
+	Removes bool            `json:"removes,omitempty"` // the row goes: a tombstone, or a filter
+	Rows    [][]dryrun.Cell `json:"rows,omitempty"`
+	Refused *dryrun.Letter  `json:"refused,omitempty"`
+}
+
+func newTopicsGrepCommand() *cobra.Command {
+	var output string
+	cmd := &cobra.Command{
+		Use:   "grep FILE STREAM KEY",
+		Short: "Show the whole history of a key: its raw records, what becomes of them, its row and its letters",
+		Long: `Show the whole history of a raw key: each raw record that the topic still has, what the steps of the file make of it now, the row
+as it is in the table, and the letters, open or closed. The key is the raw key, as ` + "`topics tail`" + ` shows it.
+
+It reads the partition of the key and the dead-letter topic of the stream to their ends. It exits with 1 if there is nothing of
+the key.`,
+		Example: `  millrace topics grep shop.yaml orders 4711
+  millrace topics grep shop.yaml orders '["eu",4711]' --output json`,
+		Args: cli.Args(cobra.ExactArgs(3)),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := checkOutput(output); err != nil {
+				return err
+			}
+			o, err := operate(cmd.Context(), args[0], args[1:2])
+			if err != nil {
+				return err
+			}
+			defer o.close()
+			h, err := o.history(cmd.Context(), args[2])
+			if err != nil {
+				return err
+			}
+			if len(h.Raw)+len(h.Letters) == 0 {
+				return fmt.Errorf("stream %s: there is nothing of the key %q", h.Stream, h.Key)
+			}
+			if output == "json" {
+				e := json.NewEncoder(cmd.OutOrStdout())
+				e.SetIndent("", "  ")
+				e.SetEscapeHTML(false)
+				return e.Encode(h)
+			}
+			return h.write(cmd.OutOrStdout())
+		},
+	}
+	cmd.Flags().StringVar(&output, "output", "table", "table or json")
+	return cmd
+}
+
+// history looks up a key of the stream that the command names.
+func (o *operation) history(ctx context.Context, key string) (*history, error) {
+	s := o.streams[0]
+	h := &history{Stream: s.Name, Key: key, Raw: []historyEntry{}, Letters: []shownLetter{}}
+	d, err := dryrun.New(s)
+	if err != nil {
+		return nil, err
+	}
+	from := map[int32]int64{} // no other partition is read
+	for partition := range o.Kafka.Partitions {
+		if partition != topics.Partition([]byte(key), o.Kafka.Partitions) {
+			from[partition] = math.MaxInt64
+		}
+	}
+	var of *rows.Change // says which row it is
+	if err := admin.ReadFrom(ctx, o.opts, topics.Raw(o.Name, s.Name), from, func(r *kgo.Record) {
+		if string(r.Key) != key {
+			return
+		}
+		e := historyEntry{shownRecord: show(r)}
+		if r.Value == nil {
+			e.Removes = true
+		} else {
+			headers, _ := topics.ParseRawHeaders(r)
+			made := d.Apply(dryrun.Record{Value: r.Value, Key: r.Key, Slice: headers.Slice, Source: headers.Source})
+			e.Rows, e.Refused, e.Removes = made.Rows, made.Letter, len(made.Rows) == 0 && made.Letter == nil
+			if len(made.Changes) > 0 {
+				of = &made.Changes[0]
+			}
+		}
+		h.Raw = append(h.Raw, e)
+	}); err != nil {
+		return nil, err
+	}
+	all, err := lettersOf(ctx, o.opts, o.Name, s.Name, false)
+	if err != nil {
+		return nil, err
+	}
+	for _, l := range all {
+		if string(l.Record.Key) == key {
+			h.Letters = append(h.Letters, shown(s.Name, l))
+		}
+	}
+	if of == nil {
+		return h, nil
+	}
+	db, err := sink.OpenAdmin(o.Pipeline)
+	if err != nil {
+		return nil, err
+	}
+	defer db.Close()
+	h.Row, err = db.Row(ctx, s.Name, of)
+	return h, err
+}
+
+func (h *history) write(out io.Writer) error {
+	w := tabwriter.NewWriter(out, 0, 8, 2, ' ', 0)
+	lines := []string{"RAW RECORD\tTIME\tVALUE\tBY THE FILE'S STEPS"}
+	for _, e := range h.Raw {
+		value, _ := json.Marshal(e.Value)
+		lines = append(lines, fmt.Sprintf("%d:%d\t%s\t%s\t%s", e.Partition, e.Offset, e.Time.Format(time.RFC3339), oneLine(string(value), 100), e.outcome()))
+	}
+	lines = append(lines, "", "ROW NOW\t"+h.row())
+	for _, l := range h.Letters {
+		lines = append(lines, "", "LETTER\t"+l.ID, "\t"+l.Time.Format(time.RFC3339)+fmt.Sprintf(", attempt %d, ", l.Attempt)+l.State,
+			"\t"+l.Step+": "+oneLine(l.Reason, 200))
+		if l.Closed != nil && l.Closed.Why != "" {
+			lines = append(lines, "\t"+l.Closed.Why)
+		}
+	}
+	if _, err := fmt.Fprintln(w, strings.Join(lines, "\n")); err != nil {
+		return err
+	}
+	return w.Flush()
+}
+
+func (h *history) row() string {
+	if h.Row == nil {
+		return "none"
+	}
+	var all []string
+	for _, f := range h.Row {
+		all = append(all, f.Column+"="+orNull(f.Value))
+	}
+	return strings.Join(all, " ")
+}
+
+func orNull(value *string) string {
+	if value == nil {
+		return "null"
+	}
+	return *value
+}
+
+// outcome says what the steps make of a record.
+func (e *historyEntry) outcome() string {
+	switch {
+	case e.Refused != nil:
+		return "refused at " + e.Refused.Step + ": " + oneLine(e.Refused.Reason, 100)
+	case e.Removes:
+		return "no row"
+	}
+	var all []string
+	for _, row := range e.Rows {
+		var cells []string
+		for _, c := range row {
+			cells = append(cells, c.Column+"="+orNull(c.Value))
+		}
+		all = append(all, strings.Join(cells, " "))
+	}
+	return strings.Join(all, "; ")
+}

@@ -1,0 +1,208 @@
+package tool
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"strconv"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/dustin/go-humanize"
+	"github.com/spf13/cobra"
+	"github.com/twmb/franz-go/pkg/kadm"
+
+	"github.com/millrace-io/millrace/internal/cli"
+	"github.com/millrace-io/millrace/pipeline"
+	"github.com/millrace-io/millrace/sink"
+	"github.com/millrace-io/millrace/topics"
+	"github.com/millrace-io/millrace/topics/admin"
+)
+
+// listedTopic is a topic as it is.
+type listedTopic struct {
+	Topic      string           `json:"topic"`
+	Partitions int              `json:"partitions"`
+	Offsets    int64            `json:"offsets"`         // between the start of the log and its end: records, and markers of transactions
+	Bytes      *int64           `json:"bytes,omitempty"` // on the disks of one replica; absent: the brokers do not say
+	Retention  string           `json:"retention"`
+	Lag        map[string]int64 `json:"lag,omitempty"` // records, by stage
+}
+
+func newTopicsListCommand() *cobra.Command {
+	var output string
+	cmd := &cobra.Command{
+		Use:   "list FILE",
+		Short: "List the topics of a pipeline: how much is in each, how long it stays, and who lags",
+		Long: `List the topics of a pipeline as they are: partitions, offsets in the log (records, and the markers that end transactions), bytes
+of one replica, retention, and the lag of the processors and the sinks in records. How far the sinks are is asked of the
+database.`,
+		Example: `  millrace topics list shop.yaml
+  millrace topics list shop.yaml --output json`,
+		Args: cli.File,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := checkOutput(output); err != nil {
+				return err
+			}
+			ctx, cancel := context.WithTimeout(cmd.Context(), topicsTimeout)
+			defer cancel()
+			o, err := operate(ctx, args[0], nil)
+			if err != nil {
+				return err
+			}
+			defer o.close()
+			all, err := o.topics(ctx)
+			if err != nil {
+				return err
+			}
+			if output == "json" {
+				e := json.NewEncoder(cmd.OutOrStdout())
+				e.SetIndent("", "  ")
+				return e.Encode(all)
+			}
+			w := tabwriter.NewWriter(cmd.OutOrStdout(), 0, 8, 2, ' ', 0)
+			lines := []string{"TOPIC\tPARTITIONS\tOFFSETS\tSIZE\tRETENTION\tLAG"}
+			for i := range all {
+				lines = append(lines, all[i].line())
+			}
+			if _, err := fmt.Fprintln(w, strings.Join(lines, "\n")); err != nil {
+				return err
+			}
+			return w.Flush()
+		},
+	}
+	cmd.Flags().StringVar(&output, "output", "table", "table or json")
+	return cmd
+}
+
+func (l *listedTopic) line() string {
+	size, lag := "-", "-"
+	if l.Bytes != nil {
+		size = humanize.IBytes(uint64(*l.Bytes))
+	}
+	for stage, n := range l.Lag {
+		lag = stage + " " + humanize.Comma(n)
+	}
+	return fmt.Sprintf("%s\t%d\t%s\t%s\t%s\t%s", l.Topic, l.Partitions, humanize.Comma(l.Offsets), size, l.Retention, lag)
+}
+
+// topics are those of the pipeline that are there.
+func (o *operation) topics(ctx context.Context) ([]listedTopic, error) {
+	adm := kadm.NewClient(o.client)
+	var names []string
+	for _, s := range topics.Specs(o.Pipeline) {
+		names = append(names, s.Topic)
+	}
+	starts, err := adm.ListStartOffsets(ctx, names...)
+	if err != nil {
+		return nil, err
+	}
+	ends, err := adm.ListEndOffsets(ctx, names...)
+	if err != nil {
+		return nil, err
+	}
+	configs, err := adm.DescribeTopicConfigs(ctx, names...)
+	if err != nil {
+		return nil, err
+	}
+	sizes := map[string]int64{} // as far as the brokers say
+	if dirs, err := adm.DescribeAllLogDirs(ctx, nil); err == nil {
+		largest := map[string]map[int32]int64{}
+		dirs.Each(func(d kadm.DescribedLogDir) {
+			d.Topics.Each(func(p kadm.DescribedLogDirPartition) {
+				if largest[p.Topic] == nil {
+					largest[p.Topic] = map[int32]int64{}
+				}
+				largest[p.Topic][p.Partition] = max(largest[p.Topic][p.Partition], p.Size)
+			})
+		})
+		for topic, partitions := range largest {
+			for _, bytes := range partitions {
+				sizes[topic] += bytes
+			}
+		}
+	}
+	lags, err := o.lags(ctx)
+	if err != nil {
+		return nil, err
+	}
+	out := make([]listedTopic, 0, len(names))
+	for _, name := range names {
+		l := listedTopic{Topic: name, Lag: lags[name], Retention: "-"}
+		for partition, end := range ends[name] {
+			start, _ := starts.Lookup(name, partition)
+			if end.Err == nil {
+				l.Partitions++
+				l.Offsets += end.Offset - start.Offset
+			}
+		}
+		if bytes, ok := sizes[name]; ok {
+			l.Bytes = &bytes
+		}
+		if c, err := configs.On(name, nil); err == nil {
+			l.Retention = retention(c)
+		}
+		out = append(out, l)
+	}
+	return out, nil
+}
+
+// retention is how long a topic keeps its records.
+func retention(c kadm.ResourceConfig) string {
+	values := map[string]string{}
+	for _, one := range c.Configs {
+		values[one.Key] = one.MaybeValue()
+	}
+	if strings.Contains(values["cleanup.policy"], "compact") {
+		return "newest of each key"
+	}
+	ms, err := strconv.ParseInt(values["retention.ms"], 10, 64)
+	switch {
+	case err != nil:
+		return "-"
+	case ms < 0:
+		return "for ever"
+	case ms%(24*3600*1000) == 0:
+		return count(int(ms/(24*3600*1000)), "day")
+	}
+	return (time.Duration(ms) * time.Millisecond).String()
+}
+
+// lags are how many records of the raw topics the processors, and of the processed topics the sinks have to do, by topic and stage.
+func (o *operation) lags(ctx context.Context) (map[string]map[string]int64, error) {
+	db, err := sink.OpenAdmin(o.Pipeline)
+	if err != nil {
+		return nil, err
+	}
+	defer db.Close()
+	out := map[string]map[string]int64{}
+	for _, s := range o.streams {
+		raw, processed := topics.Raw(o.Name, s.Name), topics.Processed(o.Name, s.Name)
+		n, err := admin.Lag(ctx, o.client, topics.ProcessorGroup(o.Name), o.Kafka.Partitions, raw)
+		if err != nil {
+			return nil, err
+		}
+		out[raw] = map[string]int64{"processor": n}
+		if n, err = sinkLag(ctx, o, db, s); err != nil {
+			return nil, err
+		}
+		out[processed] = map[string]int64{"sink": n}
+	}
+	return out, nil
+}
+
+func sinkLag(ctx context.Context, o *operation, db *sink.Admin, s *pipeline.Stream) (int64, error) {
+	at := map[int32]int64{}
+	positions, err := db.Positions(ctx, s.Name)
+	if err != nil {
+		return 0, err
+	}
+	for partition := range o.Kafka.Partitions {
+		at[partition] = -1
+		if p, ok := positions[partition]; ok {
+			at[partition] = p.Next
+		}
+	}
+	return admin.Remaining(ctx, o.client, map[string]map[int32]int64{topics.Processed(o.Name, s.Name): at})
+}

@@ -1,0 +1,191 @@
+package tool
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"time"
+
+	"github.com/go-json-experiment/json/jsontext"
+	"github.com/spf13/cobra"
+
+	"github.com/millrace-io/millrace/internal/cli"
+	"github.com/millrace-io/millrace/internal/dryrun"
+	"github.com/millrace-io/millrace/internal/preview"
+	"github.com/millrace-io/millrace/internal/stage"
+	"github.com/millrace-io/millrace/pipeline"
+	"github.com/millrace-io/millrace/pipeline/file"
+)
+
+// tryFlags are those of `millrace try`.
+type tryFlags struct {
+	record string
+	slice  string
+	output string
+	watch  bool
+}
+
+// newTryCommand is `millrace try`.
+func newTryCommand() *cobra.Command {
+	f := &tryFlags{}
+	cmd := &cobra.Command{
+		Use:   "try FILE [STREAM]",
+		Short: "Run the steps of a stream on records from a file or stdin, and show them after every step",
+		Long: `Run the steps of a stream on records from a file or stdin, and show each record after every step, and its row with the types.
+Nothing is contacted, and references of the pipeline file need not resolve.
+
+The records are JSON: one object, an array of objects, or one after the other. With --watch it does so again whenever the
+pipeline file or the file with the records changes.`,
+		Example: `  millrace try shop.yaml orders --record order.json
+  millrace try shop.yaml orders --record order.json --watch
+  curl -s https://api.example.com/v2/orders/1 | millrace try shop.yaml orders`,
+		Args:              cli.Args(cobra.RangeArgs(1, 2)),
+		ValidArgsFunction: cli.CompleteStream,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if f.output != "text" && f.output != "json" {
+				return &cli.UsageError{Err: fmt.Errorf("--output: %q; it must be text or json", f.output)}
+			}
+			if f.watch {
+				return f.again(cmd.Context(), cmd, args)
+			}
+			return f.once(cmd, args)
+		},
+	}
+	flags := cmd.Flags()
+	flags.StringVar(&f.record, "record", "-", "`file` with the records; - is stdin")
+	flags.StringVar(&f.slice, "slice", "", "`name` of the slice that they come from")
+	flags.StringVar(&f.output, "output", "text", "text or json")
+	flags.BoolVar(&f.watch, "watch", false, "do it again when a file changes, until interrupted")
+	return cmd
+}
+
+func (f *tryFlags) once(cmd *cobra.Command, args []string) error {
+	got, err := file.Inspect(args[0], true)
+	if err != nil {
+		return &cli.FileError{Path: args[0], Err: err}
+	}
+	for _, w := range got.Warnings {
+		_, _ = fmt.Fprintln(cmd.ErrOrStderr(), w.Warning())
+	}
+	s, err := streamOf(got.Pipeline, args)
+	if err != nil {
+		return err
+	}
+	records, err := f.records(cmd.InOrStdin())
+	if err != nil {
+		return &cli.UsageError{Err: err}
+	}
+	return f.show(cmd.OutOrStdout(), s, records)
+}
+
+func (f *tryFlags) show(out io.Writer, s *pipeline.Stream, records []jsontext.Value) error {
+	d, err := dryrun.New(s)
+	if err != nil {
+		return err
+	}
+	letters := 0
+	var all []preview.Record
+	for _, r := range records {
+		x := preview.Apply(d, r, f.slice)
+		if x.Letter != nil {
+			letters++
+		}
+		all = append(all, x)
+	}
+	if f.output == "json" {
+		enc := json.NewEncoder(out)
+		enc.SetEscapeHTML(false)
+		enc.SetIndent("", "  ")
+		if err := enc.Encode(all); err != nil {
+			return err
+		}
+	} else {
+		for i := range all {
+			if err := all[i].WriteText(out); err != nil {
+				return err
+			}
+		}
+		for _, text := range d.Unseen() {
+			if _, err := fmt.Fprintln(out, "warning: "+text); err != nil {
+				return err
+			}
+		}
+	}
+	if letters > 0 {
+		return fmt.Errorf("%d of %s would be dead letters", letters, count(len(records), "record"))
+	}
+	return nil
+}
+
+// records reads JSON values: one, the elements of an array, or one after the other.
+func (f *tryFlags) records(stdin io.Reader) ([]jsontext.Value, error) {
+	in := stdin
+	if f.record != "-" {
+		data, err := os.ReadFile(f.record)
+		if err != nil {
+			return nil, err
+		}
+		in = bytes.NewReader(data)
+	}
+	var out []jsontext.Value
+	dec := jsontext.NewDecoder(in, jsontext.AllowDuplicateNames(true))
+	for {
+		v, err := dec.ReadValue()
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if err != nil {
+			return nil, fmt.Errorf("the records are no JSON: %w", err)
+		}
+		if v.Kind() != '[' {
+			out = append(out, v.Clone())
+			continue
+		}
+		var elements []json.RawMessage
+		if err := json.Unmarshal(v, &elements); err != nil {
+			return nil, err
+		}
+		for _, e := range elements {
+			out = append(out, jsontext.Value(e))
+		}
+	}
+	if len(out) == 0 {
+		return nil, errors.New("there is no record: give one with --record FILE, or on stdin")
+	}
+	return out, nil
+}
+
+// watchEvery is how often files are looked at.
+const watchEvery = 200 * time.Millisecond
+
+// again does it whenever one of the files changes. What is wrong is shown, and does not end it.
+func (f *tryFlags) again(ctx context.Context, cmd *cobra.Command, args []string) error {
+	if f.record == "-" {
+		return &cli.UsageError{Err: errors.New("--watch needs --record FILE: stdin can be read only once")}
+	}
+	seen := ""
+	for ctx.Err() == nil {
+		if is := stamp(args[0]) + stamp(f.record); is != seen {
+			seen = is
+			_, _ = fmt.Fprintf(cmd.OutOrStdout(), "--- %s\n", time.Now().Format(time.TimeOnly))
+			if err := f.once(cmd, args); err != nil {
+				_, _ = fmt.Fprintln(cmd.OutOrStdout(), err)
+			}
+		}
+		_ = stage.Sleep(ctx, watchEvery)
+	}
+	return nil
+}
+
+// stamp is what of a file changes when it is written.
+func stamp(name string) string {
+	info, err := os.Stat(name)
+	if err != nil {
+		return "none;"
+	}
+	return fmt.Sprintf("%d %d;", info.Size(), info.ModTime().UnixNano())
+}
