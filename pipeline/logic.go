@@ -23,6 +23,7 @@ func (s *Stream) Logic() (logic, key string) {
 		Filter string   `json:",omitempty"`
 		Once   bool     `json:",omitempty"`
 		Map    []column `json:",omitempty"`
+		Go     string   `json:",omitempty"`
 	}
 	byName := func(a, b column) int { return cmp.Compare(a.Name, b.Name) }
 	var steps []step
@@ -30,6 +31,9 @@ func (s *Stream) Logic() (logic, key string) {
 		var made step
 		if x.Filter != nil {
 			made = step{Filter: hide.text(x.Filter.If), Once: x.Filter.Once}
+		}
+		if x.Transform != nil {
+			made.Go = x.Transform.String()
 		}
 		for _, c := range x.Map {
 			made.Map = append(made.Map, column{Name: c.Name, Rest: hide.text(c.Expr)})
@@ -179,6 +183,7 @@ func (m mask) steps(steps []Step, f func(mask, string) string) []Step {
 		if s.Filter != nil {
 			out[i].Filter = &Filter{f(m, s.Filter.If), s.Filter.Once}
 		}
+		out[i].Transform = s.Transform
 		for _, c := range s.Map {
 			out[i].Map = append(out[i].Map, Column{c.Name, f(m, c.Expr)})
 		}

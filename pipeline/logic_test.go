@@ -44,6 +44,7 @@ func TestLogic(t *testing.T) {
 		"not null":                        {func(s *pipeline.Stream) { s.Sink.Columns[1].NotNull = true }, true, false},
 		"another column":                  {func(s *pipeline.Stream) { s.Sink.Columns = s.Sink.Columns[:2] }, true, false},
 		"fewer steps":                     {func(s *pipeline.Stream) { s.Process = s.Process[1:] }, true, false},
+		"a transform":                     {func(s *pipeline.Stream) { withTransform(s, "1") }, true, false},
 		"table":                           {func(s *pipeline.Stream) { s.Sink.Table = "orders2" }, true, true},
 		"raw key":                         {func(s *pipeline.Stream) { s.Ingest.Key = []string{"id", "shop"} }, true, true},
 		"key column":                      {func(s *pipeline.Stream) { s.Sink.Columns[1].Key = true }, true, true},
@@ -65,6 +66,26 @@ func TestLogic(t *testing.T) {
 		if (l != logic) != x.logic || (k != key) != x.key {
 			t.Errorf("%s: logic changes %t, want %t; key changes %t, want %t", name, l != logic, x.logic, k != key, x.key)
 		}
+	}
+}
+
+func withTransform(s *pipeline.Stream, version string) {
+	s.Process = append([]pipeline.Step{{Transform: &pipeline.Transform{Name: "distance", Version: version}}}, s.Process...)
+}
+
+// TestLogicOfTransforms: another version of a transform is another logic, of the same key; both are in the definition.
+func TestLogicOfTransforms(t *testing.T) {
+	one, two := orders(), orders()
+	withTransform(one, "1")
+	withTransform(two, "2")
+	logic1, key1 := one.Logic()
+	logic2, key2 := two.Logic()
+	if logic1 == logic2 || key1 != key2 {
+		t.Errorf("logic %s %s, key %s %s: only the logic should differ", logic1, logic2, key1, key2)
+	}
+	got, err := orders().Defined(two.Definition())
+	if err != nil || got.Process[0].Transform.String() != "distance@2" {
+		t.Errorf("%+v %v, want the transform distance@2 first", got.Process, err)
 	}
 }
 

@@ -399,9 +399,16 @@ const SliceField = "$slice"
 
 // Step is one operation of the processor: exactly one field is set.
 type Step struct {
-	Filter *Filter
-	Map    []Column
+	Filter    *Filter
+	Map       []Column
+	Transform *Transform `json:",omitempty"`
 }
+
+// Transform names a transform that is written in Go: see package transform.
+type Transform struct{ Name, Version string }
+
+// String is how the file names it: name@version.
+func (t *Transform) String() string { return t.Name + "@" + t.Version }
 
 // Filter lets records through for which If is true. A record that it refuses has no row.
 type Filter struct {

@@ -2,6 +2,7 @@ package file
 
 import (
 	"slices"
+	"strings"
 
 	"go.yaml.in/yaml/v3"
 
@@ -35,6 +36,9 @@ func flowOf(f *streamFile) flow {
 			}
 			w.append(pipeline.Step{Map: columns}, texts...)
 			w.made = &s.Map.place
+		case s.Transform.set:
+			name, version, _ := strings.Cut(s.Transform.s, "@")
+			w.append(pipeline.Step{Transform: &pipeline.Transform{Name: name, Version: version}}, &s.Transform)
 		}
 	}
 	return w
@@ -89,7 +93,15 @@ func (w *flow) whole(f *streamFile) bool {
 	if !f.Process.ok || len(w.steps) != len(f.Process.items) {
 		return false
 	}
-	return !slices.ContainsFunc(f.Process.items, func(i item[stepFile]) bool { return i.v.Filter.set && i.v.Map.set })
+	return !slices.ContainsFunc(f.Process.items, func(i item[stepFile]) bool {
+		kinds := 0
+		for _, set := range []bool{i.v.Filter.set, i.v.Map.set, i.v.Transform.set} {
+			if set {
+				kinds++
+			}
+		}
+		return kinds > 1
+	})
 }
 
 // noSlice reports expressions that name the slice, where there are no slices.

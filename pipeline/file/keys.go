@@ -333,9 +333,11 @@ type versionFile struct {
 }
 
 type stepFile struct {
-	_      struct{}           `one:"filter map"`
+	_      struct{}           `one:"filter map transform"`
 	Filter choice[filterFile] `key:"filter" doc:"An expression: records pass for which it is true; the row of others is removed." words:"*"`
 	Map    mapping[text]      `key:"map" doc:"The columns of the row, each by an expression over the record's fields." minItems:"1"`
+
+	Transform text `key:"transform" doc:"A transform written in Go that this binary has, by name and version: distance@1. It is given the record, and stands before the first map; see package transform."`
 }
 
 type filterFile struct {

@@ -19,6 +19,8 @@ type Chain struct {
 	labels []string // by step; empty: it is none of the file
 	depths []int    // by step: the level that it passes a record on at
 	slice  int      // slot of the record's level for the name of its slice; -1: no expression names it
+
+	transforms bool // some step is one
 }
 
 // key is the primary key of the table.
@@ -50,7 +52,8 @@ func Compile(s *pipeline.Stream) (*Chain, error) {
 		return len(path) == 1 && path[0] == pipeline.SliceField
 	})
 	labels, depths := b.traced(len(s.Process))
-	return &Chain{b.steps, b.levels, k, newFields(b, s), labels, depths, slice}, nil
+	transforms := slices.ContainsFunc(s.Process, func(x pipeline.Step) bool { return x.Transform != nil })
+	return &Chain{b.steps, b.levels, k, newFields(b, s), labels, depths, slice, transforms}, nil
 }
 
 func findKey(s *pipeline.Stream, last *plan.Level) (key, error) {

@@ -23,6 +23,11 @@ type Runner struct {
 	scratch []byte
 	number  []byte
 	unseen  []int // indexes of the chain's fields that no record of this runner has had
+
+	// For transforms.
+	value []byte    // the record: as it came, or as the last transform made it
+	slice []byte    // the name of its slice
+	watch *keyWatch // nil: there are none
 }
 
 // Runner returns a runner of c.
@@ -31,6 +36,9 @@ func (c *Chain) Runner() *Runner {
 	for i := range c.levels {
 		r.frames = append(r.frames, c.levels[i].scope.NewFrame())
 		r.values = append(r.values, make([]expression.Value, len(c.levels[i].columns)))
+	}
+	if c.transforms {
+		r.watch = newKeyWatch(c.key.raw)
 	}
 	return r
 }
@@ -52,8 +60,9 @@ func (r *Runner) Apply(dst, value, slice []byte) (Outcome, error) {
 		return Outcome{}, err
 	}
 	r.dst, r.rows, r.dropped, r.never = dst, r.rows[:0], false, false
+	r.value, r.slice = value, slice
 	err := r.run(0)
-	r.dst = nil
+	r.dst, r.value, r.slice = nil, nil, nil
 	if err != nil {
 		return Outcome{}, err
 	}

@@ -6,6 +6,7 @@ import (
 
 // kinds are all the kinds of steps. Each compiles a step that is of its kind, and returns nil for any other.
 var kinds = []func(b *builder, s *pipeline.Step) step{
+	compileTransform,
 	compileFilter,
 	compileMap,
 }

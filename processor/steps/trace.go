@@ -22,7 +22,7 @@ func (r *Runner) Trace(dst, value, slice []byte) (Outcome, []Traced, error) {
 			t.Step, t.Label = -1, "sink.columns"
 		}
 		if level := r.chain.depths[next-1]; level == 0 {
-			t.Value = append(t.Value, value...)
+			t.Value = append(t.Value, r.value...)
 		} else {
 			t.Value = appendObject(nil, r.chain.levels[level-1].columns, r.values[level-1])
 		}
@@ -41,13 +41,16 @@ func (b *builder) traced(stepsOfFile int) (labels []string, depths []int) {
 		if i < stepsOfFile {
 			label = fmt.Sprintf("process[%d]", i)
 		}
-		if _, makes := s.(*mapper); makes {
+		kind := ".filter"
+		switch s.(type) {
+		case *mapper:
 			level++
-			if label != "" {
-				label += ".map"
-			}
-		} else if label != "" {
-			label += ".filter"
+			kind = ".map"
+		case *transformer:
+			kind = ".transform"
+		}
+		if label != "" {
+			label += kind
 		}
 		labels, depths = append(labels, label), append(depths, level)
 	}
