@@ -31,6 +31,7 @@ import (
 
 // Finding is what was looked at, and how to correct what is wrong with it.
 type Finding struct {
+	Code  Code   `json:"code"`
 	Check string `json:"check"` // as in api orders: credentials
 	State State  `json:"state"`
 	Text  string `json:"text"`
@@ -76,8 +77,8 @@ type doctor struct {
 	found []Finding
 }
 
-func (d *doctor) addf(state State, check, fix, format string, args ...any) {
-	d.found = append(d.found, Finding{check, state, d.hide.Text(fmt.Sprintf(format, args...)), fix})
+func (d *doctor) addf(state State, code Code, check, fix, format string, args ...any) {
+	d.found = append(d.found, Finding{code, check, state, d.hide.Text(fmt.Sprintf(format, args...)), fix})
 }
 
 // apis looks at each host once, and at the first page of each stream.
@@ -110,7 +111,7 @@ func (d *doctor) host(ctx context.Context, u *url.URL) bool {
 	defer cancel()
 	check := "api " + u.Host
 	if _, err := net.DefaultResolver.LookupHost(ctx, u.Hostname()); err != nil {
-		d.addf(Fail, check+": name", "check http.base_url, and DNS where this runs", "%v", err)
+		d.addf(Fail, APIName, check+": name", "check http.base_url, and DNS where this runs", "%v", err)
 		return false
 	}
 	port := u.Port()
@@ -124,26 +125,26 @@ func (d *doctor) host(ctx context.Context, u *url.URL) bool {
 	if u.Scheme != "https" {
 		conn, err := (&net.Dialer{}).DialContext(ctx, "tcp", address)
 		if err != nil {
-			d.addf(Fail, check+": connection", "check http.base_url, proxies and firewalls", "%v", err)
+			d.addf(Fail, APIConnection, check+": connection", "check http.base_url, proxies and firewalls", "%v", err)
 			return false
 		}
 		_ = conn.Close()
-		d.addf(OK, check+": connection", "", "reached; it is not encrypted")
+		d.addf(OK, APIConnection, check+": connection", "", "reached; it is not encrypted")
 		return true
 	}
 	conn, err := (&tls.Dialer{Config: &tls.Config{MinVersion: tls.VersionTLS12, ServerName: u.Hostname()}}).DialContext(ctx, "tcp", address)
 	if err != nil {
-		d.addf(Fail, check+": TLS", "check the certificate and the authorities that this system trusts; http.tls.ca_file names others", "%v", err)
+		d.addf(Fail, APITLS, check+": TLS", "check the certificate and the authorities that this system trusts; http.tls.ca_file names others", "%v", err)
 		return false
 	}
 	defer func() { _ = conn.Close() }()
 	if c, ok := conn.(*tls.Conn); ok && len(c.ConnectionState().PeerCertificates) > 0 {
 		until := c.ConnectionState().PeerCertificates[0].NotAfter
 		if time.Until(until) < soon {
-			d.addf(Warn, check+": TLS", "the API's owner must renew it", "its certificate ends on %s", until.Format(time.DateOnly))
+			d.addf(Warn, APITLS, check+": TLS", "the API's owner must renew it", "its certificate ends on %s", until.Format(time.DateOnly))
 			return true
 		}
-		d.addf(OK, check+": TLS", "", "certificate good until %s", until.Format(time.DateOnly))
+		d.addf(OK, APITLS, check+": TLS", "", "certificate good until %s", until.Format(time.DateOnly))
 	}
 	return true
 }
@@ -159,18 +160,18 @@ func (d *doctor) stream(ctx context.Context, s *pipeline.Stream) {
 	report, err := preview.Run(ctx, d.p, preview.Options{Stream: s.Name, Pages: 1})
 	switch next := fmt.Sprintf("look closer with `millrace preview %s %s`", d.file, s.Name); {
 	case err != nil:
-		d.addf(Fail, check+": first page", next, "%v", err)
+		d.addf(Fail, APIPage, check+": first page", next, "%v", err)
 		return
 	case report.Error != "":
-		d.addf(Fail, check+": first page", next, "%s", report.Error)
+		d.addf(Fail, APIPage, check+": first page", next, "%s", report.Error)
 		return
 	case report.Counts.Letters > 0:
-		d.addf(Warn, check+": first page", next, "%d of %d records would be dead letters", report.Counts.Letters, report.Counts.Records)
+		d.addf(Warn, APILetters, check+": first page", next, "%d of %d records would be dead letters", report.Counts.Letters, report.Counts.Records)
 	default:
-		d.addf(OK, check+": first page", "", "%d records, %d rows", report.Counts.Records, report.Counts.Rows)
+		d.addf(OK, APIPage, check+": first page", "", "%d records, %d rows", report.Counts.Records, report.Counts.Rows)
 	}
 	for _, w := range report.Warnings {
-		d.addf(Warn, check, fmt.Sprintf("look closer with `millrace preview %s %s`", d.file, s.Name), "%s", w)
+		d.addf(Warn, APIWarning, check, fmt.Sprintf("look closer with `millrace preview %s %s`", d.file, s.Name), "%s", w)
 	}
 	for _, q := range report.Requests {
 		d.limits(check, q)
@@ -185,11 +186,11 @@ func (d *doctor) limits(check string, q preview.Request) {
 			texts = append(texts, name+": "+value)
 		}
 		slices.Sort(texts)
-		d.addf(OK, check+": budget", "", "%s", strings.Join(texts, ", "))
+		d.addf(OK, APIBudget, check+": budget", "", "%s", strings.Join(texts, ", "))
 	}
 	if date, err := http.ParseTime(q.Date); err == nil {
 		if skew := time.Since(date).Abs(); skew > mostSkew {
-			d.addf(Warn, check+": clock", "let this host follow NTP; millrace goes by the API's clock, and its own matters for waits alone",
+			d.addf(Warn, APIClock, check+": clock", "let this host follow NTP; millrace goes by the API's clock, and its own matters for waits alone",
 				"the API's clock differs from ours by %v", skew.Round(time.Second))
 		}
 	}
@@ -198,19 +199,19 @@ func (d *doctor) limits(check string, q preview.Request) {
 // brokers looks at Kafka, and at the topics against the file.
 func (d *doctor) brokers(ctx context.Context) {
 	if d.p.Kafka.Embedded {
-		d.addf(OK, "kafka", "", "embedded: it runs in the process of `millrace run`")
+		d.addf(OK, KafkaReach, "kafka", "", "embedded: it runs in the process of `millrace run`")
 		return
 	}
 	ctx, cancel := context.WithTimeout(ctx, serverTimeout)
 	defer cancel()
 	opts, err := kafka.Opts(d.p.Kafka, "millrace-doctor", slog.New(slog.DiscardHandler), nil)
 	if err != nil {
-		d.addf(Fail, "kafka", "check kafka.tls and kafka.sasl", "%v", err)
+		d.addf(Fail, KafkaReach, "kafka", "check kafka.tls and kafka.sasl", "%v", err)
 		return
 	}
 	client, err := kgo.NewClient(opts...)
 	if err != nil {
-		d.addf(Fail, "kafka", "check kafka", "%v", err)
+		d.addf(Fail, KafkaReach, "kafka", "check kafka", "%v", err)
 		return
 	}
 	defer client.Close()
@@ -222,47 +223,48 @@ func (d *doctor) brokers(ctx context.Context) {
 		}
 	})
 	if err != nil {
-		d.addf(Fail, "kafka", "check kafka.brokers, kafka.tls and kafka.sasl, and that the brokers' advertised addresses are reached from here",
+		d.addf(Fail, KafkaReach, "kafka", "check kafka.brokers, kafka.tls and kafka.sasl, and that the brokers' advertised addresses are reached from here",
 			"%s: %v", strings.Join(d.p.Kafka.Brokers, ","), err)
 		return
 	}
 	var is []string
 	versions.Each(func(v kadm.BrokerApiVersions) { is = append(is, v.VersionGuess()) })
 	slices.Sort(is)
-	d.addf(OK, "kafka", "", "%d brokers, version %s", len(is), strings.Join(slices.Compact(is), ", "))
+	d.addf(OK, KafkaReach, "kafka", "", "%d brokers, version %s", len(is), strings.Join(slices.Compact(is), ", "))
 	missing, differs, err := admin.Inspect(ctx, adm, topics.Specs(d.p))
 	if err != nil {
-		d.addf(Fail, "kafka: topics", "the user needs DESCRIBE and DESCRIBE_CONFIGS on them", "%v", err)
+		d.addf(Fail, KafkaTopics, "kafka: topics", "the user needs DESCRIBE and DESCRIBE_CONFIGS on them", "%v", err)
 		return
 	}
 	if len(missing) > 0 {
-		d.addf(OK, "kafka: topics", "", "%d are not there; the stages make them", len(missing))
+		d.addf(OK, KafkaTopics, "kafka: topics", "", "%d are not there; the stages make them", len(missing))
 	}
 	for _, m := range differs {
-		d.addf(Fail, "kafka: topic "+m.Topic, "change the topic, or the pipeline file; `millrace topics "+d.file+"` lists both", "%s is %s", m.Setting, m.Is)
+		d.addf(Fail, KafkaDiffers, "kafka: topic "+m.Topic, "change the topic, or the pipeline file; `millrace topics "+d.file+"` lists both", "%s is %s", m.Setting, m.Is)
 	}
 	if len(missing)+len(differs) == 0 {
-		d.addf(OK, "kafka: topics", "", "all are as the file says")
+		d.addf(OK, KafkaTopics, "kafka: topics", "", "all are as the file says")
 	}
+	d.rights(ctx, client, adm, missing)
 }
 
 // database looks at MySQL.
 func (d *doctor) database(ctx context.Context) {
 	if d.p.Database.Embedded {
-		d.addf(OK, "database", "", "embedded: a SQLite file in %s", d.p.DataDir)
+		d.addf(OK, DatabaseReach, "database", "", "embedded: a SQLite file in %s", d.p.DataDir)
 		return
 	}
 	ctx, cancel := context.WithTimeout(ctx, serverTimeout)
 	defer cancel()
 	a, err := sink.OpenAdmin(d.p)
 	if err != nil {
-		d.addf(Fail, "mysql", "check database.mysql", "%v", err)
+		d.addf(Fail, DatabaseReach, "mysql", "check database.mysql", "%v", err)
 		return
 	}
 	defer a.Close()
 	found, err := a.Examine(ctx)
 	if err != nil {
-		d.addf(Fail, "mysql", "check database.mysql: host, port, user, password and schema", "%v", err)
+		d.addf(Fail, DatabaseReach, "mysql", "check database.mysql: host, port, user, password and schema", "%v", err)
 	}
 	for _, f := range found {
 		state, text := OK, f.Is
@@ -272,7 +274,7 @@ func (d *doctor) database(ctx context.Context) {
 				state = Warn
 			}
 		}
-		d.addf(state, "mysql: "+f.What, f.Fix, "%s", text)
+		d.addf(state, ofDatabase(f.What), "mysql: "+f.What, f.Fix, "%s", text)
 	}
 }
 
@@ -296,10 +298,10 @@ func (d *doctor) disk() {
 		}
 		free := fs.Bavail * uint64(fs.Bsize)
 		if free < leastDisk {
-			d.addf(Warn, "disk "+dir, "make room, or set data_dir or TMPDIR to another place", "%d MiB are free", free>>20)
+			d.addf(Warn, HostDisk, "disk "+dir, "make room, or set data_dir or TMPDIR to another place", "%d MiB are free", free>>20)
 			continue
 		}
-		d.addf(OK, "disk "+dir, "", "%d MiB are free", free>>20)
+		d.addf(OK, HostDisk, "disk "+dir, "", "%d MiB are free", free>>20)
 	}
 }
 

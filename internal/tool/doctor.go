@@ -18,7 +18,10 @@ func newDoctorCommand() *cobra.Command {
 		Short: "Look at all that a pipeline needs before it runs, and say how to correct what is wrong",
 		Long: `Look at all that a pipeline needs before it runs, and say how to correct what is wrong: the file and its secrets; of each API name,
 TLS, credentials and budget, by one page of each stream; the brokers and the topics against the file; MySQL's version,
-settings, rights and tables; clocks and disk. It changes nothing.
+settings, rights and tables; what the user may do on the brokers; clocks and disk. It changes nothing.
+
+Each thing that is looked at has a code that stays the same, such as MR203: ` + "`millrace explain MR203`" + ` says what it is, and
+docs/reference/doctor.md lists them.
 
 Exit codes: 0 all is well, or there are only warnings; 1 something is wrong; 2 wrong command line or pipeline file.`,
 		Example: `  millrace doctor shop.yaml
@@ -43,6 +46,9 @@ Exit codes: 0 all is well, or there are only warnings; 1 something is wrong; 2 w
 					continue
 				}
 				line := fmt.Sprintf("%-4s  %s: %s", f.State, f.Check, f.Text)
+				if f.State != doctor.OK {
+					line += " (" + string(f.Code) + ")"
+				}
 				if f.Fix != "" {
 					line += "\n        → " + f.Fix
 				}

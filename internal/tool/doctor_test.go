@@ -22,7 +22,7 @@ func TestDoctor(t *testing.T) {
 	}
 	for _, want := range []string{
 		"ok    api " + strings.TrimPrefix(url, "http://") + ": connection", "ok    stream orders: first page: 2 records, 1 rows", "budget: X-Ratelimit-Remaining: 41",
-		"warn  stream orders: process[1].map.town: no record so far has the field customer.town\n        → look closer with `millrace preview", "ok    kafka: embedded", "ok    database: embedded", "disk ",
+		"warn  stream orders: process[1].map.town: no record so far has the field customer.town (MR106)\n        → look closer with `millrace preview", "ok    kafka: embedded", "ok    database: embedded", "disk ",
 	} {
 		if !strings.Contains(stdout, want) {
 			t.Errorf("no %q in\n%s", want, stdout)

@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/millrace-io/millrace/internal/cli"
+	"github.com/millrace-io/millrace/internal/doctor"
 	"github.com/millrace-io/millrace/pipeline/file"
 )
 
@@ -20,9 +21,11 @@ func newExplainCommand() *cobra.Command {
 		Long: `Say what a key of the pipeline file is, its default, the keys below it, and an example.
 
 A key is named by its path, with dots: streams.orders.ingest.paginate, where a stream may have any name; or from within
-a stream: ingest.paginate, or only paginate. Without KEY it lists the keys at the top of the file.`,
+a stream: ingest.paginate, or only paginate. Without KEY it lists the keys at the top of the file. A code that millrace doctor
+prints, such as MR203, is explained, too.`,
 		Example: `  millrace explain streams.orders.ingest.paginate
   millrace explain incremental.lookback
+  millrace explain MR203
   millrace explain`,
 		Args: cli.Args(cobra.MaximumNArgs(1)),
 		ValidArgsFunction: func(_ *cobra.Command, args []string, typed string) ([]string, cobra.ShellCompDirective) {
@@ -32,6 +35,10 @@ a stream: ingest.paginate, or only paginate. Without KEY it lists the keys at th
 			return completeKeys(typed), cobra.ShellCompDirectiveNoSpace | cobra.ShellCompDirectiveNoFileComp
 		},
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if text, is := doctor.Explain(strings.Join(args, "")); is {
+				_, err := io.WriteString(cmd.OutOrStdout(), text)
+				return err
+			}
 			k, err := file.Explain(strings.Join(args, ""))
 			if err != nil {
 				return &cli.UsageError{Err: err}
