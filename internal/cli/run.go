@@ -119,5 +119,6 @@ the end, it exits with 1. It is for a process that runs the pipeline alone.`
 func StageMain(name, short string) int {
 	cmd := RunCommand(name, name, short, name)
 	cmd.Version = Version()
+	Complete(cmd)
 	return Main(cmd)
 }

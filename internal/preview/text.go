@@ -111,6 +111,9 @@ func (r *Record) WriteText(out io.Writer) error {
 	if r.Version != nil {
 		fmt.Fprintf(&b, ", version %d", *r.Version)
 	}
+	if r.At != "" {
+		fmt.Fprintf(&b, ", raw %s", r.At)
+	}
 	fmt.Fprintf(&b, "\n  %s\n", short(string(r.Value), 600))
 	for _, s := range r.Steps {
 		fmt.Fprintf(&b, "  %s → %s\n", s.Step, short(string(s.Value), 600))
@@ -118,6 +121,8 @@ func (r *Record) WriteText(out io.Writer) error {
 	switch {
 	case r.Letter != nil:
 		fmt.Fprintf(&b, "  dead letter of the %s: %s: %s\n", r.Letter.Stage, r.Letter.Step, r.Letter.Reason)
+	case len(r.Rows) == 0 && string(r.Value) == "null":
+		b.WriteString("  no row: a tombstone, the record is deleted at the API\n")
 	case len(r.Rows) == 0:
 		b.WriteString("  no row: a filter refuses it\n")
 	}

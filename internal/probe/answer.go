@@ -126,6 +126,10 @@ func (o *answer) read(a *fetch.Answer) error {
 		o.body = value
 		return nil
 	}
+	if v := fromYAML(body); v != nil && !o.csv {
+		o.body = v
+		return nil
+	}
 	for line := range strings.Lines(string(body)) {
 		line = strings.TrimSpace(line)
 		if line == "" {

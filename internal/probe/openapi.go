@@ -1,6 +1,7 @@
 package probe
 
 import (
+	"errors"
 	"fmt"
 	"net/url"
 	"strings"
@@ -19,13 +20,24 @@ func (e *DocumentError) Error() string {
 	return fmt.Sprintf("this describes an API; ask for one of its %d resources:\n  %s", len(e.Endpoints), strings.Join(e.Endpoints, "\n  "))
 }
 
+// Document reads the resources of a description in a file, JSON or YAML; nil: it is none. Where the description does not say on
+// which host its API is, they begin with a path.
+func Document(data []byte) *DocumentError {
+	v := jsontext.Value(data)
+	if !isJSON(v) {
+		v = fromYAML(data)
+	}
+	e, _ := errors.AsType[*DocumentError](document(v, &url.URL{}))
+	return e
+}
+
 // document reads the resources of a description; nil: it is none. A path with a parameter has to be filled in by a person.
 func document(body jsontext.Value, at *url.URL) error {
 	paths := infer.Value(body, []string{"paths"})
 	if paths.Kind() != '{' || infer.Value(body, []string{"openapi"}) == nil && infer.Value(body, []string{"swagger"}) == nil {
 		return nil
 	}
-	base := serverOf(body, at)
+	base := strings.ReplaceAll(strings.ReplaceAll(serverOf(body, at), "%7B", "{"), "%7D", "}")
 	e := &DocumentError{}
 	eachMember(paths, func(path string, item jsontext.Value) {
 		get := infer.Value(item, []string{"get"})
@@ -55,6 +67,9 @@ func serverOf(body jsontext.Value, at *url.URL) string {
 	u := url.URL{Scheme: at.Scheme, Host: at.Host}
 	if host.Kind() == '"' {
 		u.Host = infer.Text(host)
+	}
+	if u.Scheme == "" && u.Host != "" {
+		u.Scheme = "https"
 	}
 	if base.Kind() == '"' {
 		u.Path = infer.Text(base)

@@ -1,7 +1,6 @@
 package tool
 
 import (
-	"bufio"
 	"errors"
 	"fmt"
 	"io"
@@ -13,7 +12,6 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
-	"golang.org/x/term"
 
 	"github.com/millrace-io/millrace/internal/cli"
 	"github.com/millrace-io/millrace/internal/probe"
@@ -29,20 +27,26 @@ type initFlags struct {
 	bearer   string
 	pipeline string
 	stream   string
+	pick     string
+	recorded bool
 }
 
 // newInitCommand is `millrace init`.
 func newInitCommand() *cobra.Command {
 	f := &initFlags{}
 	cmd := &cobra.Command{
-		Use:   "init URL",
+		Use:   "init URL|FILE",
 		Short: "Ask an API a few times, and write a pipeline file that fetches it",
 		Long: `Ask an API a few times, and write a pipeline file that fetches it: where the records are, their key, how the pages follow
 one another, the field and the parameter for what has changed, and the columns with MySQL types.
 
 URL is the first page of a resource, with whatever parameters it needs; or a whole curl command line, in quotes, of which
-URL and headers are taken. Of an OpenAPI document it lists the resources to choose from. What an answer showed is said in a comment; what
-none could show is marked GUESS and worth a look. The file validates, and ` + "`millrace run FILE --once`" + ` fetches all of it.
+URL and headers are taken. It may be that of an OpenAPI document, JSON or YAML, or FILE one: then there are its resources to choose from,
+on a terminal with the arrow keys, else with --pick. FILE may also be an HTTP Archive (HAR), as the network tab of a browser saves
+it: of a request in it URL and headers are taken; with --recorded the API is not asked, and only the recorded answers are looked at.
+
+What an answer showed is said in a comment; what none could show is marked GUESS and worth a look. The file validates, and
+` + "`millrace run FILE --once`" + ` fetches all of it.
 
 Secrets are never written into the file: a reference such as --bearer '${TOKEN}' is kept as it is and read from the
 environment, and in the place of a secret in clear text stands a reference that the file then needs.`,
@@ -50,6 +54,8 @@ environment, and in the place of a secret in clear text stands a reference that 
   millrace init https://api.example.com/v2/orders --bearer '${SHOP_TOKEN}' -o shop.yaml --yes
   millrace init https://api.example.com/v2/orders -H 'X-Api-Key: ${SHOP_KEY}' -o shop.yaml
   millrace init "curl https://api.example.com/v2/orders -H 'Accept: application/json'" -o shop.yaml
+  millrace init https://api.example.com/v2/openapi.yaml --pick /orders -o shop.yaml
+  millrace init session.har --pick /v2/orders -o shop.yaml
   millrace init https://api.example.com/v2/orders -o -                  # to look at`,
 		Args: cli.Args(cobra.ExactArgs(1)),
 		RunE: func(cmd *cobra.Command, args []string) error { return f.run(cmd, args[0]) },
@@ -60,17 +66,32 @@ environment, and in the place of a secret in clear text stands a reference that 
 	flags.StringArrayVarP(&f.headers, "header", "H", nil, "send this `header`, as in 'X-Api-Key: ${KEY}'; may be repeated")
 	flags.StringVar(&f.bearer, "bearer", "", "send this `token` as Authorization: Bearer, as in '${TOKEN}'")
 	flags.StringVar(&f.pipeline, "pipeline", "", "`name` of the pipeline (default from the host)")
+	flags.StringVar(&f.pick, "pick", "", "of the resources of an OpenAPI document or an HTTP Archive take the one with this `text` in its URL")
+	flags.BoolVar(&f.recorded, "recorded", false, "of an HTTP Archive: look at its answers alone, and do not ask the API")
 	flags.StringVar(&f.stream, "stream", "", "`name` of the stream (default from the path)")
 	return cmd
 }
 
 func (f *initFlags) run(cmd *cobra.Command, address string) error {
-	address, headers, err := fromCurl(address)
+	from, err := f.source(cmd, address)
 	if err != nil {
-		return &cli.UsageError{Err: err}
+		return err
 	}
-	f.headers = append(f.headers, headers...)
-	u, err := url.Parse(address)
+	f.headers = append(f.headers, from.headers...)
+	err = f.ask(cmd, from)
+	described, is := errors.AsType[*probe.DocumentError](err)
+	if !is {
+		return err
+	}
+	if from.address, err = f.resource(cmd, described); err != nil {
+		return err
+	}
+	return f.ask(cmd, from)
+}
+
+// ask asks an API, and writes the file. The error is a *[probe.DocumentError] where it answers with a description.
+func (f *initFlags) ask(cmd *cobra.Command, from *source) error {
+	u, err := url.Parse(from.address)
 	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
 		return &cli.UsageError{Err: errors.New("URL is not an absolute http or https URL, as in https://api.example.com/v2/orders")}
 	}
@@ -81,7 +102,7 @@ func (f *initFlags) run(cmd *cobra.Command, address string) error {
 	}
 	stderr := cmd.ErrOrStderr()
 	found, err := probe.Run(cmd.Context(), probe.Options{
-		URL: u, HTTP: h, Name: f.stream, Pipeline: f.pipeline,
+		URL: u, HTTP: h, Name: f.stream, Pipeline: f.pipeline, Transport: from.transport,
 		Tell: func(a probe.Asked) { _, _ = fmt.Fprintf(stderr, "%3s %s  (%s)\n", statusText(a.Status), a.URL, a.Why) },
 	})
 	if err != nil {
@@ -126,28 +147,22 @@ func (f *initFlags) mayWrite(cmd *cobra.Command, out string, found *probe.Findin
 	if f.yes {
 		return nil
 	}
-	in, isFile := cmd.InOrStdin().(*os.File)
-	if !isFile || !term.IsTerminal(int(in.Fd())) {
+	if !f.interactive(cmd) {
 		if there {
 			return &cli.UsageError{Err: fmt.Errorf("%s is there already; --yes writes over it", out)}
 		}
 		return nil
 	}
 	summary(cmd.ErrOrStderr(), found)
-	question := "Write " + out + "? [Y/n] "
+	question := "Write " + out + "?"
 	if there {
-		question = out + " is there already. Write over it? [y/N] "
+		question = out + " is there already. Write over it?"
 	}
-	_, _ = io.WriteString(cmd.ErrOrStderr(), question)
-	line, err := bufio.NewReader(in).ReadString('\n')
-	if err != nil {
-		return err
+	yes, err := confirmed(cmd, question, !there)
+	if err == nil && !yes {
+		err = &cli.UsageError{Err: errors.New("nothing was written")}
 	}
-	answer := strings.ToLower(strings.TrimSpace(line))
-	if answer == "y" || answer == "yes" || answer == "" && !there {
-		return nil
-	}
-	return &cli.UsageError{Err: errors.New("nothing was written")}
+	return err
 }
 
 func summary(out io.Writer, found *probe.Finding) {

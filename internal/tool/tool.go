@@ -52,5 +52,6 @@ into processed topics, sink writes those to MySQL. Run all three in one process,
 		newHealthcheckCommand(),
 		cli.VersionCommand(),
 	)
+	cli.Complete(root)
 	return root
 }

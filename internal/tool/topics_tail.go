@@ -37,6 +37,12 @@ Headers that begin with mr- are millrace's own; mr-version is shown in its parts
   millrace topics tail shop.yaml orders raw --from 2026-03-01T00:00:00Z --output json
   millrace topics tail shop.yaml orders dlq --follow`,
 		Args: cli.Args(cobra.RangeArgs(2, 3)),
+		ValidArgsFunction: func(cmd *cobra.Command, args []string, typed string) ([]string, cobra.ShellCompDirective) {
+			if len(args) == 2 {
+				return []string{"raw", "processed", "dlq"}, cobra.ShellCompDirectiveNoFileComp
+			}
+			return cli.CompleteStream(cmd, args, typed)
+		},
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := checkOutput(f.output); err != nil {
 				return err
@@ -54,7 +60,7 @@ Headers that begin with mr- are millrace's own; mr-version is shown in its parts
 				return err
 			}
 			defer o.close()
-			return f.tail(cmd.Context(), o, names[kind](o.Name, args[1]), cmd.OutOrStdout())
+			return f.each(cmd.Context(), o, names[kind](o.Name, args[1]), func(r *kgo.Record) error { return f.write(cmd.OutOrStdout(), r) })
 		},
 	}
 	flags := cmd.Flags()
@@ -68,8 +74,8 @@ Headers that begin with mr- are millrace's own; mr-version is shown in its parts
 // lastShown is how many offsets of a partition are shown if nothing else is asked for.
 const lastShown = 10
 
-// tail shows the records of a topic.
-func (f *tailFlags) tail(ctx context.Context, o *operation, topic string, out io.Writer) error {
+// each reads the records of a topic that the flags ask for.
+func (f *tailFlags) each(ctx context.Context, o *operation, topic string, do func(*kgo.Record) error) error {
 	adm := kadm.NewClient(o.client)
 	starts, err := adm.ListStartOffsets(ctx, topic)
 	if err != nil {
@@ -117,7 +123,7 @@ func (f *tailFlags) tail(ctx context.Context, o *operation, topic string, out io
 			if r.Attrs.IsControl() || !f.follow && (!ok || r.Offset >= end) || f.key != "" && string(r.Key) != f.key {
 				continue
 			}
-			if err := f.write(out, r); err != nil {
+			if err := do(r); err != nil {
 				return err
 			}
 		}

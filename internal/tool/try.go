@@ -27,6 +27,12 @@ type tryFlags struct {
 	slice  string
 	output string
 	watch  bool
+
+	raw    bool
+	offset string
+	key    string
+	since  string
+	limit  int
 }
 
 // newTryCommand is `millrace try`.
@@ -34,14 +40,22 @@ func newTryCommand() *cobra.Command {
 	f := &tryFlags{}
 	cmd := &cobra.Command{
 		Use:   "try FILE [STREAM]",
-		Short: "Run the steps of a stream on records from a file or stdin, and show them after every step",
+		Short: "Run the steps of a stream on records from a file, stdin or the raw topic, and show them after every step",
 		Long: `Run the steps of a stream on records from a file or stdin, and show each record after every step, and its row with the types.
 Nothing is contacted, and references of the pipeline file need not resolve.
 
-The records are JSON: one object, an array of objects, or one after the other. With --watch it does so again whenever the
-pipeline file or the file with the records changes.`,
+The records are JSON: one object, an array of objects, or one after the other.
+
+With --raw, --offset, --key or --since they are those of the stream's raw topic, as the API sent them: the last ones, the one at
+an offset, those of a key, or those since a time. Then the brokers are contacted, or the process that has them embedded; nothing
+is written.
+
+With --watch it does so again whenever the pipeline file or the file with the records changes.`,
 		Example: `  millrace try shop.yaml orders --record order.json
   millrace try shop.yaml orders --record order.json --watch
+  millrace try shop.yaml orders --key 4711
+  millrace try shop.yaml orders --offset 3:1042 --watch
+  millrace try shop.yaml orders --since 1h --limit 5
   curl -s https://api.example.com/v2/orders/1 | millrace try shop.yaml orders`,
 		Args:              cli.Args(cobra.RangeArgs(1, 2)),
 		ValidArgsFunction: cli.CompleteStream,
@@ -57,7 +71,12 @@ pipeline file or the file with the records changes.`,
 	}
 	flags := cmd.Flags()
 	flags.StringVar(&f.record, "record", "-", "`file` with the records; - is stdin")
-	flags.StringVar(&f.slice, "slice", "", "`name` of the slice that they come from")
+	flags.StringVar(&f.slice, "slice", "", "`name` of the slice that they come from; records of the raw topic say it themselves")
+	flags.BoolVar(&f.raw, "raw", false, "take the last records of the raw topic")
+	flags.StringVar(&f.offset, "offset", "", "take the record of the raw topic at this `partition:offset`, as millrace topics tail shows it")
+	flags.StringVar(&f.key, "key", "", "take the records of the raw topic with this raw `key`, from the oldest on")
+	flags.StringVar(&f.since, "since", "", "take the records of the raw topic since a `time` (RFC 3339) or a duration back from now, such as 24h")
+	flags.IntVar(&f.limit, "limit", 20, "take this `number` of records of the raw topic at most")
 	flags.StringVar(&f.output, "output", "text", "text or json")
 	flags.BoolVar(&f.watch, "watch", false, "do it again when a file changes, until interrupted")
 	return cmd
@@ -75,14 +94,33 @@ func (f *tryFlags) once(cmd *cobra.Command, args []string) error {
 	if err != nil {
 		return err
 	}
-	records, err := f.records(cmd.InOrStdin())
+	if f.ofTopic() {
+		records, err := f.rawRecords(cmd.Context(), args[0], s.Name)
+		if err != nil {
+			return err
+		}
+		return f.show(cmd.OutOrStdout(), s, records)
+	}
+	values, err := f.records(cmd.InOrStdin())
 	if err != nil {
 		return &cli.UsageError{Err: err}
+	}
+	records := make([]tried, len(values))
+	for i, v := range values {
+		records[i] = tried{value: v, slice: f.slice}
 	}
 	return f.show(cmd.OutOrStdout(), s, records)
 }
 
-func (f *tryFlags) show(out io.Writer, s *pipeline.Stream, records []jsontext.Value) error {
+// tried is a record that the steps are run on.
+type tried struct {
+	value jsontext.Value // nil: a tombstone
+	slice string
+	key   string // of one from the raw topic
+	at    string // where in the raw topic it is; empty: it is not from there
+}
+
+func (f *tryFlags) show(out io.Writer, s *pipeline.Stream, records []tried) error {
 	d, err := dryrun.New(s)
 	if err != nil {
 		return err
@@ -90,7 +128,11 @@ func (f *tryFlags) show(out io.Writer, s *pipeline.Stream, records []jsontext.Va
 	letters := 0
 	var all []preview.Record
 	for _, r := range records {
-		x := preview.Apply(d, r, f.slice)
+		x := preview.Record{Key: r.key, Value: json.RawMessage("null"), Steps: []preview.Step{}} // a tombstone
+		if r.value != nil {
+			x = preview.Apply(d, r.value, r.slice)
+		}
+		x.At = r.at
 		if x.Letter != nil {
 			letters++
 		}
@@ -164,8 +206,8 @@ const watchEvery = 200 * time.Millisecond
 
 // again does it whenever one of the files changes. What is wrong is shown, and does not end it.
 func (f *tryFlags) again(ctx context.Context, cmd *cobra.Command, args []string) error {
-	if f.record == "-" {
-		return &cli.UsageError{Err: errors.New("--watch needs --record FILE: stdin can be read only once")}
+	if f.record == "-" && !f.ofTopic() {
+		return &cli.UsageError{Err: errors.New("--watch needs --record FILE, or records of the raw topic: stdin can be read only once")}
 	}
 	seen := ""
 	for ctx.Err() == nil {
