@@ -87,7 +87,7 @@ func (d *doctor) apis(ctx context.Context) {
 	for i := range d.p.Streams {
 		s := &d.p.Streams[i]
 		if w := s.Ingest.Webhook; w != nil {
-			d.addf(OK, "stream "+s.Name, "", "delivered by a webhook to %s%s: nothing is asked for", d.p.Webhooks.Listen, w.Path)
+			d.addf(OK, APIPage, "stream "+s.Name, "", "delivered by a webhook to %s%s: nothing is asked for", d.p.Webhooks.Listen, w.Path)
 			continue
 		}
 		u, err := url.Parse(s.Ingest.HTTP.BaseURL)
