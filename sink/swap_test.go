@@ -174,6 +174,7 @@ func swaps(t *testing.T, open func(t *testing.T) *pipeline.Pipeline) {
 		w.writes("a", 1)
 		w.wantLive(map[string]string{"a": "1"})
 	})
+	t.Run("ARenameThatHappenedIsFinished", func(t *testing.T) { swapRenamed(t, open(t)) })
 	t.Run("Obstacles", func(t *testing.T) { swapObstacles(t, open(t)) })
 	t.Run("Drop", func(t *testing.T) { dropLine(t, open(t)) })
 }
@@ -317,6 +318,43 @@ func (w *twoLines) kill(s *Swapper) {
 		return
 	}
 	s.Abandon()
+}
+
+// swapRenamed has a driver die after the tables have been renamed, and on a server that stopped between the two.
+func swapRenamed(t *testing.T, p *pipeline.Pipeline) {
+	w := newTwoLines(t, p)
+	ctx := t.Context()
+	w.writes("a", 1)
+	for _, half := range []bool{false, true} {
+		s := w.swapper()
+		if err := errors.Join(s.Lock(ctx), s.Freeze(ctx), s.Rename(ctx)); err != nil {
+			t.Fatal(err)
+		}
+		exec := func(statement string) {
+			t.Helper()
+			if _, err := w.base.store.db.Exec(statement); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if statements, transactional := s.dialect.Rename(s.swap.exchange()); transactional { // as if it were not
+			for _, statement := range statements {
+				exec(statement)
+			}
+		}
+		if half {
+			exec("ALTER TABLE things RENAME TO " + s.swap.To.Table)
+		}
+		s.Abandon()
+		if err := w.base.store.endSwaps(ctx, w.base.store.dialect.(dialect.Swapper)); err != nil {
+			t.Fatal(err)
+		}
+		w.live = 3 - w.live
+		if w.owner() != w.live {
+			t.Fatalf("line %d is live, want the one whose table was renamed", w.owner())
+		}
+		w.claims()
+		w.wantLive(map[string]string{"a": "1"})
+	}
 }
 
 func swapObstacles(t *testing.T, p *pipeline.Pipeline) {

@@ -28,6 +28,14 @@ const (
 	LookAgain            = "look-again"             // processor: after an abort a session reads what is decided
 	MarkingBeforeCut     = "marking-before-cut"     // redo: removals leave marks before the cut is read
 	KeptMarks            = "kept-marks"             // sink: no mark is pruned during a redo
+	FreezeLive           = "freeze-live"            // swap: the live line stands still before the other one is waited for
+	FreezeOther          = "freeze-other"           // swap: the other line stands still while the tables are renamed
+	ClaimHeeds           = "claim-heeds"            // swap: a claim looks whether its table is being swapped
+	RenamedStays         = "renamed-stays"          // swap: what is renamed is finished, not cleared
+	NameOfBefore         = "name-of-before"         // swap: a table is not claimed by the name that it had before
+	DiffBytes            = "diff-bytes"             // diff: values are compared by their bytes
+	SecondLook           = "second-look"            // diff: what differs is looked at again when both lines are as far
+	BarrierFirst         = "barrier-first"          // swap: the other line has come as far before the tables are renamed
 )
 
 // Mutant is millrace without one mechanism.

@@ -44,6 +44,11 @@ func TestMutantsCompile(t *testing.T) {
 			t.Errorf("%s: %v, red in %v", m, err, mutants.DecisionsTests[m.Name])
 		}
 	}
+	for _, m := range mutants.Swaps {
+		if err := m.Build(t.Context(), root, ""); err != nil || mutants.SwapsTests[m.Name].Name == "" {
+			t.Errorf("%s: %v, red in %v", m, err, mutants.SwapsTests[m.Name])
+		}
+	}
 }
 
 // TestEveryMechanism: each stage has a mutant for each of its mechanisms.

@@ -23,6 +23,13 @@ func TestDecisionsMutants(t *testing.T) {
 	}
 }
 
+// TestSwapsMutants does so with swaps and comparisons of two tables.
+func TestSwapsMutants(t *testing.T) {
+	for _, m := range mutants.Swaps {
+		red(t, m, mutants.SwapsTests[m.Name])
+	}
+}
+
 func red(t *testing.T, m mutants.Mutant, test mutants.RedTest) {
 	t.Helper()
 	t.Run(m.Name, func(t *testing.T) {

@@ -299,7 +299,7 @@ func TestALineThatDoesNotCatchUp(t *testing.T) {
 	defer cancel()
 	_, err = w.lines(triples).Swap(ctx, swap.Ask{Wait: 2 * time.Second})
 	if late, ok := errors.AsType[*swap.LateError](err); !ok || late.Line != 2 {
-		t.Errorf("%v, want that line 2 is late", err)
+		t.Fatalf("%v, want that line 2 is late", err)
 	}
 	w.write(some(150, 20)...)
 	w.becomes("t", 2, false)

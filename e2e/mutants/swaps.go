@@ -1,0 +1,81 @@
+package mutants
+
+// SwapsTests are the tests that see the mutants of [Swaps] red, by name.
+var SwapsTests = map[string]RedTest{
+	FreezeLive:   {"./sink", "TestSQLite/Swaps/Steps"},
+	FreezeOther:  {"./sink", "TestSQLite/Swaps/Steps"},
+	ClaimHeeds:   {"./sink", "TestSQLite/Swaps/Steps"},
+	RenamedStays: {"./sink", "TestSQLite/Swaps/ARenameThatHappenedIsFinished"},
+	NameOfBefore: {"./sink", "TestSQLite/Swaps/Steps"},
+	DiffBytes:    {"./sink", "TestSQLite/Differences/AreFoundAndNoOthers"},
+	SecondLook:   {"./sink", "TestSQLite/Differences/ThatPassAreNone"},
+	BarrierFirst: {"./internal/swap", "TestALineThatDoesNotCatchUp"},
+}
+
+// Swaps is the mutants of swaps and comparisons of two tables. Their tests need no servers.
+var Swaps = []Mutant{
+	{
+		Name: FreezeLive, // the live line goes on while the other one comes as far
+		Edits: []Edit{{
+			File: "sink/swap.go",
+			Old:  "		return s.disown(ctx, x.From)\n",
+			New:  "		return nil\n",
+		}},
+	},
+	{
+		Name: FreezeOther, // the other line goes on while the tables are renamed
+		Edits: []Edit{{
+			File: "sink/swap.go",
+			Old:  "		return s.disown(ctx, x.To)\n",
+			New:  "		return nil\n",
+		}},
+	},
+	{
+		Name: ClaimHeeds, // a claim does not look whether its table is being swapped
+		Edits: []Edit{{
+			File: "sink/owner.go",
+			Old:  "s.swapping(ctx, conn, all)",
+			New:  "s.swapping(ctx, conn, nil)",
+		}},
+	},
+	{
+		Name: RenamedStays, // whoever ends a swap clears it, though the tables have been renamed
+		Edits: []Edit{{
+			File: "sink/swap_end.go",
+			Old:  "	if !there(x.From.Table) {\n",
+			New:  "	if there(x.From.Table) || !there(x.From.Table) {\n",
+		}},
+	},
+	{
+		Name: NameOfBefore, // a sink claims a table by the name that it had before the swap
+		Edits: []Edit{{
+			File: "sink/swapped.go",
+			Old:  "	return elsewhere, found.Err()\n",
+			New:  "	return elsewhere && false, found.Err()\n",
+		}},
+	},
+	{
+		Name: DiffBytes, // values are compared by a collation
+		Edits: []Edit{{
+			File: "sink/diff.go",
+			Old:  "	return d.store.dialect.Same(p.by, \"a.\"+name, \"b.\"+name)\n",
+			New:  "	return \"(a.\" + name + \" IS b.\" + name + \" COLLATE NOCASE)\"\n",
+		}},
+	},
+	{
+		Name: SecondLook, // what differs differs, although one line may only be behind
+		Edits: []Edit{{
+			File: "sink/diff_look.go",
+			Old:  "	case r.versions != was.versions && !d.ofOneRecord(r):\n",
+			New:  "	case r.versions != was.versions && len(r.key) == 0:\n",
+		}},
+	},
+	{
+		Name: BarrierFirst, // the tables are renamed although the other line is behind
+		Edits: []Edit{{
+			File: "internal/swap/barrier.go",
+			Old:  "		if passed && err == nil {\n",
+			New:  "		if passed || err == nil {\n",
+		}},
+	},
+}
