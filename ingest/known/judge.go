@@ -34,7 +34,7 @@ const slippingTold = 3
 // shown is not shown by the next: the deleted one, which pulled the rest forward. So what a read has not shown is gone for
 // sure once the next complete read shows all that this one has shown, if no key came twice. Where pages are fetched at the
 // same time, not in turn, a record that is created can push another into a page that was read; so then no key may have been
-// new, either.
+// new, either. Of a key that was shown later than a read, that read proves nothing.
 func (k *Keys) Judge(before cursor.Known, r Rule) (v Verdict, why string) {
 	if k.blinded != "" {
 		return Verdict{Known: before}, k.blinded
@@ -45,25 +45,33 @@ func (k *Keys) Judge(before cursor.Known, r Rule) (v Verdict, why string) {
 		Era: before.Era, Base: before.Base, Whole: before.Whole, Read: k.pass, Keys: k.shown, Loose: k.twice || !r.InTurn && k.fresh > 0,
 	}
 	var gone []uint64
+	later := int64(0) // keys that are not shown, and were after the read before
 	for id, e := range k.index {
-		if e.seen != uint32(k.pass) {
+		shown := e.seen == uint32(k.pass)
+		switch {
+		case shown:
+			v.Known.Sum += mix(id)
+		case e.flags&isLater != 0 && !r.Steady:
+			later++
+		default:
 			gone = append(gone, id)
-			continue
 		}
-		v.Known.Sum += mix(id)
-		if e.flags&isFresh != 0 {
+		was := e.flags
+		if e.flags &^= isLater; shown {
 			e.flags &^= isFresh
+		}
+		if e.flags != was {
 			k.index[id] = e
 		}
 	}
 	n := int64(len(gone))
-	switch {
+	switch v.Known.Left = later; {
 	case n == 0:
 	case !proven:
-		v.Known.Left, v.Known.Slipping = n, before.Slipping+1
+		v.Known.Left, v.Known.Slipping = n+later, before.Slipping+1
 		v.Known.Held = before.Held
 	case r.holds(before.Held, n, int64(len(k.index)), k.shown):
-		v.Known.Left, v.Held = n, gone[:min(n, few)]
+		v.Known.Left, v.Held = n+later, gone[:min(n, few)]
 		v.Known.Held = &cursor.Held{Since: k.pass, Keys: n, Of: int64(len(k.index))}
 		if h := before.Held; h != nil && n <= h.Keys {
 			v.Known.Held, v.Held = h, nil // as was told
@@ -71,7 +79,7 @@ func (k *Keys) Judge(before cursor.Known, r Rule) (v Verdict, why string) {
 	default:
 		v.Gone = gone
 	}
-	k.pass = 0
+	k.read, k.pass, k.left = k.pass, 0, v.Known.Left > 0
 	return v, ""
 }
 

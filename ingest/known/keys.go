@@ -35,6 +35,8 @@ func (r *Room) give(n int) { r.used.Add(-int64(n)) }
 type Keys struct {
 	room  *Room
 	index map[uint64]entry // by hash
+	read  int64            // number of the last read that counts; 0: none
+	left  bool             // it has left keys
 
 	// Of the read under way, if it is one:
 	pass    int64 // its number; 0: none
@@ -57,6 +59,7 @@ const (
 	hasSource
 	isFresh  // no complete read has ended since it came
 	isStored // the state topic has it
+	isLater  // it was shown, or written, after the last read that counts
 )
 
 // Adopt returns the keys that r has restored, as far as they count: see [cursor.Known]. Those for which there is no room are
@@ -66,7 +69,7 @@ func Adopt(r *Restored, k *cursor.Known, room *Room) *Keys {
 	if r == nil || k == nil {
 		return out
 	}
-	out.index = r.index
+	out.index, out.read, out.left = r.index, k.Read, k.Left > 0
 	for id, e := range out.index {
 		written := int64(e.seen)
 		if written < k.Era || !room.take() {
@@ -75,6 +78,9 @@ func Adopt(r *Restored, k *cursor.Known, room *Room) *Keys {
 		}
 		if written < k.Base {
 			e.flags &^= hasContent
+		}
+		if written > k.Read {
+			e.flags |= isLater
 		}
 		e.seen = 0
 		out.index[id] = e
@@ -119,6 +125,7 @@ func (k *Keys) See(id uint64, writes bool) {
 		e.flags = isFresh
 	}
 	e.seen = uint32(k.pass)
+	e.flags |= isLater
 	k.index[id] = e
 	k.shown++
 	if e.flags&isFresh != 0 {
@@ -145,12 +152,20 @@ func (k *Keys) Unchanged(id, content uint64) bool {
 	return ok && e.flags&hasContent != 0 && e.content == content
 }
 
-// Write says that a record of a key is in the raw topic. What it returns is to be written to the state topic with it; nil:
-// nothing is.
+// Write says that a record of a key was shown in a pass, and is in the raw topic. What it returns is to be written to the state
+// topic with it; nil: nothing is.
 func (k *Keys) Write(id uint64, pass int64, r Revision) []byte {
 	e, ok := k.index[id]
+	later := e.flags & isLater
+	if pass > k.read {
+		later = isLater
+	}
 	if ok && e.flags&isStored != 0 && e.revision() == r {
-		return nil
+		tells := k.left && later != e.flags&isLater && k.pass != pass // what the read before has left may be there again
+		if e.flags |= later; !tells {
+			k.index[id] = e
+			return nil
+		}
 	}
 	if !ok {
 		if !k.room.take() {
@@ -160,7 +175,7 @@ func (k *Keys) Write(id uint64, pass int64, r Revision) []byte {
 		e.flags = isFresh
 	}
 	e.flags &= isFresh
-	e.flags |= isStored
+	e.flags |= isStored | later
 	e.content, e.source = r.Content, r.Source
 	if r.HasContent {
 		e.flags |= hasContent

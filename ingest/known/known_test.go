@@ -14,7 +14,9 @@ import (
 	"github.com/millrace-io/millrace/ingest/known"
 )
 
-func id(key int) uint64 { return known.ID(strconv.AppendInt(nil, int64(key), 10)) }
+func key(k int) string { return strconv.Itoa(k) }
+
+func id(k int) uint64 { return known.ID([]byte(key(k))) }
 
 // reads is a slice whose complete reads are judged one after the other.
 type reads struct {
@@ -22,10 +24,12 @@ type reads struct {
 	known cursor.Known
 	pass  int64
 	rule  known.Rule
+
+	stored map[uint64][]byte // what the state topic has
 }
 
 func newReads(rule known.Rule) *reads {
-	return &reads{keys: known.Adopt(nil, nil, known.NewRoom(1_000_000)), rule: rule}
+	return &reads{keys: known.Adopt(nil, nil, known.NewRoom(1_000_000)), rule: rule, stored: map[uint64][]byte{}}
 }
 
 // read is a complete read that shows keys, in the order of its pages. It returns the keys that are deleted.
@@ -34,8 +38,7 @@ func (r *reads) read(t *testing.T, shown ...int) (gone []int) {
 	r.pass++
 	r.keys.Begin(r.pass)
 	for _, k := range shown {
-		r.keys.See(id(k), true)
-		r.keys.Write(id(k), r.pass, known.Revision{})
+		r.see(k)
 	}
 	v, why := r.keys.Judge(r.known, r.rule)
 	if why != "" {
@@ -53,6 +56,18 @@ func (r *reads) read(t *testing.T, shown ...int) (gone []int) {
 	}
 	slices.Sort(gone)
 	return gone
+}
+
+// see shows a key.
+func (r *reads) see(k int) {
+	r.keys.See(id(k), true)
+	r.write(k, known.Revision{})
+}
+
+func (r *reads) write(k int, rev known.Revision) {
+	if value := r.keys.Write(id(k), r.pass, rev); value != nil {
+		r.stored[id(k)] = value
+	}
 }
 
 func upTo(n int) []int {
@@ -241,7 +256,7 @@ func (l *listing) change() {
 	}
 }
 
-// read is what a read of pages of three shows, with at most one change in it.
+// read is what a read of pages of three shows, with so many changes in it.
 func (l *listing) read(inTurn bool, changes int) (shown []int) {
 	const size = 3
 	pages := len(l.list)/size + 2
@@ -250,12 +265,12 @@ func (l *listing) read(inTurn bool, changes int) (shown []int) {
 		l.r.Shuffle(pages, func(i, j int) { order[i], order[j] = order[j], order[i] })
 	}
 	got := make([][]int, pages)
-	before := -1
-	if changes > 0 {
-		before = l.r.IntN(pages)
+	before := map[int]bool{}
+	for range changes {
+		before[l.r.IntN(pages)] = true
 	}
 	for i, p := range order {
-		if i == before {
+		if before[i] {
 			l.change()
 		}
 		from := min(p*size, len(l.list))
