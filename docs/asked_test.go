@@ -89,9 +89,18 @@ func asked(t *testing.T, p *pipeline.Pipeline, stream string, answers ...string)
 	defer cancel()
 	one := *p
 	one.Streams = []pipeline.Stream{*p.Stream(stream)} // others may name files that are not here
-	one.Streams[0].Ingest.HTTP.TLS = nil
+	for _, parent := range p.Ancestors(p.Stream(stream)) {
+		one.Streams = append(one.Streams, *parent)
+	}
+	for i := range one.Streams {
+		one.Streams[i].Ingest.HTTP.TLS = nil
+	}
 	s := &script{answers: answers, end: cancel}
-	walk := ingest.Walk{Stream: stream, Passes: 4, Recorded: true, Transport: func(http.RoundTripper) http.RoundTripper { return s }}
+	passes := 4
+	if one.Streams[0].Ingest.ForEach != nil {
+		passes = 1 // of each record of the parent
+	}
+	walk := ingest.Walk{Stream: stream, Passes: passes, Recorded: true, Transport: func(http.RoundTripper) http.RoundTripper { return s }}
 	err := walk.Run(ctx, &one, func(*ingest.WalkedPage) error { return nil }, func(string) {})
 	if ctx.Err() == nil && err != nil {
 		t.Errorf("%s: %v", stream, err)

@@ -22,7 +22,7 @@ var guided = []string{
 	"Page numbers", "Offset and limit", "A cursor in the body", "The Link header", "Keyset: the last record leads on", "GraphQL with Relay pages",
 	"Delta links and sync tokens", "A search by POST", "A filter from a time to a time", "Newest first, and no filter",
 	"OAuth: client credentials", "OAuth: a refresh token", "A login request", "A CSV export",
-	"Webhooks", "Server-Sent Events", "A service account: JWT", "AWS signatures", "Rate limits",
+	"Webhooks", "Server-Sent Events", "A service account: JWT", "AWS signatures", "A resource below another one", "Rate limits",
 }
 
 // TestGuide: each snippet of the guide loads without a warning, with no secret set, and asks for what the page says if
@@ -56,7 +56,7 @@ func TestGuide(t *testing.T) {
 					t.Errorf("%s: %v", title, err)
 					return block
 				}
-				got := asked(t, p, "s", answers...)
+				got := asked(t, p, p.Streams[len(p.Streams)-1].Name, answers...)
 				if len(got) < len(answers) {
 					t.Errorf("%s: %d answers, and only these requests: %q", title, len(answers), got)
 				}
@@ -98,43 +98,84 @@ func loads(t *testing.T, title, snippet string) {
 	}
 }
 
-// wrapped is the pipeline file around a snippet: what it does not show is the address of the API and the table.
+// shown is what a snippet shows: of one stream, or of several by their names, of which the last is asked for.
+type shown struct {
+	stream   `yaml:",inline"`
+	Webhooks map[string]any `yaml:"webhooks"`
+	HTTP     map[string]any `yaml:"http"`
+	Streams  yaml.Node      `yaml:"streams"`
+}
+
+type stream struct {
+	Ingest  map[string]any `yaml:"ingest"`
+	Process []any          `yaml:"process"`
+	Sink    map[string]any `yaml:"sink"`
+}
+
+// wrapped is the pipeline file around a snippet: what it does not show is the address of the API and the tables.
 func wrapped(t *testing.T, title, snippet string) []byte {
 	t.Helper()
-	var part struct {
-		Webhooks map[string]any `yaml:"webhooks"`
-		HTTP     map[string]any `yaml:"http"`
-		Ingest   map[string]any `yaml:"ingest"`
-		Process  []any          `yaml:"process"`
-		Sink     map[string]any `yaml:"sink"`
-	}
+	var part shown
 	d := yaml.NewDecoder(strings.NewReader(snippet))
 	d.KnownFields(true)
 	if err := d.Decode(&part); err != nil {
 		t.Fatalf("%s: %v", title, err)
 	}
-	key, ok := part.Ingest["key"].(string)
-	if !ok {
-		t.Fatalf("%s: the snippet has no key", title)
-	}
 	if part.HTTP == nil {
 		part.HTTP = map[string]any{}
 	}
 	part.HTTP["base_url"] = "https://api.example.com"
-	stream := map[string]any{"ingest": part.Ingest, "sink": map[string]any{"columns": map[string]string{key: "varchar(64) key"}}}
-	if part.Sink != nil {
-		stream["sink"] = part.Sink
+	streams := yaml.Node{Kind: yaml.MappingNode}
+	add := func(name string, s stream) {
+		var key, value yaml.Node
+		key.SetString(name)
+		if err := value.Encode(s.whole(t, title)); err != nil {
+			t.Fatal(err)
+		}
+		streams.Content = append(streams.Content, &key, &value)
 	}
-	if part.Process != nil {
-		stream["process"] = part.Process
+	if part.Ingest != nil {
+		add("s", part.stream)
 	}
-	all := map[string]any{"pipeline": "guide", "http": part.HTTP, "streams": map[string]any{"s": stream}}
+	for i := 0; i+1 < len(part.Streams.Content); i += 2 {
+		var s stream
+		if err := part.Streams.Content[i+1].Decode(&s); err != nil {
+			t.Fatalf("%s: %v", title, err)
+		}
+		add(part.Streams.Content[i].Value, s)
+	}
+	all := map[string]any{"pipeline": "guide", "http": part.HTTP, "streams": &streams}
 	if part.Webhooks != nil {
 		all["webhooks"] = part.Webhooks
 	}
 	out, err := yaml.Marshal(all)
 	if err != nil {
 		t.Fatal(err)
+	}
+	return out
+}
+
+// whole is a stream with a table.
+func (s stream) whole(t *testing.T, title string) map[string]any {
+	t.Helper()
+	keys, several := s.Ingest["key"].([]any)
+	if !several {
+		keys = []any{s.Ingest["key"]}
+	}
+	columns := map[string]string{}
+	for _, key := range keys {
+		name, ok := key.(string)
+		if !ok {
+			t.Fatalf("%s: the snippet has no key", title)
+		}
+		columns[name] = "varchar(64) key"
+	}
+	out := map[string]any{"ingest": s.Ingest, "sink": map[string]any{"columns": columns}}
+	if s.Process != nil {
+		out["process"] = s.Process
+	}
+	if s.Sink != nil {
+		out["sink"] = s.Sink
 	}
 	return out
 }

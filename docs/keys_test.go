@@ -33,7 +33,7 @@ This page, ` + "`millrace explain KEY`" + `, the [JSON Schema](pipeline.schema.j
 [examples.yaml](../../pipeline/file/examples.yaml), which has the whole stream; the requests below it are those that ingest makes for that stream,
 as recorded from its code against an API of the test. What is told at length is in [From an API's documentation to a pipeline file](../guide-apis.md), in
 [pagination](pagination.md), [what changed since](since.md), [requests](requests.md), [credentials](auth.md), [records](records.md),
-[errors](errors.md), [deletions](deletes.md), [expressions](expressions.md), [columns](columns.md) and [paths](paths.md).
+[errors](errors.md), [deletions](deletes.md), [streams made from other streams](children.md), [expressions](expressions.md), [columns](columns.md) and [paths](paths.md).
 
 - Keys that are not here are errors, but for those at the top that begin with ` + "`x-`" + `, which may hold YAML anchors.
 - ` + "`${NAME}`" + ` takes a variable of the environment, ` + "`${file:PATH}`" + ` the content of a file.

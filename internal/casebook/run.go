@@ -107,12 +107,14 @@ func (t *table) play(ctx context.Context, p *pipeline.Pipeline, s *pipeline.Stre
 		return err
 	}
 	player := cassette.NewPlayer(exchanges)
-	settings := &s.Ingest.HTTP
-	if settings.BaseURL == "" { // a reference that does not resolve here
-		settings.BaseURL = player.BaseURL(s.Ingest.Path)
+	for _, s := range append(p.Ancestors(s), s) {
+		settings := &s.Ingest.HTTP
+		if settings.BaseURL == "" { // a reference that does not resolve here
+			settings.BaseURL = player.BaseURL(s.Ingest.Path)
+		}
+		settings.BaseURL = player.At(settings.BaseURL) // a part of the host may be such a reference
+		settings.RateLimit, settings.Retry = nil, pipeline.Retry{Attempts: 2}
 	}
-	settings.BaseURL = player.At(settings.BaseURL) // a part of the host may be such a reference
-	settings.RateLimit, settings.Retry = nil, pipeline.Retry{Attempts: 2}
 	walk := ingest.Walk{
 		Stream: s.Name, Slice: c.Slice, Passes: c.Passes, Recorded: true,
 		Transport: func(http.RoundTripper) http.RoundTripper { return player },

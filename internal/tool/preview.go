@@ -51,7 +51,7 @@ STREAM may be left out where the file has one. It exits with 1 if the stage woul
 	flags := cmd.Flags()
 	flags.IntVar(&f.pages, "pages", 2, "fetch this `number` of pages at most")
 	flags.IntVar(&f.records, "records", 3, "show this `number` of records step by step; the counts and warnings are over all")
-	flags.StringVar(&f.slice, "slice", "", "`name` of the slice to look at (default the first)")
+	flags.StringVar(&f.slice, "slice", "", "`name` of the slice to look at (default the first; with for_each, those of the first three records of the parent)")
 	flags.BoolVar(&f.columns, "columns", false, "propose a map and columns")
 	flags.StringVar(&f.output, "output", "text", "text or json")
 	return cmd
@@ -86,6 +86,14 @@ const (
 	previewWait     = 5 * time.Second
 )
 
+// impatient bounds how often a stream, and those that it is made from, are tried.
+func impatient(p *pipeline.Pipeline, s *pipeline.Stream) {
+	for _, s := range append(p.Ancestors(s), s) {
+		retry := &s.Ingest.HTTP.Retry
+		retry.Attempts, retry.Max = min(retry.Attempts, previewAttempts), min(retry.Max, previewWait)
+	}
+}
+
 func (f *previewFlags) run(cmd *cobra.Command, p *pipeline.Pipeline, s *pipeline.Stream) error {
 	if f.output != "text" && f.output != "json" {
 		return &cli.UsageError{Err: fmt.Errorf("--output: %q; it must be text or json", f.output)}
@@ -93,8 +101,7 @@ func (f *previewFlags) run(cmd *cobra.Command, p *pipeline.Pipeline, s *pipeline
 	if f.pages < 1 || f.records < 0 {
 		return &cli.UsageError{Err: errors.New("--pages must be 1 or more, --records 0 or more")}
 	}
-	retry := &s.Ingest.HTTP.Retry
-	retry.Attempts, retry.Max = min(retry.Attempts, previewAttempts), min(retry.Max, previewWait)
+	impatient(p, s)
 	report, err := preview.Run(cmd.Context(), p, preview.Options{Stream: s.Name, Slice: f.slice, Pages: f.pages, Records: f.records})
 	if err != nil {
 		return err

@@ -50,7 +50,7 @@ The files may be changed by hand: one exchange each, a request line, the status 
 	}
 	flags := cmd.Flags()
 	flags.StringVarP(&f.out, "output", "o", "", "`folder` to write (default testdata/STREAM beside FILE)")
-	flags.StringVar(&f.slice, "slice", "", "`name` of the slice to fetch (default the first)")
+	flags.StringVar(&f.slice, "slice", "", "`name` of the slice to fetch (default the first; with for_each, those of the first three records of the parent)")
 	flags.IntVar(&f.pages, "pages", 0, "fetch this `number` of pages of each pass at most (default all)")
 	flags.IntVar(&f.passes, "passes", 1, "fetch this `number` of passes: the second asks for what has changed")
 	flags.StringSliceVar(&f.mask, "mask", nil, "replace the values of these `fields`, by name, wherever they stand")
@@ -86,8 +86,7 @@ func (f *recordFlags) record(cmd *cobra.Command, p *pipeline.Pipeline, s *pipeli
 		x.Body = cassette.Mask([]byte(hide.Text(string(x.Body))), f.mask)
 		all = append(all, &x)
 	}
-	retry := &s.Ingest.HTTP.Retry
-	retry.Attempts, retry.Max = min(retry.Attempts, previewAttempts), min(retry.Max, previewWait)
+	impatient(p, s)
 	records := 0
 	walk := ingest.Walk{
 		Stream: s.Name, Slice: f.slice, Pages: f.pages, Passes: f.passes,

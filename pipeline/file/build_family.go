@@ -62,26 +62,20 @@ func (d *decoder) family(f *ingestFile, p *pipeline.Pipeline, s *pipeline.Stream
 			"may two records of %s have records with the same key? They would be taken for one record", quote(parent.Name))
 	default:
 		of.Shared = !f.Disjoint.on
-		if of.Shared && s.Ingest.Deletes != nil {
-			d.mayHaveMoved(f)
-		}
-		if m := &f.Version.v.Missing; of.Shared && m.s == "newest" {
-			d.reportf(m.place, "say letter or oldest", "what is the newest is not known where another slice may have the same key")
-		}
 		if of.Shared && of.OnDelete == "delete" {
 			d.reportf(f.OnParentDelete.place, "say keep, or disjoint: true", "what may move to another record of the parent cannot be deleted with one")
 		}
 	}
 }
 
-// toldApart reports whether the key holds all of the parent's key, and a value of each list.
+// toldApart reports whether the key holds all of the parent's key, if there is one, and a value of each list.
 func toldApart(in *pipeline.Ingest, parent *pipeline.Stream) bool {
 	holds := func(placeholder string) bool {
 		return slices.ContainsFunc(in.Add, func(a pipeline.Added) bool {
 			return a.Text == "{"+placeholder+"}" && slices.Contains(in.Key, pipeline.FormatPath([]string{a.Name}))
 		})
 	}
-	for _, k := range parent.Ingest.Key {
+	for _, k := range keyOf(parent) {
 		if !holds(parent.Name + "." + k) {
 			return false
 		}
@@ -92,4 +86,11 @@ func toldApart(in *pipeline.Ingest, parent *pipeline.Stream) bool {
 		}
 	}
 	return true
+}
+
+func keyOf(s *pipeline.Stream) []string {
+	if s == nil {
+		return nil
+	}
+	return s.Ingest.Key
 }

@@ -47,10 +47,23 @@ func (d *decoder) slices(f *ingestFile) *pipeline.Slices {
 	return s
 }
 
+// listsInKey reports whether the key has a value of each list, by way of add.
+func (d *decoder) listsInKey(f *ingestFile, s *pipeline.Slices) bool {
+	in := pipeline.Ingest{Slices: s}
+	for i := range f.Key.list {
+		in.Key = append(in.Key, f.Key.list[i].s)
+	}
+	for i := range f.Add.entries {
+		in.Add = append(in.Add, pipeline.Added{Name: f.Add.entries[i].name, Text: f.Add.entries[i].v.s})
+	}
+	return toldApart(&in, nil)
+}
+
 // sharedKeys asks whether several slices may show the same key: two records of one key are revisions of one another.
 func (d *decoder) sharedKeys(f *ingestFile, s *pipeline.Slices) {
 	inKey := slices.ContainsFunc(f.Key.list, func(p dottedPath) bool { return p.s == pipeline.SliceField })
 	switch {
+	case s != nil && d.listsInKey(f, s):
 	case s == nil && f.Disjoint.set && strings.HasPrefix(f.Disjoint.path, "streams."):
 		d.reportf(f.Disjoint.place, "", "there are no slices that could be disjoint")
 	case s == nil && inKey:
