@@ -68,7 +68,7 @@ func discard(cmd *cobra.Command, path, stream string, f *letterFilter, why strin
 		return 0, err
 	}
 	defer o.close()
-	all, err := lettersOf(ctx, o.opts, o.Name, stream, false)
+	all, err := lettersOf(ctx, o.opts, o.Pipeline, stream, false)
 	if err != nil {
 		return 0, err
 	}

@@ -16,6 +16,7 @@ import (
 	"github.com/millrace-io/millrace/internal/embedded"
 	"github.com/millrace-io/millrace/internal/kafka"
 	"github.com/millrace-io/millrace/internal/letters"
+	"github.com/millrace-io/millrace/pipeline"
 	"github.com/millrace-io/millrace/topics"
 )
 
@@ -53,13 +54,20 @@ func (f *letterFilter) open(all []*letters.Letter) (out []*letters.Letter) {
 // readTimeout bounds what the brokers may take to answer one topic.
 const readTimeout = 5 * time.Minute
 
-// lettersOf are the letters of a stream; their values are kept if keep is set.
-func lettersOf(ctx context.Context, opts []kgo.Opt, pipeline, stream string, keep bool) ([]*letters.Letter, error) {
+// lettersOf are the letters of a stream, which are those of its live line; their values are kept if keep is set.
+func lettersOf(ctx context.Context, opts []kgo.Opt, p *pipeline.Pipeline, stream string, keep bool) ([]*letters.Letter, error) {
+	if p.Line == nil {
+		live, err := liveLine(ctx, opts, p, stream)
+		if err != nil {
+			return nil, err
+		}
+		p = live
+	}
 	ctx, cancel := context.WithTimeout(ctx, readTimeout)
 	defer cancel()
-	all, err := letters.Read(ctx, opts, pipeline, stream, keep)
+	all, err := letters.Read(ctx, opts, p.Name, stream, keep)
 	if errors.Is(err, kerr.UnknownTopicOrPartition) {
-		return nil, fmt.Errorf("topic %s is not there: the pipeline has not run yet, or under another name", topics.DeadLetters(pipeline, stream))
+		return nil, fmt.Errorf("topic %s is not there: the pipeline has not run yet, or under another name", topics.DeadLetters(p.Name, stream))
 	}
 	return all, err
 }
@@ -89,7 +97,7 @@ func readLetters(ctx context.Context, path string, streams []string, keep bool, 
 		return err
 	}
 	for _, s := range chosen {
-		all, err := lettersOf(ctx, opts, p.Name, s.Name, keep)
+		all, err := lettersOf(ctx, opts, p, s.Name, keep)
 		if err != nil {
 			return err
 		}

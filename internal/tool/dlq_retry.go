@@ -107,7 +107,7 @@ func retryLetters(cmd *cobra.Command, path, stream string, f *retryFlags) error 
 // retry retries what is open now. Letters that come meanwhile, also those of what is refused again, are not.
 func (x *replaying) retry(cmd *cobra.Command, f *retryFlags) (*retried, error) {
 	ctx := cmd.Context()
-	all, err := lettersOf(ctx, x.env.Kafka, x.pipeline.Name, x.stream, false)
+	all, err := lettersOf(ctx, x.env.Kafka, x.pipeline, x.stream, false)
 	if err != nil {
 		return nil, err
 	}
@@ -204,7 +204,7 @@ func (x *replaying) retryBatch(ctx context.Context, cmd *cobra.Command, b replay
 
 // count says what became of the letters that were retried.
 func (x *replaying) count(ctx context.Context, due []*letters.Letter, out *retried) error {
-	all, err := lettersOf(ctx, x.env.Kafka, x.pipeline.Name, x.stream, false)
+	all, err := lettersOf(ctx, x.env.Kafka, x.pipeline, x.stream, false)
 	if err != nil {
 		return err
 	}

@@ -161,7 +161,8 @@ func parseBound(flag, text, open string) (b replay.Bound, err error) {
 type replaying struct {
 	*replay.Replay
 
-	pipeline *pipeline.Pipeline
+	file     *pipeline.Pipeline // of the pipeline file
+	pipeline *pipeline.Pipeline // of the live line, which is file if no other line is
 	stream   string
 	env      stage.Env
 	servers  *embedded.Servers
@@ -177,7 +178,7 @@ func openReplay(ctx context.Context, path, stream, instance string, log *slog.Lo
 	if _, err := p.Choose([]string{stream}); err != nil {
 		return nil, &cli.UsageError{Err: err}
 	}
-	x := &replaying{pipeline: p, stream: stream}
+	x := &replaying{file: p, pipeline: p, stream: stream}
 	defer func() {
 		if err != nil {
 			x.close()
@@ -204,7 +205,10 @@ func openReplay(ctx context.Context, path, stream, instance string, log *slog.Lo
 	x.env = stage.Env{
 		Instance: name, Streams: []string{stream}, Kafka: opts, Log: log, Metrics: registry, Health: &stage.Health{}, File: path,
 	}
-	x.Replay, err = replay.Open(p, stream, x.env)
+	if x.pipeline, err = liveLine(ctx, opts, p, stream); err != nil {
+		return nil, err
+	}
+	x.Replay, err = replay.Open(x.pipeline, stream, x.env)
 	return x, err
 }
 

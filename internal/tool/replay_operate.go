@@ -64,7 +64,7 @@ type replayStatus struct {
 }
 
 func (x *replaying) status(ctx context.Context) (*replayStatus, error) {
-	b, err := lines.Open(x.pipeline, x.stream, x.env)
+	b, err := lines.Open(x.file, x.stream, x.env)
 	if err != nil {
 		return nil, err
 	}

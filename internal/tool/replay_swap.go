@@ -116,7 +116,7 @@ func openLines(cmd *cobra.Command, path, stream string) (*linesOf, error) {
 		return nil, err
 	}
 	x := &linesOf{replaying: r}
-	if x.Lines, err = swap.Open(r.pipeline, stream, r.env); err != nil {
+	if x.Lines, err = swap.Open(r.file, stream, r.env); err != nil {
 		r.close()
 		return nil, err
 	}

@@ -42,7 +42,7 @@ func runShadow(cmd *cobra.Command, path, stream string, f *replayFlags) error {
 		return err
 	}
 	defer x.close()
-	b, err := lines.Open(x.pipeline, stream, x.env)
+	b, err := lines.Open(x.file, stream, x.env)
 	if err != nil {
 		return err
 	}

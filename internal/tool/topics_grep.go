@@ -115,7 +115,7 @@ func (o *operation) history(ctx context.Context, key string) (*history, error) {
 	}); err != nil {
 		return nil, err
 	}
-	all, err := lettersOf(ctx, o.opts, o.Name, s.Name, false)
+	all, err := lettersOf(ctx, o.opts, o.Pipeline, s.Name, false)
 	if err != nil {
 		return nil, err
 	}
