@@ -44,6 +44,9 @@ func (p *Processor) runs(topic string, file *stream, s *control.Stream, f *facts
 		run.stands = true
 		told[noticePaused] = p.pausedText(file.name, pause)
 	}
+	if s.Without() {
+		run.stands = true // the lines that are there are pipelines of their own
+	}
 	if s.Lost != nil {
 		run.stands = true
 		told[noticeLost] = fmt.Sprintf("not processed since %s: %s. A sink says where to go on, when one runs; or: %s",

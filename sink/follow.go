@@ -2,6 +2,7 @@ package sink
 
 import (
 	"context"
+	"errors"
 	"strings"
 	"time"
 
@@ -34,6 +35,9 @@ func (e *pausedError) Error() string {
 	}
 	return text + "; `" + e.remedy + "` lets it go on"
 }
+
+// errDropped has a stream wait for ever: its line was dropped, and others of it are pipelines of their own.
+var errDropped = errors.New("its line was dropped")
 
 // controlConfig is how this process decides and reads.
 func (s *Sink) controlConfig() control.Config {
@@ -77,6 +81,9 @@ func (s *Sink) decided(topic string) *control.Stream { return s.view.Stream(s.ta
 // paused says that the stream of a topic is paused, or returns nil.
 func (s *Sink) paused(topic string) error {
 	of := s.decided(topic)
+	if of.Without() {
+		return errDropped
+	}
 	if !of.IsPaused(stageName) {
 		return nil
 	}

@@ -124,6 +124,11 @@ func (s *Sink) tellParked(topic string, why error) {
 	if errors.Is(why, errNewer) || isSwap(why) {
 		return // for a moment, and nothing is wrong
 	}
+	if errors.Is(why, errDropped) {
+		s.waits.Done(s.parkedName(topic), "")
+		s.notices.Clear(stream, pausedNotice)
+		return
+	}
 	if pause, ok := errors.AsType[*pausedError](why); ok {
 		s.notices.Raise(stream, pausedNotice, pause.Error())
 		s.waits.Done(s.parkedName(topic), "")

@@ -65,6 +65,9 @@ func (s *Sink) prepareTopics(ctx context.Context) error {
 
 // prepareTable parks the stream of a topic if its table is not in order.
 func (s *Sink) prepareTable(ctx context.Context, topic string) error {
+	if errors.Is(s.paused(topic), errDropped) {
+		return nil // or it would be made again
+	}
 	return s.persist(ctx, s.store.dialect.Name(), "tables", func(ctx context.Context) error {
 		s.store.forget()
 		err := s.store.prepareTable(ctx, topic, s.tables.of(topic))

@@ -50,8 +50,6 @@ func (x *Lines) droppable(s *control.Stream, number uint16) (*control.Line, erro
 	switch {
 	case len(all) > 1:
 		return nil, x.refuse("which line is to be dropped? %s", strings.Join(names, ", "))
-	case len(all) == 1 && all[0].Number == control.BaseLine:
-		return nil, x.refuse("line %d is the one with which the stream began, whose topics and groups are those of the pipeline itself: it cannot be dropped", control.BaseLine)
 	case len(all) == 1:
 		return all[0], nil
 	case number != 0 && number == s.LiveNumber():
@@ -61,8 +59,11 @@ func (x *Lines) droppable(s *control.Stream, number uint16) (*control.Line, erro
 	}
 }
 
-// topicsOf are the topics of a line, and of nothing else.
+// topicsOf are the topics of a line, and of nothing else. Those of the base line are the pipeline's own, and stay.
 func (x *Lines) topicsOf(number uint16) []string {
+	if number == control.BaseLine {
+		return nil
+	}
 	name := topics.LineName(x.pipeline.Name, x.stream.Name, number)
 	return []string{topics.Processed(name, x.stream.Name), topics.DeadLetters(name, x.stream.Name), topics.Control(name)}
 }
@@ -97,17 +98,19 @@ func (x *Lines) Drop(ctx context.Context, number uint16) (Dropped, error) {
 	if err := x.decide(ctx, to.Number, func(l *control.Line) { l.State = control.LineDropping }); err != nil {
 		return out, err
 	}
-	if err := d.Disown(ctx); err != nil {
+	if err := x.ended(ctx, to); err != nil {
 		return out, err
 	}
-	if err := x.ended(ctx, to.pipeline.Name); err != nil {
+	if err := d.Disown(ctx); err != nil {
 		return out, err
 	}
 	if err := d.Drop(ctx); err != nil {
 		return out, err
 	}
-	if err := x.delete(ctx, to.pipeline.Name, out.Topics); err != nil {
-		return out, err
+	if len(out.Topics) > 0 {
+		if err := x.delete(ctx, to.pipeline.Name, out.Topics); err != nil {
+			return out, err
+		}
 	}
 	return out, x.decide(ctx, to.Number, func(l *control.Line) { l.State, l.Definition = control.LineDropped, "" })
 }
@@ -117,7 +120,11 @@ func (x *Lines) dropLines(ctx context.Context, s *control.Stream, number uint16)
 	if from, err = x.line(ctx, s, s.LiveNumber()); err != nil {
 		return nil, nil, err
 	}
-	return from, &line{Line: *s.Line(number), pipeline: topics.LineOf(x.pipeline, x.stream, number, s.Line(number).Table)}, nil
+	to = &line{Line: *s.Line(number), pipeline: x.pipeline}
+	if number != control.BaseLine {
+		to.pipeline = topics.LineOf(x.pipeline, x.stream, number, to.Table)
+	}
+	return from, to, nil
 }
 
 // decide changes a line in what is decided.
@@ -136,12 +143,18 @@ func (x *Lines) decide(ctx context.Context, number uint16, f func(*control.Line)
 	})
 }
 
-// endFor is how long stages of a line are waited for.
-const endFor = 30 * time.Second
+const (
+	endFor  = 30 * time.Second // how long stages of a line are waited for
+	hearFor = 6 * time.Second  // in which a sink hears of what is decided: it looks every 2.5 s
+)
 
 // ended waits until no stage takes part in a line any more. One that has been cut off is not waited for: it finds neither table nor topic.
-func (x *Lines) ended(ctx context.Context, pipeline string) error {
-	groups := []string{topics.ProcessorGroup(pipeline), topics.SinkGroup(pipeline)}
+// Those of the base line run other streams, too.
+func (x *Lines) ended(ctx context.Context, l *line) error {
+	if l.Number == control.BaseLine {
+		return stage.Sleep(ctx, hearFor)
+	}
+	groups := []string{topics.ProcessorGroup(l.pipeline.Name), topics.SinkGroup(l.pipeline.Name)}
 	for until := time.Now().Add(endFor); time.Now().Before(until); {
 		attempt, cancel := context.WithTimeout(ctx, 10*time.Second)
 		found, err := kadm.NewClient(x.cl).DescribeGroups(attempt, groups...)

@@ -274,6 +274,50 @@ func TestDrop(t *testing.T) {
 	}
 }
 
+// TestDropTheFirstLine: after a swap the line with which the stream began can go. The pipeline runs on without it, also when it is started
+// again, and another line can be built and swapped in.
+func TestDropTheFirstLine(t *testing.T) {
+	w := newWorld(t, doubles)
+	stop := w.process(doubles)
+	w.write(anchors()...)
+	w.write(some(0, 200)...)
+	w.becomes("t", 2, false)
+	w.shadow(triples)
+	w.must(w.lines(triples), swap.Ask{}, 2)
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	if is, err := w.lines(triples).Drop(ctx, 0); err != nil || is.Line != 1 || len(is.Topics) > 0 {
+		t.Fatalf("%+v, %v", is, err)
+	}
+	w.write(some(200, 50)...)
+	w.becomes("t", 3, true)
+	gone := func() {
+		t.Helper()
+		if _, err := w.read("t__g1"); err == nil {
+			t.Error("the table of the line that was dropped is there")
+		}
+		if s := w.decided(); s.Line(1).State != control.LineDropped || s.LiveNumber() != 2 {
+			t.Errorf("%+v", s.Lines)
+		}
+	}
+	gone()
+	if _, err := w.lines(triples).Preview(ctx, swap.Ask{Back: true}); !refused(err, "no line that was live before") {
+		t.Errorf("%v", err)
+	}
+	stop()
+	w.process(triples)
+	w.write(some(250, 50)...)
+	w.becomes("t", 3, true)
+	gone()
+	if n := w.shadow(doubles2); n != 3 {
+		t.Errorf("line %d", n)
+	}
+	w.must(w.lines(doubles2), swap.Ask{}, 3)
+	w.write(some(300, 50)...)
+	w.becomes("t", 2, true)
+	w.becomes("t__g2", 3, true)
+}
+
 // TestALineThatDoesNotCatchUp: without stages that run, a swap is refused, or taken back, and the live line goes on.
 func TestALineThatDoesNotCatchUp(t *testing.T) {
 	w := newWorld(t, doubles)
