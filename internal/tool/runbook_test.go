@@ -2,7 +2,9 @@ package tool
 
 import (
 	"context"
+	"database/sql"
 	"errors"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -126,6 +128,20 @@ func (b *book) do(action []string) {
 		awaitTable(b.t, b.path, b.api.shows())
 	case "told":
 		b.told(action[1])
+	case "read": // TABLE COLUMN VALUE: until there is such a row
+		db, err := sql.Open("sqlite", filepath.Join(filepath.Dir(b.path), "data", "millrace.db"))
+		if err != nil {
+			b.t.Fatal(err)
+		}
+		defer func() { _ = db.Close() }()
+		testkit.Eventually(b.t, patience, func() error {
+			var n int
+			err := db.QueryRow("SELECT COUNT(*) FROM "+action[1]+" WHERE "+action[2]+" = ?", action[3]).Scan(&n)
+			if err == nil && n == 0 {
+				err = fmt.Errorf("%s has no row whose %s is %s", action[1], action[2], action[3])
+			}
+			return err
+		})
 	default:
 		b.t.Fatalf("nothing is known of %q", action)
 	}
