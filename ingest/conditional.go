@@ -17,11 +17,11 @@ import (
 // conditional reports whether the body of a page that has not changed says that no other follows it.
 func (s *slice) conditional() bool {
 	in := &s.stream.Ingest
-	p := &in.Paginate
+	p := &s.paging
 	switch {
 	case in.Method != "" && in.Method != http.MethodGet || in.Body != nil:
 		return false
-	case p.Link != nil, p.Cursor != nil && p.Cursor.Header != "":
+	case p.Auto, p.Link != nil, p.Cursor != nil && p.Cursor.Header != "":
 		return false
 	case p.Page != nil && p.Page.Stop.Header != "", p.Offset != nil && p.Offset.Stop.Header != "", p.Keyset != nil && p.Keyset.Stop.Header != "":
 		return false

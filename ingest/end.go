@@ -12,6 +12,7 @@ import (
 // follows says what follows a page, or why the pass ends with it. Its error means that neither is known: then the pass
 // goes no further, and since does not move.
 func (s *slice) follows(p *page, loop *paginate.Loop) (paginate.Position, paginate.Reason, error) {
+	s.detect(p)
 	leader, leads := s.pager.(paginate.Leader)
 	if leads {
 		p.summary.Shown = s.shown(leader)
@@ -73,7 +74,7 @@ func (s *slice) keep(c cursor.Cursor, kept string) cursor.Cursor {
 
 // repeats reports whether the pipeline file says that the API gives its last page again past the end.
 func (s *slice) repeats() bool {
-	p := &s.stream.Ingest.Paginate
+	p := &s.paging
 	return p.Page != nil && p.Page.Stop.When == "repeat" || p.Offset != nil && p.Offset.Stop.When == "repeat"
 }
 

@@ -22,6 +22,7 @@ type seen struct {
 	version, field atomic.Bool // a record had it
 	leads          atomic.Bool // an answer had what leads to the next page
 	passes         passes      // that have ended
+	detected       sync.Once   // how pages follow one another
 	guessed        sync.Once   // what the records are taken for
 	arrays         atomic.Bool // an answer was an array of objects
 	room           *known.Room // for the keys that complete reads compare; nil: none do

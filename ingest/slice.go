@@ -36,6 +36,7 @@ type slice struct {
 	template *request.Template // of its requests
 	host     string            // of its API
 	pager    paginate.Pager
+	paging   pipeline.Paginate // of pager
 	reader   *reader
 	client   *fetch.Client
 	log      *slog.Logger
@@ -86,7 +87,7 @@ func (in *Ingest) newSlice(
 	sl := &slice{
 		in: in, stream: s, name: name, key: cursor.Key(s.Name, name), who: s.Name, template: template, queue: queue,
 		gate: in.decisions.gates[s.Name],
-		full: s.Ingest.Incremental == nil, pager: paginate.New(s.Ingest.Paginate),
+		full: s.Ingest.Incremental == nil, pager: paginate.New(s.Ingest.Paginate), paging: s.Ingest.Paginate,
 		log: in.env.Log.With("stream", s.Name), metrics: in.metrics.stream(s.Name),
 	}
 	if sl.schedule, err = calendar.New(&s.Ingest); err != nil {
@@ -109,7 +110,13 @@ func (in *Ingest) newSlice(
 	if err := sl.connect(); err != nil {
 		return nil, err
 	}
+	if c.Auto != nil && s.Ingest.Paginate.Auto {
+		sl.pin(c.Auto)
+	}
 	sl.plan = sl.adopt(c)
+	if !s.Ingest.Paginate.Auto {
+		sl.plan.Auto = nil
+	}
 	sl.plan.Shared = sl.shared
 	sl.plan.Raw = in.topics.ID(topics.Raw(in.p.Name, s.Name))
 	sl.plan = sl.plan.Compare(sl.reader.versions.Rule())

@@ -83,7 +83,7 @@ func (s *slice) deep(next paginate.Position, ended paginate.Reason) bool {
 
 // pagerCounts reports whether the total that a page tells is one of records.
 func (s *slice) pagerCounts() bool {
-	p := &s.stream.Ingest.Paginate
+	p := &s.paging
 	return p.Page != nil && p.Page.Stop.When == "total" || p.Offset != nil && p.Offset.Stop.When == "total" ||
 		p.Keyset != nil && p.Keyset.Stop.When == "total"
 }
@@ -231,7 +231,7 @@ func (s *slice) fetchWindow(ctx context.Context, w cursor.Window) {
 func (s *slice) lane(w cursor.Window) (*slice, error) {
 	l := &slice{
 		in: s.in, stream: s.stream, name: s.name, key: s.key, who: fmt.Sprintf("%s window %d", s.who, w.Number), template: s.template, host: s.host,
-		pager: s.pager, reader: s.reader, log: s.log, metrics: s.metrics, queue: s.queue, gate: s.gate, quoted: s.quoted, shared: s.shared, full: s.full,
+		pager: s.pager, paging: s.paging, reader: s.reader, log: s.log, metrics: s.metrics, queue: s.queue, gate: s.gate, quoted: s.quoted, shared: s.shared, full: s.full,
 		added: s.added, made: s.made, written: s.written, of: s, window: w,
 	}
 	if err := l.connect(); err != nil {

@@ -244,6 +244,7 @@ type Paginate struct {
 	Cursor *BodyCursor
 	Link   *LinkHeader
 	Keyset *Keyset
+	Auto   bool // the first page shows it
 }
 
 // StopRule says how the end of a pagination is known: a page without records (empty), with fewer than asked for after

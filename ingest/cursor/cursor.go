@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/millrace-io/millrace/ingest/paginate"
+	"github.com/millrace-io/millrace/pipeline"
 )
 
 // version is the version of the format.
@@ -48,6 +49,8 @@ type Cursor struct {
 	Whole     bool              `json:"whole,omitempty"`  // the pass asks for everything, whatever Since is
 	Raw       string            `json:"raw,omitempty"`    // id of the raw topic that has what was fetched, hexadecimal; empty: not known
 	Child     *Child            `json:"child,omitempty"`  // of the record that the slice is made from; nil: it is made from none. Not changed once it is set
+
+	Auto *pipeline.Paginate `json:"auto,omitempty"` // how pages follow one another, as a first page has shown; nil: it is declared, or not known
 }
 
 // Child says what the slice of a child stream knows of its parent's record. Revisions are numbers that grow with each time that
@@ -82,7 +85,7 @@ func Start(kind string) Cursor { return Cursor{Version: version, Kind: kind, Don
 func (c Cursor) Begin(at time.Time, first paginate.Position) Cursor {
 	return Cursor{
 		Version: version, Pass: c.Pass + 1, Started: stamp(at), Kind: c.Kind, Field: c.Field, Since: c.Since, Form: c.Form, Top: c.Top, TopKind: c.TopKind, TopRule: c.TopRule,
-		Shared: c.Shared, Shown: c.Shown, Kept: c.Kept, KeptOf: c.KeptOf, Fetched: c.Fetched, Validator: c.Validator, Next: first, Doubt: c.Doubt && c.goesOn(),
+		Shared: c.Shared, Shown: c.Shown, Auto: c.Auto, Kept: c.Kept, KeptOf: c.KeptOf, Fetched: c.Fetched, Validator: c.Validator, Next: first, Doubt: c.Doubt && c.goesOn(),
 		Raw: c.Raw, Child: c.Child, Known: c.Known,
 	}
 }

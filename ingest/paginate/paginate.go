@@ -72,6 +72,7 @@ func New(p pipeline.Paginate) Pager {
 		newBodyCursor,
 		newLink,
 		newKeyset,
+		newAuto,
 	} {
 		if pager := kind(p); pager != nil {
 			return pager

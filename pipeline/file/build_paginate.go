@@ -13,6 +13,8 @@ func (d *decoder) paginate(c *choice[paginateFile], at places) pipeline.Paginate
 	switch {
 	case !c.set:
 		return pipeline.Paginate{}
+	case c.isWord() && c.word.s == "auto":
+		return pipeline.Paginate{Auto: true}
 	case c.isWord():
 		return pipeline.Paginate{Link: &pipeline.LinkHeader{Rel: f.Link.v.Rel.s}}
 	case f.Page.ok:

@@ -62,6 +62,9 @@ func (d *decoder) windowed(f *ingestFile, in *pipeline.Ingest, at places) {
 	if in.Deletes != nil {
 		d.reportf(w.place, "", "deletes need passes that ask for everything at once, and windows are for APIs that cannot give that")
 	}
+	if in.Paginate.Auto {
+		d.reportf(w.place, "declare paginate: millrace preview shows what auto takes", "windows are fetched at once, so that it must be known how pages follow one another")
+	}
 	if in.Version == "" {
 		d.reportf(w.place, "leave version out, or name a field", "windows are fetched beside what is new, so that an old revision may come late: it is known by its version alone")
 	}

@@ -43,7 +43,7 @@ func TestExplain(t *testing.T) {
 		t.Error(d)
 	}
 	for path, want := range map[string]file.Key{
-		"paginate":                          {Path: "streams.NAME.ingest.paginate", Kind: "link, or a mapping", OneOf: []string{"page", "offset", "cursor", "link", "keyset", "relay"}},
+		"paginate":                          {Path: "streams.NAME.ingest.paginate", Kind: "link, auto, or a mapping", OneOf: []string{"page", "offset", "cursor", "link", "keyset", "relay"}},
 		"ingest.every":                      {Path: "streams.NAME.ingest.every", Kind: "a duration such as 500ms, 30s, 1h30m or 7d", Default: "0s", Bounds: "from 0 to 8760h"},
 		"streams.x.process[1].filter.once":  {Path: "streams.x.process.filter.once", Kind: "true or false", Default: "false"},
 		"streams.x.sink.columns.id":         {Path: "streams.x.sink.columns.id", Kind: "a text"},
