@@ -373,3 +373,26 @@ func TestPageInTroubleIsAskedForAlone(t *testing.T) {
 		t.Errorf("%d requests for pages after the one that cannot be had", n)
 	}
 }
+
+// TestCursorsOfAnswersWithoutABody: an answer without a body ends a pass, and so does a page that is passed over; neither gives a cursor.
+func TestCursorsOfAnswersWithoutABody(t *testing.T) {
+	for name, status := range map[string]int{"204": http.StatusNoContent, "200": http.StatusOK, "passed over": http.StatusForbidden} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			a := newAPI(t, 1)
+			a.intercept(func(_ int, w http.ResponseWriter, _ *http.Request) bool {
+				w.WriteHeader(status)
+				return true
+			})
+			c := testkafka.New(t)
+			s := a.stream("items", byCursor)
+			s.Ingest.Errors = []pipeline.ErrorRule{{Statuses: []pipeline.StatusRange{{From: 403, To: 403}}, Do: "skip"}}
+			r := start(t, newPipeline(c.ListenAddrs(), s), "one", testConfig())
+			r.awaitPass(t)
+			r.stop()
+			if got := texts(t, c.ListenAddrs(), "shop.items.raw"); len(got) > 0 {
+				t.Errorf("raw has %v", got)
+			}
+		})
+	}
+}

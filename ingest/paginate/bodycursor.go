@@ -103,7 +103,10 @@ func (g bodyCursor) URL(base *url.URL, p Position) (*url.URL, error) {
 
 // value is what a page gives as the cursor; nil: nothing.
 func (g bodyCursor) value(page *Page) jsontext.Value {
-	if g.next >= 0 {
+	switch {
+	case g.next >= 0 && page.Nothing != 0: // there is no body
+		return nil
+	case g.next >= 0:
 		return page.Fields[g.next]
 	}
 	text := page.Header.Get(g.p.Header)
