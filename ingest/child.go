@@ -37,6 +37,7 @@ type child struct {
 	leaving  bool // it is about to be removed
 	cancel   context.CancelFunc
 	again    bool // the API does not know the position any more: its pass begins again
+	anew     bool // nor the one that was kept of the pass before: it asks for everything
 	failures int  // in a row
 	retryAt  time.Time
 
@@ -44,6 +45,7 @@ type child struct {
 	at  int // in the schedule; notDue: it is not in it
 
 	countedDue, countedFailing bool // in what is told of the stream
+	doubted, toldDeletes       bool // as of [slice], which lasts as long as a pass
 }
 
 const notDue = -1
@@ -91,7 +93,7 @@ func (c *child) isDue() (at time.Time, ok bool) {
 // slice is the slice that fetches the child.
 func (f *feed) slice(c *child, cancel context.CancelFunc) (*slice, error) {
 	f.mu.Lock()
-	state, again, failures := c.state, c.again, c.failures
+	state, again, anew, failures := c.state, c.again, c.anew, c.failures
 	segments, forget := maps.Clone(c.segments), c.forget
 	c.cancel = cancel
 	if c.gone {
@@ -107,6 +109,10 @@ func (f *feed) slice(c *child, cancel context.CancelFunc) (*slice, error) {
 		return nil, err
 	}
 	s.child, s.keys, s.single = c, c.keys, failures > 0
+	s.doubted, s.toldDeletes = c.doubted, c.toldDeletes
+	if anew {
+		s.plan.Kept = ""
+	}
 	if again && !s.plan.Done {
 		s.plan = s.begin(s.plan, time.Now())
 	}
@@ -128,7 +134,7 @@ func (s *slice) mayBeNothing() {
 	rules := s.client.Judge
 	s.client.Judge = func(status int, body []byte) fetch.Verdict {
 		v := rules(status, body)
-		if v.Do == "" && (status == http.StatusNotFound || status == http.StatusGone) && s.sent == nil && s.plan.Next == s.pager.First() {
+		if v.Do == "" && (status == http.StatusNotFound || status == http.StatusGone) && s.opening.Load() {
 			v.Do = fetch.Skip
 			s.nothing = true
 		}

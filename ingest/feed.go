@@ -167,6 +167,12 @@ func (f *feed) drop(c *child) {
 	if c.keys != nil {
 		c.keys.Close()
 	}
+	if c.doubted {
+		f.in.notices.Clear(f.stream.Name, noticePaginate)
+	}
+	if c.toldDeletes {
+		f.in.notices.Clear(f.stream.Name, noticeDeletes)
+	}
 	delete(f.children, c.name)
 	f.kids.known.Add(-1)
 	f.kids.count(c, false, false)
@@ -191,7 +197,6 @@ func (f *feed) has(name string) bool {
 
 // run has children fetched until ctx ends.
 func (f *feed) run(ctx context.Context) {
-	defer f.leave()
 	var work sync.WaitGroup
 	defer work.Wait()
 	work.Go(func() { f.settle(ctx) })
@@ -209,7 +214,7 @@ func (f *feed) run(ctx context.Context) {
 	}
 }
 
-// leave takes the children of the feed from what is told of the stream.
+// leave takes the children of the feed from what is told of the stream. Nothing of the feed is committed after that.
 func (f *feed) leave() {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -274,11 +279,11 @@ func (f *feed) fetch(ctx context.Context, c *child) {
 		defer s.goesOn()
 		err = s.pass(during)
 	}
-	again := false
+	again, anew := false, false
 	if s != nil && err != nil {
-		if pass := s.plan.Pass; during.Err() == nil && !errors.Is(err, errPaused) {
+		if pass, kept := s.plan.Pass, s.plan.Kept; during.Err() == nil && !errors.Is(err, errPaused) {
 			s.beginAgain(err)
-			again = s.plan.Pass != pass
+			again, anew = s.plan.Pass != pass, s.plan.Kept != kept
 		}
 		if s.sent != nil { // what the slice is fetched again from is what the state topic has then
 			select {
@@ -291,6 +296,11 @@ func (f *feed) fetch(ctx context.Context, c *child) {
 	if ctx.Err() != nil {
 		return
 	}
+	f.mu.Lock()
+	if c.anew = anew; s != nil {
+		c.doubted, c.toldDeletes = s.doubted, s.toldDeletes
+	}
+	f.mu.Unlock()
 	if pause := f.ended(c, again, err); pause > 0 {
 		_ = stage.Sleep(ctx, pause)
 	}

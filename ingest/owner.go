@@ -119,6 +119,11 @@ func (o *owner) once(fetch, work context.Context, changed <-chan struct{}) error
 		return err
 	}
 	feeds, err := o.feeds(state, queue)
+	defer func() {
+		for _, f := range feeds {
+			f.leave()
+		}
+	}()
 	if err != nil {
 		return err
 	}
@@ -189,7 +194,7 @@ func (s *slice) remember(segments map[uint64][]byte, c cursor.Cursor, forget boo
 	return nil
 }
 
-// feeds restores the feeds of the partition.
+// feeds restores the feeds of the partition. They must be left, with an error too.
 func (o *owner) feeds(state *restored, queue chan<- *page) ([]*feed, error) {
 	var out []*feed
 	for _, ref := range o.in.byPartition[o.partition] {
@@ -198,7 +203,7 @@ func (o *owner) feeds(state *restored, queue chan<- *page) ([]*feed, error) {
 		}
 		f, err := o.in.newFeed(ref, state, queue)
 		if err != nil {
-			return nil, err
+			return out, err
 		}
 		out = append(out, f)
 	}

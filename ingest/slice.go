@@ -70,6 +70,7 @@ type slice struct {
 
 	added   []byte          // what each record is given: see [request.Template.Added]
 	nothing bool            // the API has nothing for it, which is not passed over by the pipeline file's word
+	opening atomic.Bool     // the first page of a pass is asked for, and no other
 	made    bool            // from a record of another stream
 	child   *child          // nil: it is not made, or for a [Walk]
 	sent    <-chan struct{} // closed when the page that was handed to the owner last is committed
@@ -292,10 +293,12 @@ func (s *slice) pass(ctx context.Context) error {
 	loop := paginate.Loop{Repeats: s.repeats(), MaxEmpty: int64(s.stream.Ingest.EmptyPages)}
 	open, cancel := s.gate.during(ctx)
 	defer cancel()
+	s.opening.Store(s.plan.Next == s.pager.First())
 	pages := s.pages(open)
 	defer func() { pages.stop() }()
 	for {
 		p, err := pages.next(open)
+		s.opening.Store(false)
 		if err != nil && ctx.Err() == nil && errors.Is(context.Cause(open), errPaused) {
 			return errPaused
 		}

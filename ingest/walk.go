@@ -194,6 +194,7 @@ func (w Walk) pass(ctx context.Context, s *slice, pass int, see func(*WalkedPage
 	loop := paginate.Loop{Repeats: s.repeats(), MaxEmpty: int64(s.stream.Ingest.EmptyPages)}
 	of, at := s.plan, s.plan.Next
 	for n := 0; w.Pages <= 0 || n < w.Pages; n++ {
+		s.opening.Store(at == s.pager.First())
 		p, err := s.fetch(ctx, of, at)
 		if err != nil {
 			return err

@@ -1,0 +1,177 @@
+package ingest_test
+
+import (
+	"fmt"
+	"net/http"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/millrace-io/millrace/internal/testkafka"
+	"github.com/millrace-io/millrace/internal/testkit"
+	"github.com/millrace-io/millrace/pipeline"
+)
+
+// order writes a revision of an order to the parent's raw topic.
+func order(t testing.TB, brokers []string, id, revision int) {
+	t.Helper()
+	produce(t, brokers, &kgo.Record{Topic: "shop.orders.raw", Key: []byte(strconv.Itoa(id)), Value: fmt.Appendf(nil, `{"id":%d,"revision":%d}`, id, revision)})
+}
+
+// TestChildWhosePositionExpires: an API that does not know the position any more from which a child goes on is asked for everything.
+func TestChildWhosePositionExpires(t *testing.T) {
+	t.Parallel()
+	a := newTree(t)
+	a.grow("/orders", 1)
+	a.grow("/orders/1/items", 3)
+	var token atomic.Int64
+	token.Store(1)
+	a.intercept(func(w http.ResponseWriter, r *http.Request) bool {
+		if strings.Count(r.URL.Path, "/") < 3 {
+			return false
+		}
+		now := strconv.FormatInt(token.Load(), 10)
+		if sync := r.URL.Query().Get("sync"); sync != "" && sync != now {
+			http.Error(w, "the token has expired", http.StatusGone)
+			return true
+		}
+		answer(w, map[string]any{"data": []any{map[string]any{"id": 1, "revision": token.Load()}}, "token": now})
+		return true
+	})
+	c := testkafka.New(t)
+	streams := a.orders()
+	streams[1].Ingest.Paginate = pipeline.Paginate{Cursor: &pipeline.BodyCursor{
+		Next: []string{"next"}, Param: "cursor", AbsentEnds: true, Keep: &pipeline.Keep{Field: []string{"token"}, Param: "sync"},
+	}}
+	r := start(t, newPipeline(c.ListenAddrs(), streams...), "one", testConfig())
+	r.awaitPass(t)
+	token.Store(2)
+	order(t, c.ListenAddrs(), 1, 2)
+	testkit.Eventually(t, patience, func() error {
+		if got, _ := newestItems(t, c.ListenAddrs(), "shop.items.raw"); got["/orders/1/items/1"] != 2 {
+			return fmt.Errorf("raw has %v", got)
+		}
+		return nil
+	})
+	r.stop()
+}
+
+// TestNoticesOfChildrenAreCleared when what they tell of has passed, although each pass is a slice of its own.
+func TestNoticesOfChildrenAreCleared(t *testing.T) {
+	t.Parallel()
+	a := newTree(t)
+	a.grow("/orders", 1)
+	a.grow("/orders/1/items", 2)
+	var forbidden atomic.Bool
+	forbidden.Store(true)
+	a.intercept(func(w http.ResponseWriter, r *http.Request) bool {
+		switch second := r.URL.Query().Get("cursor") != ""; {
+		case strings.Count(r.URL.Path, "/") < 3:
+			return false
+		case second && forbidden.Load():
+			http.Error(w, "{}", http.StatusForbidden)
+		case second:
+			answer(w, map[string]any{"data": []any{map[string]any{"id": 2, "revision": 1}}, "next": nil})
+		default:
+			answer(w, map[string]any{"data": []any{map[string]any{"id": 1, "revision": 1}}, "next": "b"})
+		}
+		return true
+	})
+	c := testkafka.New(t)
+	streams := a.orders()
+	streams[1].Ingest.Errors = []pipeline.ErrorRule{{Statuses: []pipeline.StatusRange{{From: 403, To: 403}}, Do: "skip"}}
+	streams[1].Ingest.Paginate = pipeline.Paginate{Cursor: &pipeline.BodyCursor{Next: []string{"next"}, Param: "cursor"}}
+	r := start(t, newPipeline(c.ListenAddrs(), streams...), "one", testConfig())
+	testkit.Eventually(t, patience, testkit.That("it is told of", func() bool {
+		return strings.Contains(r.Health.Degraded()["ingest items"], "was passed over")
+	}))
+	r.awaitPass(t)
+	forbidden.Store(false)
+	order(t, c.ListenAddrs(), 1, 2)
+	a.awaitItems(t, c.ListenAddrs())
+	testkit.Eventually(t, patience, testkit.That("nothing is told of", func() bool { return r.Health.Degraded()["ingest items"] == "" }))
+	r.stop()
+}
+
+// TestNothingIsSaidByTheFirstPageAlone: 404 for a page that follows is an error, whoever asks for it ahead.
+func TestNothingIsSaidByTheFirstPageAlone(t *testing.T) {
+	t.Parallel()
+	a := newTree(t)
+	a.grow("/orders", 4)
+	for i := range 4 {
+		a.grow(fmt.Sprintf("/orders/%d/items", i+1), 95)
+	}
+	var open atomic.Bool
+	var asked atomic.Int64
+	a.intercept(func(w http.ResponseWriter, r *http.Request) bool {
+		if page, _ := strconv.Atoi(r.URL.Query().Get("page")); page < 3 || strings.Count(r.URL.Path, "/") < 3 || open.Load() {
+			return false
+		}
+		asked.Add(1)
+		http.NotFound(w, r)
+		return true
+	})
+	c := testkafka.New(t)
+	r := start(t, newPipeline(c.ListenAddrs(), a.orders()...), "one", testConfig())
+	testkit.Eventually(t, patience, testkit.That("they fail", func() bool { return r.children(t, "items", "failing") == 4 && asked.Load() > 20 }))
+	if n := r.counter(t, "millrace_ingest_children_passed_over_total"); n != 0 {
+		t.Errorf("%v children were passed over", n)
+	}
+	open.Store(true)
+	a.awaitItems(t, c.ListenAddrs())
+	r.stop()
+}
+
+// TestAFeedLeavesNothingBehind: what is committed after the work on a partition has ended does not count as this process's any more.
+func TestAFeedLeavesNothingBehind(t *testing.T) {
+	t.Parallel()
+	a := newTree(t)
+	a.grow("/orders", 1)
+	a.grow("/orders/1/items", 1)
+	c := testkafka.New(t)
+	var hold atomic.Bool
+	held, release := make(chan struct{}), make(chan struct{})
+	var once sync.Once
+	c.ControlKey(int16(kmsg.EndTxn), func(kmsg.Request) (kmsg.Response, error, bool) {
+		c.KeepControl()
+		if hold.Load() {
+			c.SleepControl(func() {
+				once.Do(func() { close(held) })
+				<-release
+			})
+		}
+		return nil, nil, false
+	})
+	r := start(t, newPipeline(c.ListenAddrs(), a.orders()...), "one", testConfig())
+	r.awaitPass(t)
+	hold.Store(true)
+	order(t, c.ListenAddrs(), 2, 1)
+	<-held
+	stopped := make(chan struct{})
+	go func() {
+		defer close(stopped)
+		r.stop()
+	}()
+	for range 50 { // time enough for whoever would leave before all is committed
+		if r.children(t, "items", "known") == 0 {
+			break
+		}
+		testkit.Pause(t.Context(), 10*time.Millisecond)
+	}
+	close(release)
+	<-stopped
+	got := map[string]float64{}
+	for _, state := range []string{"known", "due", "failing"} {
+		got[state] = r.children(t, "items", state)
+	}
+	if d := cmp.Diff(map[string]float64{"known": 0, "due": 0, "failing": 0}, got); d != "" {
+		t.Errorf("children of a process that has stopped: %s", d)
+	}
+}
