@@ -39,6 +39,7 @@ type child struct {
 	again    bool // the API does not know the position any more: its pass begins again
 	anew     bool // nor the one that was kept of the pass before: it asks for everything
 	failures int  // in a row
+	refused  bool // by the API, the last time: another attempt hardly helps
 	retryAt  time.Time
 
 	due time.Time

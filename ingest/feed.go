@@ -17,8 +17,10 @@ import (
 
 	"github.com/millrace-io/millrace/ingest/cursor"
 	"github.com/millrace-io/millrace/ingest/cut"
+	"github.com/millrace-io/millrace/ingest/fetch"
 	"github.com/millrace-io/millrace/ingest/known"
 	"github.com/millrace-io/millrace/ingest/paginate"
+	"github.com/millrace-io/millrace/ingest/request"
 	"github.com/millrace-io/millrace/internal/stage"
 	"github.com/millrace-io/millrace/pipeline"
 	"github.com/millrace-io/millrace/topics"
@@ -225,6 +227,8 @@ func (f *feed) leave() {
 
 // await returns when a child is due.
 func (f *feed) await(ctx context.Context) error {
+	t := time.NewTimer(time.Hour)
+	defer t.Stop()
 	for {
 		wait, ok := f.until()
 		if ok && wait <= 0 {
@@ -232,8 +236,7 @@ func (f *feed) await(ctx context.Context) error {
 		}
 		var timer <-chan time.Time
 		if ok {
-			t := time.NewTimer(wait)
-			defer t.Stop()
+			t.Reset(wait)
 			timer = t.C
 		}
 		select {
@@ -318,7 +321,7 @@ func (f *feed) ended(c *child, again bool, err error) (pause time.Duration) {
 		signal(f.reaping)
 	case errors.Is(err, errPaused):
 	case err != nil:
-		c.again = again
+		c.again, c.refused = again, refused(err)
 		c.failures++
 		c.retryAt = time.Now().Add(f.retryAfter(c.failures))
 		pause = f.kids.failed(c, err)
@@ -328,6 +331,12 @@ func (f *feed) ended(c *child, again bool, err error) (pause time.Duration) {
 	}
 	f.plan(c)
 	return pause
+}
+
+// refused reports whether another attempt hardly helps, as with 403.
+func refused(err error) bool {
+	e, ok := errors.AsType[*fetch.Error](err)
+	return ok && !e.Transient() || errors.Is(err, request.ErrNothing)
 }
 
 // Waits of children that cannot be fetched.

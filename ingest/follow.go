@@ -86,7 +86,7 @@ func (in *Ingest) start(ctx context.Context, topic string, partition int32) (int
 const settlesEvery = 200 * time.Millisecond
 
 // settle notes that the feed has ended a pass, for [Ingest.PassesDone]: its parent's slices in this process have ended one, all
-// that they wrote was read, and nothing of it is to be fetched. It returns then.
+// that they wrote was read, and nothing of it is to be fetched, but for what the API has refused. It returns then.
 func (f *feed) settle(ctx context.Context) {
 	for stage.Sleep(ctx, settlesEvery) == nil {
 		if !f.in.streamEnded(f.stream.Ingest.ForEach.Parent) {
@@ -116,6 +116,9 @@ func (f *feed) rests(end kadm.ListedOffset) bool {
 	}
 	now := time.Now()
 	for _, c := range f.due {
+		if c.failures > 0 && c.refused {
+			continue
+		}
 		if c.dirty() || c.failures > 0 || !c.due.After(now) {
 			return false
 		}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"strings"
 
 	"github.com/go-json-experiment/json/jsontext"
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -145,6 +146,10 @@ func (l *listing) write(t *transaction) error {
 // want notes a revision of a record for the child of that name.
 func (l *listing) want(t *transaction, rec parentRecord, name string) error {
 	f := l.feed
+	if strings.ContainsRune(name, 0) { // it could not be told from other keys of the state topic
+		f.kids.unnamed(name)
+		return nil
+	}
 	revision := f.at.Generation<<revisionBits | rec.offset
 	c := f.children[name]
 	var cur cursor.Cursor

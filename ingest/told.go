@@ -55,6 +55,9 @@ func (p *passes) end(s *slice, t tally, by *page, last bool) {
 	if p.passes > 1 {
 		attrs = append(attrs, "passes", p.passes)
 	}
+	if s.child != nil {
+		attrs = append(attrs, "due", s.child.feed.kids.left())
+	}
 	if s.schedule.Repeats() {
 		attrs = append(attrs, "next", "in "+max(time.Until(s.schedule.Next(by.after.Started)), 0).Round(time.Second).String())
 	} else if of := s.stream.Ingest.ForEach; of != nil {

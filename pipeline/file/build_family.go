@@ -42,6 +42,9 @@ func (d *decoder) parentPlaceholder(f *ingestFile, t *text, name, stream string)
 // family checks a child against its parent.
 func (d *decoder) family(f *ingestFile, p *pipeline.Pipeline, s *pipeline.Stream) {
 	of := s.Ingest.ForEach
+	if of == nil { // a stream that is delivered, or of events, has none: that is reported where it is built
+		return
+	}
 	parent := p.Stream(of.Parent)
 	if parent == nil {
 		d.reportf(f.ForEach.place, didYouMean(of.Parent, d.streams, "streams"), "there is no stream %s", quote(of.Parent))
@@ -51,7 +54,7 @@ func (d *decoder) family(f *ingestFile, p *pipeline.Pipeline, s *pipeline.Stream
 		d.reportf(f.ForEach.place, "", "the stream would be made from its own records")
 		return
 	}
-	if !f.Key.ok || s.Ingest.ForEach == nil {
+	if !f.Key.ok {
 		return
 	}
 	switch {
