@@ -60,6 +60,7 @@ func (d *decoder) decode(ordinal int, value []byte, rec *record) error {
 	}
 	d.key(rec)
 	d.stub.read(value, rec)
+	rec.deleted = rec.deleted || d.r.deletions
 	if !rec.unreadable {
 		if err := d.revision(ordinal, rec); err != nil {
 			return err
@@ -190,7 +191,7 @@ func (r *reader) judge(rec *record, p *page) {
 	rec.judged = true
 	if top := p.after.Top; r.version != nil && top != nil && !rec.hasSource && rec.reason == "" {
 		switch {
-		case rec.deleted && r.past(*top, p): // what was deleted often keeps nothing but its key
+		case rec.deleted && !r.deletions && r.past(*top, p): // what was deleted often keeps nothing but its key
 			rec.source, rec.hasSource = *top, true
 		case r.missing == "oldest":
 		case r.missing == "newest" && r.past(*top, p):

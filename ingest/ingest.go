@@ -105,7 +105,12 @@ func New(p *pipeline.Pipeline, cfg Config, env stage.Env) (*Ingest, error) {
 	var errs []error
 	for i := range p.Streams {
 		s := &p.Streams[i]
-		if err := in.register(s, slices.Contains(chosen, s)); err != nil {
+		run := slices.Contains(chosen, s)
+		err := in.register(s, run)
+		if of := deletionsOf(s); err == nil && of != nil {
+			err = in.register(of, run)
+		}
+		if err != nil {
 			errs = append(errs, fmt.Errorf("ingest: stream %s: %w", s.Name, err))
 		}
 	}
@@ -172,13 +177,18 @@ func (in *Ingest) register(s *pipeline.Stream, run bool) error {
 		return in.registerFeeds(s, run)
 	}
 	names := s.Ingest.SliceNames()
+	if s.Ingest.Deletions {
+		for i := range names {
+			names[i] = deletionsPrefix + names[i]
+		}
+	}
 	in.slicesOf[in.budgets.For(s.Ingest.HTTP)] += len(names)
 	for i, name := range names {
 		if err := checkRequest(&s.Ingest, name); err != nil {
 			return err
 		}
-		if strings.ContainsRune(name, 0) || slices.Contains(names[:i], name) {
-			return fmt.Errorf("slices: %q is there twice or holds a NUL", name)
+		if main := strings.HasPrefix(name, deletionsPrefix) != s.Ingest.Deletions; main || strings.ContainsRune(name, 0) || slices.Contains(names[:i], name) {
+			return fmt.Errorf("slices: %q is there twice, holds a NUL, or begins with "+deletionsPrefix, name)
 		}
 		if run && !(in.cfg.Once && continuous(&s.Ingest)) {
 			n := topics.Partition([]byte(cursor.Key(s.Name, name)), topics.StatePartitions)

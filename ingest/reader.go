@@ -35,6 +35,7 @@ type reader struct {
 	scale      cursor.Scale
 	versions   cursor.Versions
 	envelope   cut.Envelope
+	deletions  bool  // each record says that its key was deleted
 	deleted    *stub // nil: no record says that it was deleted
 	wrong      errorRule
 	rules      rules
@@ -48,7 +49,8 @@ type reader struct {
 func newReader(s *pipeline.Stream, wants paginate.Wants, maxRecordBytes int32) (*reader, error) {
 	in := &s.Ingest
 	r := &reader{
-		stream: s.Name, max: int64(maxRecordBytes), last: lastField(wants),
+		deletions: in.Deletions,
+		stream:    s.Name, max: int64(maxRecordBytes), last: lastField(wants),
 		wrong: newErrorRule(in.ErrorWhen), nullEmpty: in.NullIsEmpty,
 		missing: missing(in), wait: in.Unreadable == "wait",
 	}
@@ -136,6 +138,9 @@ func (in *Ingest) reader(s *pipeline.Stream, wants paginate.Wants) (*reader, err
 // missing is what a record without version is: a position that since is found from grows over all records, so that what
 // is served now may have the highest; other versions may count for each record alone.
 func missing(in *pipeline.Ingest) string {
+	if in.Deletions { // as new as the newest deletion would be newer than what was created since
+		return "letter"
+	}
 	if in.VersionRule.Missing == "" && in.Incremental != nil && in.Version == in.Incremental.Field && !in.SharesKeys() {
 		return "newest"
 	}

@@ -59,7 +59,7 @@ func (s *slice) requestHash(c cursor.Cursor) string {
 
 // checkRequest reports whether the requests of a slice can be made.
 func checkRequest(in *pipeline.Ingest, slice string) error {
-	t, err := request.New(in, slice)
+	t, err := request.New(in, strings.TrimPrefix(slice, deletionsPrefix))
 	if err != nil {
 		return err
 	}

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/url"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -80,7 +81,11 @@ type slice struct {
 func (in *Ingest) newSlice(
 	s *pipeline.Stream, name string, parent request.Values, c cursor.Cursor, queue chan<- *page,
 ) (*slice, error) {
-	template, err := request.New(&s.Ingest, name)
+	value := name // of the lists
+	if s.Ingest.Deletions {
+		value = strings.TrimPrefix(name, deletionsPrefix)
+	}
+	template, err := request.New(&s.Ingest, value)
 	if err != nil {
 		return nil, err
 	}
@@ -94,7 +99,7 @@ func (in *Ingest) newSlice(
 	if sl.schedule, err = calendar.New(&s.Ingest); err != nil {
 		return nil, err
 	}
-	if sl.quoted, err = jsontext.AppendQuote(nil, name); err != nil {
+	if sl.quoted, err = jsontext.AppendQuote(nil, value); err != nil {
 		return nil, fmt.Errorf("the name of slice %q: %w", name, err)
 	}
 	if sl.added, err = template.Added(); err != nil {

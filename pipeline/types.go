@@ -94,6 +94,8 @@ type Ingest struct {
 	Errors      []ErrorRule   // what is done about answers that are no pages; the first that holds counts
 	NullIsEmpty bool          // null in the place of the records is a page without records, not an error
 	Incremental *Incremental  // nil: every pass fetches everything
+	DeletedIn   *Ingest       // a resource whose records are keys of this one that were deleted; nil: there is none
+	Deletions   bool          // each record says that its key was deleted: of a resource as DeletedIn
 	DeletedWhen string        // an expression over a record that is true if it says that its key was deleted; empty: none says so
 	Deletes     *Deletes      // by complete reads; nil: what is not shown any more stays
 	Slices      *Slices       // nil: the stream is one slice, named "", unless it has ForEach

@@ -111,6 +111,10 @@ func (c *claim) replace(ctx context.Context, cfg Config, pass int64, since *int6
 		return err
 	}
 	for key, before := range c.cursors {
+		field, since := field, since
+		if strings.HasPrefix(key, cursor.Key(cfg.Stream.Name, "deleted:")) { // its values are another field's
+			field, since = "", nil
+		}
 		oldest := before.Oldest
 		for number := range c.segments[key] {
 			oldest = max(oldest, number+1)

@@ -29,6 +29,7 @@ func (d *decoder) stream(f *pipelineFile, e *entry[streamFile], tables map[strin
 		s.Ingest = d.events(in, e.v.Ingest.place, own)
 	case e.v.Ingest.ok:
 		s.Ingest = d.ingest(in, e.v.Ingest.place)
+		s.Ingest.DeletedIn = d.deletedIn(in, &s.Ingest)
 	}
 	w := flowOf(&e.v)
 	s.Process = w.steps

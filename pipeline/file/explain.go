@@ -293,6 +293,11 @@ func twins(names []string) [][]string {
 	case len(names) > 3 && names[0] == "streams" && names[2] == "ingest":
 		out = append(out, slices.Concat([]string{"http"}, names[3:]))
 	}
+	for _, twin := range out { // a resource has keys of its stream
+		if len(twin) > 5 && twin[0] == "streams" && twin[3] == "deletes" && twin[4] == "resource" {
+			out = append(out, slices.Concat(stream, twin[5:]))
+		}
+	}
 	return out
 }
 

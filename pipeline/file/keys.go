@@ -170,12 +170,27 @@ type ingestSharedFile struct {
 
 // deletesFile says how it is known what was deleted.
 type deletesFile struct {
-	When    text     `key:"when" doc:"An expression over a record that is true if the record says that it was deleted: deleted == true. Its key is deleted, and what else it holds is dropped."`
-	By      text     `key:"by" doc:"complete_read: what a complete read of the stream, or of a slice, does not show any more is deleted. A read that failed, was cut short or passed over something deletes nothing." words:"complete_read"`
-	AtMost  percent  `key:"at_most" doc:"How many of the known keys one complete read may delete, in percent. Beyond, it deletes nothing, tells so, and waits for millrace deletes --allow. One key may always go, unless no other is left." min:"0%" max:"100%" default:"10%"`
-	Every   duration `key:"every" doc:"From the start of one complete read to the start of the next, where the other passes ask only for changes (incremental, keep). Absent: each pass is a complete read." max:"8760h" default:"0s"`
-	Steady  flag     `key:"steady" doc:"Nothing slips between two pages while records come and go, as where pages are in the order of the key. Then one complete read is enough; else, where there are several pages, the next one has to confirm it." default:"false"`
-	MaxKeys integer  `key:"max_keys" doc:"How many keys of the stream one process remembers, about 60 bytes each. With more, nothing is deleted." min:"1000" max:"1000000000" default:"1000000"`
+	When     text                `key:"when" doc:"An expression over a record that is true if the record says that it was deleted: deleted == true. Its key is deleted, and what else it holds is dropped."`
+	By       text                `key:"by" doc:"complete_read: what a complete read of the stream, or of a slice, does not show any more is deleted. A read that failed, was cut short or passed over something deletes nothing." words:"complete_read"`
+	Resource object[deletedFile] `key:"resource" doc:"Another resource of the API that lists what was deleted: each of its records deletes the key that it holds."`
+	AtMost   percent             `key:"at_most" doc:"How many of the known keys one complete read may delete, in percent. Beyond, it deletes nothing, tells so, and waits for millrace deletes --allow. One key may always go, unless no other is left." min:"0%" max:"100%" default:"10%"`
+	Every    duration            `key:"every" doc:"From the start of one complete read to the start of the next, where the other passes ask only for changes (incremental, keep). Absent: each pass is a complete read." max:"8760h" default:"0s"`
+	Steady   flag                `key:"steady" doc:"Nothing slips between two pages while records come and go, as where pages are in the order of the key. Then one complete read is enough; else, where there are several pages, the next one has to confirm it." default:"false"`
+	MaxKeys  integer             `key:"max_keys" doc:"How many keys of the stream one process remembers, about 60 bytes each. With more, nothing is deleted." min:"1000" max:"1000000000" default:"1000000"`
+}
+
+// deletedFile is a resource that lists what was deleted. What it does not say is as in the stream's ingest.
+type deletedFile struct {
+	Path        text                    `key:"path,required" doc:"Path of the resource, appended to base_url; it may hold placeholders, as the stream's."`
+	Method      text                    `key:"method" doc:"Method of the requests; absent: GET, or POST where there is a body." words:"GET POST PUT PATCH QUERY"`
+	Query       mapping[texts]          `key:"query" doc:"Query parameters of each request, as those of the stream." empty:"ok"`
+	Body        object[bodyFile]        `key:"body" doc:"Body of each request, as that of the stream."`
+	Records     choice[recordsFile]     `key:"records" doc:"Where in the body the records are, as a path; absent: the body itself." words:"*"`
+	Key         dottedPaths             `key:"key" doc:"Field, or list of fields, with what the stream's key is made of, in its order; absent: the same fields."`
+	Version     choice[versionFile]     `key:"version" doc:"Field that says when a record was deleted, on the scale of the stream's version; absent: incremental.field." words:"*"`
+	Paginate    choice[paginateFile]    `key:"paginate" doc:"How the next page is asked for; absent: everything comes at once." words:"link"`
+	Incremental object[incrementalFile] `key:"incremental" doc:"Ask only for what was deleted since; absent: every pass fetches everything."`
+	Every       duration                `key:"every" doc:"From the start of a pass to the start of the next; absent: as that of the stream." max:"8760h" default:"0s"`
 }
 
 // bodyFile is the body of a request.
