@@ -59,6 +59,9 @@ func (s *slice) survey(p *page) error {
 	}
 	if p.at.Index == s.pager.First().Index {
 		s.keys.Begin(p.after.Pass)
+		s.order = inOrder{}
+	} else if s.order.last == nil { // of a child, another slice had the first pages
+		s.order.broken = true
 	}
 	if !s.keys.Reads(p.after.Pass) {
 		return nil
@@ -69,6 +72,7 @@ func (s *slice) survey(p *page) error {
 			s.keys.Blind("a record of it was refused whose key cannot be read")
 			return nil
 		}
+		s.order.see(rec.key)
 		if rec.deleted && rec.reason == "" {
 			s.keys.Delete(rec.id)
 			return nil
@@ -115,10 +119,10 @@ func (s *slice) decide(p *page) {
 	p.held = v.Held
 }
 
-// byKey reports whether pages follow one another by the key: no record can slip between two of them.
+// byKey reports whether pages follow one another by the key, and records came in its order: none can slip between two of them.
 func (s *slice) byKey() bool {
 	k := s.stream.Ingest.Paginate.Keyset
-	if k == nil {
+	if k == nil || s.order.broken {
 		return false
 	}
 	key := slices.DeleteFunc(slices.Clone(s.stream.Ingest.Key), func(f string) bool { return f == pipeline.SliceField })

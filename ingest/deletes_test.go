@@ -218,6 +218,42 @@ func TestKeysetDeletesAtOnce(t *testing.T) {
 	}
 }
 
+// TestKeysetInAnotherOrder: an API goes on after a key, and sorts by the time of the last change. What changes while it is read goes to
+// a page that has come: one read does not tell that it is gone.
+func TestKeysetInAnotherOrder(t *testing.T) {
+	t.Parallel()
+	a := newAPI(t, 25)
+	a.items[3], a.items[20] = a.items[20], a.items[3] // they were changed, some time
+	var moves atomic.Bool
+	a.intercept(func(_ int, w http.ResponseWriter, r *http.Request) bool {
+		after := r.URL.Query().Get("after")
+		a.mu.Lock()
+		defer a.mu.Unlock()
+		if after != "" && moves.CompareAndSwap(true, false) {
+			last := len(a.items) - 1
+			a.items = slices.Insert(a.items[:last:last], 0, a.items[last])
+		}
+		from := slices.IndexFunc(a.items, func(i item) bool { return strconv.Itoa(i.ID) == after }) + 1
+		_ = json.NewEncoder(w).Encode(map[string]any{"data": a.items[from:min(from+10, len(a.items))]})
+		return true
+	})
+	c := testkafka.New(t)
+	s := a.stream("items", pipeline.Paginate{Keyset: &pipeline.Keyset{Field: []string{"id"}, Param: "after", Stop: pipeline.StopRule{When: "empty"}}})
+	s.Ingest.Deletes = deletes()
+	pl := newPipeline(c.ListenAddrs(), s)
+	for _, m := range []bool{false, true, false} {
+		moves.Store(m)
+		r := start(t, pl, "one", testConfig())
+		r.awaitPass(t)
+		r.stop()
+		for key, texts := range fates(t, c.ListenAddrs(), "shop.items.raw") {
+			if slices.Contains(texts, "gone") {
+				t.Errorf("key %s, which was there all the time: %v", key, texts)
+			}
+		}
+	}
+}
+
 // TestAReadThatIsNotCompleteDeletesNothing, for whatever reason it is not; the next complete one does.
 func TestAReadThatIsNotCompleteDeletesNothing(t *testing.T) {
 	for name, set := range map[string]struct {

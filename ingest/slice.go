@@ -59,7 +59,8 @@ type slice struct {
 	waits   atomic.Bool  // for its API
 	single  bool         // a page could not be fetched: the next request is for it, and for none after it
 
-	toldDeletes bool // a notice about deletions was raised: only the commit loop uses it
+	toldDeletes bool    // a notice about deletions was raised: only the commit loop uses it
+	order       inOrder // of the keys of the complete read under way: as keys
 
 	back   *backfill        // what is left of its past; nil: it has no windows
 	laid   []cursor.Stretch // of back, to be committed with the first page of the pass

@@ -2,6 +2,7 @@ package pipeline
 
 import (
 	"encoding/json"
+	"strings"
 
 	"github.com/go-json-experiment/json/jsontext"
 )
@@ -30,12 +31,12 @@ func (s *Slices) Combinations() [][]string {
 }
 
 // SliceName is the name of the slice of a combination of values: the value itself if it is one, a compact JSON array
-// of several, and empty without any.
+// of several, and empty without any. No name has a NUL, which the state topic needs: one value with it is an array, too.
 func SliceName(values ...string) string {
-	switch len(values) {
-	case 0:
+	switch {
+	case len(values) == 0:
 		return ""
-	case 1:
+	case len(values) == 1 && !strings.ContainsRune(values[0], 0):
 		return values[0]
 	}
 	name := []byte{'['}
