@@ -260,7 +260,7 @@ func TestDrop(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, topic := range found.Names() {
-		if strings.HasPrefix(topic, topics.LineName("p", "s", 2)) {
+		if strings.HasPrefix(topic, topics.LineName(w.name, "s", 2)) {
 			t.Errorf("the topic %s is there", topic)
 		}
 	}

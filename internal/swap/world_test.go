@@ -57,13 +57,15 @@ func stream(filter, n string, status bool) pipeline.Stream {
 	return s
 }
 
-// world is an embedded broker and a SQLite file, with a pipeline whose stages run in this process, as `millrace run` runs them.
+// world is a broker and a database, with a pipeline whose stages run in this process, as `millrace run` runs them.
 type world struct {
-	t       testing.TB
-	cluster *kfake.Cluster
-	dir     string
-	cl      *kgo.Client
-	db      *sql.DB
+	t        testing.TB
+	name     string // of the pipeline
+	brokers  []string
+	database pipeline.Database
+	dir      string
+	cl       *kgo.Client
+	db       *sql.DB
 
 	mu   sync.Mutex
 	raws []*kgo.Record // all that were produced
@@ -71,26 +73,36 @@ type world struct {
 
 const partitions = 3
 
+// newWorld is an embedded broker and a SQLite file.
 func newWorld(t testing.TB, s pipeline.Stream) *world {
 	t.Helper()
-	w := &world{t: t, dir: t.TempDir()}
-	w.cluster = testkafka.New(t, kfake.BrokerConfigs(map[string]string{"group.initial.rebalance.delay.ms": "0"}))
-	w.cl = testkafka.Client(t, w.cluster, kgo.RecordPartitioner(kgo.ManualPartitioner()))
-	if err := admin.Ensure(t.Context(), kadm.NewClient(w.cl), topics.Specs(w.of(s))); err != nil {
-		t.Fatal(err)
-	}
-	var err error
-	if w.db, err = sql.Open("sqlite", "file:"+filepath.Join(w.dir, "millrace.db")+"?_pragma=busy_timeout(10000)"); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = w.db.Close() })
+	cluster := testkafka.New(t, kfake.BrokerConfigs(map[string]string{"group.initial.rebalance.delay.ms": "0"}))
+	w := &world{t: t, name: "p", dir: t.TempDir(), brokers: cluster.ListenAddrs(), database: pipeline.Database{Embedded: true}}
+	w.open(s, "sqlite", "file:"+filepath.Join(w.dir, "millrace.db")+"?_pragma=busy_timeout(10000)")
 	return w
+}
+
+// open makes the topics, and opens the database for readers.
+func (w *world) open(s pipeline.Stream, driver, dsn string) {
+	w.t.Helper()
+	var err error
+	if w.cl, err = kgo.NewClient(kgo.SeedBrokers(w.brokers...), kgo.RecordPartitioner(kgo.ManualPartitioner())); err != nil {
+		w.t.Fatal(err)
+	}
+	w.t.Cleanup(w.cl.Close)
+	if err := admin.Ensure(w.t.Context(), kadm.NewClient(w.cl), topics.Specs(w.of(s))); err != nil {
+		w.t.Fatal(err)
+	}
+	if w.db, err = sql.Open(driver, dsn); err != nil {
+		w.t.Fatal(err)
+	}
+	w.t.Cleanup(func() { _ = w.db.Close() })
 }
 
 // of is the pipeline of a file with that stream.
 func (w *world) of(s pipeline.Stream) *pipeline.Pipeline {
 	return &pipeline.Pipeline{
-		Name: "p", DataDir: w.dir, Database: pipeline.Database{Embedded: true},
+		Name: w.name, DataDir: w.dir, Database: w.database,
 		Kafka:   pipeline.Kafka{Partitions: partitions, Replication: 1, MaxRecordBytes: 1 << 20},
 		Streams: []pipeline.Stream{s},
 	}
@@ -102,7 +114,7 @@ func (w *world) env(name string) stage.Env {
 		out, level = os.Stderr, slog.LevelInfo
 	}
 	return stage.Env{
-		Instance: name, Kafka: []kgo.Opt{kgo.SeedBrokers(w.cluster.ListenAddrs()...)},
+		Instance: name, Kafka: []kgo.Opt{kgo.SeedBrokers(w.brokers...)},
 		Log:     slog.New(slog.NewTextHandler(out, &slog.HandlerOptions{Level: level})).With("who", name),
 		Metrics: prometheus.NewRegistry(), Health: &stage.Health{}, File: "shop.yaml",
 	}
@@ -220,7 +232,7 @@ func some(from, n int) (out []*kgo.Record) {
 func (w *world) write(records ...*kgo.Record) {
 	w.t.Helper()
 	for i, r := range records {
-		r.Topic, r.Partition = topics.Raw("p", "s"), topics.Partition(r.Key, partitions)
+		r.Topic, r.Partition = topics.Raw(w.name, "s"), topics.Partition(r.Key, partitions)
 		r.Headers = topics.RawHeaders{PageID: "0", Ordinal: i, Time: time.UnixMilli(1)}.Append(nil)
 		r.Timestamp = time.Now()
 	}
@@ -324,7 +336,7 @@ func (w *world) becomes(table string, by int, status bool) {
 // decided is what is decided about the stream.
 func (w *world) decided() *control.Stream {
 	w.t.Helper()
-	v := control.NewView(control.Config{Pipeline: "p", Client: w.env("view").Kafka})
+	v := control.NewView(control.Config{Pipeline: w.name, Client: w.env("view").Kafka})
 	defer v.Close()
 	if _, err := v.Refresh(w.t.Context()); err != nil {
 		w.t.Fatal(err)

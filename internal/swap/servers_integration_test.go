@@ -1,0 +1,104 @@
+//go:build integration
+
+package swap_test
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/millrace-io/millrace/internal/swap"
+	"github.com/millrace-io/millrace/internal/testkit"
+	"github.com/millrace-io/millrace/internal/testservers"
+	"github.com/millrace-io/millrace/pipeline"
+	"github.com/millrace-io/millrace/sink"
+)
+
+// onServers is Kafka and MySQL.
+func onServers(t *testing.T, s pipeline.Stream) *world {
+	t.Helper()
+	dsn := testservers.MySQL(t)
+	w := &world{
+		t: t, name: strings.ReplaceAll(testservers.Unique(t), "_", "-"), dir: t.TempDir(), brokers: testservers.Kafka(t),
+		database: pipeline.Database{MySQL: pipeline.Secret(dsn)},
+	}
+	w.open(s, "mysql", dsn)
+	return w
+}
+
+// TestSwapOnServers: on Kafka and MySQL a line is built, compared, swapped, taken back and swapped again, while records come and readers
+// read; the driver is killed once in between, and what somebody has changed in the new table is found. A long transaction from before the line
+// was complete is waited for. In the end both tables are what fresh runs make.
+func TestSwapOnServers(t *testing.T) {
+	w := onServers(t, doubles)
+	w.process(doubles)
+	w.write(anchors()...)
+	w.write(some(0, 300)...)
+	w.becomes("t", 2, false)
+	stop, read := w.traffic(300), w.readers()
+	old, err := w.db.BeginTx(t.Context(), &sql.TxOptions{Isolation: sql.LevelRepeatableRead})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var n int
+	if err := old.QueryRow("SELECT COUNT(*) FROM millrace_owners").Scan(&n); err != nil {
+		t.Fatal(err)
+	}
+	w.shadow(doubles2)
+	x := w.lines(doubles2)
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
+	defer cancel()
+	d, err := x.Diff(ctx, swap.DiffAsk{Wait: patience})
+	if err != nil || !d.Key || d.Differ != 0 || d.Only != [2]int64{} {
+		t.Fatalf("%+v, %v", d, err)
+	}
+	if _, err := w.db.Exec("UPDATE t__g2 SET status = 'open' WHERE id = 1001"); err != nil { // it is no column of the other table
+		t.Fatal(err)
+	}
+	if _, err := w.db.Exec("UPDATE t__g2 SET n = n + 1 WHERE id = 1002"); err != nil {
+		t.Fatal(err)
+	}
+	if d, err = x.Diff(ctx, swap.DiffAsk{Wait: patience}); err != nil || d.Differ != 1 || d.Columns["n"] != 1 || d.Examples[0].Key != "1002" {
+		t.Errorf("%+v, %v", d, err)
+	}
+	if _, err := w.db.Exec("UPDATE t__g2 SET n = 2 * id, status = 'OPEN' WHERE id IN (1001, 1002)"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := x.Swap(ctx, swap.Ask{Wait: 10 * time.Second}); !refused(err, "has a transaction since") {
+		t.Errorf("%v, want that an old transaction is named", err)
+	}
+	if err := old.Commit(); err != nil {
+		t.Fatal(err)
+	}
+	w.must(x, swap.Ask{}, 2)
+	killed := w.lines(doubles2)
+	killed.Driver = func(d *sink.Swapper) {
+		d.After = func(statement string) error {
+			if strings.HasPrefix(statement, "RENAME") {
+				d.Abandon()
+				return errors.New("killed")
+			}
+			return nil
+		}
+	}
+	if _, err := killed.Swap(ctx, swap.Ask{Back: true, Wait: patience}); err == nil {
+		t.Error("the rollback went on")
+	}
+	testkit.Eventually(t, patience, testkit.That("line 1 is live", func() bool { return w.decided().LiveNumber() == 1 }))
+	w.must(x, swap.Ask{}, 2)
+	stop()
+	w.becomes("t", 2, true)
+	w.becomes("t__g1", 2, false)
+	w.must(x, swap.Ask{Back: true}, 1)
+	w.becomes("t", 2, false)
+	read()
+	if _, err := x.Drop(ctx, 2); err != nil {
+		t.Error(err)
+	}
+	if _, err := w.read("t__g2"); err == nil {
+		t.Error("the table that was dropped is there")
+	}
+}
