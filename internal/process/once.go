@@ -9,9 +9,11 @@ import (
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"github.com/millrace-io/millrace/internal/lines"
 	"github.com/millrace-io/millrace/internal/stage"
 	"github.com/millrace-io/millrace/topics"
 	"github.com/millrace-io/millrace/topics/admin"
+	"github.com/millrace-io/millrace/topics/control"
 )
 
 // onceEvery is how often the stages are asked how far they are.
@@ -62,10 +64,16 @@ func (x *Process) through(ctx context.Context, env stage.Env) error {
 		return fmt.Errorf("ask how far the stages are: %w", err)
 	}
 	defer cl.Close()
+	view := control.NewView(control.Config{Pipeline: x.Pipeline.Name, Who: env.Instance, Client: env.Kafka})
+	defer view.Close()
 	for _, left := range []func(context.Context, *kgo.Client) (int64, error){x.rawLeft, x.processedLeft} {
 		for ctx.Err() == nil {
 			asking, cancel := context.WithTimeout(ctx, 10*time.Second)
-			n, err := left(asking, cl)
+			_, err := view.Refresh(asking)
+			var n int64
+			if err == nil {
+				n, err = x.leftOf(asking, cl, env, view, left)
+			}
 			cancel()
 			if err == nil && n == 0 {
 				break
@@ -77,6 +85,66 @@ func (x *Process) through(ctx context.Context, env stage.Env) error {
 		}
 	}
 	return nil
+}
+
+// leftOf is how many records left counts of the streams whose base line is live, and those that other live lines have still to process or
+// to write.
+func (x *Process) leftOf(
+	ctx context.Context, cl *kgo.Client, env stage.Env, view *control.View, left func(context.Context, *kgo.Client) (int64, error),
+) (n int64, err error) {
+	chosen, err := x.Pipeline.Choose(x.options.Streams)
+	if err != nil {
+		return 0, err
+	}
+	x.based = nil
+	for _, s := range chosen {
+		of := view.Stream(s.Name)
+		if of.LiveNumber() == control.BaseLine {
+			x.based = append(x.based, s.Name)
+			continue
+		}
+		behind, err := x.lineLeft(ctx, cl, env, s.Name, of)
+		if err != nil {
+			return 0, err
+		}
+		n += behind
+	}
+	if len(x.based) == 0 {
+		return n, nil
+	}
+	more, err := left(ctx, cl)
+	return n + more, err
+}
+
+// lineLeft is how many records the live line of a stream has still to process or to write.
+func (x *Process) lineLeft(ctx context.Context, cl *kgo.Client, env stage.Env, stream string, of *control.Stream) (int64, error) {
+	line, err := lines.Of(x.Pipeline, stream, of, of.LiveNumber())
+	if err != nil {
+		return 0, err
+	}
+	g, err := lines.NewGauge(line, cl, env)
+	if err != nil {
+		return 0, err
+	}
+	defer g.Close()
+	next, err := g.Next(ctx)
+	if err != nil {
+		return 0, err
+	}
+	n, err := admin.Remaining(ctx, cl, map[string]map[int32]int64{topics.RawOf(line, stream): next})
+	if err != nil || n > 0 {
+		return n, err
+	}
+	ends, err := kadm.NewClient(cl).ListEndOffsets(ctx, topics.Processed(line.Name, stream))
+	if err == nil {
+		err = ends.Error()
+	}
+	if err != nil {
+		return 0, err
+	}
+	upTo := map[int32]int64{}
+	ends.Each(func(o kadm.ListedOffset) { upTo[o.Partition] = o.Offset })
+	return g.Unwritten(ctx, upTo)
 }
 
 // rawLeft is how many raw records the processor has not committed.
@@ -107,11 +175,11 @@ func (x *Process) processedLeft(ctx context.Context, cl *kgo.Client) (int64, err
 	})
 }
 
-// left is how many records the topics of the chosen streams have from the next offsets on.
+// left is how many records the topics of the streams whose base line is live have from the next offsets on.
 func (x *Process) left(
 	ctx context.Context, cl *kgo.Client, topic func(pipeline, stream string) string, next func(topic string, partition int32) int64,
 ) (int64, error) {
-	chosen, err := x.Pipeline.Choose(x.options.Streams)
+	chosen, err := x.Pipeline.Choose(x.based)
 	if err != nil {
 		return 0, err
 	}

@@ -62,6 +62,7 @@ type Process struct {
 	http      *telemetry.Server
 	runs      []run
 	lines     lines.Metrics
+	based     []string // streams whose base line is live; once's alone
 }
 
 // run is a stage that is about to run.

@@ -1,0 +1,48 @@
+package tool
+
+import (
+	"database/sql"
+	"fmt"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/millrace-io/millrace/internal/cli"
+)
+
+// TestWhatWorksAfterASwap: with another line live, and the first one dropped, a run that is started with the new file goes on, a replay
+// in place acts on the live line, and --once ends when that one has all.
+func TestWhatWorksAfterASwap(t *testing.T) {
+	p := newPatient(t, 5)
+	rewrite(t, p.path, "sink: {table: orders, columns: {id: bigint key, total: bigint}}",
+		"process: [{map: {id: id, total: total + 1}}]\n    sink: {table: orders, columns: {id: bigint key, total: bigint}}")
+	run := func(code int, want string, args ...string) {
+		t.Helper()
+		got, stdout, stderr := invoke(t, "millrace", args...)
+		if got != code || !strings.Contains(stdout+stderr, want) {
+			t.Errorf("%v: %d, want %d and %q\n%s%s", args, got, code, want, stdout, stderr)
+		}
+	}
+	run(cli.ExitError, "there is no line beside the live one", "replay", "swap", p.path, "orders", "--yes")
+	run(cli.ExitError, "there is no line to drop", "replay", "drop", p.path, "orders", "--yes")
+	run(cli.ExitOK, "line 2 is built", "replay", p.path, "orders", "--shadow", "--yes", "--log-level", "warn")
+	run(cli.ExitError, "total", "replay", "diff", p.path, "orders")
+	run(cli.ExitError, "--yes answers", "replay", "swap", p.path, "orders")
+	run(cli.ExitUsage, "--line", "replay", "swap", p.path, "orders", "--line", "-1")
+	run(cli.ExitOK, "line 2 is live", "replay", "swap", p.path, "orders", "--yes")
+	run(cli.ExitOK, "line 1 is dropped", "replay", "drop", p.path, "orders", "--yes")
+	run(cli.ExitOK, "all is processed again", "replay", p.path, "orders", "--yes", "--log-level", "warn")
+	run(cli.ExitOK, "", "dlq", "list", p.path)
+	p.stop()
+	p.add(6)
+	run(cli.ExitOK, "one pass of every stream is in the tables", "run", p.path, "--once", "--listen", "")
+	db, err := sql.Open("sqlite", filepath.Join(filepath.Dir(p.path), "data", "millrace.db"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = db.Close() }()
+	var n, odd int
+	if err := db.QueryRowContext(t.Context(), "SELECT COUNT(*), SUM(total % 10 = 1) FROM orders").Scan(&n, &odd); err != nil || n != 6 || odd != 6 {
+		t.Errorf("%d rows, %d by the new logic, %v", n, odd, fmt.Sprint(err))
+	}
+}
