@@ -56,10 +56,12 @@ func stream(key, filter string, columns map[string]string, types ...string) pipe
 	return s
 }
 
-// world is an embedded broker and a SQLite file, with the topics of a pipeline of one stream.
+// world is a broker and a database, with the topics of a pipeline of one stream.
 type world struct {
 	t          testing.TB
-	cluster    *kfake.Cluster
+	name       string // of the pipeline
+	brokers    []string
+	database   pipeline.Database
 	dir        string
 	partitions int32
 	cl         *kgo.Client
@@ -67,26 +69,36 @@ type world struct {
 	raws       []*kgo.Record // all that were produced
 }
 
+// newWorld has an embedded broker and a SQLite file.
 func newWorld(t testing.TB, partitions int32) *world {
 	t.Helper()
-	w := &world{t: t, dir: t.TempDir(), partitions: partitions}
-	w.cluster = testkafka.New(t, kfake.BrokerConfigs(map[string]string{"group.initial.rebalance.delay.ms": "0"}))
-	w.cl = testkafka.Client(t, w.cluster, kgo.RecordPartitioner(kgo.ManualPartitioner()))
-	if err := admin.Ensure(t.Context(), kadm.NewClient(w.cl), topics.Specs(w.of(before))); err != nil {
-		t.Fatal(err)
-	}
-	var err error
-	if w.db, err = sql.Open("sqlite", "file:"+filepath.Join(w.dir, "millrace.db")+"?_pragma=busy_timeout(10000)"); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = w.db.Close() })
+	w := &world{t: t, name: "p", dir: t.TempDir(), partitions: partitions, database: pipeline.Database{Embedded: true}}
+	w.brokers = testkafka.New(t, kfake.BrokerConfigs(map[string]string{"group.initial.rebalance.delay.ms": "0"})).ListenAddrs()
+	w.open("sqlite", "file:"+filepath.Join(w.dir, "millrace.db")+"?_pragma=busy_timeout(10000)")
 	return w
+}
+
+// open connects to the servers, and makes the topics.
+func (w *world) open(driver, dsn string) {
+	w.t.Helper()
+	var err error
+	if w.cl, err = kgo.NewClient(kgo.SeedBrokers(w.brokers...), kgo.RecordPartitioner(kgo.ManualPartitioner())); err != nil {
+		w.t.Fatal(err)
+	}
+	w.t.Cleanup(w.cl.Close)
+	if err := admin.Ensure(w.t.Context(), kadm.NewClient(w.cl), topics.Specs(w.of(before))); err != nil {
+		w.t.Fatal(err)
+	}
+	if w.db, err = sql.Open(driver, dsn); err != nil {
+		w.t.Fatal(err)
+	}
+	w.t.Cleanup(func() { _ = w.db.Close() })
 }
 
 // of is the pipeline of a file with that stream.
 func (w *world) of(s pipeline.Stream) *pipeline.Pipeline {
 	return &pipeline.Pipeline{
-		Name: "p", DataDir: w.dir, Database: pipeline.Database{Embedded: true},
+		Name: w.name, DataDir: w.dir, Database: w.database,
 		Kafka:   pipeline.Kafka{Partitions: w.partitions, Replication: 1, MaxRecordBytes: 1 << 20},
 		Streams: []pipeline.Stream{s},
 	}
@@ -98,7 +110,7 @@ func (w *world) env(name string) stage.Env {
 		out, level = os.Stderr, slog.LevelInfo
 	}
 	return stage.Env{
-		Instance: name, Kafka: []kgo.Opt{kgo.SeedBrokers(w.cluster.ListenAddrs()...)},
+		Instance: name, Kafka: []kgo.Opt{kgo.SeedBrokers(w.brokers...)},
 		Log:     slog.New(slog.NewTextHandler(out, &slog.HandlerOptions{Level: level})).With("who", name),
 		Metrics: prometheus.NewRegistry(), Health: &stage.Health{}, File: "shop.yaml",
 	}
@@ -163,7 +175,7 @@ func some(from, n int) (out []*kgo.Record) {
 func (w *world) write(records ...*kgo.Record) {
 	w.t.Helper()
 	for i, r := range records {
-		r.Topic, r.Partition = topics.Raw("p", "s"), topics.Partition(r.Key, w.partitions)
+		r.Topic, r.Partition = topics.Raw(w.name, "s"), topics.Partition(r.Key, w.partitions)
 		r.Headers = topics.RawHeaders{PageID: "0", Ordinal: i, Time: time.UnixMilli(1)}.Append(nil)
 		r.Timestamp = time.Now()
 	}
@@ -176,11 +188,10 @@ func (w *world) write(records ...*kgo.Record) {
 // read returns a table as texts, by the first column.
 func (w *world) read(table string) (map[string]string, error) {
 	out := map[string]string{}
-	columns := "id, n, ''"
-	if n := 0; w.db.QueryRow("SELECT COUNT(*) FROM pragma_table_info(?) WHERE name = 'code'", table).Scan(&n) == nil && n > 0 {
-		columns = "code, n, status"
+	found, err := w.db.Query("SELECT code, n, status FROM " + table)
+	if err != nil {
+		found, err = w.db.Query("SELECT id, n, '' FROM " + table)
 	}
-	found, err := w.db.Query("SELECT " + columns + " FROM " + table)
 	if err != nil {
 		return nil, err
 	}
@@ -237,7 +248,7 @@ func (w *world) becomes(table string, changed bool) {
 // decided is what is decided about the stream.
 func (w *world) decided() *control.Stream {
 	w.t.Helper()
-	v := control.NewView(control.Config{Pipeline: "p", Client: w.env("view").Kafka})
+	v := control.NewView(control.Config{Pipeline: w.name, Client: w.env("view").Kafka})
 	defer v.Close()
 	if _, err := v.Refresh(w.t.Context()); err != nil {
 		w.t.Fatal(err)

@@ -1,0 +1,84 @@
+//go:build integration
+
+package lines_test
+
+import (
+	"context"
+	"strings"
+	"testing"
+
+	_ "github.com/go-sql-driver/mysql" // the driver
+	"github.com/twmb/franz-go/pkg/kadm"
+
+	"github.com/millrace-io/millrace/internal/testservers"
+	"github.com/millrace-io/millrace/pipeline"
+	"github.com/millrace-io/millrace/topics"
+)
+
+// onServers has Kafka and MySQL.
+func onServers(t *testing.T, partitions int32) *world {
+	t.Helper()
+	dsn := testservers.MySQL(t)
+	w := &world{
+		t: t, name: testservers.Unique(t), partitions: partitions, brokers: testservers.Kafka(t), database: pipeline.Database{MySQL: pipeline.Secret(dsn)},
+	}
+	w.open("mysql", dsn)
+	t.Cleanup(func() {
+		ctx := context.WithoutCancel(t.Context())
+		adm := kadm.NewClient(w.cl)
+		for _, p := range []*pipeline.Pipeline{w.of(before), topics.LineOf(w.of(after), &after, 2, "")} {
+			for _, s := range topics.Specs(p) {
+				_, _ = adm.DeleteTopics(ctx, s.Topic)
+			}
+		}
+	})
+	return w
+}
+
+// TestShadowOnServers: on Kafka and MySQL, with records coming all the time. The new table has what somebody has added to the live one,
+// and lacks what the new logic does not make; its rows are those of a fresh run, and the live ones stay what they are.
+func TestShadowOnServers(t *testing.T) {
+	w := onServers(t, 3)
+	exec := func(statement string) {
+		t.Helper()
+		if _, err := w.db.ExecContext(t.Context(), statement); err != nil {
+			t.Fatalf("%s: %v", statement, err)
+		}
+	}
+	stop, _ := w.process(before, "live")
+	w.write(some(0, 2000)...)
+	w.becomes("t", false)
+	exec("ALTER TABLE t MODIFY n DECIMAL(30,0) NULL, ADD COLUMN seen TIMESTAMP NULL DEFAULT CURRENT_TIMESTAMP COMMENT 'when, `n`', " +
+		"ADD INDEX by_n (n DESC), ADD INDEX by_id (id, n), ADD INDEX half ((n DIV 2)), ADD CONSTRAINT positive CHECK (n > -1)")
+	still := w.traffic(2000)
+	run := w.build(w.builder(after, "builder"), true)
+	stop()
+	_, _ = w.process(after, "live")
+	w.built(run)
+	still()
+	w.becomes("t", false)
+	w.becomes("t__g2", true)
+
+	var name, is string
+	if err := w.db.QueryRowContext(t.Context(), "SHOW CREATE TABLE t__g2").Scan(&name, &is); err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{
+		"`n` decimal(30,0)", "`seen` timestamp", "`code` varchar(40)", "`status` text", "PRIMARY KEY (`code`)", "KEY `by_n` (`n` DESC)", "KEY `half`", "CHECK",
+	} {
+		if !strings.Contains(is, want) {
+			t.Errorf("the line's table lacks %s", want)
+		}
+	}
+	for _, not := range []string{"`id`", "by_id"} {
+		if strings.Contains(is, not) {
+			t.Errorf("the line's table has %s", not)
+		}
+	}
+	if t.Failed() {
+		t.Log(is)
+	}
+	w.write(some(0, 300)...)
+	w.becomes("t", false)
+	w.becomes("t__g2", true)
+}
