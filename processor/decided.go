@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -139,11 +140,12 @@ func (p *Processor) noticed(name string, s *control.Stream) {
 
 // matters is what sessions have to begin anew for.
 func matters(s *control.Stream) string {
-	text := fmt.Sprint(s.Live, s.Epochs, s.Run, s.Lost != nil, s.Moved, s.IsPaused(stageName), s.LiveLine)
+	var b strings.Builder
+	fmt.Fprint(&b, s.Live, s.Epochs, s.Run, s.Lost != nil, s.Moved, s.IsPaused(stageName), s.LiveLine)
 	for _, l := range s.Lines { // what is told of the file depends on them
-		text += fmt.Sprint(" ", l.Number, l.State, l.Logic)
+		fmt.Fprint(&b, " ", l.Number, l.State, l.Logic)
 	}
-	return text
+	return b.String()
 }
 
 // lately reports whether processors were fenced a moment ago because of a decision.
