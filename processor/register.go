@@ -172,6 +172,9 @@ func register(ctx context.Context, cfg control.Config, cl *kgo.Client, p *pipeli
 	if err != nil {
 		return nil, err
 	}
+	if err := give(ctx, cfg, p, some); err != nil {
+		return nil, err
+	}
 	added := map[string]bool{}
 	decided, err := control.ChangeAll(ctx, cfg, names, func(name string, s *control.Stream) error {
 		f, before := of[name], len(s.Generations)
@@ -188,6 +191,19 @@ func register(ctx context.Context, cfg control.Config, cl *kgo.Client, p *pipeli
 	}
 	_, err = admin.Fence(ctx, cl, topics.ProcessorTransactionalIDs(p.Name))
 	return decided, err
+}
+
+// give tells the pipeline that a line is of which logic the line is about to get.
+func give(ctx context.Context, cfg control.Config, p *pipeline.Pipeline, some []*facts) error {
+	for _, f := range some {
+		if p.Line == nil || len(f.viewed.Generations) == 0 || f.viewed.Knows(f.logic) {
+			continue
+		}
+		if err := control.Give(ctx, cfg, p.Line.Of, f.stream.Name, p.Line.Number, f.logic); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // committedBefore is what the group has committed of the raw topics of streams that control does not know. If a version of

@@ -84,6 +84,9 @@ func (p *Processor) oldFile(stream string, s *control.Stream, f *facts) string {
 	case l.State == control.LineMaking || l.State == control.LineBuilding:
 		return fmt.Sprintf("the file has the logic of line %d, which is built beside the live one: generation %d goes on in the table that is read. "+
 			"Once it is built: %s, then %s", l.Number, s.Live, p.env.Command("replay diff", stream), p.env.Command("replay swap", stream))
+	case l.State == control.LineOld:
+		return fmt.Sprintf("the file has the logic of line %d, which was live before: generation %d of this one is live, and goes on. If the file's logic is "+
+			"the right one: %s", l.Number, s.Live, p.env.Command("replay swap", stream))
 	default:
 		return fmt.Sprintf("the file has the logic of line %d, which is %s: generation %d is live, and goes on. If the file's logic is the right one: %s",
 			l.Number, l.State, s.Live, p.env.Command("replay", stream, "--shadow"))

@@ -207,6 +207,17 @@ func (b *Builder) live(ctx context.Context, s *control.Stream) (*control.Generat
 	return g, nil
 }
 
+// runs is the line that was live before and has or had a logic, or nil.
+func (b *Builder) runs(s *control.Stream, logic string) *control.Line {
+	if l := s.LineOf(logic); l != nil && l.State == control.LineOld {
+		return l
+	}
+	if l := s.Line(control.BaseLine); l != nil && l.State == control.LineOld && s.Knows(logic) {
+		return l
+	}
+	return nil
+}
+
 // maxIdentifier is how many characters a table's name has at most.
 const maxIdentifier = 64
 
@@ -228,8 +239,12 @@ func (b *Builder) plan(_ context.Context, s *control.Stream, live *control.Gener
 	if live.Logic == logic {
 		return plan, b.refuse("the file's logic is the live one already. To process the records again by it, in place: %s", b.command("replay"))
 	}
-	if l := s.LineOf(logic); l != nil && l.State == control.LineOld {
-		return plan, b.refuse("line %d, which was live before, has this logic, and still runs: %s", l.Number, b.command("replay rollback"))
+	if l := b.runs(s, logic); l != nil {
+		verb := "replay swap"
+		if l.Number < s.LiveNumber() {
+			verb = "replay rollback"
+		}
+		return plan, b.refuse("line %d, which was live before, has this logic, and still runs: %s", l.Number, b.command(verb))
 	}
 	was, err := b.stream.Defined(live.Definition)
 	switch {

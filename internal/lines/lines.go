@@ -30,10 +30,55 @@ func Of(p *pipeline.Pipeline, stream string, s *control.Stream, number uint16) (
 		return nil, fmt.Errorf("stream %s: it has no line %d", stream, number)
 	}
 	logic, _ := file.Logic()
-	if number != s.LiveNumber() || s.Knows(logic) || s.LineOf(logic) != nil {
+	if other := s.LineOf(logic); number != s.LiveNumber() || s.Knows(logic) || other != nil && other.Number != number {
 		if file, err = file.Defined(l.Definition); err != nil {
 			return nil, fmt.Errorf("line %d: %w", number, err)
 		}
 	}
 	return topics.LineOf(p, file, number, s.LineTable(number)), nil
+}
+
+// Running are the lines of a stream that stages run, the live one first.
+func Running(p *pipeline.Pipeline, stream string, s *control.Stream) ([]*pipeline.Pipeline, error) {
+	numbers := []uint16{s.LiveNumber()}
+	for _, l := range s.Lines {
+		if l.State.Runs() && l.Number != numbers[0] {
+			numbers = append(numbers, l.Number)
+		}
+	}
+	var out []*pipeline.Pipeline
+	for _, number := range numbers {
+		line, err := Of(p, stream, s, number)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, line)
+	}
+	return out, nil
+}
+
+// OtherError says that a file has the logic of a line that is not live.
+type OtherError struct {
+	Stream string
+	Line   uint16            // that has it
+	State  control.LineState // that it is in
+	Live   uint16            // the live line
+}
+
+func (e *OtherError) Error() string {
+	return fmt.Sprintf("stream %s: the file has the logic of line %d (%s), and line %d is live: `millrace replay swap` or `rollback` changes which is; "+
+		"else run it with the file of the live line", e.Stream, e.Line, e.State, e.Live)
+}
+
+// Decides returns an *[OtherError] if the file does not decide about the logic of the live line: see [Of].
+func Decides(p *pipeline.Pipeline, stream string, s *control.Stream) error {
+	live := s.LiveNumber()
+	logic, _ := p.Stream(stream).Logic()
+	if l := s.LineOf(logic); l != nil && l.Number != live && (live != control.BaseLine || l.State.Runs()) {
+		return &OtherError{stream, l.Number, l.State, live}
+	}
+	if live != control.BaseLine && s.Knows(logic) {
+		return &OtherError{stream, control.BaseLine, s.Line(control.BaseLine).State, live}
+	}
+	return nil
 }

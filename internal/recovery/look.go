@@ -58,7 +58,7 @@ type log struct {
 func Look(ctx context.Context, cfg Config) (*State, error) {
 	s := &State{cfg: cfg, skip: map[int32]int64{}, moved: map[int32]int64{}}
 	var err error
-	if s.raw, err = cfg.log(ctx, topics.Raw(cfg.Pipeline.Name, cfg.Stream.Name)); err != nil {
+	if s.raw, err = cfg.log(ctx, topics.RawOf(cfg.Pipeline, cfg.Stream.Name)); err != nil {
 		return nil, err
 	}
 	if s.processed, err = cfg.log(ctx, topics.Processed(cfg.Pipeline.Name, cfg.Stream.Name)); err != nil {
@@ -177,11 +177,11 @@ func (s *State) sinks(at map[int32]sink.Position) {
 		}
 	}
 	if len(below) > 0 {
-		s.Found = append(s.Found, fmt.Sprintf("the table %s needs what %s has no more: partition %s", s.cfg.Stream.Sink.Table, s.processed.name, strings.Join(below, "; ")))
+		s.Found = append(s.Found, fmt.Sprintf("the table %s needs what %s has no more: partition %s", s.cfg.Stream.Sink.Name(), s.processed.name, strings.Join(below, "; ")))
 		s.processing = true
 	}
 	if len(past) > 0 {
-		s.Found = append(s.Found, fmt.Sprintf("the table %s has more than %s: partition %s", s.cfg.Stream.Sink.Table, s.processed.name, strings.Join(past, "; ")))
+		s.Found = append(s.Found, fmt.Sprintf("the table %s has more than %s: partition %s", s.cfg.Stream.Sink.Name(), s.processed.name, strings.Join(past, "; ")))
 		s.KafkaLost = true
 	}
 }
@@ -201,7 +201,7 @@ func (s *State) startAt(applied map[int32]int64) {
 		}
 	}
 	if len(past) > 0 {
-		s.Found = append(s.Found, fmt.Sprintf("the table %s has raw records that %s has not: partition %s", s.cfg.Stream.Sink.Table, s.raw.name, strings.Join(past, "; ")))
+		s.Found = append(s.Found, fmt.Sprintf("the table %s has raw records that %s has not: partition %s", s.cfg.Stream.Sink.Name(), s.raw.name, strings.Join(past, "; ")))
 		s.KafkaLost = true
 	}
 }

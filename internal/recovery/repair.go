@@ -18,11 +18,14 @@ var ErrKafkaLost = errors.New("the topics lack what the table has: Kafka came ba
 // Plan says what [State.Repair] does, a line each; nothing, if nothing is wrong.
 func (s *State) Plan(kafkaLost bool) (lines []string) {
 	if kafkaLost {
-		return []string{
-			fmt.Sprintf("the rows of the table %s count as older than all that comes: its epoch is raised", s.cfg.Stream.Sink.Table),
+		lines = []string{
+			fmt.Sprintf("the rows of the table %s count as older than all that comes: its epoch is raised", s.cfg.Stream.Sink.Name()),
 			fmt.Sprintf("the processors process %s from its start, in run %d", s.raw.name, s.decided.Run.Number+1),
-			"the positions in the API are set back: everything is fetched again",
 		}
+		if s.cfg.Pipeline.Line == nil {
+			lines = append(lines, "the positions in the API are set back: everything is fetched again")
+		}
+		return lines
 	}
 	if s.processing {
 		from := []string{}
@@ -34,7 +37,7 @@ func (s *State) Plan(kafkaLost bool) (lines []string) {
 			from = append(from, fmt.Sprintf("%d at %d", n, at))
 		}
 		lines = append(lines, fmt.Sprintf("the processors go on after what is in the table %s, in run %d: partition %s",
-			s.cfg.Stream.Sink.Table, s.decided.Run.Number+1, strings.Join(from, ", ")))
+			s.cfg.Stream.Sink.Name(), s.decided.Run.Number+1, strings.Join(from, ", ")))
 	}
 	if len(s.skip) > 0 {
 		lines = append(lines, fmt.Sprintf("the sinks go on at the start of %s, for what is missing comes again", s.processed.name))
@@ -57,6 +60,9 @@ func (s *State) Repair(ctx context.Context, kafkaLost bool) error {
 		}
 		if err := s.declare(ctx, nil, "Kafka is older than the database"); err != nil {
 			return err
+		}
+		if s.cfg.Pipeline.Line != nil {
+			return nil // ingest is not a line's
 		}
 		return reset.Run(ctx, reset.Config{
 			Pipeline: s.cfg.Pipeline, Stream: s.cfg.Stream, Control: s.cfg.Control, Client: s.cfg.Client,

@@ -64,6 +64,12 @@ func (r *Replay) Begin(ctx context.Context, ask Ask) (Plan, error) {
 	if err := r.db.Fits(ctx, r.stream.Name); err != nil {
 		return plan, err
 	}
+	if line := r.pipeline.Line; line != nil {
+		logic, _ := r.stream.Logic()
+		if err := control.Give(ctx, r.control, line.Of, r.stream.Name, line.Number, logic); err != nil {
+			return plan, err
+		}
+	}
 	_, err = control.Change(ctx, r.control, r.stream.Name, func(s *control.Stream) error {
 		if s.Redo != nil {
 			return r.underWay(*s.Redo)

@@ -63,6 +63,11 @@ func lettersOf(ctx context.Context, opts []kgo.Opt, p *pipeline.Pipeline, stream
 		}
 		p = live
 	}
+	return lettersIn(ctx, opts, p, stream, keep)
+}
+
+// lettersIn is lettersOf of one line.
+func lettersIn(ctx context.Context, opts []kgo.Opt, p *pipeline.Pipeline, stream string, keep bool) ([]*letters.Letter, error) {
 	ctx, cancel := context.WithTimeout(ctx, readTimeout)
 	defer cancel()
 	all, err := letters.Read(ctx, opts, p.Name, stream, keep)
@@ -97,13 +102,23 @@ func readLetters(ctx context.Context, path string, streams []string, keep bool, 
 		return err
 	}
 	for _, s := range chosen {
-		all, err := lettersOf(ctx, opts, p, s.Name, keep)
+		all, err := runningLines(ctx, opts, p, s.Name)
 		if err != nil {
 			return err
 		}
-		for _, l := range all {
-			if err := f(s.Name, l); err != nil {
+		for i, line := range all {
+			name := s.Name
+			if i > 0 {
+				name = fmt.Sprintf("%s (line %d, not live)", s.Name, lineNumber(line))
+			}
+			of, err := lettersIn(ctx, opts, line, s.Name, keep)
+			if err != nil {
 				return err
+			}
+			for _, l := range of {
+				if err := f(name, l); err != nil {
+					return err
+				}
 			}
 		}
 	}

@@ -88,6 +88,9 @@ func retryLetters(cmd *cobra.Command, path, stream string, f *retryFlags) error 
 		return err
 	}
 	defer x.close()
+	if x.foreign != nil {
+		return x.foreign
+	}
 	out, err := x.retry(cmd, f)
 	if cmd.Context().Err() != nil {
 		return fmt.Errorf("stopped before its end; to go on: millrace dlq retry %s %s", path, stream)

@@ -1,6 +1,7 @@
 package tool
 
 import (
+	"context"
 	"fmt"
 	"slices"
 	"strings"
@@ -10,6 +11,7 @@ import (
 
 	"github.com/millrace-io/millrace/internal/cli"
 	"github.com/millrace-io/millrace/internal/process"
+	"github.com/millrace-io/millrace/pipeline"
 	"github.com/millrace-io/millrace/topics/control"
 )
 
@@ -90,21 +92,22 @@ func decidePauses(
 	}
 	defer o.close()
 	for _, stream := range o.streams {
-		var changed []string
-		_, err := control.Change(cmd.Context(), o.control, stream.Name, func(s *control.Stream) error {
-			changed = nil
-			for _, stage := range stages {
-				if decide(s, stage) {
-					changed = append(changed, stage)
-				}
-			}
-			if len(changed) == 0 {
-				return control.ErrUnchanged
-			}
-			return nil
-		})
+		all, err := runningLines(cmd.Context(), o.opts, o.Pipeline, stream.Name)
 		if err != nil {
 			return fmt.Errorf("stream %s: %w", stream.Name, err)
+		}
+		var changed []string
+		for _, line := range all {
+			some, err := decidePause(cmd.Context(), o, line, stream.Name, stages, decide)
+			if err != nil {
+				return fmt.Errorf("stream %s: %w", stream.Name, err)
+			}
+			for _, name := range some {
+				if line.Line != nil {
+					name += fmt.Sprintf(" of line %d", line.Line.Number)
+				}
+				changed = append(changed, name)
+			}
 		}
 		what := done + ": " + strings.Join(changed, ", ")
 		if len(changed) == 0 {
@@ -115,4 +118,25 @@ func decidePauses(
 		}
 	}
 	return nil
+}
+
+// decidePause is decidePauses of one line. One that is not the base line has no ingest.
+func decidePause(
+	ctx context.Context, o *operation, line *pipeline.Pipeline, stream string, stages []string, decide func(s *control.Stream, stage string) bool,
+) (changed []string, err error) {
+	cfg := o.control
+	cfg.Pipeline = line.Name
+	_, err = control.Change(ctx, cfg, stream, func(s *control.Stream) error {
+		changed = nil
+		for _, stage := range stages {
+			if (line.Line == nil || stage != process.Ingest) && decide(s, stage) {
+				changed = append(changed, stage)
+			}
+		}
+		if len(changed) == 0 {
+			return control.ErrUnchanged
+		}
+		return nil
+	})
+	return changed, err
 }

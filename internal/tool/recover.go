@@ -1,13 +1,18 @@
 package tool
 
 import (
+	"cmp"
+	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/spf13/cobra"
 
 	"github.com/millrace-io/millrace/internal/cli"
 	"github.com/millrace-io/millrace/internal/recovery"
+	"github.com/millrace-io/millrace/internal/reset"
+	"github.com/millrace-io/millrace/pipeline"
 	"github.com/millrace-io/millrace/sink"
 )
 
@@ -51,24 +56,76 @@ everything is fetched again. Rows of records that came after that backup and tha
 	return cmd
 }
 
+// recoverable is a line of a stream.
+type recoverable struct {
+	recovery.Config
+
+	name string // for people
+}
+
+// recoverables are all lines of the streams that the command names; the base line, which has ingest, after the others.
+func recoverables(ctx context.Context, o *operation) (all []recoverable, err error) {
+	for _, s := range o.streams {
+		lines, err := runningLines(ctx, o.opts, o.Pipeline, s.Name)
+		if err != nil {
+			return all, err
+		}
+		slices.SortFunc(lines, func(a, b *pipeline.Pipeline) int { return cmp.Compare(lineNumber(b), lineNumber(a)) })
+		for _, line := range lines {
+			x := recoverable{recovery.Config{Pipeline: line, Stream: &line.Streams[0], Control: o.control, Client: o.client}, s.Name}
+			if x.Control.Pipeline = line.Name; line.Line != nil {
+				x.name += fmt.Sprintf(", line %d", line.Line.Number)
+			} else {
+				all := *o.Pipeline // ingest asks about other streams, too
+				all.Streams = slices.Clone(all.Streams)
+				*all.Stream(s.Name) = line.Streams[0]
+				x.Pipeline = &all
+			}
+			if x.Table, err = sink.OpenAdmin(line); err != nil {
+				return all, err
+			}
+			all = append(all, x)
+		}
+	}
+	return all, nil
+}
+
+// refetch has all be fetched again of the streams whose base line was dropped: a repair of that one does so itself.
+func refetch(ctx context.Context, o *operation, lines []recoverable, lost bool) error {
+	for _, s := range o.streams {
+		based := slices.ContainsFunc(lines, func(l recoverable) bool { return l.Stream.Name == s.Name && l.Pipeline.Line == nil })
+		if based || !lost {
+			continue
+		}
+		if err := reset.Run(ctx, reset.Config{Pipeline: o.Pipeline, Stream: s, Control: o.control, Client: o.client}, reset.Options{}); err != nil {
+			return fmt.Errorf("stream %s: %w; run the command again", s.Name, err)
+		}
+	}
+	return nil
+}
+
 func recoverStreams(cmd *cobra.Command, o *operation, lost, yes bool) error {
-	table, err := sink.OpenAdmin(o.Pipeline)
+	lines, err := recoverables(cmd.Context(), o)
+	defer func() {
+		for _, l := range lines {
+			l.Table.Close()
+		}
+	}()
 	if err != nil {
 		return err
 	}
-	defer table.Close()
 	say := func(format string, args ...any) { _, _ = fmt.Fprintf(cmd.OutOrStdout(), format+"\n", args...) }
 	var all []*recovery.State
 	var names []string
 	var refused []string
-	for _, s := range o.streams {
-		cfg := recovery.Config{Pipeline: o.Pipeline, Stream: s, Control: o.control, Client: o.client, Table: table}
-		state, err := recovery.Look(cmd.Context(), cfg)
+	for _, l := range lines {
+		s := l.Stream
+		state, err := recovery.Look(cmd.Context(), l.Config)
 		if err != nil {
-			return fmt.Errorf("stream %s: %w", s.Name, err)
+			return fmt.Errorf("stream %s: %w", l.name, err)
 		}
 		for _, f := range state.Found {
-			say("%s: found: %s", s.Name, f)
+			say("%s: found: %s", l.name, f)
 		}
 		if state.KafkaLost && !lost {
 			refused = append(refused, s.Name)
@@ -76,16 +133,16 @@ func recoverStreams(cmd *cobra.Command, o *operation, lost, yes bool) error {
 		}
 		plan := state.Plan(lost)
 		if len(plan) == 0 {
-			say("%s: the positions are in order", s.Name)
+			say("%s: the positions are in order", l.name)
 			continue
 		}
 		for _, line := range plan {
-			say("%s: to do: %s", s.Name, line)
+			say("%s: to do: %s", l.name, line)
 		}
 		if gone := state.Gone(); gone != "" && !lost {
-			say("%s: raw records are gone that were not processed, partition %s: `millrace reset %s %s` fetches them again", s.Name, gone, o.file, s.Name)
+			say("%s: raw records are gone that were not processed, partition %s: `millrace reset %s %s` fetches them again", l.name, gone, o.file, s.Name)
 		}
-		all, names = append(all, state), append(names, s.Name)
+		all, names = append(all, state), append(names, l.name)
 	}
 	if len(all) > 0 {
 		if err := confirm(cmd, yes, "Go on?"); err != nil {
@@ -98,8 +155,11 @@ func recoverStreams(cmd *cobra.Command, o *operation, lost, yes bool) error {
 		}
 		say("%s: done; running processes take it up within seconds", names[i])
 	}
+	if err := refetch(cmd.Context(), o, lines, lost && len(all) > 0); err != nil {
+		return err
+	}
 	var errs []error
-	for _, name := range refused {
+	for _, name := range slices.Compact(refused) {
 		errs = append(errs, fmt.Errorf("stream %s: %w: `millrace recover %s %s --kafka-lost`", name, recovery.ErrKafkaLost, o.file, name))
 	}
 	return errors.Join(errs...)

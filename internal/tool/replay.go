@@ -16,6 +16,7 @@ import (
 	"github.com/millrace-io/millrace/internal/cli"
 	"github.com/millrace-io/millrace/internal/embedded"
 	"github.com/millrace-io/millrace/internal/kafka"
+	"github.com/millrace-io/millrace/internal/lines"
 	"github.com/millrace-io/millrace/internal/process"
 	"github.com/millrace-io/millrace/internal/replay"
 	"github.com/millrace-io/millrace/internal/stage"
@@ -163,6 +164,7 @@ type replaying struct {
 
 	file     *pipeline.Pipeline // of the pipeline file
 	pipeline *pipeline.Pipeline // of the live line, which is file if no other line is
+	foreign  error              // why the file does not decide about the logic of the live line; nil: it does
 	stream   string
 	env      stage.Env
 	servers  *embedded.Servers
@@ -205,9 +207,14 @@ func openReplay(ctx context.Context, path, stream, instance string, log *slog.Lo
 	x.env = stage.Env{
 		Instance: name, Streams: []string{stream}, Kafka: opts, Log: log, Metrics: registry, Health: &stage.Health{}, File: path,
 	}
-	if x.pipeline, err = liveLine(ctx, opts, p, stream); err != nil {
+	s, err := decidedAbout(ctx, opts, p, stream)
+	if err != nil {
 		return nil, err
 	}
+	if x.pipeline, err = liveOf(p, stream, s); err != nil {
+		return nil, err
+	}
+	x.foreign = lines.Decides(p, stream, s)
 	x.Replay, err = replay.Open(x.pipeline, stream, x.env)
 	return x, err
 }
@@ -238,6 +245,9 @@ func runReplay(cmd *cobra.Command, path, stream string, f *replayFlags) error {
 		return err
 	}
 	defer x.close()
+	if x.foreign != nil {
+		return x.foreign
+	}
 	generation, err := x.begin(cmd.Context(), cmd, f, ask)
 	if err != nil {
 		return err

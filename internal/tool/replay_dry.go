@@ -62,6 +62,9 @@ func dryReplay(cmd *cobra.Command, path, stream string, f *replayFlags) error {
 		return err
 	}
 	defer x.close()
+	if x.foreign != nil {
+		return x.foreign
+	}
 	out, err := x.dry(cmd, ask, int64(f.memory)<<20)
 	if err != nil {
 		return err

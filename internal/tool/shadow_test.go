@@ -45,7 +45,7 @@ func TestReplayShadow(t *testing.T) {
 	if got := numbers(t.Context(), path, "orders__g2"); got != "A-0:0,A-1:1,A-2:2" {
 		t.Errorf("built: %s", got)
 	}
-	p.command(1, "line 2 is being built beside the live one", "replay", "orders", "--yes")
+	p.command(1, "the file has the logic of line 2 (building), and line 1 is live", "replay", "orders", "--yes")
 	both := func(ids []int, want string) {
 		t.Helper()
 		awaitTable(t, path, ids)
@@ -97,4 +97,66 @@ func TestReplayShadowAlone(t *testing.T) {
 	if n := rowsOf(t, filepath.Join(filepath.Dir(path), "data", "millrace.db"), "orders__g2"); n != 3 {
 		t.Errorf("%d rows", n)
 	}
+}
+
+// TestCommandsActOnTheLiveLine: once another line is live, what is asked of a stream is asked of that line.
+func TestCommandsActOnTheLiveLine(t *testing.T) {
+	api := newWarehouse(t, 3)
+	path := pipelineFile(t, api.URL)
+	p := &patient{t: t, api: api, path: path}
+	p.start()
+	awaitTable(t, path, api.shows())
+	run := func(code int, want, command string) {
+		t.Helper()
+		got, stdout, stderr := invoke(t, "millrace", strings.Fields(strings.ReplaceAll(command, "FILE", path))...)
+		if got != code || !strings.Contains(stdout+stderr, want) {
+			t.Errorf("%s: %d, want %d and %q\n%s%s", command, got, code, want, stdout, stderr)
+		}
+	}
+	const was = "    sink: {table: orders, columns: {id: bigint key, total: bigint}}"
+	rewrite(t, path, was, `    process: [{map: {order_no: '"A-" + string(id)', vat: total / 10}}]
+    sink: {table: orders, columns: {order_no: varchar(20) key, vat: bigint}}`)
+	run(0, "line 2 is built", "replay FILE orders --shadow --yes")
+	run(0, "line 2 is live", "replay swap FILE orders --yes")
+	live := func(want string) {
+		t.Helper()
+		testkit.Eventually(t, patience, func() error {
+			if got := numbers(t.Context(), path, "orders"); got != want {
+				return fmt.Errorf("the table has %s, want %s", got, want)
+			}
+			return nil
+		})
+	}
+	live("A-0:0,A-1:1,A-2:2")
+	p.add(3)
+	live("A-0:0,A-1:1,A-2:2,A-3:3")
+	p.stop()
+	p.start() // with the file of the line that is live
+	p.add(4)
+	live("A-0:0,A-1:1,A-2:2,A-3:3,A-4:4")
+
+	rewrite(t, path, "total / 10", "total % (total - 40) * 0 + total")
+	run(0, "vat: 3, would be 30", "replay FILE orders --dry-run")
+	run(0, "orders: all is processed again, and in the table", "replay FILE orders --yes")
+	live("A-0:0,A-1:10,A-2:20,A-3:30,A-4:4") // that of 4 is refused
+	run(0, "orders  processor  process[0].map.vat  open   1", "dlq list FILE")
+	run(0, "line 1 old; line 2 live", "status FILE")
+	run(0, "shop.g2.orders.orders.processed", "topics list FILE")
+	run(0, "A-3", "topics tail FILE orders processed")
+	run(0, "ROW NOW", "topics grep FILE orders 3")
+	run(0, "orders, line 2: the positions are in order", "recover FILE")
+	run(0, "orders paused: sink of line 2, sink", "pause FILE orders --stage sink")
+	p.told("millrace resume")
+	p.add(5)
+	run(0, "orders resumed: sink of line 2, sink", "resume FILE orders --stage sink")
+	live("A-0:0,A-1:10,A-2:20,A-3:30,A-4:4,A-5:50")
+
+	run(0, "line 1 is live", "replay rollback FILE orders --yes")
+	awaitTable(t, path, api.shows())
+	run(1, "the file has the logic of line 2 (old), and line 1 is live", "replay FILE orders --yes")
+	p.stop()
+	p.start() // with the logic that line 2 was given while it was live
+	p.add(6)
+	awaitTable(t, path, api.shows())
+	p.stop()
 }

@@ -1,6 +1,7 @@
 package tool
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -13,6 +14,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/millrace-io/millrace/internal/cli"
+	"github.com/millrace-io/millrace/pipeline"
+	"github.com/millrace-io/millrace/topics"
 	"github.com/millrace-io/millrace/topics/control"
 )
 
@@ -63,7 +66,11 @@ first one, and which stages are paused. It asks the brokers only; how far the st
 			}
 			var all []streamStatus
 			for _, s := range o.streams {
-				all = append(all, statusOf(s.Name, v.Stream(s.Name)))
+				is := statusOf(s.Name, v.Stream(s.Name))
+				if err := o.ofLiveLine(cmd.Context(), v.Stream(s.Name), &is); err != nil {
+					return err
+				}
+				all = append(all, is)
 			}
 			if output == "table" {
 				return writeStatus(cmd.OutOrStdout(), all)
@@ -96,6 +103,21 @@ func statusOf(name string, s *control.Stream) streamStatus {
 		out.Lines, out.LiveLine = append(out.Lines, l), s.LiveNumber()
 	}
 	return out
+}
+
+// ofLiveLine puts into a status what the control topic of the live line says, if that is not the base line.
+func (o *operation) ofLiveLine(ctx context.Context, s *control.Stream, is *streamStatus) error {
+	if s.LiveNumber() == control.BaseLine {
+		return nil
+	}
+	live, err := decidedAbout(ctx, o.opts, &pipeline.Pipeline{Name: topics.LineName(o.Name, is.Stream, s.LiveNumber())}, is.Stream)
+	if err != nil {
+		return err
+	}
+	of := statusOf(is.Stream, live)
+	is.Generation, is.Since, is.Epoch, is.Run, is.Redo = of.Generation, of.Since, of.Epoch, of.Run, of.Redo
+	is.Lost = of.Lost
+	return nil
 }
 
 func writeStatus(out io.Writer, all []streamStatus) error {

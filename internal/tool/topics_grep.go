@@ -83,7 +83,11 @@ the key.`,
 
 // history looks up a key of the stream that the command names.
 func (o *operation) history(ctx context.Context, key string) (*history, error) {
-	s := o.streams[0]
+	line, err := liveLine(ctx, o.opts, o.Pipeline, o.streams[0].Name)
+	if err != nil {
+		return nil, err
+	}
+	s := line.Stream(o.streams[0].Name)
 	h := &history{Stream: s.Name, Key: key, Raw: []historyEntry{}, Letters: []shownLetter{}}
 	d, err := dryrun.New(s)
 	if err != nil {
@@ -96,7 +100,7 @@ func (o *operation) history(ctx context.Context, key string) (*history, error) {
 		}
 	}
 	var of *rows.Change // says which row it is
-	if err := admin.ReadFrom(ctx, o.opts, topics.Raw(o.Name, s.Name), from, func(r *kgo.Record) {
+	if err := admin.ReadFrom(ctx, o.opts, topics.RawOf(line, s.Name), from, func(r *kgo.Record) {
 		if string(r.Key) != key {
 			return
 		}
@@ -115,7 +119,7 @@ func (o *operation) history(ctx context.Context, key string) (*history, error) {
 	}); err != nil {
 		return nil, err
 	}
-	all, err := lettersOf(ctx, o.opts, o.Pipeline, s.Name, false)
+	all, err := lettersIn(ctx, o.opts, line, s.Name, false)
 	if err != nil {
 		return nil, err
 	}
@@ -127,7 +131,7 @@ func (o *operation) history(ctx context.Context, key string) (*history, error) {
 	if of == nil {
 		return h, nil
 	}
-	db, err := sink.OpenAdmin(o.Pipeline)
+	db, err := sink.OpenAdmin(line)
 	if err != nil {
 		return nil, err
 	}

@@ -94,6 +94,17 @@ func (o *operation) topics(ctx context.Context) ([]listedTopic, error) {
 	for _, s := range topics.Specs(o.Pipeline) {
 		names = append(names, s.Topic)
 	}
+	more, err := o.shadows(ctx)
+	if err != nil {
+		return nil, err
+	}
+	for _, line := range more {
+		for _, s := range topics.Specs(line) {
+			if s.Topic != topics.RawOf(line, line.Streams[0].Name) {
+				names = append(names, s.Topic)
+			}
+		}
+	}
 	starts, err := adm.ListStartOffsets(ctx, names...)
 	if err != nil {
 		return nil, err
@@ -123,7 +134,7 @@ func (o *operation) topics(ctx context.Context) ([]listedTopic, error) {
 			}
 		}
 	}
-	lags, err := o.lags(ctx)
+	lags, err := o.lags(ctx, more)
 	if err != nil {
 		return nil, err
 	}
@@ -170,29 +181,43 @@ func retention(c kadm.ResourceConfig) string {
 }
 
 // lags are how many records of the raw topics the processors, and of the processed topics the sinks have to do, by topic and stage.
-func (o *operation) lags(ctx context.Context) (map[string]map[string]int64, error) {
-	db, err := sink.OpenAdmin(o.Pipeline)
-	if err != nil {
-		return nil, err
-	}
-	defer db.Close()
+// Of a raw topic it is the processors of the base line.
+func (o *operation) lags(ctx context.Context, lines []*pipeline.Pipeline) (map[string]map[string]int64, error) {
 	out := map[string]map[string]int64{}
-	for _, s := range o.streams {
-		raw, processed := topics.Raw(o.Name, s.Name), topics.Processed(o.Name, s.Name)
-		n, err := admin.Lag(ctx, o.client, topics.ProcessorGroup(o.Name), o.Kafka.Partitions, raw)
-		if err != nil {
+	for _, p := range append([]*pipeline.Pipeline{o.Pipeline}, lines...) {
+		if err := o.lagsOf(ctx, p, out); err != nil {
 			return nil, err
 		}
-		out[raw] = map[string]int64{"processor": n}
-		if n, err = sinkLag(ctx, o, db, s); err != nil {
-			return nil, err
-		}
-		out[processed] = map[string]int64{"sink": n}
 	}
 	return out, nil
 }
 
-func sinkLag(ctx context.Context, o *operation, db *sink.Admin, s *pipeline.Stream) (int64, error) {
+// lagsOf adds the lags of a pipeline, or of a line.
+func (o *operation) lagsOf(ctx context.Context, p *pipeline.Pipeline, out map[string]map[string]int64) error {
+	db, err := sink.OpenAdmin(p)
+	if err != nil {
+		return err
+	}
+	defer db.Close()
+	for _, s := range p.Streams {
+		raw, processed := topics.RawOf(p, s.Name), topics.Processed(p.Name, s.Name)
+		if p.Line == nil {
+			n, err := admin.Lag(ctx, o.client, topics.ProcessorGroup(p.Name), p.Kafka.Partitions, raw)
+			if err != nil {
+				return err
+			}
+			out[raw] = map[string]int64{"processor": n}
+		}
+		n, err := sinkLag(ctx, o, p, db, &s)
+		if err != nil {
+			return err
+		}
+		out[processed] = map[string]int64{"sink": n}
+	}
+	return nil
+}
+
+func sinkLag(ctx context.Context, o *operation, p *pipeline.Pipeline, db *sink.Admin, s *pipeline.Stream) (int64, error) {
 	at := map[int32]int64{}
 	positions, err := db.Positions(ctx, s.Name)
 	if err != nil {
@@ -204,5 +229,5 @@ func sinkLag(ctx context.Context, o *operation, db *sink.Admin, s *pipeline.Stre
 			at[partition] = p.Next
 		}
 	}
-	return admin.Remaining(ctx, o.client, map[string]map[int32]int64{topics.Processed(o.Name, s.Name): at})
+	return admin.Remaining(ctx, o.client, map[string]map[int32]int64{topics.Processed(p.Name, s.Name): at})
 }

@@ -60,7 +60,15 @@ Headers that begin with mr- are millrace's own; mr-version is shown in its parts
 				return err
 			}
 			defer o.close()
-			return f.each(cmd.Context(), o, names[kind](o.Name, args[1]), func(r *kgo.Record) error { return f.write(cmd.OutOrStdout(), r) })
+			line, err := liveLine(cmd.Context(), o.opts, o.Pipeline, args[1])
+			if err != nil {
+				return err
+			}
+			topic := names[kind](line.Name, args[1])
+			if kind == "raw" {
+				topic = topics.RawOf(line, args[1])
+			}
+			return f.each(cmd.Context(), o, topic, func(r *kgo.Record) error { return f.write(cmd.OutOrStdout(), r) })
 		},
 	}
 	flags := cmd.Flags()

@@ -1,6 +1,10 @@
 package control
 
-import "time"
+import (
+	"context"
+	"slices"
+	"time"
+)
 
 // BaseLine is the number of the line that a stream has from its first run on.
 const BaseLine uint16 = 1
@@ -15,6 +19,7 @@ type Line struct {
 	Definition string    `json:"definition,omitempty"`
 	Logic      string    `json:"logic"`
 	Key        string    `json:"key"`
+	Later      []string  `json:"later,omitempty"` // fingerprints of the logics that it was given after that
 	Table      string    `json:"table"`          // its name while the line is not live
 	Rate       int       `json:"rate,omitempty"` // raw records a second while it is built, of all that take part; 0: no limit
 	BuiltAt    time.Time `json:"built_at,omitzero"`
@@ -69,13 +74,16 @@ func (s *Stream) LineTable(number uint16) string {
 	return ""
 }
 
-// LineOf returns the line, other than the base line, that began with a logic and is not dropped; else one that is dropped; nil: there
+// has reports whether a line has or had a logic.
+func (l *Line) has(logic string) bool { return l.Logic == logic || slices.Contains(l.Later, logic) }
+
+// LineOf returns the line, other than the base line, that has or had a logic and is not dropped; else one that is dropped; nil: there
 // is none.
 func (s *Stream) LineOf(logic string) *Line {
 	var found *Line
 	for i := range s.Lines {
 		l := &s.Lines[i]
-		if l.Number != BaseLine && l.Logic == logic && (found == nil || found.State == LineDropped) {
+		if l.Number != BaseLine && l.has(logic) && (found == nil || found.State == LineDropped) {
 			found = l
 		}
 	}
@@ -86,4 +94,19 @@ func (s *Stream) LineOf(logic string) *Line {
 // because this is the logic of another line.
 func (s *Stream) Keeps(logic string) bool {
 	return s.LiveNumber() != BaseLine || s.LineOf(logic) != nil
+}
+
+// Give notes, in the control topic of the pipeline that a line is of, that the line is given a logic: from then on a file with this logic
+// is not one that the base line does not know. It is called before the line's own control topic says so. cfg is of the line.
+func Give(ctx context.Context, cfg Config, pipeline, stream string, line uint16, logic string) error {
+	cfg.Pipeline = pipeline
+	_, err := Change(ctx, cfg, stream, func(s *Stream) error {
+		l := s.Line(line)
+		if l == nil || l.has(logic) {
+			return ErrUnchanged
+		}
+		l.Later = append(l.Later, logic)
+		return nil
+	})
+	return err
 }

@@ -25,7 +25,12 @@ func TestKeeps(t *testing.T) {
 	if !s.Keeps("a") || !s.Keeps("c") || s.LineTable(1) != "t__g1" || s.LineTable(2) != "" {
 		t.Error("while another line is live no file decides about the base line")
 	}
-	s.Lines[0].State, s.Lines[1].State, s.LiveLine = control.LineLive, control.LineDropped, 0
+	s.Lines[0].State, s.Lines[1].State, s.LiveLine = control.LineLive, control.LineOld, 0
+	s.Lines[1].Later = []string{"c"}
+	if !s.Keeps("b") || !s.Keeps("c") || s.Keeps("d") {
+		t.Error("nor is a logic that the other line was given later")
+	}
+	s.Lines[1].State = control.LineDropped
 	if !s.Keeps("b") || s.LineOf("b") == nil || s.Shadow() != nil {
 		t.Error("a file that has the logic of a line that was dropped does not make it live by itself")
 	}
