@@ -20,8 +20,8 @@ type Line struct {
 	Logic      string    `json:"logic"`
 	Key        string    `json:"key"`
 	Later      []string  `json:"later,omitempty"` // fingerprints of the logics that it was given after that
-	Table      string    `json:"table"`          // its name while the line is not live
-	Rate       int       `json:"rate,omitempty"` // raw records a second while it is built, of all that take part; 0: no limit
+	Table      string    `json:"table"`           // its name while the line is not live
+	Rate       int       `json:"rate,omitempty"`  // raw records a second while it is built, of all that take part; 0: no limit
 	BuiltAt    time.Time `json:"built_at,omitzero"`
 	At         time.Time `json:"at"`
 	By         string    `json:"by"`
