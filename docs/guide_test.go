@@ -22,7 +22,7 @@ var guided = []string{
 	"Page numbers", "Offset and limit", "A cursor in the body", "The Link header", "Keyset: the last record leads on", "GraphQL with Relay pages",
 	"Delta links and sync tokens", "A search by POST", "A filter from a time to a time", "Newest first, and no filter",
 	"OAuth: client credentials", "OAuth: a refresh token", "A login request", "A CSV export",
-	"Webhooks", "Server-Sent Events", "A service account: JWT", "AWS signatures", "A resource below another one", "Rate limits",
+	"Webhooks", "Server-Sent Events", "A service account: JWT", "AWS signatures", "A report job", "A resource below another one", "Rate limits",
 }
 
 // TestGuide: each snippet of the guide loads without a warning, with no secret set, and asks for what the page says if

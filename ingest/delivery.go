@@ -311,9 +311,14 @@ func (s *delivered) page(in *Ingest, d *delivery) (*deliveredPage, []*kgo.Record
 	raw := newRawRecords(p.page, &rawSpace{})
 	var out []*kgo.Record
 	err = s.reader.each(p.page, 0, func(ordinal int, rec *record, _ bool) error {
-		gone := slices.Contains(s.hook.Deletes, d.kind)
-		if gone && !rec.hasSource && s.reader.versions.Times() {
+		rec.deleted = rec.deleted || slices.Contains(s.hook.Deletes, d.kind)
+		switch {
+		case !rec.deleted || rec.hasSource || s.reader.version == nil:
+		case s.reader.versions.Times(): // what was deleted often keeps nothing but its key
 			rec.source, rec.kind, rec.hasSource = now.UnixNano(), cursor.Time, true
+		default:
+			rec.refuse("ingest.version", "the record was deleted, and has no version: whether it is newer than others is not known, "+
+				"unless versions are times (version.as: time)")
 		}
 		s.reader.judge(rec, p.page)
 		rec.value = bytes.Clone(rec.value)
@@ -323,11 +328,11 @@ func (s *delivered) page(in *Ingest, d *delivery) (*deliveredPage, []*kgo.Record
 			p.counts.letters++
 			p.counts.refused.Add(s.stream.Name, rec.step, rec.reason, recordName(p.page, ordinal, rec))
 			r = letter(p.page, ordinal, rec, r)
+		case rec.deleted:
+			p.counts.deleted++
+			r.Value = nil
 		default:
 			p.counts.records++
-			if gone {
-				r.Value = nil
-			}
 		}
 		out = append(out, r)
 		return nil
@@ -358,6 +363,7 @@ func (s *delivered) kindOf(k cursor.Kind) cursor.Kind {
 func (p *deliveredPage) count() {
 	in := p.of.in
 	p.of.metrics.records.Add(float64(p.counts.records))
+	p.of.metrics.deleted.Add(float64(p.counts.deleted))
 	p.of.metrics.deadLetters.Add(float64(p.counts.letters))
 	in.progress.Add(p.of.stream.Name, time.Time{}, p.counts.records, 0, p.counts.letters)
 	in.refusals.Committed(&p.counts.refused, in.letters)

@@ -12,6 +12,9 @@ import (
 // follows says what follows a page, or why the pass ends with it. Its error means that neither is known: then the pass
 // goes no further, and since does not move.
 func (s *slice) follows(p *page, loop *paginate.Loop) (paginate.Position, paginate.Reason, error) {
+	if p.job != nil {
+		return p.job.next, p.job.ended, nil
+	}
 	s.detect(p)
 	leader, leads := s.pager.(paginate.Leader)
 	if leads {

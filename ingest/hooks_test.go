@@ -105,6 +105,7 @@ func TestWebhookIsDurableWhenItIsAnswered(t *testing.T) {
 	c := testkafka.New(t)
 	issues, comments := hooked("issues", "issues"), hooked("comments", "comment")
 	issues.Ingest.Webhook.Deletes = []string{"issue_deleted"}
+	issues.Ingest.DeletedWhen = "state == \"deleted\""
 	comments.Ingest.Webhook.When = `id > 1`
 	r := start(t, hookPipeline(c.ListenAddrs(), issues, comments), "one", testConfig())
 	address, s := r.listening(t), newSender(t)
@@ -118,6 +119,8 @@ func TestWebhookIsDurableWhenItIsAnswered(t *testing.T) {
 		{"comment", "d3", `{"id": 1, "version": 1}`, nil, http.StatusOK}, // when is not true: of no stream
 		{"issues", "d1", `{"id": 1, "version": 7}`, nil, http.StatusOK},  // once more
 		{"issue_deleted", "d4", `{"id": 3, "version": 9}`, nil, http.StatusOK},
+		{"issues", "d10", `{"id": 6, "state": "deleted"}`, nil, http.StatusOK}, // older or newer: nobody knows
+		{"issues", "d11", `{"id": 7, "state": "deleted", "version": 2}`, nil, http.StatusOK},
 		{"issues", "d5", `{"id": 4, "version": 1}`, []string{"X-Hub-Signature-256", "sha256=" + strings.Repeat("00", 32)}, http.StatusUnauthorized},
 		{"issues", "d6", `not JSON`, nil, http.StatusBadRequest},
 		{"issues", "d7", `[]`, nil, http.StatusBadRequest},
@@ -141,9 +144,9 @@ func TestWebhookIsDurableWhenItIsAnswered(t *testing.T) {
 		slices.Sort(got[topic])
 	}
 	want := map[string][]string{
-		"shop.issues.raw":   {`1={"id": 1, "version": 7} v7 webhook:///hooks`, `3= v9 webhook:///hooks`},
+		"shop.issues.raw":   {`1={"id": 1, "version": 7} v7 webhook:///hooks`, `3= v9 webhook:///hooks`, `7= v2 webhook:///hooks`},
 		"shop.comments.raw": {`2={"id": 2, "version": 1} v1 webhook:///hooks`},
-		"shop.issues.dlq":   {`={"version": 1} v1 webhook:///hooks`},
+		"shop.issues.dlq":   {`6={"id": 6, "state": "deleted"} v0 webhook:///hooks`, `={"version": 1} v1 webhook:///hooks`},
 	}
 	if d := cmp.Diff(want, got); d != "" {
 		t.Error(d)

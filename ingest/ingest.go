@@ -162,6 +162,9 @@ func (in *Ingest) register(s *pipeline.Stream, run bool) error {
 	if _, err := calendar.New(&s.Ingest); err != nil {
 		return err
 	}
+	if _, err := newJobRules(&s.Ingest); err != nil {
+		return err
+	}
 	transport, err := in.transports.For(s.Ingest.HTTP)
 	if err != nil {
 		return err

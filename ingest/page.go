@@ -27,6 +27,8 @@ type page struct {
 	ids     uint64            // sum of the hashes of the records' keys
 	guessed string            // what the records were taken for, if it was not declared
 
+	job *jobStep // what it leads to, of a report job; nil: the pager knows
+
 	// Set once the pages before it are known:
 	before, after cursor.Cursor
 	ended         paginate.Reason // why the pass ends with it

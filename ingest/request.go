@@ -122,6 +122,9 @@ func (s *slice) request(c cursor.Cursor, at paginate.Position) (*request.Request
 
 // fetch gets one page, which must be closed.
 func (s *slice) fetch(ctx context.Context, c cursor.Cursor, at paginate.Position) (*page, error) {
+	if s.jobs != nil {
+		return s.ofJob(ctx, c, at)
+	}
 	r, err := s.request(c, at)
 	if err != nil {
 		return nil, err

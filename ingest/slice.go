@@ -45,6 +45,8 @@ type slice struct {
 	queue    chan<- *page // to the owner, in order
 	gate     *gate        // of the stream
 	schedule calendar.Schedule
+	jobs     *jobRules // nil: there is no report job
+	recorded bool      // requests go to no API
 
 	plan    cursor.Cursor  // after the last page handed to the owner
 	quoted  jsontext.Value // name
@@ -100,6 +102,9 @@ func (in *Ingest) newSlice(
 	if sl.schedule, err = calendar.New(&s.Ingest); err != nil {
 		return nil, err
 	}
+	if sl.jobs, err = newJobRules(&s.Ingest); err != nil {
+		return nil, err
+	}
 	if sl.quoted, err = jsontext.AppendQuote(nil, value); err != nil {
 		return nil, fmt.Errorf("the name of slice %q: %w", name, err)
 	}
@@ -152,6 +157,7 @@ func (s *slice) connect() error {
 	}
 	s.client.Judge = s.reader.rules.judge
 	s.client.Convert = converter(&s.stream.Ingest)
+	s.client.ZipEntry = s.stream.Ingest.ZipEntry
 	if u, err := url.Parse(h.BaseURL); err == nil {
 		s.host = u.Host
 	}
@@ -389,6 +395,11 @@ func (s *slice) beginAgain(err error) {
 	expired := false
 	at := s.plan.Next
 	led := at.Cursor != "" && at.Index > 0 || at.From != ""
+	if errors.As(err, new(*JobError)) {
+		s.log.Warn("the pass begins again, with another job", "err", err)
+		s.plan = s.begin(s.plan, time.Now())
+		return
+	}
 	if errors.As(err, &e) && led {
 		switch e.Status {
 		case http.StatusBadRequest, http.StatusNotFound, http.StatusGone, http.StatusUnprocessableEntity:

@@ -95,6 +95,7 @@ func (w Walk) Run(ctx context.Context, p *pipeline.Pipeline, see func(*WalkedPag
 		if err != nil {
 			return err
 		}
+		sl.recorded = w.Recorded
 		if s.Ingest.Events != nil {
 			return w.events(ctx, sl, see)
 		}

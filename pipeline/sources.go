@@ -14,6 +14,22 @@ type Events struct {
 	Idle  time.Duration // after so long without a byte the connection is taken for dead
 }
 
+// Job is a report that an API makes: it is created, asked for until it is done, and then its files are fetched.
+type Job struct {
+	ID         []string      // path of the field that names the job, in the answer to its creation; nil: it is in IDHeader
+	IDHeader   string        // header of that answer with the name, such as Location
+	StatusPath string        // that tells how far it is, appended to HTTP.BaseURL; PlaceJob stands for the name. Empty: the name is a URL
+	Done       string        // an expression over the answer that is true when the job is done
+	Failed     string        // and one that is true when it never will be; empty: none
+	Poll       time.Duration // from one question to the next
+	Timeout    time.Duration // for the job; then another is created
+	Result     []string      // path of the field of that answer with the URL of the file, or a list of them; nil: see ResultPath
+	ResultPath string        // of the file, as StatusPath
+}
+
+// PlaceJob stands for the name of a job in the paths of [Job].
+const PlaceJob = "{job}"
+
 // Webhooks is where ingest listens for deliveries.
 type Webhooks struct {
 	Listen  string // host:port; empty: no stream is delivered

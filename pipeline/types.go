@@ -75,6 +75,7 @@ type Ingest struct {
 	HTTP        HTTP
 	Method      string              // of requests; empty: GET, or POST with a Body
 	Path        string              // appended to HTTP.BaseURL; may hold placeholders
+	Job         *Job                // the request creates a report job, whose files are the pages; nil: it gives a page
 	Events      *Events             // the answer is a stream of Server-Sent Events that is followed; nil: it is a page
 	Webhook     *Webhook            // how the records are delivered: then nothing is asked for; nil: they are fetched
 	Query       map[string][]string // parameters, each with one value or several; they may hold placeholders
@@ -83,6 +84,7 @@ type Ingest struct {
 	Shape       Shape               // of what is there
 	BodyFormat  string              // of the body: json, ndjson, csv, xml; empty: as its Content-Type says
 	CSV         CSV                 // how CSV is written
+	ZipEntry    string              // name of the file in a zip archive, as path.Match reads it; empty: there is one
 	Key         []string            // paths (ParsePath) whose values make the raw key, in this order; at least one
 	Version     string              // path of a field that grows with each revision; default: Incremental.Field; "": none
 	VersionRule VersionRule         // how the values of Version are compared

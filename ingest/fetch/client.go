@@ -31,6 +31,8 @@ type Client struct {
 	// stay as they are.
 	Convert func(body io.Reader, h http.Header, known bool) (json io.Reader, was string)
 
+	ZipEntry string // name of the file in an archive, as [path.Match] reads it; empty: there is one
+
 	h      pipeline.HTTP
 	home   pipeline.Origin // that may see the credentials
 	auth   auth.All
@@ -274,8 +276,15 @@ func (c *Client) receive(
 	if r.past {
 		_, _ = io.CopyN(io.Discard, resp.Body, 64<<10)
 		content, size = http.NoBody, 0
-	} else if content, size, err = c.inUTF8(limited(content, c.h.MaxBody), size, resp.Header); err != nil {
-		return nil, c.fail(of, resp.StatusCode, err, "")
+	} else {
+		file, left, err := c.unzip(content, size, resp.Header)
+		if err != nil {
+			return nil, c.fail(of, resp.StatusCode, err, "")
+		}
+		defer file.Close()
+		if content, size, err = c.inUTF8(limited(file, c.h.MaxBody), left, resp.Header); err != nil {
+			return nil, c.fail(of, resp.StatusCode, err, "")
+		}
 	}
 	was := ""
 	if c.Convert != nil && !r.past {
@@ -405,4 +414,11 @@ func (c *Client) redirect(req *http.Request, via []*http.Request) error {
 		c.auth.Strip(req.Header)
 	}
 	return nil
+}
+
+// Plain is c for answers that are no pages: their bodies stay as they are.
+func (c *Client) Plain() *Client {
+	p := *c
+	p.Convert, p.ZipEntry = nil, ""
+	return &p
 }

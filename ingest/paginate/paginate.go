@@ -196,6 +196,7 @@ const (
 	Repeated     Reason = "the last page came again"
 	Known        Reason = "what follows is older than what is known"
 	Capped       Reason = "the API shows no more records of one query"
+	LastFile     Reason = "it is the last file of the job"
 	PassedOver   Reason = "the pipeline file passes over the page, and nothing leads further"
 )
 

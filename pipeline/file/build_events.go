@@ -8,7 +8,7 @@ import (
 
 // ofPages are the keys of ingest that say something of pages and passes, of which a stream of events has none.
 var ofPages = []string{
-	"paginate", "incremental", "every", "cron", "format", "records", "error_when", "errors", "null_is_empty", "empty_pages", "concurrency", "deletes", "for_each",
+	"paginate", "incremental", "every", "cron", "format", "records", "error_when", "errors", "null_is_empty", "empty_pages", "concurrency", "for_each",
 	"on_parent_delete",
 }
 
@@ -20,9 +20,13 @@ func (d *decoder) events(f *ingestFile, at place, own []string) pipeline.Ingest 
 		}
 	}
 	f.Paginate, f.Incremental, f.Every, f.BodyFormat = choice[paginateFile]{}, object[incrementalFile]{}, duration{}, choice[formatFile]{}
-	f.Cron, f.Deletes = choice[cronFile]{}, choice[deletesFile]{}
+	f.Cron = choice[cronFile]{}
+	deletes := f.Deletes
+	f.Deletes = choice[deletesFile]{}
 	f.Records, f.ErrorWhen, f.Errors, f.NullIsEmpty = choice[recordsFile]{}, text{}, list[errorFile]{}, flag{}
 	in := d.ingest(f, at)
+	f.Deletes = deletes
+	d.onlyWhen(f, &in, slices.Contains(own, "deletes"))
 	e := &f.Events.v
 	in.ErrorWhen = "false"
 	in.Events = &pipeline.Events{Wrap: e.Wrap.on, Idle: e.Idle.d}

@@ -1,6 +1,7 @@
 package file
 
 import (
+	"path"
 	"slices"
 	"strings"
 
@@ -16,6 +17,7 @@ func (d *decoder) ingest(f *ingestFile, at place) pipeline.Ingest {
 		Body:        d.body(&f.Body),
 		Every:       f.Every.d,
 		Cron:        d.cron(f),
+		Job:         d.job(f),
 		Concurrency: int(f.Concurrency.n),
 		Paginate:    d.paginate(&f.Paginate, placesOf(f)),
 		EmptyPages:  int(f.EmptyPages.n),
@@ -47,6 +49,11 @@ func (d *decoder) ingest(f *ingestFile, at place) pipeline.Ingest {
 	}
 	d.parameters(f)
 	in.BodyFormat, in.CSV = d.format(f)
+	if in.ZipEntry = f.ZipEntry.s; f.ZipEntry.ok {
+		if _, err := path.Match(in.ZipEntry, ""); err != nil {
+			d.reportf(f.ZipEntry.place, "write it as in orders-*.csv", "%s is no pattern", shown(f.ZipEntry.place))
+		}
+	}
 	d.besideRecords(f, &in)
 	in.Slices = d.slices(f)
 	in.ForEach, in.Add = d.forEach(f)

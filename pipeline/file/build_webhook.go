@@ -8,7 +8,6 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/millrace-io/millrace/internal/expression"
 	"github.com/millrace-io/millrace/pipeline"
 )
 
@@ -36,7 +35,7 @@ func setKeys(in *ingestFile) []string {
 }
 
 // ofDelivered are the keys of ingest that say something of records that are delivered.
-var ofDelivered = []string{"webhook", "records", "key", "version", "time_zone", "unreadable"}
+var ofDelivered = []string{"webhook", "records", "key", "version", "time_zone", "unreadable", "deletes"}
 
 // delivered builds the ingest of a stream that is delivered. own are the keys that it has itself.
 func (d *decoder) delivered(f *ingestFile, at place, own []string) pipeline.Ingest {
@@ -53,11 +52,24 @@ func (d *decoder) delivered(f *ingestFile, at place, own []string) pipeline.Inge
 	if in.VersionRule.Missing == "newest" {
 		d.reportf(f.Version.place, "", "missing: newest needs what came before, which is not known of deliveries")
 	}
+	d.onlyWhen(f, &in, slices.Contains(own, "deletes"))
 	in.Records, _, in.Shape = d.records(f)
 	if !f.Records.set {
 		in.Shape.Kind = pipeline.ShapeObject // the delivery
 	}
 	return in
+}
+
+// onlyWhen builds what says of itself that it was deleted: nothing is ever read as a whole. Others may share more, which does
+// not count.
+func (d *decoder) onlyWhen(f *ingestFile, in *pipeline.Ingest, own bool) {
+	if !own {
+		f.Deletes = choice[deletesFile]{}
+		return
+	}
+	if d.deletes(f, in) != nil {
+		d.reportf(f.Deletes.place, "leave it out, or say when", "nothing is read as a whole here, so nothing tells what is gone but the records")
+	}
 }
 
 func (d *decoder) webhook(f *webhookFile) *pipeline.Webhook {
@@ -75,11 +87,7 @@ func (d *decoder) webhook(f *webhookFile) *pipeline.Webhook {
 	if f.Path.ok && (!strings.HasPrefix(f.Path.s, "/") || strings.ContainsAny(f.Path.s, "?#")) {
 		d.reportf(f.Path.place, "write it as in /hooks/github", "%s is no path", shown(f.Path.place))
 	}
-	if f.When.ok {
-		if _, err := expression.Compile(f.When.s); err != nil {
-			d.expressionProblem(&f.When, err)
-		}
-	}
+	d.condition(&f.When)
 	return w
 }
 

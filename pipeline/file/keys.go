@@ -137,6 +137,7 @@ type ingestFile struct {
 	ForEach        text                `key:"for_each" doc:"Name of a stream of this file, the parent: requests are made for each of its records, and {parent.field} in path, query, headers and body takes a field of it. A record that is written again has them made again, and no other has."`
 	OnParentDelete text                `key:"on_parent_delete" doc:"What becomes of the records that were fetched for a record of the parent, when that is deleted: keep, they stay; delete, they are deleted too." words:"keep delete" default:"keep"`
 	Add            mapping[text]       `key:"add" doc:"Fields that each record is given beside its own, as name: text; a text that is nothing but a placeholder takes the value as it is: {order_id: \"{orders.id}\"}. They may stand in key, and in process."`
+	Job            object[jobFile]     `key:"job" doc:"The request creates a report job: it is asked for until it is done, and then its files are fetched. The job's name is kept, so that no restart creates another."`
 	Events         object[eventsFile]  `key:"sse" doc:"The answer is a stream of Server-Sent Events, which is followed without end; {}: each event's data is a record."`
 	Webhook        object[webhookFile] `key:"webhook" doc:"The API calls us: its deliveries are the records, and nothing is asked for."`
 	ingestSharedFile
@@ -147,6 +148,7 @@ type ingestSharedFile struct {
 	httpFile
 	Records     choice[recordsFile]     `key:"records" doc:"Where in the body the records are, as a path: names with dots between them, a name with other signs in double quotes; absent: the body itself. There is an array, or what the mapping says." words:"*"`
 	BodyFormat  choice[formatFile]      `key:"format" doc:"How the body is written: json; ndjson, one JSON text after the other, each a record; csv, each row is a record of texts; xml, which becomes JSON; absent: as its Content-Type says, else json." words:"json ndjson csv xml"`
+	ZipEntry    text                    `key:"zip_entry" doc:"Name of the file in a body that is a zip archive; * stands for any part of it. Absent: the archive has one file."`
 	Method      text                    `key:"method" doc:"Method of the requests; absent: GET, or POST where there is a body." words:"GET POST PUT PATCH QUERY"`
 	Query       mapping[texts]          `key:"query" doc:"Query parameters of each request, with one value or a list of them; values may hold placeholders: {slice name}, {since}, {cursor}, {limit}. One that stands for nothing leaves its parameter out." empty:"ok"`
 	Body        object[bodyFile]        `key:"body" doc:"Body of each request; its texts may hold placeholders, as those of query. What holds one that stands for nothing is left out."`

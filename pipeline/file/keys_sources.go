@@ -8,6 +8,19 @@ type eventsFile struct {
 	Idle  duration `key:"idle" doc:"After so long without a byte, be it a comment, the connection is taken for dead and made anew." min:"1s" max:"24h" default:"5m"`
 }
 
+// jobFile is a report job.
+type jobFile struct {
+	ID         dottedPath `key:"id" doc:"Field that names the job, in the answer to the request that creates it: id."`
+	IDHeader   text       `key:"id_header" doc:"Header with the name, in the place of id: Location, Operation-Location."`
+	StatusPath text       `key:"status_path" doc:"Path that tells how far the job is, with {job} for its name: /reports/{job}. Absent: the name is a URL, which tells it."`
+	Done       text       `key:"done,required" doc:"An expression over that answer which is true when the job is done: status == \"done\"."`
+	Failed     text       `key:"failed" doc:"An expression over that answer which is true when the job has failed: then another is created, after retry.max. Absent: none is known to fail."`
+	Poll       duration   `key:"poll" doc:"From one question to the next." min:"10ms" max:"1h" default:"5s"`
+	Timeout    duration   `key:"timeout" doc:"How long a job may take; then another is created." min:"1s" max:"720h" default:"6h"`
+	Result     dottedPath `key:"result" doc:"Field of that answer with the URL of the file, or a list of URLs; another host than that of base_url must be in allow_hosts."`
+	ResultPath text       `key:"result_path" doc:"Path of the file, in the place of result, with {job} for the name of the job: /reports/{job}/content."`
+}
+
 // webhooksFile is where deliveries are taken.
 type webhooksFile struct {
 	Listen  text `key:"listen,required" doc:"Address to listen on, host:port; :8090 is all addresses of the host. It speaks no TLS: a proxy before it does."`
