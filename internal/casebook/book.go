@@ -29,6 +29,7 @@ type Case struct {
 	Slice    string   `yaml:"slice"`    // of a cassette: which one; of records: where they come from
 	Cassette string   `yaml:"cassette"` // a folder, relative to the file
 	Passes   int      `yaml:"passes"`   // of a cassette; 0: one
+	Pages    int      `yaml:"pages"`    // of a cassette: of each pass at most, as it was recorded; 0: all
 	Records  []record `yaml:"records"`
 	// What is expected. What is left out is not compared, but for letters: none are expected then.
 	Requests []string `yaml:"requests"`

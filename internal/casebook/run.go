@@ -116,7 +116,7 @@ func (t *table) play(ctx context.Context, p *pipeline.Pipeline, s *pipeline.Stre
 		settings.RateLimit, settings.Retry = nil, pipeline.Retry{Attempts: 2}
 	}
 	walk := ingest.Walk{
-		Stream: s.Name, Slice: c.Slice, Passes: c.Passes, Recorded: true,
+		Stream: s.Name, Slice: c.Slice, Pages: c.Pages, Passes: c.Passes, Recorded: true,
 		Transport: func(http.RoundTripper) http.RoundTripper { return player },
 	}
 	err = walk.Run(ctx, p, func(page *ingest.WalkedPage) error {

@@ -123,3 +123,34 @@ func TestPlayerAt(t *testing.T) {
 		}
 	}
 }
+
+// TestRecorderAsksForPlainBodies: what is kept can be read by people, whatever codings the API and the client know.
+func TestRecorderAsksForPlainBodies(t *testing.T) {
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Header.Get("Accept-Encoding") == "identity" {
+			_, _ = w.Write([]byte(`{"plain": true}`))
+			return
+		}
+		w.Header().Set("Content-Encoding", "br")
+		_, _ = w.Write([]byte("\x1b\x0e"))
+	}))
+	defer server.Close()
+	var kept cassette.Exchange
+	recorder := &cassette.Recorder{Each: func(x cassette.Exchange) { kept = x }, Bodies: 1000}
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, server.URL, strings.NewReader("sent"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.Header.Set("Accept-Encoding", "br, gzip")
+	resp, err := recorder.RoundTrip(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := io.Copy(io.Discard, resp.Body); err != nil {
+		t.Fatal(err)
+	}
+	_ = resp.Body.Close()
+	if string(kept.Body) != `{"plain": true}` || string(kept.Sent) != "sent" || req.Header.Get("Accept-Encoding") != "br, gzip" {
+		t.Errorf("%+v", kept)
+	}
+}

@@ -26,6 +26,10 @@ func (r *Recorder) RoundTrip(req *http.Request) (*http.Response, error) {
 		base = http.DefaultTransport
 	}
 	x := Exchange{Method: req.Method, URL: req.URL.String()}
+	if r.Bodies > 0 { // bodies are kept for people, and played back without a content coding
+		req = req.Clone(req.Context())
+		req.Header.Set("Accept-Encoding", "identity")
+	}
 	if req.Body != nil && r.Bodies > 0 {
 		sent, err := io.ReadAll(req.Body)
 		_ = req.Body.Close()
@@ -33,7 +37,6 @@ func (r *Recorder) RoundTrip(req *http.Request) (*http.Response, error) {
 			return nil, err
 		}
 		x.Sent = sent
-		req = req.Clone(req.Context())
 		req.Body = io.NopCloser(bytes.NewReader(sent))
 	}
 	start := time.Now()

@@ -15,6 +15,7 @@ import (
 
 	"github.com/millrace-io/millrace/ingest/convert"
 	"github.com/millrace-io/millrace/ingest/fetch"
+	"github.com/millrace-io/millrace/ingest/fetch/auth"
 	"github.com/millrace-io/millrace/pipeline"
 )
 
@@ -49,10 +50,16 @@ const (
 	attemptsFor = 3
 )
 
-func newAsker(h pipeline.HTTP, transport http.RoundTripper, tell func(Asked)) *asker {
+func newAsker(h pipeline.HTTP, transport http.RoundTripper, tell func(Asked)) (*asker, error) {
 	memory := fetch.NewMemory(2*mostBytes, mostBytes, "")
 	budgets := fetch.Budgets{InFlight: 4, Ahead: 4}
-	return &asker{client: fetch.NewClient(h, transport, budgets.For(h), memory), memory: memory, left: mostAsked, tell: tell}
+	client := fetch.NewClient(h, transport, budgets.For(h), memory)
+	var err error
+	if client.Session, err = (&auth.Sessions{}).For(h, transport); err != nil {
+		memory.Close()
+		return nil, err
+	}
+	return &asker{client: client, memory: memory, left: mostAsked, tell: tell}, nil
 }
 
 func (a *asker) close() { a.memory.Close() }

@@ -23,6 +23,7 @@ type paging struct {
 	guess    string
 	second   []jsontext.Value // records of the second page; nil: it was not asked for
 	drop     []string         // parameters of the URL that the pagination sets itself
+	feed     bool             // it is a feed of changes, as CouchDB has it: deletions are among them
 }
 
 // Names of parameters, best first.
@@ -48,7 +49,7 @@ func (f *finder) pages(ctx context.Context) *paging {
 	if f.place.shape.Kind == pipeline.ShapeObject || f.place.shape.Kind == pipeline.ShapeMap && len(f.place.path) == 0 {
 		return &paging{said: "the answer is all there is"}
 	}
-	for _, try := range []func(context.Context) *paging{f.byLink, f.byURL, f.byToken, f.byKeyset, f.byNumber} {
+	for _, try := range []func(context.Context) *paging{f.byLink, f.byURL, f.byFeed, f.byToken, f.byKeyset, f.byNumber} {
 		if p := try(ctx); p != nil {
 			return p
 		}

@@ -26,6 +26,7 @@ type Options struct {
 	Name      string        // of the stream; empty: from the URL
 	Pipeline  string        // its name; empty: from the URL
 	Transport http.RoundTripper
+	Whole     bool        // the base URL is the host alone, since credentials come from a path of their own
 	Tell      func(Asked) // of each request; nil: nobody
 }
 
@@ -47,6 +48,8 @@ type Finding struct {
 	sample   *infer.Sample
 	limit    rateLimit
 	zoneless bool
+	whole    bool // as in Options
+	textSeq  bool // of a feed of changes: seq is a text
 }
 
 // finder is at work.
@@ -64,7 +67,7 @@ type finder struct {
 
 // Run asks the API.
 func Run(ctx context.Context, o Options) (*Finding, error) {
-	out := &Finding{}
+	out := &Finding{whole: o.Whole}
 	out.names(o)
 	h := o.HTTP
 	h.BaseURL = o.URL.Scheme + "://" + o.URL.Host
@@ -78,9 +81,12 @@ func Run(ctx context.Context, o Options) (*Finding, error) {
 			o.Tell(a)
 		}
 	}
-	f := &finder{ask: newAsker(h, o.Transport, tell), resource: out.Stream}
+	ask, err := newAsker(h, o.Transport, tell)
+	if err != nil {
+		return nil, err
+	}
+	f := &finder{ask: ask, resource: out.Stream}
 	defer f.ask.close()
-	var err error
 	if f.first, err = f.ask.get(ctx, o.URL, "what the API answers"); err != nil {
 		return nil, err
 	}
@@ -96,7 +102,11 @@ func Run(ctx context.Context, o Options) (*Finding, error) {
 	f.look()
 	out.paging = f.pages(ctx)
 	f.more(out.paging.second)
-	out.changes = f.since(ctx)
+	if out.paging.feed {
+		out.textSeq = infer.Value(f.records[0], []string{"seq"}).Kind() == '"'
+	} else {
+		out.changes = f.since(ctx)
+	}
 	out.place, out.key, out.sample = f.place, f.key, f.sample
 	out.limit = limits(f.first.header)
 	out.Records = len(f.sample.Records)
@@ -182,7 +192,7 @@ func (o *Finding) names(opts Options) {
 		segments := strings.Split(strings.Trim(opts.URL.Path, "/"), "/")
 		for i := len(segments) - 1; i >= 0 && o.Stream == ""; i-- {
 			name := strings.TrimSuffix(segments[i], path.Ext(segments[i]))
-			if !numberly.MatchString(strings.ToLower(name)) && !slices.Contains([]string{"search", "query", "list", "_search"}, name) {
+			if !numberly.MatchString(strings.ToLower(name)) && !slices.Contains([]string{"search", "query", "list", "_search", "_changes", "records"}, name) {
 				o.Stream = cleanName(name, "")
 			}
 		}
@@ -198,7 +208,7 @@ func (o *Finding) split(u *url.URL) {
 	at := strings.LastIndexByte(escaped, '/')
 	o.BaseURL = u.Scheme + "://" + u.Host
 	o.Path = u.EscapedPath()
-	if at > 0 {
+	if at > 0 && !o.whole {
 		o.BaseURL, o.Path = o.BaseURL+escaped[:at], u.EscapedPath()[at:]
 	}
 	if o.Path == "" {

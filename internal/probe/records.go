@@ -52,6 +52,9 @@ func findRecords(a *answer, resource string) place {
 	case a.body.Kind() != '{':
 		return place{guess: "the answer is a single value", shape: pipeline.Shape{Kind: pipeline.ShapeObject}}
 	}
+	if rows := rowsWithNames(a.body); rows != nil {
+		return *rows
+	}
 	var all []candidate
 	collect(a.body, nil, evidence.Plain(resource), &all)
 	slices.SortStableFunc(all, func(x, y candidate) int { return y.score - x.score })
@@ -218,6 +221,8 @@ func (p *place) take(a *answer) []jsontext.Value {
 			out = append(out, jsontext.Value(record))
 		})
 		return out
+	case pipeline.ShapeRows:
+		return p.rowRecords(a)
 	case pipeline.ShapeValues:
 		var out []jsontext.Value
 		if v.Kind() == '[' {

@@ -65,7 +65,7 @@ func optional(i int, v any) any {
 func shapes() []shape {
 	return []shape{
 		github(), gitlab(), stripe(), hubspot(), zendesk(), slack(), salesforce(), airtable(), google(), graph(), wordpress(), jira(), mastodon(),
-		coingecko(), elastic(), rates(), products(), twilio(), ticker(), hackernews(), lines(), flights(), earthquakes(), totals(), feed(),
+		coingecko(), elastic(), rates(), products(), twilio(), ticker(), hackernews(), lines(), flights(), earthquakes(), totals(), feed(), datasette(),
 	}
 }
 
@@ -654,6 +654,39 @@ func feed() shape {
 		},
 		want: map[string]string{
 			"records": "csv", "key": "station_id", "paginate": "", "changed": "", "column station_id": `varchar\(\d+\) key`, "column observed_at": "datetime", "column temperature": "decimal.*", "column remark": `varchar\(\d+\)`,
+		},
+	}
+}
+
+// datasette answers with rows and the names of their columns, and takes a parameter that it does not know for a column that must have
+// this value, which no row has.
+func datasette() shape {
+	all := times(250, func(i int) []any {
+		return []any{i + 1, fmt.Sprintf("Customer %d", i%17), float64(i) + 0.25, optional(i, "a note"), at(i % 90).Format(time.RFC3339)}
+	})
+	return shape{
+		name: "datasette", query: "/shop/orders.json", rows: 250,
+		serve: func(w http.ResponseWriter, r *http.Request) {
+			from, rows := number(r, "_next", 0), all
+			for name := range r.URL.Query() {
+				if !strings.HasPrefix(name, "_") {
+					rows = nil
+				}
+			}
+			answer := object{
+				"database": "shop", "columns": []string{"id", "customer", "total", "note", "updated_at"}, "rows": cutPage(rows, from, 100), "truncated": false,
+				"suggested_facets": []object{{"name": "customer", "toggle_url": "/a"}, {"name": "note", "toggle_url": "/b"}}, "next": nil, "next_url": nil,
+			}
+			if from+100 < len(rows) {
+				url := fmt.Sprintf("http://%s/shop/orders.json?_next=%d", r.Host, from+100)
+				answer["next"], answer["next_url"] = strconv.Itoa(from+100), url
+				w.Header().Set("Link", "<"+url+`>; rel="next"`)
+			}
+			send(w, answer)
+		},
+		want: map[string]string{
+			"records": `\{rows: rows, columns: columns\}`, "key": "id", "paginate": `\{link: \{absent_ends: true\}\}`, "changed": "updated_at",
+			"column id": "bigint key", "column customer": `varchar\(255\)`, "column total": `decimal\(\d+,\d+\)`, "column note": `varchar\(255\)|text`, "column updated_at": "datetime",
 		},
 	}
 }

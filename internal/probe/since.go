@@ -56,10 +56,13 @@ func (f *finder) since(ctx context.Context) changes {
 	names := slices.Clone(sinceParams)
 	own := evidence.Plain(field.Name())
 	slices.SortStableFunc(names, func(a, b string) int { return related(b, own) - related(a, own) })
-	values := []string{highest}
+	// Something was changed later than what is asked for, so that an answer without records shows that the API took the
+	// parameter for something else: some compare a column of that name, which no record has.
+	asked := f.below(field, highest)
+	values := []string{asked}
 	formats := []string{""}
 	if unit := field.Unit(); unit != "" {
-		values, formats = []string{rfc3339(highest, unit), highest}, []string{"rfc3339", ""}
+		values, formats = []string{rfc3339(asked, unit), asked}, []string{"rfc3339", ""}
 	}
 	for i, value := range values {
 		for _, name := range names[:mostSince] {
@@ -67,7 +70,7 @@ func (f *finder) since(ctx context.Context) changes {
 				break
 			}
 			records, err := f.second(ctx, with(f.first.asked, name, value), "whether "+name+" leaves out what has not changed")
-			if err != nil || !f.filtered(field, records, highest) {
+			if err != nil || !f.filtered(field, records, asked) {
 				continue
 			}
 			c.param, c.format = name, formats[i]
@@ -111,6 +114,20 @@ func (f *finder) span(field *infer.Field) (highest, lowest string) {
 	return highest, lowest
 }
 
+// below is the highest value of a field below another, of a first page that has such.
+func (f *finder) below(field *infer.Field, limit string) (highest string) {
+	for _, r := range f.records {
+		v := infer.Value(r, field.Path)
+		if v == nil || v.Kind() == 'n' {
+			continue
+		}
+		if text := infer.Text(v); later(limit, text) && (highest == "" || later(text, highest)) {
+			highest = text
+		}
+	}
+	return highest
+}
+
 // later reports whether time a is after b. Times of one API are written alike.
 func later(a, b string) bool {
 	x, errX := strconv.ParseInt(a, 10, 64)
@@ -121,7 +138,7 @@ func later(a, b string) bool {
 	return a > b
 }
 
-// filtered reports whether an answer has only what changed at a time or later, and is another than the first one.
+// filtered reports whether an answer has records, only such that changed at a time or later, and is another than the first one.
 func (f *finder) filtered(field *infer.Field, records []jsontext.Value, since string) bool {
 	for _, r := range records {
 		v := infer.Value(r, field.Path)
@@ -129,7 +146,7 @@ func (f *finder) filtered(field *infer.Field, records []jsontext.Value, since st
 			return false
 		}
 	}
-	return len(records) < len(f.records) || f.overlap(records) < len(records)
+	return len(records) > 0 && (len(records) < len(f.records) || f.overlap(records) < len(records))
 }
 
 func rfc3339(text, unit string) string {

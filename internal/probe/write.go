@@ -112,10 +112,25 @@ func (o *Finding) ingest(w *writer) {
 		w.commented("      # no paginate:", o.paging.said, o.paging.guess)
 	}
 	o.incremental(w)
+	if o.paging.feed {
+		w.commented("      deletes: {when: deleted == true}", "a change that says so removes the row", "")
+	} else if o.changes.param != "" {
+		w.commented("      # deletes: {by: complete_read, every: 24h}", "if the API shows no more what is deleted there: these rows go, too", "")
+	} else {
+		w.commented("      # deletes: complete_read", "if the API shows no more what is deleted there: these rows go, too", "")
+	}
 	w.commented("      every: 5m", "from the start of a pass to the start of the next", "")
 }
 
 func (o *Finding) incremental(w *writer) {
+	if o.paging.feed {
+		version := "seq"
+		if o.textSeq {
+			version = "{field: seq, as: digits}"
+		}
+		w.commented("      version: "+version, "a change never takes the place of a newer one", "")
+		return
+	}
 	if o.changes.field == nil {
 		return
 	}
@@ -165,6 +180,8 @@ func (o *Finding) records() string {
 			as = ", as: " + scalar(s.As)
 		}
 		return fmt.Sprintf("{map: %s, key_as: %s%s}", scalar(path), scalar(s.KeyAs), as)
+	case pipeline.ShapeRows:
+		return fmt.Sprintf("{rows: %s, columns: %s}", scalar(path), scalar(pathText(s.Columns)))
 	case pipeline.ShapeValues:
 		return fmt.Sprintf("{values: %s, as: %s}", scalar(path), scalar(s.As))
 	}
@@ -190,12 +207,22 @@ func paginateText(p pipeline.Paginate) string {
 		if p.Cursor.Param != "" {
 			text += ", param: " + scalar(p.Cursor.Param)
 		}
+		if p.Cursor.First != "" {
+			text += ", first: " + quoted(p.Cursor.First)
+		}
 		if p.Cursor.AbsentEnds {
 			text += ", absent_ends: true"
 		}
-		return "{cursor: {" + text + stopText(p.Cursor.Stop) + "}}"
+		text += stopText(p.Cursor.Stop)
+		if p.Cursor.Keep != nil {
+			text += ", keep: {}"
+		}
+		return "{cursor: {" + text + "}}"
 	case p.Keyset != nil:
 		text := "field: " + scalar(pathText(p.Keyset.Field)) + ", param: " + scalar(p.Keyset.Param)
+		if p.Keyset.First != "" {
+			text += ", first: " + quoted(p.Keyset.First)
+		}
 		if p.Keyset.SizeParam != "" {
 			text += ", size_param: " + scalar(p.Keyset.SizeParam) + ", size: " + strconv.Itoa(p.Keyset.Size)
 		}

@@ -25,6 +25,7 @@ type initFlags struct {
 	yes      bool
 	headers  []string
 	bearer   string
+	auth     string
 	pipeline string
 	stream   string
 	pick     string
@@ -52,6 +53,7 @@ Secrets are never written into the file: a reference such as --bearer '${TOKEN}'
 environment, and in the place of a secret in clear text stands a reference that the file then needs.`,
 		Example: `  millrace init 'https://api.example.com/v2/orders?limit=100' -o shop.yaml
   millrace init https://api.example.com/v2/orders --bearer '${SHOP_TOKEN}' -o shop.yaml --yes
+  millrace init https://api.example.com/v2/orders --auth '{basic: {username: me, password: "${SHOP_TOKEN}"}}' -o shop.yaml
   millrace init https://api.example.com/v2/orders -H 'X-Api-Key: ${SHOP_KEY}' -o shop.yaml
   millrace init "curl https://api.example.com/v2/orders -H 'Accept: application/json'" -o shop.yaml
   millrace init https://api.example.com/v2/openapi.yaml --pick /orders -o shop.yaml
@@ -65,6 +67,7 @@ environment, and in the place of a secret in clear text stands a reference that 
 	flags.BoolVarP(&f.yes, "yes", "y", false, "write without asking, over a file that is there, too")
 	flags.StringArrayVarP(&f.headers, "header", "H", nil, "send this `header`, as in 'X-Api-Key: ${KEY}'; may be repeated")
 	flags.StringVar(&f.bearer, "bearer", "", "send this `token` as Authorization: Bearer, as in '${TOKEN}'")
+	flags.StringVar(&f.auth, "auth", "", "prove who asks as this `YAML` says, which is http.auth of the pipeline file: '{basic: {username: me, password: \"${PASSWORD}\"}}', or a login")
 	flags.StringVar(&f.pipeline, "pipeline", "", "`name` of the pipeline (default from the host)")
 	flags.StringVar(&f.pick, "pick", "", "of the resources of an OpenAPI document or an HTTP Archive take the one with this `text` in its URL")
 	flags.BoolVar(&f.recorded, "recorded", false, "of an HTTP Archive: look at its answers alone, and do not ask the API")
@@ -102,7 +105,7 @@ func (f *initFlags) ask(cmd *cobra.Command, from *source) error {
 	}
 	stderr := cmd.ErrOrStderr()
 	found, err := probe.Run(cmd.Context(), probe.Options{
-		URL: u, HTTP: h, Name: f.stream, Pipeline: f.pipeline, Transport: from.transport,
+		URL: u, HTTP: h, Name: f.stream, Pipeline: f.pipeline, Transport: from.transport, Whole: h.Auth.Login != nil,
 		Tell: func(a probe.Asked) { _, _ = fmt.Fprintf(stderr, "%3s %s  (%s)\n", statusText(a.Status), a.URL, a.Why) },
 	})
 	if err != nil {
@@ -203,6 +206,11 @@ var referenceName = regexp.MustCompile(`\$\{([A-Za-z_][A-Za-z0-9_]*)\}`)
 // take reads flags and URL, from which it removes credentials.
 func (c *credentials) take(u *url.URL, f *initFlags) (pipeline.HTTP, error) {
 	h := pipeline.HTTP{Headers: map[string]pipeline.Secret{}}
+	if f.auth != "" {
+		if err := c.given(f, &h); err != nil {
+			return h, err
+		}
+	}
 	if f.bearer != "" {
 		text, err := c.reference("--bearer", f.bearer, "TOKEN")
 		if err != nil {

@@ -4,13 +4,19 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/url"
+	"os"
 	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
 
 	"github.com/spf13/cobra"
 
 	"github.com/millrace-io/millrace/ingest"
 	"github.com/millrace-io/millrace/ingest/fetch"
 	"github.com/millrace-io/millrace/ingest/fetch/auth"
+	"github.com/millrace-io/millrace/internal/casebook"
 	"github.com/millrace-io/millrace/internal/cassette"
 	"github.com/millrace-io/millrace/internal/cli"
 	"github.com/millrace-io/millrace/internal/redact"
@@ -35,7 +41,8 @@ func newRecordCommand() *cobra.Command {
 		Long: `Keep an API's real answers in a folder of readable files, for millrace test. Secrets of the pipeline file are replaced, and so
 are cookies; --mask replaces the values of fields, each by one of the same kind, and the same value by the same.
 
-The files may be changed by hand: one exchange each, a request line, the status and headers, the body.`,
+The files may be changed by hand: one exchange each, a request line, the status and headers, the body. Where FILE has no tests yet,
+one on them is written beside it, shop.test.yaml for shop.yaml.`,
 		Example: `  millrace record shop.yaml orders -o testdata/orders --pages 2 --mask email,name
   millrace test shop.yaml --update`,
 		Args:              cli.Args(cobra.RangeArgs(1, 2)),
@@ -76,14 +83,18 @@ func (f *recordFlags) record(cmd *cobra.Command, p *pipeline.Pipeline, s *pipeli
 		if req, err := http.NewRequest(x.Method, x.URL, nil); err == nil { //nolint:noctx // it is not sent
 			x.URL = urls.URL(req.URL)
 		}
+		mask := slices.Concat(f.mask, tokenFields(&s.Ingest.HTTP, x.URL))
 		x.Header = cassette.Plain(x.Header)
+		if l := s.Ingest.HTTP.Auth.Login; l != nil && l.AnswerHeader != "" && x.Header.Get(l.AnswerHeader) != "" {
+			x.Header.Set(l.AnswerHeader, redact.Hidden)
+		}
 		for header, values := range x.Header {
 			for i := range values {
 				x.Header[header][i] = hide.Text(values[i])
 			}
 		}
 		x.Sent = []byte(hide.Text(string(x.Sent)))
-		x.Body = cassette.Mask([]byte(hide.Text(string(x.Body))), f.mask)
+		x.Body = cassette.Mask([]byte(hide.Text(string(x.Body))), mask)
 		all = append(all, &x)
 	}
 	impatient(p, s)
@@ -104,6 +115,63 @@ func (f *recordFlags) record(cmd *cobra.Command, p *pipeline.Pipeline, s *pipeli
 	if err := cassette.Write(dir, all); err != nil {
 		return err
 	}
-	_, err = fmt.Fprintf(cmd.OutOrStdout(), "%s: %s with %s\n", dir, count(len(all), "answer"), count(records, "record"))
+	if _, err := fmt.Fprintf(cmd.OutOrStdout(), "%s: %s with %s\n", dir, count(len(all), "answer"), count(records, "record")); err != nil {
+		return err
+	}
+	return f.begin(cmd, s, dir, name)
+}
+
+// tokenFields are the fields of an answer of the endpoint that gives tokens which hold them; nil for other answers.
+func tokenFields(h *pipeline.HTTP, address string) []string {
+	u, err := url.Parse(address)
+	if err != nil {
+		return nil
+	}
+	var endpoints []string
+	fields := []string{"access_token", "refresh_token", "id_token", "token"}
+	if l := h.Auth.Login; l != nil {
+		endpoints = append(endpoints, strings.TrimRight(h.BaseURL, "/")+l.Path)
+		if n := len(l.Field); n > 0 {
+			fields = append(fields, l.Field[n-1])
+		}
+	}
+	if o := h.Auth.OAuth2; o != nil {
+		endpoints = append(endpoints, o.TokenURL)
+	}
+	if j := h.Auth.JWT; j != nil {
+		endpoints = append(endpoints, j.TokenURL)
+	}
+	for _, e := range endpoints {
+		if at, err := url.Parse(e); err == nil && at.Path == u.Path && at.Host == u.Host {
+			return fields
+		}
+	}
+	return nil
+}
+
+// begin writes a file of tests, with one on what was recorded, if the pipeline file has none.
+func (f *recordFlags) begin(cmd *cobra.Command, s *pipeline.Stream, dir, name string) error {
+	path := casebook.Default(name)
+	if _, err := os.Stat(path); err == nil {
+		return nil
+	}
+	from, err := filepath.Rel(filepath.Dir(name), dir)
+	if err != nil {
+		from = dir
+	}
+	text := "tests:\n  - name: as recorded\n    stream: " + s.Name + "\n    cassette: " + strconv.Quote(filepath.ToSlash(from)) + "\n"
+	if f.slice != "" {
+		text += "    slice: " + strconv.Quote(f.slice) + "\n"
+	}
+	if f.pages > 0 {
+		text += "    pages: " + strconv.Itoa(f.pages) + "\n"
+	}
+	if f.passes > 1 {
+		text += "    passes: " + strconv.Itoa(f.passes) + "\n"
+	}
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		return err
+	}
+	_, err = fmt.Fprintf(cmd.OutOrStdout(), "%s: a test of them\nnext: millrace test %s --update writes down what comes out; look at it\n", path, name)
 	return err
 }
