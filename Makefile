@@ -63,6 +63,10 @@ vuln: ## known vulnerabilities of what is linked, if their database can be reach
 demo: ## run the demonstration, on embedded servers
 	go run ./cmd/millrace demo
 
+.PHONY: screens
+screens: ## draw docs/demo.svg and docs/init.svg, for README.md, from what the program prints
+	go run ./docs/screens
+
 .PHONY: build
 build: ## the four binaries, in bin/
 	CGO_ENABLED=0 go build -trimpath -o bin/ ./cmd/...

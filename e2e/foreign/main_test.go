@@ -31,7 +31,7 @@ func TestMain(m *testing.M) {
 }
 
 const (
-	patience    = time.Minute // how long a test waits for what must come
+	patience    = time.Minute     // how long a test waits for what must come
 	installTime = 9 * time.Minute // how long an installation may take
 )
 
