@@ -53,6 +53,7 @@ type rawRecord struct {
 	revision
 	partition int32
 	offset    int64
+	gone      bool // it is a tombstone
 }
 
 func (c *comparison) wrongf(format string, args ...any) {
@@ -92,6 +93,13 @@ func (c *comparison) readRaw(ctx context.Context, brokers []string, stream strin
 	pages := map[string]bool{} // slice, page and ordinal
 	err := testkit.Read(ctx, brokers, topics.Raw(c.pipeline, stream), func(r *kgo.Record) {
 		c.counts["raw"]++
+		if r.Value == nil {
+			if x, ok := c.tombstone(r, stream, byKey[string(r.Key)]); ok {
+				byKey[x.key] = append(byKey[x.key], x)
+				c.at[place{stream, x.partition, x.offset}] = x
+			}
+			return
+		}
 		var served struct {
 			ID  string
 			Rev int64
@@ -100,7 +108,7 @@ func (c *comparison) readRaw(ctx context.Context, brokers []string, stream strin
 			c.wrongf("raw %s[%d]@%d: %v in %s", stream, r.Partition, r.Offset, err, r.Value)
 			return
 		}
-		x := rawRecord{revision{stream, served.ID, served.Rev}, r.Partition, r.Offset}
+		x := rawRecord{revision{stream, served.ID, served.Rev}, r.Partition, r.Offset, false}
 		if string(r.Value) != x.json() || string(r.Key) != x.key {
 			c.wrongf("raw %s[%d]@%d: key %s: %s, which was served as %s", stream, r.Partition, r.Offset, r.Key, r.Value, x.json())
 		}
@@ -115,6 +123,9 @@ func (c *comparison) readRaw(ctx context.Context, brokers []string, stream strin
 		}
 		if old := byKey[x.key]; len(old) > 0 {
 			switch last := old[len(old)-1]; {
+			case last.gone && last.rev == x.rev: // what is created anew has another rev
+				c.wrongf("raw %s: %s rev %d was deleted, and is there again: %s", stream, x.key, x.rev, history(append(old, x)))
+			case last.gone:
 			case stream == "moving": // one slice does not know what another wrote
 			case last.rev == x.rev:
 				c.wrongf("raw %s: doubled: %s rev %d at [%d]@%d and @%d", stream, x.key, x.rev, x.partition, last.offset, x.offset)
@@ -150,6 +161,8 @@ func history(all []rawRecord) string {
 	for _, x := range all {
 		what := "row"
 		switch {
+		case x.gone:
+			what = "tombstone"
 		case x.filtered():
 			what = "filtered"
 		case x.refusedByStep():
@@ -337,8 +350,8 @@ func (c *comparison) table(ctx context.Context, db *sql.DB, stream string) error
 
 // String is the counts and the violations.
 func (c *comparison) String() string {
-	s := fmt.Sprintf("%d raw records, %d processed, %d letters of the processor, %d of the sink, %d copies sent again, %d rows; %d violations",
-		c.counts["raw"], c.counts["processed"], c.counts["processor letters"], c.counts["sink letters"], c.counts["copies"], c.counts["rows"], c.counts["violations"])
+	s := fmt.Sprintf("%d raw records, %d processed, %d letters of the processor, %d of the sink, %d copies sent again, %d tombstones, %d rows; %d violations",
+		c.counts["raw"], c.counts["processed"], c.counts["processor letters"], c.counts["sink letters"], c.counts["copies"], c.counts["tombstones"], c.counts["rows"], c.counts["violations"])
 	var sSb347 strings.Builder
 	for _, v := range c.violations {
 		sSb347.WriteString("\n  " + v)

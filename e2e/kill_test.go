@@ -40,7 +40,7 @@ func TestKill(t *testing.T) {
 	if c.counts["violations"] > 0 {
 		t.Errorf("%d violations", c.counts["violations"])
 	}
-	if c.counts["copies"] == 0 || c.counts["sink letters"] == 0 || c.counts["processor letters"] == 0 {
+	if c.counts["copies"] == 0 || c.counts["sink letters"] == 0 || c.counts["processor letters"] == 0 || c.counts["tombstones"] == 0 {
 		t.Error("the test did not try what it is for")
 	}
 	for _, name := range twoOfEach {

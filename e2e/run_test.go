@@ -84,8 +84,8 @@ func newWorld(t testing.TB, seed uint64, brokers []string, dsn string, m *mutant
 
 // changes has the source change n times, as fast as it takes to last about the given time, until ctx ends.
 func (w *world) changes(ctx context.Context, n int, over time.Duration) {
-	// Of eight changes three are in the stream that is cheapest to follow.
-	of := []string{"ordered", "versioned", "ordered", "sliced", "ordered", "behind", "ahead", "moving"}
+	// Of ten changes three are in the stream that is cheapest to follow.
+	of := []string{"ordered", "versioned", "ordered", "sliced", "ordered", "behind", "ahead", "moving", "vanishing", "keyed"}
 	const step = 20 * time.Millisecond
 	perStep := max(1, int(float64(n)*float64(step)/float64(over)))
 	for i := 0; i < n && ctx.Err() == nil; {
@@ -248,6 +248,12 @@ func (w *world) watchOffsets(ctx context.Context) error {
 // verdict lets everything settle and compares.
 func (w *world) verdict(ctx context.Context, within time.Duration) (*comparison, error) {
 	w.source.setFaults(false)
+	if err := w.settle(ctx, within); err != nil {
+		return nil, err
+	}
+	if err := w.awaitGone(ctx, within); err != nil {
+		return nil, err
+	}
 	if err := w.settle(ctx, within); err != nil {
 		return nil, err
 	}

@@ -28,6 +28,8 @@ import (
 //	sliced      offset and limit, everything in each pass, three slices; no version
 //	behind      a cursor over ids, pages of any size, what changed since ?since= by a clock that is five minutes behind; no look-back
 //	ahead       the same by a clock that is five minutes ahead
+//	vanishing   offset and limit, everything in each pass; records are deleted, and nothing tells of it; some are created anew
+//	keyed       the same by pages in the order of ids
 //	moving      the same by our clock, in three slices; a change may move a record from one to another
 type source struct {
 	server *httptest.Server
@@ -43,24 +45,30 @@ type source struct {
 type content struct {
 	name   string
 	newest map[string]int64 // rev, by key
+	gone   map[string]int64 // rev at the last deletion, by key
 	ids    []string         // in the order of ids, for pages
 	byRev  []revision       // every revision in order; the newest of a key is the one that counts
 }
 
-var streamNames = []string{"versioned", "ordered", "sliced", "behind", "ahead", "moving"}
+var streamNames = []string{"versioned", "ordered", "sliced", "behind", "ahead", "moving", "vanishing", "keyed"}
+
+// vanishes reports whether records of a stream are deleted.
+func vanishes(stream string) bool { return stream == "vanishing" || stream == "keyed" }
 
 // skews are how far the clocks of streams are from ours.
 var skews = map[string]time.Duration{"behind": -5 * time.Minute, "ahead": 5 * time.Minute}
 
 // hasVersion reports whether a stream's revisions are ordered by their version, and not as they were committed.
-func hasVersion(stream string) bool { return stream != "ordered" && stream != "sliced" }
+func hasVersion(stream string) bool {
+	return stream != "ordered" && stream != "sliced" && !vanishes(stream)
+}
 
 var regions = []string{"north", "south", "west"}
 
 func newSource(t testing.TB, seed uint64) *source {
 	s := &source{faults: true, dice: rand.New(rand.NewPCG(seed, 1)), streams: map[string]*content{}}
 	for _, name := range streamNames {
-		s.streams[name] = &content{name: name, newest: map[string]int64{}}
+		s.streams[name] = &content{name: name, newest: map[string]int64{}, gone: map[string]int64{}}
 	}
 	s.server = httptest.NewServer(s)
 	t.Cleanup(s.server.Close)
@@ -80,17 +88,31 @@ func nextRev() int64 {
 	return clock.last
 }
 
-// change makes a new record, or revises one of those that are there, about two of five times.
+// change makes a new record, or revises one of those that are there, about two of five times. Of streams that vanish it
+// deletes one of eight times, and creates anew what was deleted one of sixteen.
 func (s *source) change(name string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	c := s.streams[name]
-	key := fmt.Sprintf("k%05d%s", len(c.ids)/2, [2]string{"a", "A"}[len(c.ids)%2]) // pairs differ in case only
+	made := len(c.ids) + len(c.gone)
+	key := fmt.Sprintf("k%05d%s", made/2, [2]string{"a", "A"}[made%2]) // pairs differ in case only
 	if name == "sliced" {
 		key = regions[len(c.ids)%3] + "-" + key
 	}
 	if len(c.ids) > 10 && s.dice.IntN(5) < 2 {
 		key = c.ids[s.dice.IntN(len(c.ids))]
+	}
+	if vanishes(name) && len(c.ids) > 10 {
+		switch fate := s.dice.IntN(16); {
+		case fate < 2:
+			at := s.dice.IntN(len(c.ids))
+			c.gone[c.ids[at]] = c.newest[c.ids[at]]
+			delete(c.newest, c.ids[at])
+			c.ids = slices.Delete(c.ids, at, at+1)
+			return
+		case fate == 2 && len(c.gone) > 0:
+			key = slices.Sorted(maps.Keys(c.gone))[s.dice.IntN(len(c.gone))]
+		}
 	}
 	rev := nextRev() + skews[name].Milliseconds()
 	if _, ok := c.newest[key]; !ok {
@@ -108,6 +130,14 @@ func (s *source) newest(name string) map[string]int64 {
 	out := make(map[string]int64, len(s.streams[name].newest))
 	maps.Copy(out, s.streams[name].newest)
 	return out
+}
+
+// deletedAt is the rev that a key had when it was deleted last; ok is false if it never was.
+func (s *source) deletedAt(name, key string) (rev int64, ok bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	rev, ok = s.streams[name].gone[key]
+	return rev, ok
 }
 
 func (s *source) setFaults(on bool) {
@@ -156,6 +186,10 @@ func (s *source) answer(stream string, r *http.Request) []byte {
 	switch stream {
 	case "versioned":
 		return envelope(c.page(number("since"), "", int(number("page")-1)*int(number("size")), int(number("size"))), nil)
+	case "vanishing":
+		return envelope(c.page(0, "", int(number("offset")), int(number("limit"))), nil)
+	case "keyed":
+		return c.keyset(-1<<62, "", r.FormValue("after"), int(number("limit")))
 	case "sliced":
 		return envelope(c.page(0, r.FormValue("region"), int(number("offset")), int(number("limit"))), nil)
 	case "behind", "ahead", "moving":
@@ -274,6 +308,22 @@ streams:
       paginate: {offset: {param: offset, limit_param: limit, limit: 500, stop: short}}
       every: 3s
       concurrency: 2`+processAndSink+`
+  vanishing:
+    ingest:
+      path: /vanishing
+      records: data
+      paginate: {offset: {param: offset, limit_param: limit, limit: 200, stop: short}}
+      deletes: {by: complete_read, at_most: 100%%}
+      every: 1s
+      concurrency: 2`+processAndSink+`
+  keyed:
+    ingest:
+      path: /keyed
+      records: data
+      query: {limit: 200}
+      paginate: {cursor: {next: meta.next, param: after}}
+      deletes: {by: complete_read, at_most: 100%%, steady: true}
+      every: 1s`+processAndSink+`
   behind:
     ingest:
       path: /behind
@@ -297,5 +347,5 @@ streams:
       disjoint: false
       paginate: {cursor: {next: meta.next, param: after}}
       incremental: {field: rev, param: since}`+processAndSink+`
-`, name, brokers[0], dsn, s.server.URL, "versioned", "ordered", "sliced", "behind", "ahead", "moving")
+`, name, brokers[0], dsn, s.server.URL, "versioned", "ordered", "sliced", "vanishing", "keyed", "behind", "ahead", "moving")
 }

@@ -174,6 +174,9 @@ func (in *Ingest) register(s *pipeline.Stream, run bool) error {
 	}
 	in.seen[s] = &seen{stream: s, scale: scale, notices: in.notices}
 	if d := s.Ingest.Deletes; d != nil {
+		if s.Ingest.SharesKeys() {
+			return errors.New("deletes: a complete read of one slice does not tell what is gone, where slices share keys")
+		}
 		in.seen[s].room = known.NewRoom(d.MaxKeys)
 	}
 	if s.Ingest.ForEach != nil {

@@ -65,6 +65,9 @@ func (d *decoder) family(f *ingestFile, p *pipeline.Pipeline, s *pipeline.Stream
 			"may two records of %s have records with the same key? They would be taken for one record", quote(parent.Name))
 	default:
 		of.Shared = !f.Disjoint.on
+		if of.Shared && s.Ingest.Deletes != nil {
+			d.mayHaveMoved(f)
+		}
 		if of.Shared && of.OnDelete == "delete" {
 			d.reportf(f.OnParentDelete.place, "say keep, or disjoint: true", "what may move to another record of the parent cannot be deleted with one")
 		}

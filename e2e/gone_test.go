@@ -1,0 +1,68 @@
+//go:build integration
+
+package e2e
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/millrace-io/millrace/internal/testkit"
+	"github.com/millrace-io/millrace/topics"
+)
+
+// awaitGone waits until complete reads have found all that the source has deleted: after the last change, a read of several pages has
+// to be confirmed by another.
+func (w *world) awaitGone(ctx context.Context, within time.Duration) error {
+	return testkit.Until(ctx, within, func() error {
+		for _, stream := range streamNames {
+			if !vanishes(stream) {
+				continue
+			}
+			there := map[string]bool{}
+			err := testkit.Read(ctx, w.brokers, topics.Raw(w.pipeline, stream), func(r *kgo.Record) {
+				if delete(there, string(r.Key)); r.Value != nil {
+					there[string(r.Key)] = true
+				}
+			})
+			if err != nil {
+				return err
+			}
+			for key := range w.source.newest(stream) {
+				delete(there, key)
+			}
+			if len(there) > 0 {
+				return fmt.Errorf("raw %s: %d records are there that the API has deleted", stream, len(there))
+			}
+		}
+		return nil
+	})
+}
+
+// tombstone checks a tombstone in raw, which follows all that raw has of its key so far: the API has deleted what it deletes.
+func (c *comparison) tombstone(r *kgo.Record, stream string, before []rawRecord) (x rawRecord, ok bool) {
+	key := string(r.Key)
+	deleted, was := c.source.deletedAt(stream, key)
+	switch n := len(before); {
+	case !vanishes(stream):
+		c.wrongf("raw %s[%d]@%d: a tombstone of %s, and nothing is deleted there", stream, r.Partition, r.Offset, key)
+		return x, false
+	case n == 0:
+		c.wrongf("raw %s[%d]@%d: a tombstone of %s, which is not there", stream, r.Partition, r.Offset, key)
+		return x, false
+	case before[n-1].gone:
+		c.wrongf("raw %s[%d]@%d: %s is deleted twice: %s", stream, r.Partition, r.Offset, key, history(before))
+	case !was || deleted < before[n-1].rev:
+		c.wrongf("raw %s[%d]@%d: a tombstone of %s, which is there: deleted at rev %d (%v): %s", stream, r.Partition, r.Offset, key, deleted, was, history(before))
+	}
+	c.counts["tombstones"]++
+	return rawRecord{revision{stream, key, before[len(before)-1].rev}, r.Partition, r.Offset, true}, true
+}
+
+// A tombstone is a record that is filtered: no step and no table refuses it.
+func (x rawRecord) filtered() bool       { return x.gone || x.revision.filtered() }
+func (x rawRecord) refusedByStep() bool  { return !x.gone && x.revision.refusedByStep() }
+func (x rawRecord) refusedByTable() bool { return !x.gone && x.revision.refusedByTable() }
+func (x rawRecord) good() bool           { return x.gone || x.revision.good() }
