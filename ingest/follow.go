@@ -153,8 +153,10 @@ func (f *feed) reap(ctx context.Context) {
 				f.in.waits.Done(kafka, who)
 				wait.Reset()
 			}
-			if f.list(ctx, l) != nil {
-				return
+			for _, part := range l.parts() {
+				if f.list(ctx, part) != nil {
+					return
+				}
 			}
 		}
 	}

@@ -97,12 +97,6 @@ func (k *kids) tell() {
 	}
 }
 
-// unnamed tells of a record of which no slice can be made.
-func (k *kids) unnamed(name string) {
-	k.in.notices.Raise(k.stream.Name, "child_unnamed", fmt.Sprintf("%s: nothing is fetched for a record of %s whose key holds a NUL: %q",
-		k.stream.Name, k.stream.Ingest.ForEach.Parent, name))
-}
-
 // left is how many children are to be fetched.
 func (k *kids) left() int {
 	k.mu.Lock()

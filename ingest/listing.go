@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"strings"
 
 	"github.com/go-json-experiment/json/jsontext"
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -146,10 +145,6 @@ func (l *listing) write(t *transaction) error {
 // want notes a revision of a record for the child of that name.
 func (l *listing) want(t *transaction, rec parentRecord, name string) error {
 	f := l.feed
-	if strings.ContainsRune(name, 0) { // it could not be told from other keys of the state topic
-		f.kids.unnamed(name)
-		return nil
-	}
 	revision := f.at.Generation<<revisionBits | rec.offset
 	c := f.children[name]
 	var cur cursor.Cursor
@@ -206,7 +201,7 @@ func (l *listing) remove(t *transaction, c *child) {
 		if c.keys != nil {
 			t.tx.Append(t.ctx, known.StateKey(c.key(), r.Key), nil)
 		}
-		t.bytes += int64(len(r.Key))
+		t.bytes += int64(len(r.Key)) + headerBytes
 	}
 	for number := range c.segments {
 		t.tx.Append(t.ctx, written.SegmentKey(c.key(), number), nil)

@@ -59,6 +59,9 @@ func (p *page) close() {
 
 // size is how many bytes of records the page has at most.
 func (p *page) size() int64 {
+	if p.list != nil {
+		return leastPage + p.list.size()
+	}
 	if p.answer == nil || p.answer.Body == nil {
 		return leastPage + p.goneBytes()
 	}
