@@ -253,3 +253,59 @@ func TestShadowRefused(t *testing.T) {
 		t.Errorf("%v; the line is %+v", err, w.decided().Line(2))
 	}
 }
+
+// TestMakingIsRepeated: whoever finds what another has left of a line's table makes it again. A table with rows is somebody's, and stays.
+func TestMakingIsRepeated(t *testing.T) {
+	w := newWorld(t, 1)
+	w.process(before, "live")
+	w.write(some(0, 50)...)
+	w.becomes("t", false)
+	run := w.build(w.builder(after, "one"), false)
+	exec := func(statement string) {
+		t.Helper()
+		if _, err := w.db.ExecContext(t.Context(), statement); err != nil {
+			t.Fatal(err)
+		}
+	}
+	exec("CREATE TABLE t__g2 (id INTEGER)")
+	exec("INSERT INTO t__g2 VALUES (1)")
+	if err := run(t.Context()); err == nil || !strings.Contains(err.Error(), "a table of this name with rows") || !strings.Contains(err.Error(), "replay drop") {
+		t.Fatalf("%v", err)
+	}
+	if state := w.decided().Line(2).State; state != control.LineMaking {
+		t.Errorf("the line is %s", state)
+	}
+	exec("DELETE FROM t__g2")
+	w.built(run)
+	w.becomes("t__g2", true)
+}
+
+// TestRateIsChanged: a second command sets the rate of the line that is built, in all that take part.
+func TestRateIsChanged(t *testing.T) {
+	w := newWorld(t, 2)
+	w.process(before, "live")
+	w.write(some(0, 300)...)
+	w.becomes("t", false)
+	b := w.builder(after, "one")
+	plan, err := b.Begin(t.Context(), 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	ended := make(chan error, 1) // one send, so that it never waits
+	go func() { ended <- b.Run(ctx, plan.Number, work(false)) }()
+	testkit.Eventually(t, patience, func() error {
+		if l := w.decided().Line(2); l.State != control.LineBuilding || l.Rate != 1 {
+			return fmt.Errorf("the line is %+v", l)
+		}
+		return nil
+	})
+	if plan, err = w.builder(after, "two").Begin(t.Context(), 0); err != nil || !plan.Goes { // no limit
+		t.Fatalf("%+v, %v", plan, err)
+	}
+	if err := <-ended; err != nil {
+		t.Fatal(err)
+	}
+	w.becomes("t__g2", true)
+}

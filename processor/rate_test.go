@@ -1,0 +1,38 @@
+package processor
+
+import (
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// TestRate: a session rests after a transaction for as long as its records may take, counted from its begin; of several sessions each has
+// its share. Without a limit none rests, and transactions are as large as ever.
+func TestRate(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		for _, c := range []struct {
+			limit, share, made int
+			took, want         time.Duration
+		}{
+			{0, 3, 1000, 0, 0},
+			{500, 0, 100, 0, 200 * time.Millisecond},
+			{500, 3, 100, 0, 600 * time.Millisecond},
+			{500, 3, 100, 250 * time.Millisecond, 350 * time.Millisecond},
+			{500, 1, 100, time.Second, 0},
+			{500, 1, 0, 0, 0},
+		} {
+			r := rate{limit: c.limit, share: c.share}
+			began := time.Now().Add(-c.took)
+			before := time.Now()
+			r.pause(t.Context(), c.made, began)
+			if is := time.Since(before); is != c.want {
+				t.Errorf("%d records in %v at %d a second for %d sessions: rests %v, want %v", c.made, c.took, c.limit, c.share, is, c.want)
+			}
+		}
+	})
+	for limit, want := range map[int]int{0: 20_000, 10: 1, 500: 10, 10_000_000: 20_000} {
+		if is := (&rate{limit: limit}).bound(20_000); is != want {
+			t.Errorf("at %d a second a transaction has %d records, want %d", limit, is, want)
+		}
+	}
+}
