@@ -12,6 +12,7 @@ import (
 
 	"github.com/millrace-io/millrace/internal/reset"
 	"github.com/millrace-io/millrace/internal/stage"
+	"github.com/millrace-io/millrace/pipeline"
 	"github.com/millrace-io/millrace/sink"
 	"github.com/millrace-io/millrace/topics"
 	"github.com/millrace-io/millrace/topics/admin"
@@ -20,27 +21,41 @@ import (
 // older deletes the rows that only an earlier raw topic, which is gone, has made: the complete pass has written all that the API shows once
 // more, so that they are of keys that it did not show. Tombstones cannot do it, for their raw keys are gone with the topic.
 func (f *resetFlags) older(cmd *cobra.Command, o *operation, r resetting, say func(string, ...any)) error {
+	all, err := runningLines(cmd.Context(), o.opts, o.Pipeline, r.cfg.Stream.Name)
+	if err != nil {
+		return err
+	}
+	for _, line := range all {
+		if err := f.olderIn(cmd, o, line, r, say); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// olderIn is older of one line.
+func (f *resetFlags) olderIn(cmd *cobra.Command, o *operation, line *pipeline.Pipeline, r resetting, say func(string, ...any)) error {
 	ctx, name := cmd.Context(), r.cfg.Stream.Name
-	table, err := sink.OpenAdmin(o.Pipeline)
+	table, err := sink.OpenAdmin(line)
 	if err != nil {
 		return err
 	}
 	defer table.Close()
-	view, err := o.decided(ctx)
+	of, err := decidedAbout(ctx, o.opts, line, name)
 	if err != nil {
 		return err
 	}
-	of := view.Stream(name)
+	called := line.Stream(name).Sink.Name()
 	older, _, err := table.Older(ctx, name, of)
 	if err != nil || older == 0 {
 		return err
 	}
 	if r.cfg.Stream.Ingest.Version != "" {
 		say("%s of the table %s are of an earlier raw topic; as the stream has a version, the API may show some of them with a lower one, so they stay",
-			count(int(older), "row"), r.cfg.Stream.Sink.Table)
+			count(int(older), "row"), called)
 		return nil
 	}
-	if err := f.through(ctx, o, table, r, say); err != nil {
+	if err := f.through(ctx, o, line, table, r, say); err != nil {
 		return err
 	}
 	older, all, err := table.Older(ctx, name, of)
@@ -48,7 +63,7 @@ func (f *resetFlags) older(cmd *cobra.Command, o *operation, r resetting, say fu
 		return err
 	}
 	share := 100 * float64(older) / float64(max(all, 1))
-	say("%s of the table %s, of %d, are of an earlier raw topic, and were not shown (%.1f %%)", count(int(older), "row"), r.cfg.Stream.Sink.Table, all, share)
+	say("%s of the table %s, of %d, are of an earlier raw topic, and were not shown (%.1f %%)", count(int(older), "row"), called, all, share)
 	if share > f.limit {
 		if err := confirm(cmd, false, fmt.Sprintf("That is more than --sweep-limit %v. Delete them?", f.limit)); err != nil {
 			return fmt.Errorf("they were not deleted: %.1f %% of the rows are more than --sweep-limit %v; with a higher one, run the command again", share, f.limit)
@@ -63,11 +78,11 @@ func (f *resetFlags) older(cmd *cobra.Command, o *operation, r resetting, say fu
 }
 
 // through waits until all that is in the raw topic now is in the table.
-func (f *resetFlags) through(ctx context.Context, o *operation, table *sink.Admin, r resetting, say func(string, ...any)) error {
+func (f *resetFlags) through(ctx context.Context, o *operation, line *pipeline.Pipeline, table *sink.Admin, r resetting, say func(string, ...any)) error {
 	stream, adm := r.cfg.Stream.Name, kadm.NewClient(o.client)
-	raw, processed := topics.Raw(o.Name, stream), topics.Processed(o.Name, stream)
+	raw, processed := topics.RawOf(line, stream), topics.Processed(line.Name, stream)
 	err := awaitAll(ctx, r.cfg, adm, raw, func() (map[int32]int64, error) {
-		committed, err := admin.Cut(ctx, o.client, topics.ProcessorGroup(o.Name), raw)
+		committed, err := admin.Cut(ctx, o.client, topics.ProcessorGroup(line.Name), raw)
 		if err != nil && !errors.Is(err, kerr.GroupIDNotFound) {
 			return nil, err
 		}
