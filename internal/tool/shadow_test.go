@@ -160,3 +160,42 @@ func TestCommandsActOnTheLiveLine(t *testing.T) {
 	awaitTable(t, path, api.shows())
 	p.stop()
 }
+
+// TestReplayShadowKilled kills the command and the process that has the servers while a line is filled. Both go on where it was, the process
+// with the new file, and the line's table lacks nothing.
+func TestReplayShadowKilled(t *testing.T) {
+	const orders = 400
+	api := newWarehouse(t, orders)
+	path := pipelineFile(t, api.URL)
+	p := &patient{t: t, api: api, path: path}
+	p.start()
+	awaitTable(t, path, api.shows())
+	rewrite(t, path, "    sink: {table: orders, columns: {id: bigint key, total: bigint}}",
+		`    process: [{map: {order_no: '"A-" + string(id)', vat: total / 10}}]
+    sink: {table: orders, columns: {order_no: varchar(20) key, vat: bigint}}`)
+	filled := func(least int) {
+		t.Helper()
+		testkit.Eventually(t, patience, func() error {
+			if n := strings.Count(numbers(t.Context(), path, "orders__g2"), "A-"); n < least {
+				return fmt.Errorf("line 2 has %d rows, want %d", n, least)
+			}
+			return nil
+		})
+	}
+	for round := range 2 {
+		command := launch(t, "millrace", "replay", path, "orders", "--shadow", "--yes", "--rate", "50")
+		filled(1 + 30*round)
+		for _, c := range []*child{command, p.run} {
+			c.send(t, syscall.SIGKILL)
+			c.exit(t)
+		}
+		p.start()
+	}
+	p.command(0, "orders: line 2 is built", "replay", "orders", "--shadow", "--yes", "--rate", "0")
+	filled(orders)
+	if n := rowsOf(t, filepath.Join(filepath.Dir(path), "data", "millrace.db"), "orders__g2"); n != orders {
+		t.Errorf("%d rows, want %d", n, orders)
+	}
+	awaitTable(t, path, api.shows())
+	p.stop()
+}
