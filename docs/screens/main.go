@@ -16,15 +16,15 @@ import (
 )
 
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
-	defer stop()
-	if err := run(ctx); err != nil {
+	if err := run(); err != nil {
 		fmt.Fprintln(os.Stderr, "screens:", err)
 		os.Exit(1)
 	}
 }
 
-func run(ctx context.Context) error {
+func run() error {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	defer stop()
 	dir, err := os.MkdirTemp("", "millrace-screens-")
 	if err != nil {
 		return err
@@ -38,8 +38,8 @@ func run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	api, stop := context.WithCancel(ctx)
-	defer stop()
+	api, end := context.WithCancel(ctx)
+	defer end()
 	const address = "localhost:8765"
 	server := exec.CommandContext(api, binary, "demo", "api", "--no-faults", "--listen", address)
 	ready, err := server.StdoutPipe()
@@ -53,7 +53,7 @@ func run(ctx context.Context) error {
 		return errors.New("the demonstration's API does not start")
 	}
 	begin, err := record(ctx, dir, binary, "init", "http://"+address+"/fdsnws/event/1/query?format=geojson&orderby=time-asc&limit=100", "-o", "quakes.yaml", "--yes")
-	stop()
+	end()
 	_ = server.Wait() // it was killed
 	if err != nil {
 		return err

@@ -32,7 +32,7 @@ func TestTutorial(t *testing.T) {
 	u := newUser(t)
 	bin := t.TempDir()
 	script := "#!/bin/sh\n" + asMillrace + "=1 exec " + os.Args[0] + ` "$@"` + "\n"
-	if err := os.WriteFile(filepath.Join(bin, "millrace"), []byte(script), 0o700); err != nil { //nolint:gosec // it is run
+	if err := os.WriteFile(filepath.Join(bin, "millrace"), []byte(script), 0o700); err != nil {
 		t.Fatal(err)
 	}
 	u.env = append(u.env, "PATH="+bin+":"+os.Getenv("PATH"))

@@ -112,11 +112,12 @@ func (o *Finding) ingest(w *writer) {
 		w.commented("      # no paginate:", o.paging.said, o.paging.guess)
 	}
 	o.incremental(w)
-	if o.paging.feed {
+	switch {
+	case o.paging.feed:
 		w.commented("      deletes: {when: deleted == true}", "a change that says so removes the row", "")
-	} else if o.changes.param != "" {
+	case o.changes.param != "":
 		w.commented("      # deletes: {by: complete_read, every: 24h}", "if the API shows no more what is deleted there: these rows go, too", "")
-	} else {
+	default:
 		w.commented("      # deletes: complete_read", "if the API shows no more what is deleted there: these rows go, too", "")
 	}
 	w.commented("      every: 5m", "from the start of a pass to the start of the next", "")

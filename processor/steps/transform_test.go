@@ -66,7 +66,7 @@ func TestTransform(t *testing.T) {
 		`{"id": 7, "do": "lose"}`:   "process[0].transform: its result: it has nothing in the place of 7 as id, which is in the raw key",
 		`{"id": 7, "do": "array"}`:  "process[0].transform: its result: the record is not a JSON object but of type array",
 	} {
-		got := ""
+		var got string
 		switch out, err := r.Apply(nil, []byte(in), nil); {
 		case err != nil:
 			got = err.Error()
