@@ -13,7 +13,7 @@ import (
 
 // pin makes a pagination that was detected the slice's.
 func (s *slice) pin(p *pipeline.Paginate) {
-	s.paging, s.pager = *p, paginate.New(*p)
+	s.paging, s.pager = p, paginate.New(*p)
 }
 
 // detect takes the pagination that a page shows, if it is not known, and what the page says of it.

@@ -17,7 +17,7 @@ import (
 // conditional reports whether the body of a page that has not changed says that no other follows it.
 func (s *slice) conditional() bool {
 	in := &s.stream.Ingest
-	p := &s.paging
+	p := s.paging
 	switch {
 	case in.Method != "" && in.Method != http.MethodGet || in.Body != nil:
 		return false

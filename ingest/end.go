@@ -77,7 +77,7 @@ func (s *slice) keep(c cursor.Cursor, kept string) cursor.Cursor {
 
 // repeats reports whether the pipeline file says that the API gives its last page again past the end.
 func (s *slice) repeats() bool {
-	p := &s.paging
+	p := s.paging
 	return p.Page != nil && p.Page.Stop.When == "repeat" || p.Offset != nil && p.Offset.Stop.When == "repeat"
 }
 

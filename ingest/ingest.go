@@ -139,8 +139,8 @@ func (in *Ingest) register(s *pipeline.Stream, run bool) error {
 		return nil
 	}
 	i := s.Ingest.Incremental
-	if i != nil && i.Window != nil && (s.Ingest.ForEach != nil || s.Ingest.Deletes != nil) {
-		return errors.New("incremental.window: a stream with for_each or deletes has none")
+	if i != nil && i.Window != nil && (s.Ingest.ForEach != nil || s.Ingest.Deletes != nil || s.Ingest.Job != nil) {
+		return errors.New("incremental.window: a stream with for_each, deletes or job has none")
 	}
 	if i != nil && i.Window != nil && (i.Window.Step < time.Second || i.Start == "") {
 		return errors.New("incremental.window: there is no step of a second or more, or no incremental.start")

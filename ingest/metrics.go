@@ -127,6 +127,7 @@ func (m *metrics) observer(name string) fetch.Observer {
 			duration.Observe(took.Seconds())
 		},
 		Retry:  func(*fetch.Error) { retries.Inc() },
+		Rests:  func(time.Duration) {},
 		Waited: func(d time.Duration) { wait.Add(d.Seconds()) },
 	}
 }

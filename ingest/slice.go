@@ -37,7 +37,7 @@ type slice struct {
 	template *request.Template // of its requests
 	host     string            // of its API
 	pager    paginate.Pager
-	paging   pipeline.Paginate // of pager
+	paging   *pipeline.Paginate // of pager
 	reader   *reader
 	client   *fetch.Client
 	log      *slog.Logger
@@ -66,9 +66,9 @@ type slice struct {
 
 	back   *backfill        // what is left of its past; nil: it has no windows
 	laid   []cursor.Stretch // of back, to be committed with the first page of the pass
-	was    cursor.Cursor    // before the pass, if laid is not nil
+	was    *cursor.Cursor   // before the pass, if laid is not nil
 	of     *slice           // that this one fetches a window of; nil: it is a slice of its own
-	window cursor.Window    // if of is not nil
+	window *cursor.Window   // if of is not nil
 	walks  walks            // over window
 	walk   uint64           // sum of the keys that the one under way brought
 
@@ -96,7 +96,7 @@ func (in *Ingest) newSlice(
 	sl := &slice{
 		in: in, stream: s, name: name, key: cursor.Key(s.Name, name), who: s.Name, template: template, queue: queue,
 		gate: in.decisions.gates[s.Name],
-		full: s.Ingest.Incremental == nil, pager: paginate.New(s.Ingest.Paginate), paging: s.Ingest.Paginate,
+		full: s.Ingest.Incremental == nil, pager: paginate.New(s.Ingest.Paginate), paging: &s.Ingest.Paginate,
 		log: in.env.Log.With("stream", s.Name), metrics: in.metrics.stream(s.Name),
 	}
 	if sl.schedule, err = calendar.New(&s.Ingest); err != nil {
@@ -167,6 +167,11 @@ func (s *slice) connect() error {
 		count(e)
 		if e.Tried >= warnAfter || e.After >= longPause {
 			s.waiting(e)
+		}
+	}
+	s.client.Observe.Rests = func(d time.Duration) {
+		if d >= longPause {
+			s.waiting(&fetch.Error{URL: s.client.Redactor().Text(h.BaseURL), Status: http.StatusTooManyRequests, Text: "the API says that no requests are left for now", After: d})
 		}
 	}
 	return nil

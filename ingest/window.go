@@ -53,7 +53,8 @@ func (s *slice) layOut(c cursor.Cursor, at time.Time) cursor.Cursor {
 func (s *slice) beginPass(now time.Time) {
 	c := s.plan
 	if s.windowed() {
-		s.was = c
+		was := c
+		s.was = &was
 		c = s.layOut(c, now.Add(-cursor.ClockDoubt))
 	}
 	s.plan = s.begin(c, now)
@@ -63,11 +64,11 @@ func (s *slice) beginPass(now time.Time) {
 // wrong. Then the pass begins again, and asks from there.
 func (s *slice) late(p *page) bool {
 	clock := p.seen.Clock
-	if len(s.laid) == 0 || s.was.Version == 0 || clock.IsZero() || clock.UnixMicro() >= *s.plan.Since {
+	if len(s.laid) == 0 || s.was == nil || clock.IsZero() || clock.UnixMicro() >= *s.plan.Since {
 		return false
 	}
 	s.laid = nil
-	s.plan = s.begin(s.layOut(s.was, clock), time.Now())
+	s.plan = s.begin(s.layOut(*s.was, clock), time.Now())
 	return true
 }
 
@@ -83,7 +84,7 @@ func (s *slice) deep(next paginate.Position, ended paginate.Reason) bool {
 
 // pagerCounts reports whether the total that a page tells is one of records.
 func (s *slice) pagerCounts() bool {
-	p := &s.paging
+	p := s.paging
 	return p.Page != nil && p.Page.Stop.When == "total" || p.Offset != nil && p.Offset.Stop.When == "total" ||
 		p.Keyset != nil && p.Keyset.Stop.When == "total"
 }
@@ -134,7 +135,7 @@ func (s *slice) beyond(next paginate.Position, ended paginate.Reason) (paginate.
 // cut has what the slice asks for fetched in windows that are smaller. It returns false if there is nothing smaller.
 func (s *slice) cut() bool {
 	if s.of != nil {
-		return s.of.back.split(s.window)
+		return s.of.back.split(*s.window)
 	}
 	if !s.windowed() || s.plan.Since == nil || len(s.laid) > 0 {
 		return false
@@ -147,7 +148,7 @@ func (s *slice) cut() bool {
 	if _, ok := s.reader.scale.Half(whole, s.back.form); !ok || whole.To <= *s.plan.Since {
 		return false
 	}
-	s.laid, s.was = []cursor.Stretch{{Span: whole}}, cursor.Cursor{}
+	s.laid, s.was = []cursor.Stretch{{Span: whole}}, nil
 	c := s.plan
 	c.Since = &whole.To
 	s.plan = s.begin(c, time.Now())
@@ -232,7 +233,7 @@ func (s *slice) lane(w cursor.Window) (*slice, error) {
 	l := &slice{
 		in: s.in, stream: s.stream, name: s.name, key: s.key, who: fmt.Sprintf("%s window %d", s.who, w.Number), template: s.template, host: s.host,
 		pager: s.pager, paging: s.paging, reader: s.reader, log: s.log, metrics: s.metrics, queue: s.queue, gate: s.gate, quoted: s.quoted, shared: s.shared, full: s.full,
-		added: s.added, made: s.made, written: s.written, of: s, window: w,
+		added: s.added, made: s.made, written: s.written, of: s, window: &w,
 	}
 	if err := l.connect(); err != nil {
 		return nil, err

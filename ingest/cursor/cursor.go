@@ -202,12 +202,12 @@ func (c Cursor) End(at time.Time) Cursor {
 func stamp(t time.Time) time.Time { return t.UTC().Truncate(time.Millisecond) }
 
 // Encode is the cursor as the state topic holds it.
-func (c Cursor) Encode() ([]byte, error) { return json.Marshal(c) }
+func (c Cursor) Encode() ([]byte, error) { return json.Marshal(c) } //nolint:musttag // a pagination is known by the names of its fields
 
 // Decode reads what [Cursor.Encode] gave for the slice with that key.
 func Decode(key string, b []byte) (Cursor, error) {
 	var c Cursor
-	if err := json.Unmarshal(b, &c); err != nil {
+	if err := json.Unmarshal(b, &c); err != nil { //nolint:musttag // as in Encode
 		return c, fmt.Errorf("cursor of %s: %w", key, err)
 	}
 	if c.Version != version {

@@ -62,12 +62,14 @@ type Budget struct {
 	low     *semaphore.Weighted // for requests that others come before: some places of InFlight stay free of them
 	turn    *semaphore.Weighted // one of them waits for the limiter
 
+	pace *pace
+
 	mu     sync.Mutex
 	paused time.Time // no request before
 }
 
 func newBudget(l pipeline.RateLimit) *Budget {
-	b := &Budget{limit: l, limiter: rate.NewLimiter(rate.Inf, 1), low: places(0), turn: places(1)}
+	b := &Budget{limit: l, limiter: rate.NewLimiter(rate.Inf, 1), low: places(0), turn: places(1), pace: newPace()}
 	b.Share(1, 1)
 	return b
 }
@@ -75,10 +77,16 @@ func newBudget(l pipeline.RateLimit) *Budget {
 // Share makes this process's share of the budget own ÷ all: so many slices it has of those that share the budget. Other
 // processes have the rest, so that the total stays within the limit.
 func (b *Budget) Share(own, all int) {
-	if b.limit.Requests <= 0 || b.limit.Per <= 0 || own <= 0 || all <= 0 {
+	if own <= 0 || all <= 0 {
 		return
 	}
 	share := float64(own) / float64(all)
+	b.pace.mu.Lock()
+	b.pace.share = min(share, 1)
+	b.pace.mu.Unlock()
+	if b.limit.Requests <= 0 || b.limit.Per <= 0 {
+		return
+	}
 	b.limiter.SetLimit(rate.Limit(float64(b.limit.Requests) / b.limit.Per.Seconds() * share))
 	b.limiter.SetBurst(max(1, int(float64(b.limit.Burst)*share)))
 }
@@ -93,24 +101,39 @@ func (b *Budget) enter(ctx context.Context, low bool, waited func()) (leave func
 		}
 		giveBack = func() { b.low.Release(1) }
 		if err = b.turn.Acquire(ctx, 1); err == nil {
-			err = b.Wait(ctx)
+			err = b.paced(ctx, low)
 			b.turn.Release(1)
 		}
 	} else {
-		err = b.Wait(ctx)
-	}
-	if err == nil {
-		waited()
-		err = b.InFlight.Enter(ctx)
+		err = b.paced(ctx, low)
 	}
 	if err != nil {
 		giveBack()
 		return nil, err
 	}
+	waited()
+	if err := b.InFlight.Enter(ctx); err != nil {
+		b.pace.leave()
+		giveBack()
+		return nil, err
+	}
 	return func() {
 		b.InFlight.Leave()
+		b.pace.leave()
 		giveBack()
 	}, nil
+}
+
+// paced waits until a request may be made by what the API has taught, and by the limit.
+func (b *Budget) paced(ctx context.Context, low bool) error {
+	if err := b.pace.enter(ctx, low); err != nil {
+		return err
+	}
+	if err := b.Wait(ctx); err != nil {
+		b.pace.leave()
+		return err
+	}
+	return nil
 }
 
 // Wait returns when a request may be made.

@@ -48,6 +48,7 @@ type Observer struct {
 	Request func(status int, took time.Duration) // status 0: no answer
 	Retry   func(err *Error)
 	Waited  func(time.Duration) // for the rate limit
+	Rests   func(time.Duration) // as long as no request may be made, because the API says that its quota is used up
 }
 
 // NewClient returns a client. transport is shared by all clients of a process, so that they share connections.
@@ -56,7 +57,7 @@ func NewClient(h pipeline.HTTP, transport http.RoundTripper, budget *Budget, mem
 	c := &Client{
 		h: h, auth: credentials, budget: budget, memory: memory, redact: NewRedactor(h, credentials),
 		seal:    newSealer(h.Secrets),
-		Observe: Observer{Request: func(int, time.Duration) {}, Retry: func(*Error) {}, Waited: func(time.Duration) {}},
+		Observe: Observer{Request: func(int, time.Duration) {}, Retry: func(*Error) {}, Waited: func(time.Duration) {}, Rests: func(time.Duration) {}},
 	}
 	if u, err := url.Parse(h.BaseURL); err == nil {
 		c.home = pipeline.OriginOf(u)
@@ -176,6 +177,9 @@ func (c *Client) attempt(
 	if err != nil {
 		return nil, -1, err
 	}
+	if rest := c.budget.pace.rests(); rest > 0 {
+		c.Observe.Rests(rest)
+	}
 	leave, err := c.budget.enter(ctx, c.Low, func() { c.Observe.Waited(time.Since(start)) })
 	if err != nil {
 		return nil, -1, err
@@ -200,6 +204,7 @@ func (c *Client) attempt(
 		}
 		return nil, -1, c.fail(r, status, err, hint(status))
 	}
+	c.budget.pace.learn(start, resp.StatusCode, resp.Header, len(c.h.Auth.Bearers) == 0 && (c.h.Auth.APIKey == nil || len(c.h.Auth.APIKey.Values) == 0))
 	packed := unpack(resp)
 	defer func() { _ = resp.Body.Close() }()
 	if packed != nil {

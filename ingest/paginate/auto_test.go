@@ -53,7 +53,7 @@ func TestDetect(t *testing.T) {
 				page.Header.Set("Link", c.link)
 			}
 			if c.header != "" {
-				page.Header.Set("X-WP-TotalPages", "3")
+				page.Header.Set("X-Wp-Totalpages", "3")
 			}
 			got, from, found := pager.(paginate.Detector).Detect(page)
 			if d := cmp.Diff(c.want, got); d != "" || found != (from != "") || found != (c.want != pipeline.Paginate{}) {

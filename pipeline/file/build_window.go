@@ -62,6 +62,9 @@ func (d *decoder) windowed(f *ingestFile, in *pipeline.Ingest, at places) {
 	if in.Deletes != nil {
 		d.reportf(w.place, "", "deletes need passes that ask for everything at once, and windows are for APIs that cannot give that")
 	}
+	if in.Job != nil {
+		d.reportf(w.place, "", "a stream whose answers come as reports (job) has no windows")
+	}
 	if in.Paginate.Auto {
 		d.reportf(w.place, "declare paginate: millrace preview shows what auto takes", "windows are fetched at once, so that it must be known how pages follow one another")
 	}
