@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
+	"slices"
 	"time"
 
 	"github.com/millrace-io/millrace/pipeline"
@@ -53,23 +54,33 @@ var aside = regexp.MustCompile(`__g[0-9]+$`)
 
 // isSwapped reports whether the table of a stream has another name than t has: a swap has given it one.
 func (s *store) isSwapped(ctx context.Context, db querier, t *rows.Table) (bool, error) {
-	found, err := db.QueryContext(ctx, "SELECT table_name FROM millrace_owners WHERE pipeline = ? AND stream = ?", s.pipeline, t.Stream)
+	all, err := s.names(ctx, db, " AND stream = ?", t.Stream)
+	return elsewhere(t, all[t.Stream]), err
+}
+
+// names are those of the tables that this pipeline writes, by stream. A stream may have had others, by other names of the file.
+func (s *store) names(ctx context.Context, db querier, where string, args ...any) (map[string][]string, error) {
+	found, err := db.QueryContext(ctx, "SELECT stream, table_name FROM millrace_owners WHERE pipeline = ?"+where, append([]any{s.pipeline}, args...)...)
 	if err != nil {
-		return false, err
+		return nil, err
 	}
 	defer func() { _ = found.Close() }()
-	elsewhere := false
+	out := map[string][]string{}
 	for found.Next() {
-		var name string
-		if err := found.Scan(&name); err != nil {
-			return false, err
+		var stream, name string
+		if err := found.Scan(&stream, &name); err != nil {
+			return nil, err
 		}
-		if name == t.Name {
-			return false, nil
-		}
-		elsewhere = elsewhere || aside.ReplaceAllString(name, "") == t.Name || aside.ReplaceAllString(t.Name, "") == name
+		out[stream] = append(out[stream], name)
 	}
-	return elsewhere, found.Err()
+	return out, found.Err()
+}
+
+// elsewhere reports whether one of these names is the other one that t may have, and none is its own.
+func elsewhere(t *rows.Table, names []string) bool {
+	return !slices.Contains(names, t.Name) && slices.ContainsFunc(names, func(name string) bool {
+		return aside.ReplaceAllString(name, "") == t.Name || aside.ReplaceAllString(t.Name, "") == name
+	})
 }
 
 // swapInTheWay says that a swap is in the way of a table.
@@ -105,7 +116,14 @@ func (s *Sink) lookAtSwaps(ctx context.Context, every time.Duration) {
 			s.env.Log.Debug("a swap whose driver may have died is not ended yet", "err", err)
 		}
 	}
+	names, err := s.store.names(ctx, s.store.db, "")
+	if err != nil {
+		return // the writers meet it too
+	}
 	for _, t := range s.tables.all() {
+		if !elsewhere(t, names[t.Stream]) {
+			continue
+		}
 		if err := s.tellSwapped(ctx, t); err != nil && ctx.Err() == nil {
 			s.env.Log.Debug("not told yet which line is live", "stream", t.Stream, "err", err)
 		}
@@ -137,9 +155,6 @@ func (s *store) endSwap(ctx context.Context, d dialect.Swapper, x Swap) error {
 // tellSwapped tells which line's table has the name that readers know, if that is not what this process has heard: whoever swapped
 // the tables may have died before it told.
 func (s *Sink) tellSwapped(ctx context.Context, t *rows.Table) error {
-	if swapped, err := s.store.isSwapped(ctx, s.store.db, t); err != nil || !swapped {
-		return err
-	}
 	cfg := s.controlConfig()
 	if s.pipeline.Line != nil {
 		cfg.Pipeline = s.pipeline.Line.Of

@@ -50,8 +50,8 @@ var Swaps = []Mutant{
 		Name: NameOfBefore, // a sink claims a table by the name that it had before the swap
 		Edits: []Edit{{
 			File: "sink/swapped.go",
-			Old:  "	return elsewhere, found.Err()\n",
-			New:  "	return elsewhere && false, found.Err()\n",
+			Old:  "	return elsewhere(t, all[t.Stream]), err\n",
+			New:  "	return elsewhere(t, all[\"\"]), err\n",
 		}},
 	},
 	{

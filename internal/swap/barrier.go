@@ -6,9 +6,12 @@ import (
 	"maps"
 	"time"
 
+	"github.com/twmb/franz-go/pkg/kadm"
+
 	"github.com/millrace-io/millrace/internal/lines"
 	"github.com/millrace-io/millrace/internal/stage"
 	"github.com/millrace-io/millrace/sink"
+	"github.com/millrace-io/millrace/topics"
 )
 
 // applied is, by partition of the raw topic, from where on a line has applied nothing yet. Partitions of which it has applied nothing
@@ -19,7 +22,27 @@ func (x *Lines) applied(ctx context.Context, l *line) (map[int32]int64, error) {
 		return nil, err
 	}
 	defer a.Close()
-	return a.Applied(ctx, x.stream.Name, l.of)
+	out, err := a.Applied(ctx, x.stream.Name, l.of)
+	if err != nil {
+		return nil, err
+	}
+	positions, err := a.Positions(ctx, x.stream.Name)
+	if err != nil {
+		return nil, err
+	}
+	ends, err := kadm.NewClient(x.cl).ListEndOffsets(ctx, topics.RawOf(l.pipeline, x.stream.Name))
+	if err == nil {
+		err = ends.Error()
+	}
+	if err != nil {
+		return nil, err
+	}
+	ends.Each(func(end kadm.ListedOffset) { // of the record at offset 0 alone the database does not say that it was applied
+		if _, known := out[end.Partition]; !known && positions[end.Partition].Next > 0 && end.Offset > 0 {
+			out[end.Partition] = 1
+		}
+	})
+	return out, nil
 }
 
 // lookEvery is the time between two looks at how far a line is.
