@@ -26,6 +26,15 @@ type Held struct {
 	As    []string `json:"examples,omitempty"` // some of the keys
 }
 
+// Anew is k after a reset for a sweep, which deletes what was there before the pass and is not shown: only what is shown from then on is
+// known.
+func (k *Known) Anew(pass int64) *Known {
+	if k == nil {
+		return nil
+	}
+	return &Known{Era: pass + 1, Base: pass + 1, Whole: k.Whole}
+}
+
 // Settled reports whether the last complete read left nothing to decide, so that another one that shows the same has
 // nothing to tell.
 func (k *Known) Settled() bool { return k != nil && k.Read > 0 && k.Left == 0 }

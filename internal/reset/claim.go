@@ -89,9 +89,10 @@ func (c *claim) decode(cfg Config, values, positions map[string][]byte) error {
 	return nil
 }
 
-// replace sets the slices of the partition back, in one transaction, also those that were never fetched: of them it may be that the
+// replace sets the slices of the partition back, to o.Since, in one transaction, also those that were never fetched: of them it may be that the
 // owner before has just begun.
-func (c *claim) replace(ctx context.Context, cfg Config, pass int64, since *int64) error {
+func (c *claim) replace(ctx context.Context, cfg Config, pass int64, o Options) error {
+	since := o.Since
 	scale, err := cursor.NewScale(&cfg.Stream.Ingest)
 	if err != nil {
 		return err
@@ -120,7 +121,11 @@ func (c *claim) replace(ctx context.Context, cfg Config, pass int64, since *int6
 			oldest = max(oldest, number+1)
 			tx.Append(ctx, written.SegmentKey(key, number), nil)
 		}
-		value, err := before.Back(pass, scale.Kind(), field, since, oldest).Encode()
+		back := before.Back(pass, scale.Kind(), field, since, oldest)
+		if o.Sweep {
+			back.Known = back.Known.Anew(pass)
+		}
+		value, err := back.Encode()
 		if err != nil {
 			return err
 		}

@@ -213,7 +213,7 @@ func setBack(ctx context.Context, cfg Config, o Options) (*control.Sweep, error)
 		return nil, err
 	}
 	for _, c := range all {
-		if err := c.replace(ctx, cfg, sweep.Pass, o.Since); err != nil {
+		if err := c.replace(ctx, cfg, sweep.Pass, o); err != nil {
 			return nil, err
 		}
 	}

@@ -33,7 +33,11 @@ then, it holds all of them again.`,
   millrace deletes shop.yaml orders --allow`,
 		Args: cli.Args(cobra.MinimumNArgs(1)),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			o, err := operate(cmd.Context(), args[0], args[1:])
+			var streams []string // nil: all
+			if len(args) > 1 {
+				streams = args[1:]
+			}
+			o, err := operate(cmd.Context(), args[0], streams)
 			if err != nil {
 				return err
 			}
