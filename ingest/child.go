@@ -123,9 +123,23 @@ func (f *feed) slice(c *child, cancel context.CancelFunc) (*slice, error) {
 	}
 	s.plan.Child = &of
 	s.mayBeNothing()
-	remembered := f.in.cfg.RememberedInAll / max(f.in.ownedSlices(), int(f.kids.known.Load()), 1)
-	s.written = written.New(min(f.in.cfg.RememberedRecords, remembered), s.full, f.in.p.Kafka.MaxRecordBytes)
+	s.written = written.New(f.remembers(segments), s.full, f.in.p.Kafka.MaxRecordBytes)
 	return s, s.remember(segments, cur, forget)
+}
+
+// rememberedBytes is about how much a record takes in what a child remembers to have written.
+const rememberedBytes = 20
+
+// remembers is how many records a child may remember that has these segments: what the others leave of all that the process may
+// remember, or its equal share, if that is more.
+func (f *feed) remembers(segments map[uint64][]byte) int {
+	own := 0
+	for _, s := range segments {
+		own += len(s)
+	}
+	all := f.in.cfg.RememberedInAll
+	free := all - (int(f.in.childSegments.Load())-own)/rememberedBytes
+	return min(f.in.cfg.RememberedRecords, max(free, all/max(f.in.ownedSlices(), int(f.kids.known.Load()), 1)))
 }
 
 // mayBeNothing has a slice that is made from a record passed over where the API has nothing for it, unless the pipeline file says
@@ -175,6 +189,7 @@ func (c *child) took(state []byte, cur cursor.Cursor, segments []written.Record)
 	c.feed.mu.Lock()
 	defer c.feed.mu.Unlock()
 	for _, r := range segments {
+		c.feed.in.childSegments.Add(int64(len(r.Value) - len(c.segments[r.Segment])))
 		switch {
 		case r.Value == nil:
 			delete(c.segments, r.Segment)

@@ -18,6 +18,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"github.com/millrace-io/millrace/ingest"
 	"github.com/millrace-io/millrace/internal/testkafka"
 	"github.com/millrace-io/millrace/internal/testkit"
 	"github.com/millrace-io/millrace/pipeline"
@@ -28,6 +29,7 @@ import (
 // pages of ten.
 type tree struct {
 	*httptest.Server
+	pipeline string // name of the pipeline that fetches it
 	mu       sync.Mutex
 	lists    map[string][]string // names of what is at a path
 	revision map[string]int      // by path of the record
@@ -36,7 +38,7 @@ type tree struct {
 }
 
 func newTree(t testing.TB) *tree {
-	a := &tree{lists: map[string][]string{}, revision: map[string]int{}, asked: map[string]int{}}
+	a := &tree{pipeline: "shop", lists: map[string][]string{}, revision: map[string]int{}, asked: map[string]int{}}
 	a.Server = httptest.NewServer(a)
 	t.Cleanup(a.Close)
 	return a
@@ -174,10 +176,9 @@ func (a *tree) awaitItems(t testing.TB, brokers []string) (records int) {
 	want := a.truth("/orders/", "/items")
 	testkit.Eventually(t, 2*patience, func() error {
 		var got map[string]int
-		if got, records = newestItems(t, brokers, "shop.items.raw"); cmp.Equal(want, got) {
+		if got, records = newestItems(t, brokers, a.pipeline+".items.raw"); cmp.Equal(want, got) {
 			return nil
 		}
-		got, _ = newestItems(t, brokers, "shop.items.raw")
 		return fmt.Errorf("items: %.2000s", cmp.Diff(want, got))
 	})
 	return records
@@ -493,17 +494,25 @@ func TestListsAreCrossed(t *testing.T) {
 // that was served.
 func TestChildrenThroughTakeOvers(t *testing.T) {
 	t.Parallel()
+	childrenThroughTakeOvers(t, testkafka.New(t).ListenAddrs(), "shop")
+}
+
+func childrenThroughTakeOvers(t *testing.T, brokers []string, name string) {
+	t.Helper()
 	a := newTree(t)
+	a.pipeline = name
 	a.grow("/orders", 40)
 	for i := range 40 {
 		a.grow(fmt.Sprintf("/orders/%d/items", i+1), 8+i)
 	}
-	rnd := rand.New(rand.NewPCG(7, 11)) //nolint:gosec // a test
-	c := testkafka.New(t)
+	rnd := rand.New(rand.NewPCG(7, 11))
 	streams := a.orders()
 	streams[0].Ingest.Every = 20 * time.Millisecond
-	p := newPipeline(c.ListenAddrs(), streams...)
-	running := []*process{start(t, p, "p0", testConfig())}
+	p := newPipeline(brokers, streams...)
+	p.Name = name
+	abrupt := testConfig()
+	abrupt.Drain = 1
+	running := []*process{start(t, p, "p0", abrupt)}
 	for round := range 6 {
 		for range 8 {
 			order := fmt.Sprintf("/orders/%d", 1+rnd.IntN(40))
@@ -513,7 +522,7 @@ func TestChildrenThroughTakeOvers(t *testing.T) {
 		}
 		seen := a.count("/orders")["/orders"]
 		testkit.Eventually(t, patience, testkit.That("a pass goes on", func() bool { return a.count("/orders")["/orders"] > seen+rnd.IntN(3) }))
-		running = append(running, start(t, p, fmt.Sprint("p", round+1), testConfig()))
+		running = append(running, start(t, p, fmt.Sprint("p", round+1), []ingest.Config{abrupt, testConfig()}[round/2%2]))
 		if round%2 == 0 {
 			running[0].stop()
 			running = running[1:]
@@ -522,10 +531,10 @@ func TestChildrenThroughTakeOvers(t *testing.T) {
 	for _, r := range running[1:] {
 		r.stop()
 	}
-	a.awaitItems(t, c.ListenAddrs())
+	a.awaitItems(t, brokers)
 	running[0].stop()
 	times := map[string]int{}
-	for _, r := range testkit.Records(t, c.ListenAddrs(), "shop.items.raw") {
+	for _, r := range testkit.Records(t, brokers, name+".items.raw") {
 		times[string(r.Key)+" "+string(r.Value)]++
 	}
 	maps.DeleteFunc(times, func(_ string, n int) bool { return n == 1 })
@@ -620,5 +629,37 @@ func TestChildrenAreReadComplete(t *testing.T) {
 		produce(t, c.ListenAddrs(), &kgo.Record{Topic: "shop.orders.raw", Key: []byte("2"), Value: fmt.Appendf(nil, `{"id":2,"revision":%d}`, 2+round)})
 		a.awaitItems(t, c.ListenAddrs())
 		r.stop()
+	}
+}
+
+// TestRecordsAreGivenFields: before those that the API sent, in any stream; a record that has one of that name is a dead letter.
+func TestRecordsAreGivenFields(t *testing.T) {
+	t.Parallel()
+	api := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		_, _ = fmt.Fprint(w, `{"data":[{"id":1}, {},{ "id":2,"region":"there"},{"id":3,"none":null}]}`)
+	}))
+	t.Cleanup(api.Close)
+	c := testkafka.New(t)
+	s := newTree(t).stream("items", "/{region}", "")
+	s.Ingest.HTTP.BaseURL, s.Ingest.Paginate = api.URL, pipeline.Paginate{}
+	s.Ingest.Slices = &pipeline.Slices{Name: "region", Values: []string{`e"u`}}
+	s.Ingest.Add = []pipeline.Added{{Name: "region", Text: "{region}"}, {Name: "of", Text: "region {region}"}, {Name: "since", Text: "{since}"}}
+	s.Ingest.Key = []string{"region", "id"}
+	r := start(t, newPipeline(c.ListenAddrs(), s), "one", testConfig())
+	r.awaitPass(t)
+	r.stop()
+	got := map[string]string{}
+	for _, r := range testkit.Records(t, c.ListenAddrs(), "shop.items.raw") {
+		got[string(r.Key)] = string(r.Value)
+	}
+	want := map[string]string{
+		`["e\"u",1]`: `{"region":"e\"u","of":"region e\"u","since":"{since}","id":1}`,
+		`["e\"u",3]`: `{"region":"e\"u","of":"region e\"u","since":"{since}","id":3,"none":null}`,
+	}
+	if d := cmp.Diff(want, got); d != "" {
+		t.Error(d)
+	}
+	if letters := testkit.Records(t, c.ListenAddrs(), "shop.items.dlq"); len(letters) != 2 { // one without a key, one with a region of its own
+		t.Errorf("%d dead letters", len(letters))
 	}
 }

@@ -162,6 +162,9 @@ func (f *feed) add(c *child, keys *known.Restored, of *cursor.Known) {
 	}
 	f.children[c.name] = c
 	f.kids.known.Add(1)
+	for _, s := range c.segments {
+		f.in.childSegments.Add(int64(len(s)))
+	}
 }
 
 // drop undoes [feed.add].
@@ -177,6 +180,9 @@ func (f *feed) drop(c *child) {
 	}
 	delete(f.children, c.name)
 	f.kids.known.Add(-1)
+	for _, s := range c.segments {
+		f.in.childSegments.Add(-int64(len(s)))
+	}
 	f.kids.count(c, false, false)
 }
 

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
@@ -52,7 +53,9 @@ type Ingest struct {
 	passesDone  chan struct{}
 	decisions   *decisions
 	kids        map[*pipeline.Stream]*kids // of child streams
-	hooks       *hooks                     // nil: no stream is delivered
+
+	childSegments atomic.Int64 // bytes of what children remember to have written
+	hooks         *hooks       // nil: no stream is delivered
 
 	mu      sync.Mutex
 	readers map[*pipeline.Stream]*reader

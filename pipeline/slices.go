@@ -2,6 +2,7 @@ package pipeline
 
 import (
 	"encoding/json"
+	"slices"
 	"strings"
 
 	"github.com/go-json-experiment/json/jsontext"
@@ -22,7 +23,7 @@ func (s *Slices) Combinations() [][]string {
 		var longer [][]string
 		for _, values := range all {
 			for _, v := range list.Values {
-				longer = append(longer, append(values[:len(values):len(values)], v))
+				longer = append(longer, append(slices.Clip(values), v))
 			}
 		}
 		all = longer
@@ -88,10 +89,8 @@ func (i *Ingest) SliceValues(name string) map[string]string {
 
 // SharesKeys reports whether several slices may write the same raw key.
 func (i *Ingest) SharesKeys() bool {
-	for _, k := range i.Key {
-		if k == SliceField {
-			return false
-		}
+	if slices.Contains(i.Key, SliceField) {
+		return false
 	}
 	return i.Slices != nil && i.Slices.Shared || i.ForEach != nil && i.ForEach.Shared
 }
