@@ -53,7 +53,7 @@ func newKnown(in *pipeline.Ingest, c cursor.Cursor) *cursor.Known {
 // survey marks the keys that a page of a complete read shows, and decides what is gone if it is the last one. s is nil for a
 // listing.
 func (s *slice) survey(p *page) error {
-	p.gone, p.known, p.held, p.blinded = nil, nil, nil, ""
+	p.gone, p.buried, p.known, p.held, p.blinded = nil, 0, nil, nil, ""
 	if s == nil || s.keys == nil || !s.everything(p) || p.answer.Nothing == http.StatusNotModified {
 		return nil
 	}
@@ -88,6 +88,8 @@ func (s *slice) survey(p *page) error {
 		s.keys.Blind("it did not go to the end: " + string(p.ended))
 	case p.summary.Skipped:
 		s.keys.Blind("a page of it was passed over")
+	case s.nothing:
+		s.keys.Blind(fmt.Sprintf("the API has nothing at its first page: HTTP %d", p.answer.Status))
 	case p.answer.Ruled:
 		s.keys.Blind("a rule of ingest.errors has ended it; where that is how the API answers past the last page, say so with past_end")
 	case p.after.Done && p.summary.Doubt != "":
@@ -246,18 +248,18 @@ func (t *transaction) know(p *page, rec *record) {
 // bury writes tombstones of the keys that are gone while there is room in the transaction, and reports whether all are written.
 func (t *transaction) bury(p *page) (all bool) {
 	s := p.slice
-	headers := topics.RawHeaders{PageID: p.id, Ordinal: p.summary.Records, Slice: s.name, Time: p.answer.Time, URL: p.url}
+	headers := topics.RawHeaders{PageID: p.id, Slice: s.name, Time: p.answer.Time, URL: p.url}
 	for len(p.gone) > 0 {
 		if !t.whole && t.bytes >= t.room && t.bytes > 0 {
 			return false
 		}
 		g := p.gone[0]
 		p.gone = p.gone[1:]
-		headers.Source, headers.HasSource = g.revision.Source, g.revision.HasSource
+		headers.Ordinal, headers.Source, headers.HasSource = p.summary.Records+p.buried, g.revision.Source, g.revision.HasSource
 		t.tx.Produce(t.ctx, &kgo.Record{Topic: topics.Raw(s.in.p.Name, s.stream.Name), Key: g.key, Headers: headers.Append(nil)})
 		t.unknow(s, g.id, g.key)
 		s.written.Deleted(g.id)
-		headers.Ordinal++
+		p.buried++
 		t.bytes += int64(len(g.key)) + headerBytes
 		t.counts[s].deleted++
 	}

@@ -218,6 +218,43 @@ func TestKeysetDeletesAtOnce(t *testing.T) {
 	}
 }
 
+// TestDeletionsOfAPageInPieces: what one read deletes may be too much for one transaction. Each tombstone is written once, and has an ordinal of
+// its own.
+func TestDeletionsOfAPageInPieces(t *testing.T) {
+	t.Parallel()
+	const n = 8000
+	a := newAPI(t, n)
+	c := testkafka.New(t)
+	s := a.stream("items", pipeline.Paginate{})
+	s.Ingest.Query, s.Ingest.Deletes, s.Ingest.Every = map[string][]string{"size": {"10000"}}, deletes(), 20*time.Millisecond
+	pl := newPipeline(c.ListenAddrs(), s)
+	cfg := testConfig()
+	cfg.TransactionBytes = 1 << 20 // twice that is the most that a transaction holds
+	r := start(t, pl, "one", cfg)
+	r.awaitPass(t)
+	a.mu.Lock()
+	a.items = a.items[:1]
+	a.mu.Unlock()
+	a.awaitThere(t, c.ListenAddrs())
+	a.awaitPasses(t, 2, anyPage)
+	r.stop()
+	pages := map[string]bool{}
+	tombstones := 0
+	for _, rec := range testkit.Records(t, c.ListenAddrs(), "shop.items.raw") {
+		h, err := topics.ParseRawHeaders(rec)
+		id := fmt.Sprint(h.PageID, ":", h.Ordinal)
+		if err != nil || pages[id] {
+			t.Fatalf("key %s: %s is there twice: %v", rec.Key, id, err)
+		}
+		if pages[id] = true; rec.Value == nil {
+			tombstones++
+		}
+	}
+	if tombstones != n-1 {
+		t.Errorf("%d tombstones", tombstones)
+	}
+}
+
 // TestKeysetInAnotherOrder: an API goes on after a key, and sorts by the time of the last change. What changes while it is read goes to
 // a page that has come: one read does not tell that it is gone.
 func TestKeysetInAnotherOrder(t *testing.T) {

@@ -36,7 +36,8 @@ type page struct {
 	id            string
 	committed     chan struct{}    // closed when it is
 	list          *listing         // in the place of all the rest: what a feed has to commit; nil: it is a page
-	gone          []gone           // keys that are to be deleted with it
+	gone          []gone           // keys that are to be deleted with it, and that have no tombstone yet
+	buried        int              // how many have one
 	held          []uint64         // hashes of some of the keys that are too many to be deleted
 	blinded       string           // why the read that ends with it does not count; empty: it does
 	known         *cursor.Known    // what its pass has shown, if it is a complete read that ends with it; nil: it is none
