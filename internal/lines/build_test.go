@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -308,4 +310,53 @@ func TestRateIsChanged(t *testing.T) {
 		t.Fatal(err)
 	}
 	w.becomes("t__g2", true)
+}
+
+// TestFileOfAShadow: a logic with the keys and the columns of the live table, which a process that is started with it would make live at
+// once, stays that of its line, also when the line was dropped.
+func TestFileOfAShadow(t *testing.T) {
+	w := newWorld(t, 2)
+	stop, _ := w.process(before, "live")
+	w.write(some(0, 200)...)
+	w.becomes("t", false)
+	thrice := stream("id", `status != "draft"`, map[string]string{"id": "id", "n": "n * 3"}, "id bigint key", "n bigint")
+	w.built(w.build(w.builder(thrice, "builder"), false))
+	stop()
+	stop, health := w.process(thrice, "live")
+	w.write(some(200, 200)...)
+	w.becomes("t", false)
+	want := w.fresh(false)
+	for key, n := range want {
+		twice, _ := strconv.Atoi(n)
+		want[key] = strconv.Itoa(twice / 2 * 3)
+	}
+	testkit.Eventually(t, patience, func() error {
+		got, err := w.read("t__g2")
+		if err == nil && !maps.Equal(got, want) {
+			err = fmt.Errorf("the line has %v, want %v", got, want)
+		}
+		return err
+	})
+	told := func(what string) {
+		t.Helper()
+		testkit.Eventually(t, patience, func() error {
+			if text := health.Degraded()["processor s"]; !strings.Contains(text, what) {
+				return fmt.Errorf("health says %q, want %q", text, what)
+			}
+			return nil
+		})
+	}
+	told("the logic of line 2, which is built beside the live one")
+	cfg := control.Config{Pipeline: w.name, Who: "test", Client: w.env("test").Kafka}
+	if _, err := control.Change(t.Context(), cfg, "s", func(s *control.Stream) error { s.Line(2).State = control.LineDropped; return nil }); err != nil {
+		t.Fatal(err)
+	}
+	told("the logic of line 2, which is dropped")
+	stop()
+	w.process(thrice, "live")
+	w.write(some(400, 100)...)
+	w.becomes("t", false)
+	if s := w.decided(); len(s.Generations) != 1 {
+		t.Errorf("the live line has generations %+v", s.Generations)
+	}
 }
