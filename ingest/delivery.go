@@ -139,7 +139,7 @@ func (h *hooks) take(r *http.Request, e *endpoint, d *delivery, done func()) (st
 	var pages []*deliveredPage
 	release := func() {
 		for _, p := range pages {
-			p.page.close()
+			p.close()
 		}
 		done()
 	}
@@ -214,7 +214,7 @@ func (h *hooks) durable(ctx context.Context, records []*kgo.Record, release func
 	}
 	timer := time.NewTimer(durableWithin)
 	defer timer.Stop()
-	err := errors.New("Kafka has not answered in time")
+	err := errors.New("no answer of Kafka in time")
 	select {
 	case <-ended:
 		mu.Lock()
@@ -356,7 +356,7 @@ func (s *delivered) kindOf(k cursor.Kind) cursor.Kind {
 	if k != cursor.NoVersion {
 		s.kind.CompareAndSwap(int32(cursor.NoVersion), int32(k))
 	}
-	return cursor.Kind(s.kind.Load()) //nolint:gosec // what was stored here
+	return cursor.Kind(s.kind.Load())
 }
 
 // count tells of a delivery that is durable.

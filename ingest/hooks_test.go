@@ -66,8 +66,8 @@ func (s *sender) deliver(address, kind, id, body string, headers ...string) (int
 	m := hmac.New(sha256.New, []byte(hookSecret))
 	_, _ = m.Write([]byte(body))
 	req.Header.Set("X-Hub-Signature-256", "sha256="+hex.EncodeToString(m.Sum(nil)))
-	req.Header.Set("X-GitHub-Event", kind)
-	req.Header.Set("X-GitHub-Delivery", id)
+	req.Header.Set("X-Github-Event", kind)
+	req.Header.Set("X-Github-Delivery", id)
 	for i := 0; i+1 < len(headers); i += 2 {
 		req.Header.Set(headers[i], headers[i+1])
 	}

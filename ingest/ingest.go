@@ -16,11 +16,11 @@ import (
 	"golang.org/x/sync/errgroup"
 	"golang.org/x/sync/semaphore"
 
-	"github.com/millrace-io/millrace/ingest/calendar"
 	"github.com/millrace-io/millrace/ingest/cursor"
 	"github.com/millrace-io/millrace/ingest/fetch"
 	"github.com/millrace-io/millrace/ingest/fetch/auth"
 	"github.com/millrace-io/millrace/ingest/known"
+	"github.com/millrace-io/millrace/internal/calendar"
 	"github.com/millrace-io/millrace/internal/changelog"
 	"github.com/millrace-io/millrace/internal/stage"
 	"github.com/millrace-io/millrace/pipeline"
@@ -199,7 +199,7 @@ func (in *Ingest) register(s *pipeline.Stream, run bool) error {
 		if main := strings.HasPrefix(name, deletionsPrefix) != s.Ingest.Deletions; main || strings.ContainsRune(name, 0) || slices.Contains(names[:i], name) {
 			return fmt.Errorf("slices: %q is there twice, holds a NUL, or begins with "+deletionsPrefix, name)
 		}
-		if run && !(in.cfg.Once && continuous(&s.Ingest)) {
+		if run && (!in.cfg.Once || !continuous(&s.Ingest)) {
 			n := topics.Partition([]byte(cursor.Key(s.Name, name)), topics.StatePartitions)
 			in.byPartition[n] = append(in.byPartition[n], sliceRef{stream: s, name: name})
 		}

@@ -14,13 +14,13 @@ import (
 
 	"github.com/go-json-experiment/json/jsontext"
 
-	"github.com/millrace-io/millrace/ingest/calendar"
 	"github.com/millrace-io/millrace/ingest/cursor"
 	"github.com/millrace-io/millrace/ingest/fetch"
 	"github.com/millrace-io/millrace/ingest/known"
 	"github.com/millrace-io/millrace/ingest/paginate"
 	"github.com/millrace-io/millrace/ingest/request"
 	"github.com/millrace-io/millrace/ingest/written"
+	"github.com/millrace-io/millrace/internal/calendar"
 	"github.com/millrace-io/millrace/internal/stage"
 	"github.com/millrace-io/millrace/pipeline"
 	"github.com/millrace-io/millrace/topics"

@@ -81,7 +81,7 @@ func TestZipBomb(t *testing.T) {
 		"several files":  {zipped(t, "a.csv", "id\n1\n", "b.csv", "id\n2\n"), "zip_entry"},
 		"damaged":        {damaged, "shop"},
 		"cut off":        {zipped(t, "a.csv", "id\n1\n")[:60], "zip"},
-		"without a file": {zipped(t, "a/", "")[:], "zip"},
+		"without a file": {zipped(t, "a/", ""), "zip"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -141,12 +141,12 @@ func pairOf(list, name string) string {
 func (v *Verifier) sum(key []byte, h http.Header, stamp string, body []byte) []byte {
 	m := hmac.New(hashOf(v.s.Hash), key)
 	for _, p := range v.parts {
-		switch {
-		case p.Name == "":
+		switch p.Name {
+		case "":
 			_, _ = m.Write([]byte(p.Text))
-		case p.Name == "body":
+		case "body":
 			_, _ = m.Write(body)
-		case p.Name == inHeader:
+		case inHeader:
 			_, _ = m.Write([]byte(stamp))
 		default:
 			_, _ = m.Write([]byte(h.Get(p.Name)))

@@ -58,6 +58,7 @@ func (d *decoder) deletedIn(f *ingestFile, main *pipeline.Ingest) *pipeline.Inge
 	}
 	of := *f // what it does not say is as in the stream
 	of.Webhook, of.Events, of.Deletes = object[webhookFile]{}, object[eventsFile]{}, choice[deletesFile]{}
+	of.Job, of.ZipEntry = object[jobFile]{}, text{}
 	of.Path, of.Method, of.Query, of.Body, of.Records = r.v.Path, r.v.Method, r.v.Query, r.v.Body, r.v.Records
 	of.Version, of.Paginate, of.Incremental = r.v.Version, r.v.Paginate, r.v.Incremental
 	if r.v.Key.set {

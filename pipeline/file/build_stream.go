@@ -15,6 +15,9 @@ func (d *decoder) stream(f *pipelineFile, e *entry[streamFile], tables map[strin
 	}
 	inherit(&in.ingestSharedFile, &f.Defaults.v.Ingest.v)
 	inherit(&in.httpFile, &f.HTTP.v)
+	if in.Job.set && !slices.Contains(own, "paginate") {
+		in.Paginate = choice[paginateFile]{}
+	}
 	switch mine := slices.Contains(own, "cron"); { // the one that the stream has itself wins
 	case mine && !slices.Contains(own, "every"):
 		in.Every = duration{}

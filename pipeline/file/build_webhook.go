@@ -67,7 +67,7 @@ func (d *decoder) onlyWhen(f *ingestFile, in *pipeline.Ingest, own bool) {
 		f.Deletes = choice[deletesFile]{}
 		return
 	}
-	if d.deletes(f, in) != nil {
+	if d.deletes(f, in) != nil || f.Deletes.v.Resource.set {
 		d.reportf(f.Deletes.place, "leave it out, or say when", "nothing is read as a whole here, so nothing tells what is gone but the records")
 	}
 }
@@ -208,9 +208,11 @@ func signs(w *pipeline.Webhook) string {
 	text := fmt.Sprint(w.ID, w.IDAt, w.Verify == nil)
 	if s := w.Verify; s != nil {
 		text += fmt.Sprint(s.Header, s.Prefix, s.Hash, s.Encoding, s.Base64Key, s.Signed, s.Timestamp, s.Tolerance)
-		for _, secret := range s.Secrets {
-			text += " " + secret.Reveal()
+		secrets := make([]string, len(s.Secrets))
+		for i, secret := range s.Secrets {
+			secrets[i] = secret.Reveal()
 		}
+		text += strings.Join(secrets, " ")
 	}
 	return text
 }

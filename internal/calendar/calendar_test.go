@@ -4,7 +4,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/millrace-io/millrace/ingest/calendar"
+	"github.com/millrace-io/millrace/internal/calendar"
 	"github.com/millrace-io/millrace/pipeline"
 )
 
