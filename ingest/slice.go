@@ -331,7 +331,7 @@ func (s *slice) pass(ctx context.Context) error {
 			p.close()
 			return &pageError{url: p.url, err: err}
 		}
-		if ended, err = s.beyond(next, ended); err == nil {
+		if ended, err = s.beyond(p, next, ended); err == nil {
 			next, ended, err = s.steadied(p, next, ended)
 		}
 		if err != nil {

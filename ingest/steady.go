@@ -32,7 +32,7 @@ func (s *slice) steadied(p *page, next paginate.Position, ended paginate.Reason)
 	case s.pagerCounts() && p.at.Total == next.Total:
 		return next, ended, nil
 	case s.pagerCounts():
-		return next, ended, s.moved()
+		return next, ended, s.moved(p)
 	case ended == paginate.GoesOn:
 		return next, ended, nil
 	}
@@ -45,14 +45,14 @@ func (s *slice) steadied(p *page, next paginate.Position, ended paginate.Reason)
 	case same:
 		return next, ended, nil
 	case w.n > 1:
-		return next, ended, s.moved()
+		return next, ended, s.moved(p)
 	}
 	return s.pager.First(), paginate.GoesOn, nil
 }
 
 // moved cuts a window, or begins it again if it cannot be cut.
-func (s *slice) moved() error {
-	if s.cut() {
+func (s *slice) moved(p *page) error {
+	if s.cut(p.seen.Clock) {
 		return errCut
 	}
 	s.walks.n = 0

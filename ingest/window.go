@@ -95,10 +95,11 @@ func (s *slice) tooDeep(ctx context.Context, err error) error {
 	if e, ok := errors.AsType[*fetch.Error](err); !ok || !e.Splits() {
 		return err
 	}
-	if s.cut() {
+	if s.cut(s.plan.Clock) {
 		return errCut
 	}
 	if s.of == nil {
+		s.plan = s.begin(s.plan, time.Now()) // by the time that it is asked again, it can be cut
 		return err
 	}
 	if s.sent != nil {
@@ -116,11 +117,11 @@ func (s *slice) tooDeep(ctx context.Context, err error) error {
 
 // beyond is why a page ends its pass, given why it would otherwise. Its error ends the pass before the page: errCut, as what is left is fetched in smaller
 // windows.
-func (s *slice) beyond(next paginate.Position, ended paginate.Reason) (paginate.Reason, error) {
+func (s *slice) beyond(p *page, next paginate.Position, ended paginate.Reason) (paginate.Reason, error) {
 	switch {
 	case !s.deep(next, ended):
 		return ended, nil
-	case s.cut():
+	case s.cut(p.seen.Clock):
 		return ended, errCut
 	case s.of == nil: // by the time that it is asked again, it can be cut
 		s.plan = s.begin(s.plan, time.Now())
@@ -132,23 +133,24 @@ func (s *slice) beyond(next paginate.Position, ended paginate.Reason) (paginate.
 	return paginate.Capped, nil
 }
 
-// cut has what the slice asks for fetched in windows that are smaller. It returns false if there is nothing smaller.
-func (s *slice) cut() bool {
+// cut has what the slice asks for fetched in windows that are smaller; clock is the time by the API's clock, zero if it is not known. It returns false if
+// there is nothing smaller.
+func (s *slice) cut(clock time.Time) bool {
 	if s.of != nil {
 		return s.of.back.split(*s.window)
 	}
-	if !s.windowed() || s.plan.Since == nil || len(s.laid) > 0 {
+	if !s.windowed() || s.plan.Since == nil {
 		return false
 	}
 	to := s.plan.Started.Add(-cursor.ClockDoubt)
-	if !s.plan.Clock.IsZero() {
-		to = s.plan.Clock
+	if !clock.IsZero() {
+		to = clock
 	}
 	whole := cursor.Span{From: s.reader.scale.Floor(s.plan.Since, s.plan.Form), To: to.UnixMicro()}
 	if _, ok := s.reader.scale.Half(whole, s.back.form); !ok || whole.To <= *s.plan.Since {
 		return false
 	}
-	s.laid, s.was = []cursor.Stretch{{Span: whole}}, nil
+	s.laid, s.was = append(s.laid, cursor.Stretch{Span: whole}), nil
 	c := s.plan
 	c.Since = &whole.To
 	s.plan = s.begin(c, time.Now())

@@ -387,6 +387,31 @@ func TestTailIsCut(t *testing.T) {
 	r.stop()
 }
 
+// TestFirstPassIsCut: more records of the last hour than the API shows of one query, before anything was fetched.
+func TestFirstPassIsCut(t *testing.T) {
+	for name, stop := range map[string]pipeline.StopRule{"without a total": {When: "empty"}, "with a total": {When: "total", Field: []string{"total"}}} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			a := newArchive(t)
+			a.most = 50
+			begins := today().AddDate(0, 0, -4)
+			a.add(40, begins, time.Hour)
+			a.add(300, time.Now().Add(-30*time.Minute), 3*time.Second)
+			c := testkafka.New(t)
+			r := start(t, newPipeline(c.ListenAddrs(), a.stream(begins, func(in *pipeline.Ingest) {
+				in.Paginate.Offset.Stop = stop
+				in.Incremental.Window.MaxResults = 50
+			})), "one", testConfig())
+			r.awaitPass(t)
+			r.stop()
+			texts, _ := newestTexts(t, c.ListenAddrs())
+			if d := cmp.Diff(a.truth(), texts); d != "" {
+				t.Error(d)
+			}
+		})
+	}
+}
+
 // TestWindowsByTheClockOfTheAPI: where ours is two days ahead, what changes after the first pass is not in a window that is done.
 func TestWindowsByTheClockOfTheAPI(t *testing.T) {
 	t.Parallel()

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/millrace-io/millrace/ingest/fetch"
+	"github.com/millrace-io/millrace/pipeline"
 )
 
 // quota is an API that allows so many requests in each period, says so in its answers, and turns away what is more.
@@ -132,5 +133,35 @@ func TestConcurrencyBacksOff(t *testing.T) {
 		if q.refused > 500 {
 			t.Errorf("%d requests were turned away", q.refused)
 		}
+	})
+}
+
+// TestLowRequestsComeLast: where a budget is the limit, a request of a pass waits for one of a back-fill at most, not for all that wait.
+func TestLowRequestsComeLast(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := settings()
+		h.RateLimit = &pipeline.RateLimit{Requests: 1, Per: time.Second, Burst: 1}
+		var budgets fetch.Budgets
+		memory := fetch.NewMemory(1<<20, 1<<20, "")
+		tr := transport(func(r *http.Request) (*http.Response, error) { return answer(r, http.StatusOK, "[]"), nil })
+		var wg sync.WaitGroup
+		low := fetch.NewClient(h, tr, budgets.For(h), memory)
+		low.Low = true
+		for range 50 {
+			wg.Go(func() {
+				if _, err := get(t.Context(), low, "https://api.test/v1"); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		time.Sleep(5500 * time.Millisecond)
+		began := time.Now()
+		if _, err := get(t.Context(), fetch.NewClient(h, tr, budgets.For(h), memory), "https://api.test/v1"); err != nil {
+			t.Error(err)
+		}
+		if waited := time.Since(began); waited > 2*time.Second {
+			t.Errorf("it waited %v behind %d others, at one a second", waited, 45)
+		}
+		wg.Wait()
 	})
 }
