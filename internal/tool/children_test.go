@@ -66,7 +66,7 @@ func TestAChildIsLookedAt(t *testing.T) {
 	if code, stdout, stderr = invoke(t, "millrace", "preview", "shop.yaml", "items", "--slice", "9"); code == 0 || !strings.Contains(stdout+stderr, `has no record for the slice "9"`) {
 		t.Errorf("no such slice: %d %s %s", code, stdout, stderr)
 	}
-	if code, stdout, stderr = invoke(t, "millrace", "record", "shop.yaml", "items"); code != 0 || stdout != "testdata/items: 4 answers with 2 records\n" {
+	if code, stdout, stderr = invoke(t, "millrace", "record", "shop.yaml", "items"); code != 0 || !strings.HasPrefix(stdout, "testdata/items: 4 answers with 2 records\n") {
 		t.Fatalf("record: %d %s %s", code, stdout, stderr)
 	}
 	api.Close()

@@ -78,7 +78,7 @@ func TestExplain(t *testing.T) {
 	if code != 0 || stderr != "" {
 		t.Fatalf("%d %q", code, stderr)
 	}
-	for _, want := range []string{"link, or a mapping", "exactly one of: page, offset, cursor, link", "  cursor  The body names the next page\n", "example:\n  streams:\n    orders:\n"} {
+	for _, want := range []string{"link, auto, or a mapping", "exactly one of: page, offset, cursor, link", "  cursor  The body names the next page\n", "example:\n  streams:\n    orders:\n"} {
 		if !strings.Contains(stdout, want) {
 			t.Errorf("no %q in:\n%s", want, stdout)
 		}
