@@ -90,6 +90,7 @@ type common struct {
 type looseRow struct {
 	key      []string // values, as text or bytes
 	versions [2]string
+	same     int // looks at which both were as at the look before
 }
 
 // Loose is how many rows differ of which it is not known yet whether they do.
@@ -374,7 +375,7 @@ func (d *Differ) list(ctx context.Context, where condition) error {
 		" UNION ALL SELECT " + d.keys(1, "b") + ", NULL, b." + version + d.from(1) + " WHERE a." + version + " IS NULL AND " + where("b")
 	k := len(d.tables[0].Key)
 	return d.each(ctx, query, func(values []sql.RawBytes) {
-		d.loose = append(d.loose, looseRow{texts(values[:k]), [2]string{string(values[k]), string(values[k+1])}})
+		d.loose = append(d.loose, looseRow{key: texts(values[:k]), versions: [2]string{string(values[k]), string(values[k+1])}})
 	})
 }
 

@@ -24,7 +24,9 @@ const looksAtOnce = 200
 
 // Look looks again at the rows that are loose, once both lines have applied all that either had applied at the look before. A row that
 // has not changed since in either table, and differs still, differs for good: it is not because one line was behind. One that
-// has changed, and differs, stays loose; if it is the last look, it is counted as moving.
+// has changed, and differs, stays loose; if it is the last look, it is counted as moving. Where one table has no row, nothing says
+// whether that is for the same reason as before: a line that had not come so far may be ahead by now, and have removed it. So such
+// a row is looked at twice: what had removed it by the first look, the other line has applied by the second.
 func (d *Differ) Look(ctx context.Context, last bool) error {
 	loose := d.loose
 	d.loose = nil
@@ -62,7 +64,7 @@ func (d *Differ) look(ctx context.Context, group []looseRow) error {
 		" UNION ALL SELECT " + d.keys(1, "b") + ", " + strings.Join(nothing, ", ") + d.from(1) + " WHERE a." + version + " IS NULL AND " + where("b")
 	k := len(d.tables[0].Key)
 	return d.each(ctx, query, func(values []sql.RawBytes) {
-		r := looseRow{texts(values[:k]), [2]string{string(values[k]), string(values[k+1])}}
+		r := looseRow{key: texts(values[:k]), versions: [2]string{string(values[k]), string(values[k+1])}}
 		was := before[strings.Join(r.key, "\x00")]
 		d.judge(r, was, values[k:])
 	})
@@ -98,6 +100,10 @@ func (d *Differ) judge(r, was looseRow, values []sql.RawBytes) {
 		d.Equal++
 		return
 	case r.versions != was.versions && !d.ofOneRecord(r):
+		d.loose = append(d.loose, r)
+		return
+	case (!there[0] || !there[1]) && was.same == 0:
+		r.same = 1
 		d.loose = append(d.loose, r)
 		return
 	}

@@ -78,6 +78,7 @@ func differences(t *testing.T, open func(t *testing.T) *pipeline.Pipeline) {
 				t.Errorf("%d rows are loose, want those of which the other line has none", d.Loose())
 			}
 			w.look(d, false)
+			w.look(d, false)
 			want := Difference{
 				Key: true, Rows: [2]int64{47, 47}, Equal: 41, Differ: 5, Only: [2]int64{1, 1}, Columns: map[string]int64{"note": 4, "extra": 1, "n": 1},
 			}
@@ -122,6 +123,19 @@ func differences(t *testing.T, open func(t *testing.T) *pipeline.Pipeline) {
 		w.look(d, true)
 		if d.Moving != 1 || d.Differ != 0 || d.Only != [2]int64{} || d.Equal != 2 || d.Same() {
 			t.Errorf("%+v, want one that moves and no difference", d.Difference)
+		}
+	})
+	t.Run("ThatPassWhileOneLineOvertakesTheOther", func(t *testing.T) {
+		w := newTwoLines(t, open(t))
+		w.base.apply(event{10, 0, "a", row(1)}) // the other line has not come so far
+		d := w.differ(10_000, things("json"))
+		w.ranges(d)
+		w.other.apply(event{10, 0, "a", row(1)}, event{11, 0, "a", nil}) // and now it is ahead
+		w.look(d, false)
+		w.base.apply(event{11, 0, "a", nil})
+		w.look(d, true)
+		if d.Only != [2]int64{} || d.Moving != 0 {
+			t.Errorf("%+v, want no difference", d.Difference)
 		}
 	})
 	t.Run("OfARefusedRevisionIsFound", func(t *testing.T) {
