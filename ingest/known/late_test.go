@@ -84,7 +84,7 @@ func TestWhatCameAfterAReadIsRestoredSo(t *testing.T) {
 func TestNothingSlipsThroughManyChanges(t *testing.T) {
 	for seed := range uint64(300) {
 		for _, inTurn := range []bool{true, false} {
-			l := &listing{r: rand.New(rand.NewPCG(seed, 2)), list: upTo(15), next: 100} //nolint:gosec // a test
+			l := &listing{r: rand.New(rand.NewPCG(seed, 2)), list: upTo(15), next: 100}
 			r := newReads(known.Rule{AtMost: 100, InTurn: inTurn})
 			for range 60 {
 				before := slices.Clone(l.list)
