@@ -1,6 +1,7 @@
 package ingest
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"net/http"
@@ -222,7 +223,7 @@ func (c *committer) readBack(ctx context.Context, p *page) error {
 		p.gone[i].key = found[p.gone[i].id]
 	}
 	p.gone = slices.DeleteFunc(p.gone, func(g gone) bool { return g.key == nil })
-	slices.SortFunc(p.gone, func(a, b gone) int { return strings.Compare(string(a.key), string(b.key)) })
+	slices.SortFunc(p.gone, func(a, b gone) int { return bytes.Compare(a.key, b.key) })
 	if len(p.held) > 0 {
 		for _, id := range p.held {
 			p.known.Held.As = append(p.known.Held.As, string(found[id]))

@@ -41,7 +41,7 @@ func newBin(t *testing.T) *bin {
 		list := []map[string]any{}
 		if what == "deleted" {
 			for _, d := range b.gone[region] {
-				if d["deleted_at"].(string) >= since { //nolint:forcetypeassert // below
+				if d["deleted_at"].(string) >= since {
 					list = append(list, d)
 				}
 			}

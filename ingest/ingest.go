@@ -197,7 +197,7 @@ func (in *Ingest) register(s *pipeline.Stream, run bool) error {
 			return err
 		}
 		if main := strings.HasPrefix(name, deletionsPrefix) != s.Ingest.Deletions; main || strings.ContainsRune(name, 0) || slices.Contains(names[:i], name) {
-			return fmt.Errorf("slices: %q is there twice, holds a NUL, or begins with "+deletionsPrefix, name)
+			return fmt.Errorf("slices: %q is there twice, holds a NUL, or begins with %q", name, deletionsPrefix)
 		}
 		if run && (!in.cfg.Once || !continuous(&s.Ingest)) {
 			n := topics.Partition([]byte(cursor.Key(s.Name, name)), topics.StatePartitions)

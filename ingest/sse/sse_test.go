@@ -41,7 +41,7 @@ func TestEvents(t *testing.T) {
 	}{
 		"lines of data":          {"data: YHOO\ndata: +2\ndata: 10\n\n", []string{"||YHOO\n+2\n10"}},
 		"a comment and ids":      {": test stream\n\ndata: first event\nid: 1\n\ndata:second event\nid\n\ndata:  third event\n\n", []string{"1||first event", "||second event", "|| third event"}},
-		"empty data":             {"data\n\ndata:\ndata:\n\ndata:", []string{"||", "||\n"}},
+		"empty data":             {"data\n\ndata:\ndata:\n\ndata:", []string{"||", "||\n"}}, //nolint:dupword // as the format has it
 		"one blank is left out":  {"data:test\n\ndata: test\n\n", []string{"||test", "||test"}},
 		"types":                  {"event: add\ndata: 1\n\ndata: 2\n\n", []string{"|add|1", "||2"}},
 		"every end of a line":    {"\ufeffdata: 1\r\n\r\ndata: 2\r\rdata: 3\n\n", []string{"||1", "||2", "||3"}},

@@ -70,7 +70,8 @@ func (d *decoder) deletedIn(f *ingestFile, main *pipeline.Ingest) *pipeline.Inge
 	before := len(d.problems)
 	in := d.ingest(&of, r.place)
 	known := d.problems[:before]
-	d.problems = append(known, slices.DeleteFunc(slices.Clone(d.problems[before:]), func(p Problem) bool { return slices.Contains(known, p) })...)
+	more := slices.DeleteFunc(slices.Clone(d.problems[before:]), func(p Problem) bool { return slices.Contains(known, p) })
+	d.problems = slices.Concat(known, more)
 	in.Deletions = true
 	switch {
 	case f.ForEach.set:

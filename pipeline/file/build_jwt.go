@@ -73,7 +73,7 @@ func (d *decoder) cron(f *ingestFile) *pipeline.Cron {
 		return out
 	}
 	if _, err := calendar.New(&pipeline.Ingest{Cron: out}); err != nil {
-		d.reportf(at, `write it as in "30 2 * * *": minute, hour, day of a month, month, weekday`, "%s is no time of a crontab", shown(at))
+		d.reportf(at, `write it as in "30 2 * * *": minute, hour, day of the month, number of the month, weekday`, "%s is no time of a crontab", shown(at))
 	}
 	return out
 }
