@@ -17,13 +17,44 @@ const isolateTimeout = 20 * time.Second
 // after each success, so that few refused ones cost little, and where all are refused each is tried once. A statement
 // that is refused leaves nothing behind. What remains then goes in, the older revisions of the refused ones included.
 // It reports false if the database refuses none of them by itself.
+//
+// Nothing guards what is tried, and a swap may have given the name to another table meanwhile, which refuses other rows. So the claims are
+// looked at afterwards: a swap takes them back before it renames anything. If they are gone, nothing was found, and the error is a
+// *[FencedError].
 func (w *writer) isolate(ctx context.Context, b *batch) (found bool, err error) {
-	ctx, cancel := context.WithTimeout(ctx, isolateTimeout)
-	defer cancel()
 	var tried []*rows.Change
 	for _, s := range rows.Newest(b.changes()...) {
 		tried = append(append(tried, s.Removes...), s.Upserts...)
 	}
+	if found, err = w.tryAll(ctx, tried); !found {
+		return false, err
+	}
+	if err = w.stillHeld(ctx, b.moves); err == nil {
+		return true, nil // what went wrong after that, the next attempt meets again
+	}
+	for _, x := range tried {
+		x.Reason = nil
+	}
+	return false, err
+}
+
+// stillHeld returns nil if the moves can be made: then they could at any moment since their claims were made.
+func (w *writer) stillHeld(ctx context.Context, moves []move) error {
+	ctx, cancel := context.WithTimeout(ctx, lookTimeout)
+	defer cancel()
+	if err := w.connect(ctx); err != nil {
+		return err
+	}
+	if err := w.fenced(ctx, moves); !errors.Is(err, errMissed) {
+		return err
+	}
+	return nil
+}
+
+// tryAll tries changes in one transaction, and takes it back. An error does not mean that it has found nothing.
+func (w *writer) tryAll(ctx context.Context, tried []*rows.Change) (found bool, err error) {
+	ctx, cancel := context.WithTimeout(ctx, isolateTimeout)
+	defer cancel()
 	if err := w.connect(ctx); err != nil {
 		return false, err
 	}
@@ -35,10 +66,7 @@ func (w *writer) isolate(ctx context.Context, b *batch) (found bool, err error) 
 	} else if _, err = w.session.ExecContext(ctx, "ROLLBACK"); err != nil {
 		w.disconnect()
 	}
-	if found {
-		return true, nil // what went wrong after that, the next attempt meets again
-	}
-	return false, err
+	return found, err
 }
 
 // shrink is by how much fewer changes are tried together after a refusal.

@@ -15,6 +15,7 @@ import (
 
 	"github.com/millrace-io/millrace/internal/testkit"
 	"github.com/millrace-io/millrace/sink/dialect"
+	"github.com/millrace-io/millrace/sink/rows"
 )
 
 // reader reads the table that is swapped, in one way, and says what it saw: how many rows, and how many of them are of the second line.
@@ -291,4 +292,24 @@ func TestReadersThatAreInTheWayAreNamed(t *testing.T) {
 		t.Fatal(err)
 	}
 	look(time.Now().Add(time.Hour), 0)
+}
+
+// TestRowsAreTriedInTheirOwnTableOnly: the table gets another name between the refusal of a row and the search for it. What the other table refuses says nothing.
+func TestRowsAreTriedInTheirOwnTableOnly(t *testing.T) {
+	w := newTwoLines(t, onMySQL(t))
+	bad := w.base.job(event{w.raw, 0, "a", map[string]any{"note": "longer than its column"}})
+	b := newBatch(rows.NewDecoder(), bad)
+	if _, err := w.base.writer.apply(t.Context(), b); !isTableFault(err) {
+		t.Fatalf("%v, want it refused", err)
+	}
+	if err := drive(t.Context(), w.swapper()); err != nil {
+		t.Fatal(err)
+	}
+	found, err := w.base.writer.isolate(t.Context(), b)
+	if _, fenced := errors.AsType[*FencedError](err); found || !fenced {
+		t.Errorf("found %t, %v; want that it is fenced", found, err)
+	}
+	for x := range b.refused() {
+		t.Errorf("%s: %v", x.Record.Key, x.Reason)
+	}
 }

@@ -429,6 +429,19 @@ func dropLine(t *testing.T, p *pipeline.Pipeline) {
 	}
 	w.base.apply(event{w.raw, 0, "b", row(2)})
 	w.wantLive(map[string]string{"a": "1", "b": "2"})
+	for _, statement := range []string{"CREATE TABLE things__g2 (id INT)", "INSERT INTO things__g2 VALUES (1)"} {
+		if _, err := w.base.store.db.Exec(statement); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s := w.swapper()
+	if err := errors.Join(s.Lock(t.Context()), s.Disown(t.Context())); err != nil {
+		t.Fatal(err)
+	}
+	if _, misfit := errors.AsType[*TableError](s.Drop(t.Context())); !misfit {
+		t.Error("a table of the line's name that somebody else has filled was dropped")
+	}
+	s.Close()
 	live := w.swapper()
 	live.swap.From, live.swap.To = live.swap.To, live.swap.From
 	if err := live.Lock(t.Context()); err != nil {
