@@ -191,18 +191,14 @@ func lineOf(of *control.Stream, parent, stream, pipeline string) uint16 {
 	return 0
 }
 
-// LiveOwner says which pipeline writes the table of a stream of p that readers know: p itself, or one of its lines; empty: none yet.
-func LiveOwner(ctx context.Context, p *pipeline.Pipeline, stream string) (string, error) {
+// OwnerOf says which pipeline writes a table as the table of a stream of p: p itself, or one of its lines; empty: none yet.
+func OwnerOf(ctx context.Context, p *pipeline.Pipeline, stream, table string) (string, error) {
 	a, err := OpenAdmin(p)
 	if err != nil {
 		return "", err
 	}
 	defer a.Close()
-	st, err := a.stream(stream)
-	if err != nil {
-		return "", err
-	}
-	is, err := a.store.ownedNow(ctx, a.store.db, st.Sink.Table)
+	is, err := a.store.ownedNow(ctx, a.store.db, table)
 	if err != nil && !a.store.dialect.Missing(err) {
 		return "", fmt.Errorf("sink: stream %s: owner: %w", stream, a.store.dialect.Classify(err))
 	}

@@ -50,6 +50,7 @@ func (x *Lines) Preview(ctx context.Context, ask Ask) (Plan, error) {
 // choose finds the lines of a swap.
 func (x *Lines) choose(s *control.Stream, ask Ask) (from, to uint16, err error) {
 	from = s.LiveNumber()
+	var since time.Time // when the line before stopped being live
 	for _, l := range s.Lines {
 		switch {
 		case l.Number == from || !l.State.Runs():
@@ -57,7 +58,11 @@ func (x *Lines) choose(s *control.Stream, ask Ask) (from, to uint16, err error) 
 			if l.Number == ask.Line {
 				to = l.Number
 			}
-		case ask.Back && l.Number < from && l.State == control.LineOld, !ask.Back && l.Number > from:
+		case ask.Back && l.Number < from && l.State == control.LineOld:
+			if !l.At.Before(since) { // a higher one may have been taken back before
+				to, since = l.Number, l.At
+			}
+		case !ask.Back && l.Number > from:
 			to = l.Number // the highest
 		}
 	}

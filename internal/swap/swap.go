@@ -146,29 +146,38 @@ func (x *Lines) told(ctx context.Context) (*control.Stream, error) {
 		if len(s.Lines) == 0 {
 			return control.ErrUnchanged
 		}
-		owner, err := sink.LiveOwner(ctx, x.pipeline, x.stream.Name) // after the id was taken, so that nobody tells what was before
+		live, err := x.writes(ctx, s, x.stream.Sink.Table) // after the id was taken, so that nobody tells what was before
 		if err != nil {
 			return err
 		}
-		if live := x.numberOf(s, owner); live == 0 || !s.Swapped(live) {
+		if live == 0 || live == s.LiveNumber() {
 			return control.ErrUnchanged
 		}
+		// A file of before may name a table that the base line has left. After a swap the other line has a table, too.
+		if was, err := x.writes(ctx, s, s.Line(s.LiveNumber()).Table); err != nil || was != s.LiveNumber() {
+			return cmp.Or(err, control.ErrUnchanged)
+		}
+		s.Swapped(live)
 		return nil
 	})
 	return &s, err
 }
 
-// numberOf is the number of the line that a pipeline is; 0: of none.
-func (x *Lines) numberOf(s *control.Stream, pipeline string) uint16 {
-	if pipeline == x.pipeline.Name {
-		return control.BaseLine
+// writes is the number of the line whose a table is; 0: of none.
+func (x *Lines) writes(ctx context.Context, s *control.Stream, table string) (uint16, error) {
+	owner, err := sink.OwnerOf(ctx, x.pipeline, x.stream.Name, table)
+	if err != nil {
+		return 0, err
+	}
+	if owner == x.pipeline.Name {
+		return control.BaseLine, nil
 	}
 	for _, l := range s.Lines {
-		if topics.LineName(x.pipeline.Name, x.stream.Name, l.Number) == pipeline {
-			return l.Number
+		if topics.LineName(x.pipeline.Name, x.stream.Name, l.Number) == owner {
+			return l.Number, nil
 		}
 	}
-	return 0
+	return 0, nil
 }
 
 // settle is how long servers that do not answer are waited for where a swap is half done.

@@ -348,3 +348,53 @@ func TestALineThatDoesNotCatchUp(t *testing.T) {
 	w.write(some(150, 20)...)
 	w.becomes("t", 2, false)
 }
+
+// TestRollbackGoesToTheLineBefore: a line that was taken back is not the one before the one that has come after it.
+func TestRollbackGoesToTheLineBefore(t *testing.T) {
+	w := newWorld(t, doubles)
+	at := time.Now().UTC()
+	_, err := control.Change(t.Context(), control.Config{Pipeline: w.name, Who: "test", Client: w.env("test").Kafka}, "s", func(s *control.Stream) error {
+		s.LiveLine, s.Lines = 3, []control.Line{
+			{Number: 1, State: control.LineOld, Table: "t__g1", At: at},
+			{Number: 2, State: control.LineOld, Table: "t__g2", At: at.Add(-time.Hour)},
+			{Number: 3, State: control.LineLive, Table: "t__g3", At: at},
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	plan, err := w.lines(doubles).Preview(t.Context(), swap.Ask{Back: true})
+	if err != nil || plan.To != 1 || plan.Next != "t__g1" {
+		t.Errorf("%+v, %v; want line 1", plan, err)
+	}
+}
+
+// TestAFileOfBeforeTellsNothing: a command with a file that names the table that the stream had before any line does not make the base
+// line live.
+func TestAFileOfBeforeTellsNothing(t *testing.T) {
+	w := newWorld(t, doubles)
+	stop := w.process(doubles)
+	w.write(anchors()...)
+	w.becomes("t", 2, false)
+	w.shadow(triples)
+	w.must(w.lines(triples), swap.Ask{}, 2)
+	const left = "INSERT INTO millrace_owners (table_name, pipeline, stream, topic_id, epoch, updated_at)" +
+		" SELECT 'before', pipeline, stream, topic_id, epoch, updated_at FROM millrace_owners WHERE table_name = 't__g1'"
+	if done, err := w.db.Exec(left); err != nil {
+		t.Fatal(err)
+	} else if n, _ := done.RowsAffected(); n != 1 {
+		t.Fatalf("%d owners", n)
+	}
+	before := doubles
+	before.Sink.Table = "before"
+	if _, err := w.lines(before).Preview(t.Context(), swap.Ask{Back: true}); err != nil {
+		t.Error(err)
+	}
+	if live := w.decided().LiveNumber(); live != 2 {
+		t.Errorf("line %d is live, want 2", live)
+	}
+	w.write(some(0, 50)...)
+	w.becomes("t", 3, true)
+	stop()
+}
