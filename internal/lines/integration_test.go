@@ -70,6 +70,9 @@ func TestShadowOnServers(t *testing.T) {
 			t.Errorf("the line's table lacks %s", want)
 		}
 	}
+	if at := strings.Index(is, "\n  `_mr_version`"); at < 0 || strings.Index(is, "\n  `code`") > at || strings.Index(is, "\n  `status`") > at {
+		t.Error("columns of the file come after _mr_version")
+	}
 	for _, not := range []string{"`id`", "by_id"} {
 		if strings.Contains(is, not) {
 			t.Errorf("the line's table has %s", not)

@@ -13,7 +13,7 @@ import (
 )
 
 // Like makes t by CREATE TABLE … LIKE, which copies no foreign keys and no triggers, and alters it. Columns that both logics have with
-// the same definition stay as they are there: somebody may have made them wider.
+// the same definition stay as they are there: somebody may have made them wider. New ones come after the one that is before them in t.
 func (*Dialect) Like(ctx context.Context, db *sql.DB, t *rows.Table, like string, was *rows.Table) ([]string, error) {
 	is, err := columnsOf(ctx, db, like)
 	if err != nil {
@@ -36,14 +36,16 @@ func (*Dialect) Like(ctx context.Context, db *sql.DB, t *rows.Table, like string
 			changes = append(changes, "DROP COLUMN "+dialect.Quote(c.Name))
 		}
 	}
+	place := " FIRST"
 	for _, c := range t.Columns {
 		before := column(was, c.Name)
 		switch _, there := is[strings.ToLower(c.Name)]; {
 		case !there:
-			changes = append(changes, "ADD COLUMN "+definition(c))
+			changes = append(changes, "ADD COLUMN "+definition(c)+place)
 		case before == nil || definition(*before) != definition(c):
 			changes = append(changes, "MODIFY COLUMN "+definition(c))
 		}
+		place = " AFTER " + dialect.Quote(c.Name)
 	}
 	if otherKey {
 		changes = append(changes, "ADD PRIMARY KEY ("+dialect.KeyNames(t)+")")
