@@ -298,6 +298,9 @@ func (s *Swapper) Freeze(ctx context.Context) error {
 // It returns a *[RenameError] if the tables are held by others for too long; then, as after any other error but a lost connection, Clear is next.
 func (s *Swapper) Rename(ctx context.Context) error {
 	x := s.swap
+	if err := s.free(ctx, x.From.Table); err != nil {
+		return err
+	}
 	if err := s.transact(ctx, func() error {
 		if err := s.own(ctx, x.To.Table, x.To); err != nil {
 			return err
@@ -319,6 +322,18 @@ func (s *Swapper) Rename(ctx context.Context) error {
 		return nil // Finish does it
 	}
 	return s.rename(ctx, statements[0])
+}
+
+// free returns an error if a table has the name that the live one is to get: it would look as if all were renamed.
+func (s *Swapper) free(ctx context.Context, name string) error {
+	made, err := s.store.dialect.Made(ctx, s.store.db, []string{name})
+	if err != nil {
+		return s.store.dialect.Classify(err)
+	}
+	if _, there := made[strings.ToLower(name)]; there {
+		return fmt.Errorf("there is a table %s by now, which is what %s will be called: rename it, or drop it", name, s.swap.Table)
+	}
+	return nil
 }
 
 const (

@@ -6,9 +6,11 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/millrace-io/millrace/internal/testkit"
 	"github.com/millrace-io/millrace/pipeline"
 	"github.com/millrace-io/millrace/sink/dialect"
 	"github.com/millrace-io/millrace/sink/rows"
@@ -175,6 +177,29 @@ func swaps(t *testing.T, open func(t *testing.T) *pipeline.Pipeline) {
 		w.wantLive(map[string]string{"a": "1"})
 	})
 	t.Run("ARenameThatHappenedIsFinished", func(t *testing.T) { swapRenamed(t, open(t)) })
+	t.Run("ATableComesInTheWay", func(t *testing.T) {
+		w := newTwoLines(t, open(t))
+		s := w.swapper()
+		if err := errors.Join(s.Lock(t.Context()), s.Freeze(t.Context())); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := w.base.store.db.Exec("CREATE TABLE things__g1 (id INT)"); err != nil {
+			t.Fatal(err)
+		}
+		err := s.Rename(t.Context())
+		if err == nil {
+			err = s.Finish(t.Context())
+		}
+		if err == nil {
+			t.Error("renamed to a name that a table has")
+		}
+		if finished, err := s.Clear(t.Context()); err != nil || finished {
+			t.Errorf("finished %t, %v", finished, err)
+		}
+		w.claims()
+		w.writes("a", 1)
+		w.wantLive(map[string]string{"a": "1"})
+	})
 	t.Run("Obstacles", func(t *testing.T) { swapObstacles(t, open(t)) })
 	t.Run("Drop", func(t *testing.T) { dropLine(t, open(t)) })
 }
@@ -284,21 +309,7 @@ func swapKilled(t *testing.T, p *pipeline.Pipeline) {
 			t.Errorf("%d: the driver has not noticed that it was killed", at)
 		}
 		s.Abandon()
-		if at%4 < 2 {
-			if err := w.base.store.endSwaps(ctx, w.base.store.dialect.(dialect.Swapper)); err != nil {
-				t.Fatalf("%d: a sink: %v", at, err)
-			}
-		} else {
-			next := w.swapper()
-			if err := next.Lock(ctx); err != nil {
-				t.Fatalf("%d: the next command: %v", at, err)
-			}
-			next.Close()
-		}
-		var left int
-		if err := w.base.store.db.QueryRow("SELECT COUNT(*) FROM millrace_swaps").Scan(&left); err != nil || left > 0 {
-			t.Fatalf("%d: %d swaps are left, %v", at, left, err)
-		}
+		w.ended(at%4 < 2)
 		before := w.live
 		w.live = w.owner()
 		w.claims()
@@ -309,6 +320,30 @@ func swapKilled(t *testing.T, p *pipeline.Pipeline) {
 		w.wantLive(want)
 		t.Logf("killed %d of %d: line %d was live, line %d is", at, 2*n, before, w.live)
 	}
+}
+
+// ended has a sink, or the next command, end what a driver has left. The server needs a moment to see that its connection is closed.
+func (w *twoLines) ended(sink bool) {
+	w.t.Helper()
+	ctx := w.t.Context()
+	testkit.Eventually(w.t, time.Minute, func() error {
+		if sink {
+			if err := w.base.store.endSwaps(ctx, w.base.store.dialect.(dialect.Swapper)); err != nil {
+				return fmt.Errorf("a sink: %w", err)
+			}
+		} else {
+			next := w.swapper()
+			defer next.Close()
+			if err := next.Lock(ctx); err != nil {
+				return fmt.Errorf("the next command: %w", err)
+			}
+		}
+		var left int
+		if err := w.base.store.db.QueryRowContext(ctx, "SELECT COUNT(*) FROM millrace_swaps").Scan(&left); err != nil || left > 0 {
+			return fmt.Errorf("%d swaps are left: %w", left, err)
+		}
+		return nil
+	})
 }
 
 // kill ends the driver's connection, and not its process. In SQLite it closes the connection.

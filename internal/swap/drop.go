@@ -36,13 +36,14 @@ func (x *Lines) PreviewDrop(ctx context.Context, number uint16) (Dropped, error)
 	return Dropped{l.Number, l.State, l.Table, x.topicsOf(l.Number)}, nil
 }
 
-// droppable is the line of that number, or, of 0, the one that is not live, if there is one.
+// droppable is the line of that number, or, of 0, the one that is not live, if there is one. By its number one may be dropped again: a stage
+// that was cut off meanwhile may have made something of it anew.
 func (x *Lines) droppable(s *control.Stream, number uint16) (*control.Line, error) {
 	var all []*control.Line
 	var names []string
 	for i := range s.Lines {
 		l := &s.Lines[i]
-		if l.Number == s.LiveNumber() || l.State == control.LineDropped || number != 0 && l.Number != number {
+		if l.Number == s.LiveNumber() || l.Number != number && (number != 0 || l.State == control.LineDropped) {
 			continue
 		}
 		all, names = append(all, l), append(names, fmt.Sprintf("--line %d (%s)", l.Number, l.State))
@@ -95,7 +96,11 @@ func (x *Lines) Drop(ctx context.Context, number uint16) (Dropped, error) {
 	if s.LiveNumber() == to.Number {
 		return out, x.refuse("line %d is live now: a swap that had been begun before was finished", to.Number)
 	}
-	if err := x.decide(ctx, to.Number, func(l *control.Line) { l.State = control.LineDropping }); err != nil {
+	if err := x.decide(ctx, to.Number, func(l *control.Line) {
+		if l.State != control.LineDropped {
+			l.State = control.LineDropping
+		}
+	}); err != nil {
 		return out, err
 	}
 	if err := x.ended(ctx, to); err != nil {

@@ -252,18 +252,33 @@ func TestDrop(t *testing.T) {
 	if s := w.decided(); s.Line(2).State != control.LineDropped || s.LiveNumber() != 1 {
 		t.Errorf("%+v", s.Lines)
 	}
-	if _, err := w.read("t__g2"); err == nil {
-		t.Error("the table is there")
-	}
-	found, err := kadm.NewClient(w.cl).ListTopics(ctx)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, topic := range found.Names() {
-		if strings.HasPrefix(topic, topics.LineName(w.name, "s", 2)) {
-			t.Errorf("the topic %s is there", topic)
+	gone := func() {
+		t.Helper()
+		if _, err := w.read("t__g2"); err == nil {
+			t.Error("the table is there")
+		}
+		found, err := kadm.NewClient(w.cl).ListTopics(ctx)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, topic := range found.Names() {
+			if strings.HasPrefix(topic, topics.LineName(w.name, "s", 2)) {
+				t.Errorf("the topic %s is there", topic)
+			}
 		}
 	}
+	gone()
+	// A stage that had not heard of it has made some of it anew.
+	if _, err := w.db.Exec("CREATE TABLE t__g2 (id INT)"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := kadm.NewClient(w.cl).CreateTopic(ctx, 1, 1, nil, is.Topics[0]); err != nil {
+		t.Fatal(err)
+	}
+	if again, err := x.Drop(ctx, 2); err != nil || again.State != control.LineDropped {
+		t.Errorf("%+v, %v", again, err)
+	}
+	gone()
 	w.write(some(200, 50)...)
 	w.becomes("t", 2, false)
 	if n := w.shadow(doubles2); n != 3 {

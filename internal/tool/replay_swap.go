@@ -137,6 +137,7 @@ func newReplayDropCommand() *cobra.Command {
 		Short: "Remove a line that is not live: its table, topics and groups",
 		Long: `Remove a line that is not live, for good: a shadow that is not wanted, built or not, or a line that was live before. Its stages end, its
 table and what the database says of it go, then its topics, with its dead letters, and its groups. Run again after a failure, it goes on.
+With --line it removes a line that is dropped already once more: what a process that had not heard of it has made anew.
 The raw topic and the live table are not touched.
 
 Exit codes: 0 done; 1 refused, or something that needs an operator, as the last line says; 2 wrong command line or pipeline file.`,
