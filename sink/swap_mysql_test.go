@@ -269,7 +269,8 @@ func TestReadersThatAreInTheWayAreNamed(t *testing.T) {
 	}
 	look := func(since time.Time, longer time.Duration, want ...string) {
 		t.Helper()
-		testkit.Eventually(t, time.Minute, func() error { // the server keeps what it shows of transactions for a while
+		testkit.Eventually(t, time.Minute, func() error {
+			testkit.Pause(ctx, 300*time.Millisecond) // the server shows what it showed before, unless nobody has asked for 0.1 s
 			names, err := s.Readers(ctx, since, longer)
 			if err != nil || len(names) != len(want) {
 				return fmt.Errorf("%q, %w; want %q", names, err, want)
@@ -294,7 +295,8 @@ func TestReadersThatAreInTheWayAreNamed(t *testing.T) {
 	look(time.Now().Add(time.Hour), 0)
 }
 
-// TestRowsAreTriedInTheirOwnTableOnly: the table gets another name between the refusal of a row and the search for it. What the other table refuses says nothing.
+// TestRowsAreTriedInTheirOwnTableOnly: the table gets another name between the refusal of a row and the search for it. What the other
+// table refuses says nothing.
 func TestRowsAreTriedInTheirOwnTableOnly(t *testing.T) {
 	w := newTwoLines(t, onMySQL(t))
 	bad := w.base.job(event{w.raw, 0, "a", map[string]any{"note": "longer than its column"}})
