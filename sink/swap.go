@@ -253,7 +253,8 @@ func (s *Swapper) transact(ctx context.Context, do func() error) error {
 	}
 }
 
-// own locks the row of a table, so that no claim of it is under way, and checks whose it is.
+// own locks the row of a table, so that no claim of it is under way, and checks whose it is, and that no replay of it has begun meanwhile:
+// that one would not find its table again.
 func (s *Swapper) own(ctx context.Context, table string, l SwapLine) error {
 	if _, err := s.exec(ctx, s.store.statements.NewOwner, table); err != nil {
 		return err
@@ -264,6 +265,9 @@ func (s *Swapper) own(ctx context.Context, table string, l SwapLine) error {
 	}
 	if is.pipeline != l.Pipeline || is.stream != s.swap.Stream {
 		return fmt.Errorf("table %s: line %d does not write it: the owner is the stream %q of %q; has a sink run since it was made?", table, l.Number, is.stream, is.pipeline)
+	}
+	if is.marking {
+		return fmt.Errorf("table %s: a replay of line %d is under way: swap when it has ended", table, l.Number)
 	}
 	return nil
 }

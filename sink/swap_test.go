@@ -177,6 +177,34 @@ func swaps(t *testing.T, open func(t *testing.T) *pipeline.Pipeline) {
 		w.wantLive(map[string]string{"a": "1"})
 	})
 	t.Run("ARenameThatHappenedIsFinished", func(t *testing.T) { swapRenamed(t, open(t)) })
+	t.Run("AReplayHasBegun", func(t *testing.T) {
+		w := newTwoLines(t, open(t))
+		s := w.swapper()
+		if err := s.Lock(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		for table, step := range map[string]func() error{
+			"things":     func() error { return s.Freeze(t.Context()) },
+			"things__g2": func() error { return errors.Join(s.Freeze(t.Context()), s.Rename(t.Context())) },
+		} {
+			marking := func(n int) {
+				if _, err := w.base.store.db.Exec("UPDATE millrace_owners SET marking = ? WHERE table_name = ?", n, table); err != nil {
+					t.Fatal(err)
+				}
+			}
+			marking(5)
+			if err := step(); err == nil || !strings.Contains(err.Error(), "a replay of line") {
+				t.Errorf("%s: %v, want it refused", table, err)
+			}
+			if finished, err := s.Clear(t.Context()); err != nil || finished {
+				t.Errorf("%s: finished %t, %v", table, finished, err)
+			}
+			marking(0)
+		}
+		w.claims()
+		w.writes("a", 1)
+		w.wantLive(map[string]string{"a": "1"})
+	})
 	t.Run("ATableComesInTheWay", func(t *testing.T) {
 		w := newTwoLines(t, open(t))
 		s := w.swapper()
