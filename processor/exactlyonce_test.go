@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"strconv"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -273,6 +274,64 @@ func TestCommitAnsweredWithError(t *testing.T) {
 				t.Error("no end was answered with an error")
 			}
 		})
+	}
+}
+
+// TestOffsetsThatAreAboutToChange: after an end that failed the brokers may say, for a moment, that they do not know the group's
+// offsets yet. They are asked again, and the session goes on.
+func TestOffsetsThatAreAboutToChange(t *testing.T) {
+	p := shop(4)
+	c, cl := cluster(t, p)
+	var ends, unstable atomic.Int32
+	var failed atomic.Bool
+	c.ControlKey(int16(kmsg.EndTxn), func(r kmsg.Request) (kmsg.Response, error, bool) {
+		c.KeepControl()
+		if !r.(*kmsg.EndTxnRequest).Commit || ends.Add(1)%3 != 0 {
+			return nil, nil, false
+		}
+		failed.Store(true)
+		resp := r.ResponseKind().(*kmsg.EndTxnResponse)
+		resp.ErrorCode = kerr.UnknownServerError.Code
+		return resp, nil, true
+	})
+	c.ControlKey(int16(kmsg.OffsetFetch), func(r kmsg.Request) (kmsg.Response, error, bool) {
+		c.KeepControl()
+		req := r.(*kmsg.OffsetFetchRequest)
+		if !req.RequireStable || len(req.Groups) != 1 || !failed.Swap(false) {
+			return nil, nil, false
+		}
+		unstable.Add(1)
+		resp := r.ResponseKind().(*kmsg.OffsetFetchResponse)
+		group := kmsg.NewOffsetFetchResponseGroup()
+		group.Group = req.Groups[0].Group
+		for _, asked := range req.Groups[0].Topics {
+			topic := kmsg.NewOffsetFetchResponseGroupTopic()
+			topic.Topic, topic.TopicID = asked.Topic, asked.TopicID
+			for _, partition := range asked.Partitions {
+				at := kmsg.NewOffsetFetchResponseGroupTopicPartition()
+				at.Partition, at.Offset, at.ErrorCode = partition, -1, kerr.UnstableOffsetCommit.Code
+				topic.Partitions = append(topic.Partitions, at)
+			}
+			group.Topics = append(group.Topics, topic)
+		}
+		if len(group.Topics) == 0 { // all that the group has
+			group.Topics = append(group.Topics, kmsg.OffsetFetchResponseGroupTopic{Topic: raw(p), Partitions: []kmsg.OffsetFetchResponseGroupTopicPartition{
+				{Partition: 0, Offset: -1, ErrorCode: kerr.UnstableOffsetCommit.Code}, {Partition: 1, Offset: -1, ErrorCode: kerr.UnstableOffsetCommit.Code},
+				{Partition: 2, Offset: -1, ErrorCode: kerr.UnstableOffsetCommit.Code}, {Partition: 3, Offset: -1, ErrorCode: kerr.UnstableOffsetCommit.Code},
+			}})
+		}
+		resp.Groups = append(resp.Groups, group)
+		return resp, nil, true
+	})
+	env, log := told(t, c, "a")
+	stop := run(t, p, quick(), env)
+	const batches, each = 20, 50
+	feed(t, cl, p, batches, each, 4)
+	settled(t, cl, p)
+	stop()
+	compare(t, c, p, batches*each)
+	if unstable.Load() == 0 || strings.Contains(log.String(), "UNSTABLE_OFFSET_COMMIT") {
+		t.Errorf("%d times not known; log:\n%s", unstable.Load(), log.String())
 	}
 }
 

@@ -4,11 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"github.com/millrace-io/millrace/topics/admin"
 	"github.com/millrace-io/millrace/topics/control"
 )
 
@@ -120,17 +123,24 @@ var errCommitHappened = errors.New("a commit whose outcome was not known did hap
 
 // verify compares the group's committed offsets with those from which the client goes on after an end without a commit.
 // They differ if the end was answered with an error and did happen. Then the client would process again what is
-// committed; a new session has to start from what the group says.
+// committed; a new session has to start from what the group says. Transactions that are about to commit are waited for.
 func (s *session) verify(ctx context.Context) error {
 	mine := s.kafka.Client().CommittedOffsets()
-	committed, err := kadm.NewClient(s.kafka.Client()).FetchOffsets(kadm.RequireStable(ctx), s.p.group)
+	if len(mine) == 0 {
+		return nil
+	}
+	of := map[string][]int32{}
+	for topic, partitions := range mine {
+		of[topic] = slices.Collect(maps.Keys(partitions))
+	}
+	committed, err := admin.Committed(ctx, s.kafka.Client(), s.p.group, of)
 	if err != nil {
 		return fmt.Errorf("compare committed offsets: %w", err)
 	}
 	for topic, partitions := range mine {
 		for partition, at := range partitions {
-			theirs, ok := committed.Lookup(topic, partition)
-			now, err := s.counted(topic, partition, theirs, ok)
+			theirs, ok := committed[topic][partition]
+			now, err := s.counted(topic, partition, kadm.OffsetResponse{Offset: theirs}, ok)
 			if err != nil {
 				return fmt.Errorf("compare committed offset of %s[%d]: %w", topic, partition, err)
 			}
