@@ -98,8 +98,5 @@ func (u *user) shell(command, port string) string {
 	if err != nil {
 		u.t.Fatalf("%s: %v\n%s", command, err, out)
 	}
-	return strings.ReplaceAll(passing.ReplaceAllString(string(out), ""), ":"+port, ":8001")
+	return strings.ReplaceAll(string(out), ":"+port, ":8001")
 }
-
-// passing are lines about servers that a stage waits for a moment for: they depend on how busy the machine is.
-var passing = regexp.MustCompile(`(?m)^.*"msg":"(no longer )?waiting for .*\n`)
