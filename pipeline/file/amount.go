@@ -1,6 +1,7 @@
 package file
 
 import (
+	"cmp"
 	"fmt"
 	"regexp"
 	"strconv"
@@ -80,21 +81,7 @@ type percent struct {
 }
 
 func (v *percent) decode(d *decoder, p place) {
-	v.begin(p)
-	s, _, ok := d.scalar(p, "a share such as 10%")
-	if !ok {
-		return
-	}
-	n, err := parsePercent(s)
-	least, most := bounds(p, parsePercent)
-	switch {
-	case err != nil:
-		v.failf(d, "write it as in 10% or 0.5%", "%s is not a share", shown(p))
-	case n < least || n > most:
-		v.failf(d, "", "%s is out of range: from %s to %s", shown(p), p.tag.Get("min"), p.tag.Get("max"))
-	default:
-		v.p, v.ok = n, true
-	}
+	v.p = amount(d, p, &v.leaf, "a share", "10%", "write it as in 10% or 0.5%", parsePercent)
 }
 
 var shares = regexp.MustCompile(`^(\d{1,3}(?:\.\d{1,6})?) ?%$`)
@@ -114,21 +101,28 @@ type size struct {
 }
 
 func (v *size) decode(d *decoder, p place) {
+	v.n = amount(d, p, &v.leaf, "a size", "8MiB", "write it as in 1048576, 512KiB, 8MiB or 8MB", parseSize)
+}
+
+// amount reads what parse reads, from min to max; 0, and v is not ok, if it is something else.
+func amount[T cmp.Ordered](d *decoder, p place, v *leaf, kind, example, hint string, parse func(string) (T, error)) (zero T) {
 	v.begin(p)
-	s, _, ok := d.scalar(p, "a size such as 8MiB")
+	s, _, ok := d.scalar(p, kind+" such as "+example)
 	if !ok {
-		return
+		return zero
 	}
-	n, err := parseSize(s)
-	least, most := bounds(p, parseSize)
+	n, err := parse(s)
+	least, most := bounds(p, parse)
 	switch {
 	case err != nil:
-		v.failf(d, "write it as in 1048576, 512KiB, 8MiB or 8MB", "%s is not a size", shown(p))
+		v.failf(d, hint, "%s is not %s", shown(p), kind)
 	case n < least || n > most:
 		v.failf(d, "", "%s is out of range: from %s to %s", shown(p), p.tag.Get("min"), p.tag.Get("max"))
 	default:
-		v.n, v.ok = n, true
+		v.ok = true
+		return n
 	}
+	return zero
 }
 
 var sizes = regexp.MustCompile(`^(\d{1,12}) ?(|B|[KMG]i?B)$`)
