@@ -57,8 +57,17 @@ func (c *comparison) tombstone(r *kgo.Record, stream string, before []rawRecord)
 	case !was || deleted < before[n-1].rev:
 		c.wrongf("raw %s[%d]@%d: a tombstone of %s, which is there: deleted at rev %d (%v): %s", stream, r.Partition, r.Offset, key, deleted, was, history(before))
 	}
+	rev := before[len(before)-1].rev
+	if hasVersion(stream) { // else it would leave the row of a newer one
+		for _, x := range before {
+			rev = max(rev, x.rev)
+		}
+		if h, err := topics.ParseRawHeaders(r); err != nil || h.Source != rev*int64(time.Millisecond) {
+			c.wrongf("raw %s[%d]@%d: a tombstone of %s with version %d (%v), want rev %d: %s", stream, r.Partition, r.Offset, key, h.Source, err, rev, history(before))
+		}
+	}
 	c.counts["tombstones"]++
-	return rawRecord{revision{stream, key, before[len(before)-1].rev}, r.Partition, r.Offset, true}, true
+	return rawRecord{revision{stream, key, rev}, r.Partition, r.Offset, true}, true
 }
 
 // A tombstone is a record that is filtered: no step and no table refuses it.

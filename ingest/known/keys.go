@@ -153,9 +153,13 @@ func (k *Keys) Unchanged(id, content uint64) bool {
 }
 
 // Write says that a record of a key was shown in a pass, and is in the raw topic. What it returns is to be written to the state
-// topic with it; nil: nothing is.
+// topic with it; nil: nothing is. The highest version of a key is kept, whatever comes behind it: pages that are asked for at the same
+// time may bring an older one last, and a tombstone with that would delete no row.
 func (k *Keys) Write(id uint64, pass int64, r Revision) []byte {
 	e, ok := k.index[id]
+	if e.flags&hasSource != 0 && r.HasSource {
+		r.Source = max(r.Source, e.source)
+	}
 	later := e.flags & isLater
 	if pass > k.read {
 		later = isLater
@@ -207,7 +211,7 @@ func (k *Keys) Delete(id uint64) bool {
 	return true
 }
 
-// Revision is the newest one of a key.
+// Revision is the content of a key that was written last, with the highest version that was.
 func (k *Keys) Revision(id uint64) Revision { return k.index[id].revision() }
 
 func (e entry) revision() Revision {

@@ -344,3 +344,19 @@ func FuzzStateValue(f *testing.F) {
 		}
 	})
 }
+
+// TestTheHighestVersionIsKept: pages that are asked for at the same time may bring an older revision last, and the row has the newer one.
+func TestTheHighestVersionIsKept(t *testing.T) {
+	t.Parallel()
+	keys := known.Adopt(nil, nil, known.NewRoom(10))
+	keys.Begin(1)
+	keys.Write(id(1), 1, known.Revision{Source: 9, HasSource: true, Content: 90, HasContent: true})
+	stored := keys.Write(id(1), 1, known.Revision{Source: 5, HasSource: true, Content: 50, HasContent: true})
+	want := known.Revision{Source: 9, HasSource: true, Content: 50, HasContent: true}
+	if got := keys.Revision(id(1)); got != want || stored == nil {
+		t.Errorf("%+v, stored %x; want %+v", got, stored, want)
+	}
+	if !keys.Unchanged(id(1), 50) || keys.Unchanged(id(1), 90) {
+		t.Error("the newer revision would not be written again")
+	}
+}
