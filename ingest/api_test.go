@@ -240,7 +240,7 @@ func TestDrainCommitsWhatIsThere(t *testing.T) {
 	reached.Wait()
 	begun := time.Now()
 	r.stop()
-	if took := time.Since(begun); took > 4*time.Second {
+	if took := time.Since(begun); took > 45*time.Second {
 		t.Errorf("the drain took %v", took)
 	}
 	if n := len(testkit.Records(t, c.ListenAddrs(), "shop.items.raw")); n != 20 {

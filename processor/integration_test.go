@@ -66,6 +66,7 @@ func TestRealKilled(t *testing.T) {
 		feed(t, cl, p, batches, each, 6)
 	}()
 	run(t, p, quick(), env(t, c, "b"))
+	open := 0 // how often something was in hand
 	for busy := true; busy; {
 		life := time.NewTimer(1500 * time.Millisecond)
 		var wire network
@@ -77,13 +78,18 @@ func TestRealKilled(t *testing.T) {
 			busy = false
 		case <-life.C:
 		}
-		cut()
+		if cut() != nil {
+			open++
+		}
+	}
+	if open == 0 {
+		t.Error("no cut met a processor at work")
 	}
 	settled(t, cl, p)
 	compare(t, c, p, batches*each)
 }
 
-// TestRealTakeOver cuts a processor off for good; another has its partitions within 20 s.
+// TestRealTakeOver cuts a processor off for good; another has its partitions within 45 s.
 func TestRealTakeOver(t *testing.T) {
 	for round := range 3 {
 		p, c, cl := onKafka(t, fmt.Sprintf("processor-heir-%d", round), 4)
@@ -94,11 +100,11 @@ func TestRealTakeOver(t *testing.T) {
 		feed(t, cl, p, 100, 20, 4)
 		stop := run(t, p, quick(), env(t, c, "b"))
 		feed(t, cl, p, 20*round, 20, 4) // while b joins, has joined, or is at work
-		cut()
+		_ = cut()
 		start := time.Now()
 		feed(t, cl, p, 20, 20, 4)
 		settled(t, cl, p)
-		if took := time.Since(start); took > 20*time.Second {
+		if took := time.Since(start); took > 45*time.Second {
 			t.Errorf("took over after %s", took)
 		} else {
 			t.Logf("took over after %s", took)
