@@ -101,7 +101,7 @@ streams:
 }
 
 // operating are the commands of which the examples are run on a pipeline that has run.
-var operating = []string{"status", "pause", "resume", "dlq list", "dlq show", "topics list", "topics tail", "topics grep", "recover"}
+var operating = []string{"status", "pause", "resume", "dlq list", "dlq show", "topics plan", "topics apply", "topics list", "topics tail", "topics grep", "recover"}
 
 // TestExamplesOfOperatingRun: what --help shows of looking at a pipeline, and of its operation, works as it stands.
 func TestExamplesOfOperatingRun(t *testing.T) {

@@ -24,6 +24,9 @@ import (
 	"github.com/millrace-io/millrace/topics/admin"
 )
 
+// quietLog is for commands that tell what they do themselves.
+var quietLog = slog.New(slog.DiscardHandler)
+
 // topicsTimeout bounds what the brokers may take to answer, in all.
 const topicsTimeout = 30 * time.Second
 
@@ -40,6 +43,8 @@ this command creates them, for whoever makes topics ahead of the deployment. It 
 differs.`,
 		Example: `  millrace topics shop.yaml
   millrace topics shop.yaml --create
+  millrace topics plan shop.yaml                what differs, and what apply would do
+  millrace topics apply shop.yaml               do it
   millrace topics list shop.yaml                how much is in each, and who lags
   millrace topics tail shop.yaml orders         the last records
   millrace topics grep shop.yaml orders 4711    the whole history of a key`,
@@ -57,7 +62,7 @@ differs.`,
 			return showTopics(ctx, cmd.OutOrStdout(), p, args[0], create)
 		},
 	}
-	cmd.AddCommand(newTopicsListCommand(), newTopicsTailCommand(), newTopicsGrepCommand())
+	cmd.AddCommand(newTopicsPlanCommand(), newTopicsApplyCommand(), newTopicsListCommand(), newTopicsTailCommand(), newTopicsGrepCommand())
 	cmd.Flags().BoolVar(&create, "create", false, "create those that are missing")
 	return cmd
 }
@@ -72,7 +77,7 @@ func embeddedTopics(out io.Writer, p *pipeline.Pipeline, create bool) error {
 
 // showTopics lists the topics with what the brokers have.
 func showTopics(ctx context.Context, out io.Writer, p *pipeline.Pipeline, file string, create bool) error {
-	opts, err := kafka.Opts(p.Kafka, "millrace-topics", slog.New(slog.DiscardHandler), nil)
+	opts, err := kafka.Opts(p.Kafka, "millrace-topics", quietLog, nil)
 	if err != nil {
 		return err
 	}
