@@ -33,7 +33,7 @@ type RedoConfig struct {
 	// Refused are raw offsets of records that the table has refused, by partition, as in control.Redo.
 	Refused map[int32][]int64
 	Attempt int // of its letters, as in control.Redo
-	Rate    int // records a second, of all that take part; 0: no limit
+	Rate    int // records a second, of all that take part; 0: no limit. The log is looked through ten times as fast, and at 10,000 at least
 	// Letters is of how many keys the newest record may be refused, in what a process has looked through; -1: 100, and one in
 	// 100 keys.
 	Letters int
@@ -109,7 +109,7 @@ func NewRedo(p *pipeline.Pipeline, cfg Config, env stage.Env, what RedoConfig) (
 	raw := topics.RawOf(p, what.Stream)
 	r := &Redo{
 		p: proc, cfg: what, raw: raw, stream: proc.streams[raw], indexes: map[int32]*index{},
-		build: make(chan struct{}, max(1, cfg.Sessions)),
+		build: make(chan struct{}, builders(cfg)),
 	}
 	proc.group = topics.ReplayGroup(p.Name, what.Stream)
 	r.stream.generation, r.stream.epoch, r.stream.again, r.stream.marks = what.Generation, what.Epoch, true, r.marksOf
@@ -119,6 +119,14 @@ func NewRedo(p *pipeline.Pipeline, cfg Config, env stage.Env, what RedoConfig) (
 		begun:  what.Begun, commit: r.commit, ended: r.ended,
 	}
 	return r, nil
+}
+
+// builders is how many partitions are looked through at a time: with a rate one after the other, each as fast as it allows.
+func builders(cfg Config) int {
+	if cfg.Rate > 0 {
+		return 1
+	}
+	return max(1, cfg.Sessions)
 }
 
 // Run processes until ctx is cancelled, and then ends what is in hand; it does not end by itself. It waits for Kafka where it

@@ -87,7 +87,7 @@ func (r *Redo) marks(ctx context.Context, partition int32) (m *redo.Marks, refus
 		return nil, "", fmt.Errorf("%s[%d]: its start is not known: %w", r.raw, partition, start.Err)
 	}
 	rng := r.rangeOf(partition, start.Offset)
-	log := partitionLog{r.p.env.Kafka, r.raw, partition}
+	log := partitionLog{kafka: r.p.env.Kafka, topic: r.raw, partition: partition}
 	if !rng.Versioned {
 		if rng.Versioned, err = log.sourced(ctx, rng.Start, rng.Cut); err != nil {
 			return nil, "", err
@@ -95,6 +95,7 @@ func (r *Redo) marks(ctx context.Context, partition int32) (m *redo.Marks, refus
 	}
 	w := newWorker(r.stream, newArena())
 	looked := 0
+	log.glance = &glance{rate: &r.p.rate, sessions: r.p.sessionCount()}
 	m, err = redo.Build(ctx, rng, log, func(raw *kgo.Record) bool {
 		version, err := topics.RawVersion(raw, r.stream.epoch, r.stream.generation)
 		if err == nil {
@@ -150,6 +151,7 @@ type partitionLog struct {
 	kafka     []kgo.Opt
 	topic     string
 	partition int32
+	glance    *glance // nil: it is read as fast as it goes
 }
 
 // Read is [redo.Log]'s. It finds the end by position, for it may be a marker.
@@ -180,6 +182,9 @@ func (l partitionLog) Read(ctx context.Context, from, to int64, f func(*kgo.Reco
 			}
 			if at = r.Offset + 1; r.Attrs.IsControl() {
 				continue
+			}
+			if l.glance != nil {
+				l.glance.look(ctx)
 			}
 			if err := f(r); err != nil {
 				return err
