@@ -10,9 +10,9 @@
 //	whole      API → raw → processed → MySQL, three processes
 //	latency    from a raw record to its row at 1,000 records in a second, processor and sink, beside two
 //	           bare loops that commit in intervals of 20 ms
-//	scale      only if asked for: 10 streams of 100 partitions; start, memory, idling, a second sink
-//	replay     only if asked for: a stream processed again, against the first time; live records' latency beside a
-//	           replay with a rate
+//	scale      only if asked for: -streams (10) of -partitions (100); start, memory, idling, start again, a second sink
+//	replay     only if asked for: a stream processed again, against the first time; live records' latency before, in
+//	           each phase of, and after a replay with a rate, -runs times
 //	starts     only if asked for: from the start of a processor to its first commit, and until it has caught up
 //
 // Every measured program, the limits included, is a process of its own, so that its CPU time and its peak

@@ -57,9 +57,13 @@ func (b *bench) latency(ctx context.Context) error {
 }
 
 func quantiles(name string, all []time.Duration) {
+	fmt.Printf("%-44s %7.1f %7.1f %7.1f\n", name, quantile(all, 0.5), quantile(all, 0.99), quantile(all, 1))
+}
+
+// quantile is in milliseconds. It sorts.
+func quantile(all []time.Duration, q float64) float64 {
 	slices.Sort(all)
-	at := func(q float64) float64 { return all[min(len(all)-1, int(q*float64(len(all))))].Seconds() * 1000 }
-	fmt.Printf("%-44s %7.1f %7.1f %7.1f\n", name, at(0.5), at(0.99), at(1))
+	return all[min(len(all)-1, int(q*float64(len(all))))].Seconds() * 1000
 }
 
 func (b *bench) throughStages(ctx context.Context, p *pipeline.Pipeline, env []string, file string) ([]time.Duration, error) {
@@ -70,7 +74,7 @@ func (b *bench) throughStages(ctx context.Context, p *pipeline.Pipeline, env []s
 		}
 		defer func() { _, _ = running.stop() }()
 	}
-	return b.delays(ctx, topics.Raw(p.Name, stream), table, latencyOrigin)
+	return took(b.delays(ctx, topics.Raw(p.Name, stream), table, latencySeconds, nil))
 }
 
 func (b *bench) throughBare(ctx context.Context, p *pipeline.Pipeline) ([]time.Duration, error) {
@@ -90,7 +94,7 @@ func (b *bench) throughBare(ctx context.Context, p *pipeline.Pipeline) ([]time.D
 		_, _ = running.stop()
 		_, _ = b.adm.DeleteTopics(ctx, raw, to)
 	}()
-	return b.delays(ctx, raw, bareTable, latencyOrigin)
+	return took(b.delays(ctx, raw, bareTable, latencySeconds, nil))
 }
 
 // latencyOrigin is the key of the first record, after all of the workload. Record i follows i seconds later.
@@ -100,17 +104,33 @@ func latencyHour(origin time.Time, i int) time.Time {
 	return origin.Add(time.Duration(i) * time.Second)
 }
 
-// delays produces records to a raw topic and looks for their rows. It returns how long each took from the broker's
-// answer.
-func (b *bench) delays(ctx context.Context, raw, table string, origin time.Time) ([]time.Duration, error) {
-	ctx, cancel := context.WithTimeout(ctx, 2*time.Minute)
+// delay is how long a record took from the broker's answer to its row.
+type delay struct {
+	from time.Time // of the answer
+	took time.Duration
+}
+
+func took(all []delay, err error) ([]time.Duration, error) {
+	out := make([]time.Duration, len(all))
+	for i, d := range all {
+		out[i] = d.took
+	}
+	return out, err
+}
+
+// delays produces records to a raw topic for so many seconds, and looks for their rows. Beforehand it does so for a while, and
+// then calls warm, if it is not nil.
+func (b *bench) delays(ctx context.Context, raw, table string, seconds int, warm func()) ([]delay, error) {
+	ctx, cancel := context.WithTimeout(ctx, 2*time.Minute+2*time.Duration(seconds)*time.Second)
 	defer cancel()
+	origin := latencyOrigin.AddDate(b.origins, 0, 0)
+	b.origins++
 	client, err := kgo.NewClient(kgo.SeedBrokers(b.kafka), kgo.DefaultProduceTopic(raw), kgo.ProducerLinger(0))
 	if err != nil {
 		return nil, err
 	}
 	defer client.Close()
-	acknowledged, seen := make([]time.Time, latencyWarm+latencySeconds*latencyRate), make([]time.Time, latencyWarm+latencySeconds*latencyRate)
+	acknowledged, seen := make([]time.Time, latencyWarm+seconds*latencyRate), make([]time.Time, latencyWarm+seconds*latencyRate)
 	if err := client.ProduceSync(ctx, latencyRecord(origin, 0)).FirstErr(); err != nil {
 		return nil, err
 	}
@@ -124,10 +144,13 @@ func (b *bench) delays(ctx context.Context, raw, table string, origin time.Time)
 		if err := g.Wait(); err != nil {
 			return nil, err
 		}
+		if to == latencyWarm && warm != nil {
+			warm()
+		}
 	}
-	var out []time.Duration
+	var out []delay
 	for i := latencyWarm; i < len(seen); i++ {
-		out = append(out, max(0, seen[i].Sub(acknowledged[i])))
+		out = append(out, delay{acknowledged[i], max(0, seen[i].Sub(acknowledged[i]))})
 	}
 	return out, nil
 }

@@ -31,12 +31,15 @@ type bench struct {
 	records, runs      int
 	connections        int // of LOAD DATA
 	script             string
+	streams            int // of scale
+	partitions         int // of each of them
 
 	self, dir string // dir holds the binaries and what the run makes
 	flights   *flights
 	adm       *kadm.Client
 	db        *sql.DB
 	serial    int // makes the names of pipelines distinct
+	origins   int // makes the keys of records distinct that are measured one by one
 }
 
 func main() {
@@ -62,6 +65,8 @@ func run(ctx context.Context, args []string) error {
 	flag.IntVar(&b.runs, "runs", 3, "runs of each program")
 	flag.IntVar(&b.connections, "load-connections", 2, "connections of LOAD DATA")
 	flag.StringVar(&b.script, "script", "", "command of a script API → MySQL to compare the whole with; gets BENCH_API, BENCH_MYSQL, BENCH_PAGE, BENCH_CONCURRENCY")
+	flag.IntVar(&b.streams, "streams", 10, "streams of scale")
+	flag.IntVar(&b.partitions, "partitions", 100, "partitions of each stream of scale")
 	flag.Parse()
 	if err := b.prepare(ctx); err != nil {
 		return err

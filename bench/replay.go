@@ -4,14 +4,11 @@ import (
 	"context"
 	"fmt"
 	"path/filepath"
-	"strconv"
 	"time"
 
 	"github.com/millrace-io/millrace/pipeline"
 	"github.com/millrace-io/millrace/topics"
 )
-
-const replayRate = 5000 // raw records a second of the replay beside which latency is measured
 
 // replay measures how fast a stream is processed again, against how fast processor and sink take the same records in the
 // first place; and what live records wait for meanwhile, with a rate.
@@ -45,24 +42,11 @@ func (b *bench) replay(ctx context.Context) error {
 	fmt.Printf("\n%-44s %9.1f\n%-44s %9.1f\n  of it: %.0f %%\n", "raw record → row, the first time, thousands/s", live/1000,
 		"processed again, into the same rows", again/1000, 100*again/live)
 
-	raw := topics.Raw(p.Name, stream)
-	alone, err := b.delays(ctx, raw, table, latencyOrigin)
-	if err != nil {
-		return err
+	for range b.runs {
+		if err := b.beside(ctx, p, env, file); err != nil {
+			return err
+		}
 	}
-	replaying, err := start(env, filepath.Join(b.dir, "millrace"), "replay", file, stream, "--yes", "--rate", strconv.Itoa(replayRate))
-	if err != nil {
-		return err
-	}
-	beside, err := b.delays(ctx, raw, table, latencyOrigin.AddDate(1, 0, 0))
-	used, stopped := replaying.stop()
-	if err != nil {
-		return err
-	}
-	fmt.Printf("\n%-44s %7s %7s %7s\n", fmt.Sprintf("raw record → row, %d in a second, ms", latencyRate), "p50", "p99", "max")
-	quantiles("alone", alone)
-	quantiles(fmt.Sprintf("beside a replay of %d records a second", replayRate), beside)
-	fmt.Printf("  the replay took %.1f s of CPU and %.0f MiB (%v)\n  aim: p99 at most 1.2 times\n", used.CPU.Seconds(), used.PeakMiB, stopped)
 	return nil
 }
 

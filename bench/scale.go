@@ -11,6 +11,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/twmb/franz-go/pkg/kgo"
+
 	"github.com/millrace-io/millrace/pipeline"
 	"github.com/millrace-io/millrace/pipeline/file"
 	"github.com/millrace-io/millrace/topics"
@@ -18,16 +20,15 @@ import (
 )
 
 const (
-	scaleStreams    = 10
-	scalePartitions = 100
-	scaleRecords    = 2000 // of each stream
-	scaleIdle       = 20 * time.Second
+	scaleRecords = 2000 // of each stream
+	scaleIdle    = 20 * time.Second
+	scaleWithin  = 30 * time.Minute
 )
 
 // scale shows what many partitions cost that have little to do: a process of each stage, from its start to the first row
 // and to the last, its memory, what MySQL is asked while nothing happens, and how long a second sink takes to get its share.
 func (b *bench) scale(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, 10*time.Minute)
+	ctx, cancel := context.WithTimeout(ctx, scaleWithin)
 	defer cancel()
 	whole := b.records
 	b.records = scaleRecords
@@ -41,14 +42,14 @@ func (b *bench) scale(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	tell := func(what string, d time.Duration) { fmt.Printf("  %-62s %7.1f s\n", what, d.Seconds()) }
 	b.dropScale(ctx)
 	defer func() { b.forget(context.WithoutCancel(ctx), p); b.dropScale(context.WithoutCancel(ctx)) }()
 	began := time.Now()
 	if err := admin.Ensure(ctx, b.adm, topics.Specs(p)); err != nil {
 		return err
 	}
-	fmt.Printf("\n%d streams of %d partitions, a process of each stage\n", scaleStreams, scalePartitions)
-	tell := func(what string, d time.Duration) { fmt.Printf("  %-62s %7.1f s\n", what, d.Seconds()) }
+	fmt.Printf("\n%d streams of %d partitions, a process of each stage\n", b.streams, b.partitions)
 	tell("topics made", time.Since(began))
 
 	began = time.Now()
@@ -58,23 +59,64 @@ func (b *bench) scale(ctx context.Context) error {
 			_, _ = r.stop()
 		}
 	}()
-	for _, name := range []string{"sink", "processor", "ingest"} {
-		if running[name], err = b.stage(nil, name, path); err != nil {
-			return err
-		}
+	if err := b.startAll(running, path); err != nil {
+		return err
 	}
 	if err := b.until(ctx, func() (bool, error) { n, err := b.scaleRows(ctx); return n > 0, err }); err != nil {
 		return err
 	}
 	tell("start to the first row", time.Since(began))
-	if err := b.until(ctx, func() (bool, error) { n, err := b.scaleRows(ctx); return n == scaleStreams*scaleRecords, err }); err != nil {
+	if err := b.until(ctx, func() (bool, error) { n, err := b.scaleRows(ctx); return n == b.streams*scaleRecords, err }); err != nil {
 		return err
 	}
-	tell(fmt.Sprintf("start to the last of %d rows", scaleStreams*scaleRecords), time.Since(began))
+	tell(fmt.Sprintf("start to the last of %d rows", b.streams*scaleRecords), time.Since(began))
 	if err := b.idle(ctx, running); err != nil {
 		return err
 	}
+	if err := b.again(ctx, p, running, path, tell); err != nil {
+		return err
+	}
 	return b.rebalance(ctx, path, tell)
+}
+
+// startAll starts a process of each stage.
+func (b *bench) startAll(running map[string]*process, path string) (err error) {
+	for _, name := range []string{"sink", "processor", "ingest"} {
+		if running[name], err = b.stage(nil, name, path); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// again stops the stages and starts them: topics, tables and positions are there, and a record waits.
+func (b *bench) again(ctx context.Context, p *pipeline.Pipeline, running map[string]*process, path string, tell func(string, time.Duration)) error {
+	for _, name := range []string{"ingest", "processor", "sink"} {
+		began := time.Now()
+		if _, err := running[name].stop(); err != nil {
+			return err
+		}
+		tell("end of the "+name, time.Since(began))
+	}
+	client, err := kgo.NewClient(kgo.SeedBrokers(b.kafka), kgo.DefaultProduceTopic(topics.Raw(p.Name, "s0")))
+	if err != nil {
+		return err
+	}
+	defer client.Close()
+	if err := client.ProduceSync(ctx, latencyRecord(latencyOrigin, 0)).FirstErr(); err != nil {
+		return err
+	}
+	began := time.Now()
+	if err := b.startAll(running, path); err != nil {
+		return err
+	}
+	within, cancel := context.WithTimeout(ctx, scaleWithin)
+	defer cancel()
+	if err := b.rowOf(within, "scale_0", latencyOrigin); err != nil {
+		return err
+	}
+	tell("start again to the row of a record that waited", time.Since(began))
+	return nil
 }
 
 // idle prints what a while without records costs.
@@ -121,7 +163,7 @@ func (b *bench) rebalance(ctx context.Context, path string, tell func(string, ti
 		return func() (bool, error) {
 			var claimed, names int
 			err := b.db.QueryRowContext(ctx, "SELECT COUNT(*), COUNT(DISTINCT owner_name) FROM millrace_offsets WHERE owner IS NOT NULL").Scan(&claimed, &names)
-			return claimed == scaleStreams*scalePartitions && names == owners, err
+			return claimed == b.streams*b.partitions && names == owners, err
 		}
 	}
 	began := time.Now()
@@ -164,7 +206,7 @@ func (b *bench) until(ctx context.Context, is func() (bool, error)) error {
 
 func (b *bench) scaleRows(ctx context.Context) (rows int, err error) {
 	var each []string
-	for i := range scaleStreams {
+	for i := range b.streams {
 		each = append(each, fmt.Sprintf("(SELECT COUNT(*) FROM scale_%d)", i))
 	}
 	err = b.db.QueryRowContext(ctx, "SELECT "+strings.Join(each, " + ")).Scan(&rows)
@@ -179,7 +221,7 @@ func (b *bench) questions(ctx context.Context) (n int, err error) {
 
 func (b *bench) dropScale(ctx context.Context) {
 	b.drop(ctx)
-	for i := range scaleStreams {
+	for i := range b.streams {
 		_, _ = b.db.ExecContext(ctx, fmt.Sprintf("DROP TABLE IF EXISTS scale_%d", i))
 	}
 }
@@ -189,8 +231,8 @@ func (b *bench) many(api string) (*pipeline.Pipeline, string, error) {
 	b.serial++
 	var text bytes.Buffer
 	fmt.Fprintf(&text, "pipeline: scale-%d-%d\nkafka: {brokers: [%q], partitions: %d}\ndatabase: {mysql: %q}\nhttp: {base_url: %q}\nstreams:\n",
-		os.Getpid(), b.serial, b.kafka, scalePartitions, b.mysql, api)
-	for i := range scaleStreams {
+		os.Getpid(), b.serial, b.kafka, b.partitions, b.mysql, api)
+	for i := range b.streams {
 		fmt.Fprintf(&text, `  s%d:
     ingest:
       path: /flights

@@ -1,0 +1,164 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"path/filepath"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/millrace-io/millrace/pipeline"
+	"github.com/millrace-io/millrace/processor"
+	"github.com/millrace-io/millrace/topics"
+	"github.com/millrace-io/millrace/topics/control"
+)
+
+const (
+	replayRate  = 5000             // raw records a second of the replay beside which latency is measured
+	replayAlone = 10 * time.Second // measured before the replay, and after it
+)
+
+// beside measures what live records wait for before, during and after a replay with a rate, at one go.
+func (b *bench) beside(ctx context.Context, p *pipeline.Pipeline, env []string, file string) error {
+	var w phases
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	var replaying sync.WaitGroup
+	defer replaying.Wait()
+	var used usage
+	var failed error
+	warm := func() {
+		w.enter("alone")
+		replaying.Go(func() {
+			select {
+			case <-ctx.Done():
+				return
+			case <-time.After(replayAlone):
+			}
+			if used, failed = b.replayWithRate(ctx, p, env, file, &w); failed != nil {
+				cancel()
+			}
+		})
+	}
+	seconds := b.records/replayRate + 3*int(replayAlone.Seconds()) // so that some are after it
+	all, err := b.delays(ctx, topics.Raw(p.Name, stream), table, seconds, warm)
+	if err != nil {
+		return fmt.Errorf("%w (%w)", err, failed)
+	}
+	replaying.Wait()
+	if failed != nil {
+		return failed
+	}
+	b.tellBeside(&w, all)
+	fmt.Printf("  the replay took %.1f s of CPU and %.0f MiB\n  aim: p99 at most 1.2 times\n", used.CPU.Seconds(), used.PeakMiB)
+	return nil
+}
+
+func (b *bench) tellBeside(w *phases, all []delay) {
+	fmt.Printf("\n%-44s %7s %7s %7s\n", fmt.Sprintf("raw record → row, %d in a second, ms", latencyRate), "p50", "p99", "max")
+	var alone, during []time.Duration
+	for i, name := range w.names {
+		var some []time.Duration
+		for _, d := range all {
+			if w.at(d.from) == i {
+				some = append(some, d.took)
+			}
+		}
+		if name == "alone" {
+			alone = append(alone, some...)
+		} else {
+			during = append(during, some...)
+		}
+		if len(some) > 0 {
+			quantiles(fmt.Sprintf("  %s, %.1f s", name, float64(len(some))/latencyRate), some)
+		}
+	}
+	quantiles("alone, before and after", alone)
+	quantiles(fmt.Sprintf("beside a replay of %d records a second", replayRate), during)
+	fmt.Printf("  p99, of alone: %.2f\n", quantile(during, 0.99)/quantile(alone, 0.99))
+}
+
+// replayWithRate processes all again, and notes in which phase that is.
+func (b *bench) replayWithRate(ctx context.Context, p *pipeline.Pipeline, env []string, file string, w *phases) (usage, error) {
+	w.enter("replay: begins")
+	running, err := start(env, filepath.Join(b.dir, "millrace"), "replay", file, stream, "--yes", "--rate", strconv.Itoa(replayRate))
+	if err != nil {
+		return usage{}, err
+	}
+	watching, stop := context.WithCancel(ctx)
+	var watched sync.WaitGroup
+	watched.Go(func() { b.follow(watching, p, w) })
+	u, err := running.wait()
+	stop()
+	watched.Wait()
+	w.enter("alone")
+	return u, err
+}
+
+// follow notes the phases of a replay until ctx ends.
+func (b *bench) follow(ctx context.Context, p *pipeline.Pipeline, w *phases) {
+	cl, err := kgo.NewClient(kgo.SeedBrokers(b.kafka))
+	if err != nil {
+		return
+	}
+	defer cl.Close()
+	view := control.NewView(control.Config{Pipeline: p.Name, Client: []kgo.Opt{kgo.SeedBrokers(b.kafka)}})
+	defer view.Close()
+	tick := time.NewTicker(100 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		if _, err := view.Refresh(ctx); err == nil {
+			switch redo := view.Stream(stream).Redo; {
+			case redo == nil:
+			case redo.State == control.Marking:
+				w.enter("replay: marks")
+			case redo.State == control.Ending:
+				w.enter("replay: ends")
+			default:
+				at, err := processor.RedoCommitted(ctx, cl, p, stream, redo.RawTopicID, redo.Generation)
+				if err == nil && len(at) > 0 {
+					w.enter("replay: processes again")
+				} else if err == nil {
+					w.enter("replay: looks through")
+				}
+			}
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+	}
+}
+
+// phases says when what began. It may be used concurrently.
+type phases struct {
+	mu    sync.Mutex
+	names []string
+	times []time.Time
+}
+
+// enter notes that a phase begins now, if it is another than the one before.
+func (p *phases) enter(name string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if n := len(p.names); n == 0 || p.names[n-1] != name {
+		p.names, p.times = append(p.names, name), append(p.times, time.Now())
+	}
+}
+
+// at is which phase a time is in: -1 is before all.
+func (p *phases) at(t time.Time) int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	at := -1
+	for i, began := range p.times {
+		if !t.Before(began) {
+			at = i
+		}
+	}
+	return at
+}
