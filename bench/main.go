@@ -31,6 +31,7 @@ type bench struct {
 	records, runs      int
 	connections        int // of LOAD DATA
 	script             string
+	rate               int // of replay
 	streams            int // of scale
 	partitions         int // of each of them
 
@@ -65,6 +66,7 @@ func run(ctx context.Context, args []string) error {
 	flag.IntVar(&b.runs, "runs", 3, "runs of each program")
 	flag.IntVar(&b.connections, "load-connections", 2, "connections of LOAD DATA")
 	flag.StringVar(&b.script, "script", "", "command of a script API → MySQL to compare the whole with; gets BENCH_API, BENCH_MYSQL, BENCH_PAGE, BENCH_CONCURRENCY")
+	flag.IntVar(&b.rate, "rate", 2000, "raw records a second of the replay beside which latency is measured")
 	flag.IntVar(&b.streams, "streams", 10, "streams of scale")
 	flag.IntVar(&b.partitions, "partitions", 100, "partitions of each stream of scale")
 	flag.Parse()

@@ -16,10 +16,8 @@ import (
 	"github.com/millrace-io/millrace/topics/control"
 )
 
-const (
-	replayRate  = 5000             // raw records a second of the replay beside which latency is measured
-	replayAlone = 10 * time.Second // measured before the replay, and after it
-)
+// replayAlone is measured before the replay, and after it.
+const replayAlone = 10 * time.Second
 
 // beside measures what live records wait for before, during and after a replay with a rate, at one go.
 func (b *bench) beside(ctx context.Context, p *pipeline.Pipeline, env []string, file string) error {
@@ -43,7 +41,7 @@ func (b *bench) beside(ctx context.Context, p *pipeline.Pipeline, env []string, 
 			}
 		})
 	}
-	seconds := b.records/replayRate + 3*int(replayAlone.Seconds()) // so that some are after it
+	seconds := b.records/b.rate + 3*int(replayAlone.Seconds()) // so that some are after it
 	all, err := b.delays(ctx, topics.Raw(p.Name, stream), table, seconds, warm)
 	if err != nil {
 		return fmt.Errorf("%w (%w)", err, failed)
@@ -77,14 +75,14 @@ func (b *bench) tellBeside(w *phases, all []delay) {
 		}
 	}
 	quantiles("alone, before and after", alone)
-	quantiles(fmt.Sprintf("beside a replay of %d records a second", replayRate), during)
+	quantiles(fmt.Sprintf("beside a replay of %d records a second", b.rate), during)
 	fmt.Printf("  p99, of alone: %.2f\n", quantile(during, 0.99)/quantile(alone, 0.99))
 }
 
 // replayWithRate processes all again, and notes in which phase that is.
 func (b *bench) replayWithRate(ctx context.Context, p *pipeline.Pipeline, env []string, file string, w *phases) (usage, error) {
 	w.enter("replay: begins")
-	running, err := start(env, filepath.Join(b.dir, "millrace"), "replay", file, stream, "--yes", "--rate", strconv.Itoa(replayRate))
+	running, err := start(env, filepath.Join(b.dir, "millrace"), "replay", file, stream, "--yes", "--rate", strconv.Itoa(b.rate))
 	if err != nil {
 		return usage{}, err
 	}

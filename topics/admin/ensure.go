@@ -66,13 +66,18 @@ func Ensure(ctx context.Context, adm *kadm.Client, specs []topics.Spec) error {
 	return tune(ctx, adm, existing, described)
 }
 
+// maxCreate is how many partitions one request makes, but for a topic that has more. Brokers refuse a request for more than 10,000
+// (KRaft's ReplicationControlManager), and answer one within the time of a request.
+const maxCreate = 2000
+
 // create makes the topics. raced are those that another process made first.
 func create(ctx context.Context, adm *kadm.Client, missing []topics.Spec) (raced []topics.Spec, err error) {
 	for len(missing) > 0 {
 		like := missing[0] // one request holds one set of settings
 		var group, rest []topics.Spec
 		for _, s := range missing {
-			if s.Partitions == like.Partitions && s.Replication == like.Replication && maps.Equal(s.Configs, like.Configs) &&
+			fits := len(group) == 0 || (len(group)+1)*int(like.Partitions) <= maxCreate
+			if fits && s.Partitions == like.Partitions && s.Replication == like.Replication && maps.Equal(s.Configs, like.Configs) &&
 				maps.Equal(s.Tuned, like.Tuned) {
 				group = append(group, s)
 			} else {

@@ -3,6 +3,7 @@ package admin_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -10,6 +11,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kmsg"
 	"golang.org/x/sync/errgroup"
 
 	"github.com/millrace-io/millrace/internal/testkafka"
@@ -168,5 +170,37 @@ func TestEnsureEndsWithItsContext(t *testing.T) {
 	cancel()
 	if err := admin.Ensure(ctx, adm, topics.Specs(shop("shop"))); !errors.Is(err, context.Canceled) {
 		t.Errorf("cancelled: %v", err)
+	}
+}
+
+// TestManyTopicsAreMadeInSeveralRequests: brokers refuse one for more than 10,000 partitions.
+func TestManyTopicsAreMadeInSeveralRequests(t *testing.T) {
+	c := testkafka.New(t)
+	var requests [][]string
+	c.ControlKey(int16(kmsg.CreateTopics), func(r kmsg.Request) (kmsg.Response, error, bool) {
+		c.KeepControl()
+		var names []string
+		partitions := 0
+		for _, made := range r.(*kmsg.CreateTopicsRequest).Topics {
+			names = append(names, made.Topic)
+			partitions += int(made.NumPartitions)
+		}
+		if partitions > 2000 && len(names) > 1 {
+			t.Errorf("a request for %d partitions: %v", partitions, names)
+		}
+		requests = append(requests, names)
+		return nil, nil, false
+	})
+	p := shop("shop")
+	p.Kafka.Partitions = 500
+	p.Streams = nil
+	for i := range 6 {
+		p.Streams = append(p.Streams, pipeline.Stream{Name: fmt.Sprintf("s%d", i)})
+	}
+	if err := admin.Ensure(t.Context(), kadm.NewClient(testkafka.Client(t, c)), topics.Specs(p)); err != nil {
+		t.Fatal(err)
+	}
+	if len(requests) < 5 {
+		t.Errorf("%d requests for 9,000 partitions: %v", len(requests), requests)
 	}
 }
