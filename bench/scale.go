@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/millrace-io/millrace/pipeline"
@@ -46,8 +47,11 @@ func (b *bench) scale(ctx context.Context) error {
 	b.dropScale(ctx)
 	defer func() { b.forget(context.WithoutCancel(ctx), p); b.dropScale(context.WithoutCancel(ctx)) }()
 	began := time.Now()
-	if err := admin.Ensure(ctx, b.adm, topics.Specs(p)); err != nil {
-		return err
+	for ensured := false; !ensured; { // the brokers may need longer for so many than one call waits, as the stages know
+		err := admin.Ensure(ctx, b.adm, topics.Specs(p))
+		if ensured = err == nil; !ensured && !kerr.IsRetriable(err) || ctx.Err() != nil {
+			return err
+		}
 	}
 	fmt.Printf("\n%d streams of %d partitions, a process of each stage\n", b.streams, b.partitions)
 	tell("topics made", time.Since(began))

@@ -82,41 +82,62 @@ func Look(ctx context.Context, cfg Config) (*State, error) {
 	if err != nil {
 		return nil, err
 	}
+	for _, l := range []*log{&s.processed, &s.raw} {
+		if err := cfg.ends(ctx, l); err != nil {
+			return nil, err
+		}
+	}
 	s.processors(committed)
 	s.sinks(at)
 	s.startAt(applied)
 	return s, nil
 }
 
-// log asks the brokers for a topic.
+// log asks the brokers for a topic. Its starts are asked for before any position in it, and its ends after: both grow meanwhile.
 func (cfg Config) log(ctx context.Context, name string) (log, error) {
 	l := log{name: name, start: map[int32]int64{}, end: map[int32]int64{}}
-	adm := kadm.NewClient(cfg.Client)
-	details, err := adm.ListTopics(kadm.WithAuthorizedOps(ctx), name) // which the client does not answer from what it knows
-	if err == nil {
-		err = details[name].Err
+	var err error
+	if l.id, err = cfg.id(ctx, name); err != nil {
+		return l, err
 	}
-	if err != nil || !details.Has(name) {
-		return l, fmt.Errorf("topic %s: %w", name, errors.Join(err, errMissing))
-	}
-	l.id = details[name].ID
-	starts, err := adm.ListStartOffsets(ctx, name)
+	starts, err := kadm.NewClient(cfg.Client).ListStartOffsets(ctx, name)
 	if err == nil {
 		err = starts.Error()
 	}
 	if err != nil {
 		return l, fmt.Errorf("starts of %s: %w", name, err)
 	}
-	ends, err := adm.ListEndOffsets(ctx, name)
+	starts.Each(func(o kadm.ListedOffset) { l.start[o.Partition] = o.Offset })
+	return l, nil
+}
+
+// ends asks for the ends of a topic.
+func (cfg Config) ends(ctx context.Context, l *log) error {
+	ends, err := kadm.NewClient(cfg.Client).ListEndOffsets(ctx, l.name)
 	if err == nil {
 		err = ends.Error()
 	}
 	if err != nil {
-		return l, fmt.Errorf("ends of %s: %w", name, err)
+		return fmt.Errorf("ends of %s: %w", l.name, err)
 	}
-	starts.Each(func(o kadm.ListedOffset) { l.start[o.Partition] = o.Offset })
 	ends.Each(func(o kadm.ListedOffset) { l.end[o.Partition] = o.Offset })
-	return l, nil
+	id, err := cfg.id(ctx, l.name)
+	if err == nil && id != l.id {
+		err = fmt.Errorf("topic %s: it was made anew meanwhile: look again", l.name)
+	}
+	return err
+}
+
+// id is that of the topic that is there now.
+func (cfg Config) id(ctx context.Context, name string) ([16]byte, error) {
+	details, err := kadm.NewClient(cfg.Client).ListTopics(kadm.WithAuthorizedOps(ctx), name) // which the client does not answer from what it knows
+	if err == nil {
+		err = details[name].Err
+	}
+	if err != nil || !details.Has(name) {
+		return [16]byte{}, fmt.Errorf("topic %s: %w", name, errors.Join(err, errMissing))
+	}
+	return details[name].ID, nil
 }
 
 var errMissing = errors.New("it is not known to the brokers: a process of the pipeline makes it")

@@ -1,0 +1,182 @@
+package tool
+
+import (
+	"math"
+	"slices"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+
+	"github.com/spf13/cobra"
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/millrace-io/millrace/internal/testkit"
+	"github.com/millrace-io/millrace/topics/control"
+)
+
+// killStride is by how many requests two deaths of a command differ.
+var killStride int64 = 3
+
+// decidedNow is what is decided about the stream.
+func decidedNow(t *testing.T, path string) *control.Stream {
+	t.Helper()
+	o, err := operate(t.Context(), path, []string{"orders"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer o.close()
+	v, err := o.decided(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return v.Stream("orders")
+}
+
+// kept watches that orders are in the table all the time.
+func (p *patient) kept(ids ...int) (stop func()) {
+	return always(p.t, "all orders that the API has always shown are in the table", func() bool {
+		got := tableIDs(p.t, p.path)
+		return got == nil || !slices.ContainsFunc(ids, func(id int) bool { return !slices.Contains(got, id) })
+	})
+}
+
+// quiet ends the run, which nothing has disturbed.
+func (p *patient) quiet() {
+	p.t.Helper()
+	p.stop()
+	if log := p.run.stderr.String(); strings.Contains(log, `"level":"ERROR"`) {
+		p.t.Errorf("disturbed:\n%s", log)
+	}
+}
+
+// TestResetKilledAtEachStep: the command is run again, and the table is what the API shows, as if it had not been killed.
+func TestResetKilledAtEachStep(t *testing.T) {
+	p := newPatient(t, 8)
+	defer p.kept(0, 1, 2, 3, 4)()
+	for _, c := range []struct {
+		name  string
+		flags resetFlags
+		least int // kills
+	}{
+		{"reset", resetFlags{yes: true}, 3},
+		{"reset --all", resetFlags{yes: true, sweep: true, all: true, limit: 50}, 6},
+	} {
+		next := 8
+		kills := killEach(t, p.path, c.flags.run, func(int64) {
+			if c.flags.sweep {
+				p.api.drop(next - 1)
+			}
+			p.add(next)
+			next++
+		}, func(int64) {
+			args := []string{"reset", "orders", "--yes"}
+			if c.flags.sweep {
+				args = append(args, "--all", "--sweep-limit", "50")
+			}
+			p.command(0, "", args...)
+		}, func(int64) {
+			awaitTable(t, p.path, p.api.shows())
+			if s := decidedNow(t, p.path); s.Sweep != nil || !s.Reset.Done {
+				t.Errorf("%s: %+v, %+v", c.name, s.Reset, s.Sweep)
+			}
+		})
+		if kills < c.least {
+			t.Errorf("%s: %d kills", c.name, kills)
+		}
+		p.api.drop(slices.DeleteFunc(p.api.shows(), func(id int) bool { return id < 8 })...)
+		p.command(0, "", "reset", "orders", "--sweep", "--yes", "--sweep-limit", "90")
+		awaitTable(t, p.path, p.api.shows())
+	}
+	p.quiet()
+}
+
+// TestRecoverKilledAtEachStep: what retention took comes again, and after --kafka-lost everything does, once.
+func TestRecoverKilledAtEachStep(t *testing.T) {
+	p := newPatient(t, 8)
+	stop := p.kept(0, 1, 2, 3, 4)
+	next := 8
+	after := func(int64) {
+		awaitTable(t, p.path, p.api.shows())
+		p.command(0, "orders: the positions are in order", "recover")
+	}
+	killEach(t, p.path, func(cmd *cobra.Command, o *operation) error { return recoverStreams(cmd, o, false, true) }, func(int64) {
+		p.command(0, "paused: sink", "pause", "orders", "--stage", "sink")
+		p.paused()
+		p.processed(func() { p.add(next) })
+		next++
+		p.forget("shop.orders.processed")
+		p.command(0, "resumed: sink", "resume", "orders")
+	}, func(int64) { p.command(0, "orders: done", "recover", "--yes") }, after)
+	killEach(t, p.path, func(cmd *cobra.Command, o *operation) error { return recoverStreams(cmd, o, true, true) }, func(int64) {
+		p.add(next)
+		next++
+	}, func(int64) { p.command(0, "orders: done", "recover", "--yes", "--kafka-lost") }, after)
+	stop()
+	p.run.send(t, syscall.SIGTERM)
+	p.run.exit(t)
+}
+
+// paused waits until the sink stands.
+func (p *patient) paused() {
+	p.t.Helper()
+	testkit.Eventually(p.t, patience, testkit.That("the sink's pause", func() bool {
+		_, metrics := get(p.t, p.run.address(p.t)+"/metrics")
+		return strings.Contains(metrics, `millrace_sink_notices{kind="paused",stream="orders"} 1`)
+	}))
+}
+
+// processed waits until the processors have processed what a change of the API brings.
+func (p *patient) processed(change func()) {
+	p.t.Helper()
+	p.brokers(func(adm *kadm.Client) {
+		const raw, group = "shop.orders.raw", "shop.processor"
+		end := func() (n int64) {
+			ends, err := adm.ListEndOffsets(p.t.Context(), raw)
+			if err != nil {
+				p.t.Fatal(err)
+			}
+			ends.Each(func(o kadm.ListedOffset) { n += o.Offset })
+			return n
+		}
+		before := end()
+		change()
+		testkit.Eventually(p.t, patience, testkit.That("what is new is processed", func() bool {
+			lag, err := adm.Lag(p.t.Context(), group)
+			if err != nil {
+				return false
+			}
+			return end() > before && lag[group].Lag.TotalByTopic()[raw].Lag == 0
+		}))
+	})
+}
+
+// TestRecoverBesideTraffic: what is processed and written while it looks is not past the end of a log, which would be taken for a loss.
+func TestRecoverBesideTraffic(t *testing.T) {
+	p := newPatient(t, 8)
+	o, err := operate(t.Context(), p.path, []string{"orders"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer o.close()
+	m := &mortal{at: math.MaxInt64, end: func() {}}
+	var once sync.Once
+	m.before = func(key kmsg.Key) {
+		if key == kmsg.OffsetFetch {
+			once.Do(func() {
+				p.add(8, 9, 10, 11)
+				awaitTable(t, p.path, p.api.shows())
+			})
+		}
+	}
+	m.take(t, o)
+	var told strings.Builder
+	cmd := &cobra.Command{}
+	cmd.SetContext(t.Context())
+	cmd.SetOut(&told)
+	if err := recoverStreams(cmd, o, false, true); err != nil || told.String() != "orders: the positions are in order\n" {
+		t.Errorf("%s%v", &told, err)
+	}
+	p.quiet()
+}
