@@ -17,7 +17,7 @@ import (
 )
 
 // killStride is by how many requests two deaths of a command differ.
-var killStride int64 = 3
+var killStride int64 = 4
 
 // decidedNow is what is decided about the stream.
 func decidedNow(t *testing.T, path string) *control.Stream {
@@ -37,7 +37,7 @@ func decidedNow(t *testing.T, path string) *control.Stream {
 // kept watches that orders are in the table all the time.
 func (p *patient) kept(ids ...int) (stop func()) {
 	return always(p.t, "all orders that the API has always shown are in the table", func() bool {
-		got := tableIDs(p.t, p.path)
+		got := p.ids()
 		return got == nil || !slices.ContainsFunc(ids, func(id int) bool { return !slices.Contains(got, id) })
 	})
 }
@@ -54,6 +54,13 @@ func (p *patient) quiet() {
 // TestResetKilledAtEachStep: the command is run again, and the table is what the API shows, as if it had not been killed.
 func TestResetKilledAtEachStep(t *testing.T) {
 	p := newPatient(t, 8)
+	p.killResets()
+	p.quiet()
+}
+
+func (p *patient) killResets() {
+	t := p.t
+	t.Helper()
 	defer p.kept(0, 1, 2, 3, 4)()
 	for _, c := range []struct {
 		name  string
@@ -61,7 +68,7 @@ func TestResetKilledAtEachStep(t *testing.T) {
 		least int // kills
 	}{
 		{"reset", resetFlags{yes: true}, 3},
-		{"reset --all", resetFlags{yes: true, sweep: true, all: true, limit: 50}, 6},
+		{"reset --all", resetFlags{yes: true, sweep: true, all: true, limit: 50}, 5},
 	} {
 		next := 8
 		kills := killEach(t, p.path, c.flags.run, func(int64) {
@@ -77,7 +84,7 @@ func TestResetKilledAtEachStep(t *testing.T) {
 			}
 			p.command(0, "", args...)
 		}, func(int64) {
-			awaitTable(t, p.path, p.api.shows())
+			p.await()
 			if s := decidedNow(t, p.path); s.Sweep != nil || !s.Reset.Done {
 				t.Errorf("%s: %+v, %+v", c.name, s.Reset, s.Sweep)
 			}
@@ -87,18 +94,25 @@ func TestResetKilledAtEachStep(t *testing.T) {
 		}
 		p.api.drop(slices.DeleteFunc(p.api.shows(), func(id int) bool { return id < 8 })...)
 		p.command(0, "", "reset", "orders", "--sweep", "--yes", "--sweep-limit", "90")
-		awaitTable(t, p.path, p.api.shows())
+		p.await()
 	}
-	p.quiet()
 }
 
 // TestRecoverKilledAtEachStep: what retention took comes again, and after --kafka-lost everything does, once.
 func TestRecoverKilledAtEachStep(t *testing.T) {
 	p := newPatient(t, 8)
-	stop := p.kept(0, 1, 2, 3, 4)
+	p.killRecovers()
+	p.run.send(t, syscall.SIGTERM)
+	p.run.exit(t)
+}
+
+func (p *patient) killRecovers() {
+	t := p.t
+	t.Helper()
+	defer p.kept(0, 1, 2, 3, 4)()
 	next := 8
 	after := func(int64) {
-		awaitTable(t, p.path, p.api.shows())
+		p.await()
 		p.command(0, "orders: the positions are in order", "recover")
 	}
 	killEach(t, p.path, func(cmd *cobra.Command, o *operation) error { return recoverStreams(cmd, o, false, true) }, func(int64) {
@@ -113,9 +127,6 @@ func TestRecoverKilledAtEachStep(t *testing.T) {
 		p.add(next)
 		next++
 	}, func(int64) { p.command(0, "orders: done", "recover", "--yes", "--kafka-lost") }, after)
-	stop()
-	p.run.send(t, syscall.SIGTERM)
-	p.run.exit(t)
 }
 
 // paused waits until the sink stands.
@@ -166,7 +177,7 @@ func TestRecoverBesideTraffic(t *testing.T) {
 		if key == kmsg.OffsetFetch {
 			once.Do(func() {
 				p.add(8, 9, 10, 11)
-				awaitTable(t, p.path, p.api.shows())
+				p.await()
 			})
 		}
 	}

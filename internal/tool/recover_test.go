@@ -1,10 +1,13 @@
 package tool
 
 import (
+	"database/sql"
+	"fmt"
 	"io/fs"
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -23,6 +26,7 @@ type patient struct {
 	api  *warehouse
 	path string
 	run  *child
+	db   *sql.DB // of a pipeline that is not embedded
 }
 
 func newPatient(t *testing.T, orders int) *patient {
@@ -32,6 +36,34 @@ func newPatient(t *testing.T, orders int) *patient {
 	p.start()
 	awaitTable(t, p.path, p.api.shows())
 	return p
+}
+
+// ids are those of the rows; nil: there is no table yet.
+func (p *patient) ids() (ids []int) {
+	p.t.Helper()
+	if p.db == nil {
+		return tableIDs(p.t, p.path)
+	}
+	rows, err := p.db.QueryContext(p.t.Context(), "SELECT id FROM orders ORDER BY id")
+	if err != nil {
+		return nil
+	}
+	defer func() { _ = rows.Close() }()
+	for rows.Next() {
+		var id int
+		if err := rows.Scan(&id); err != nil {
+			p.t.Fatal(err)
+		}
+		ids = append(ids, id)
+	}
+	return ids
+}
+
+// await waits until the rows are what the API shows.
+func (p *patient) await() {
+	p.t.Helper()
+	want := p.api.shows()
+	testkit.Eventually(p.t, patience, testkit.That(fmt.Sprint("the rows ", want), func() bool { return slices.Equal(p.ids(), want) }))
 }
 
 func (p *patient) start() {
