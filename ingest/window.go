@@ -72,15 +72,25 @@ func (s *slice) late(p *page) bool {
 	return true
 }
 
-// deep reports whether what follows a page is more than the API shows of a query.
-func (s *slice) deep(next paginate.Position, ended paginate.Reason) bool {
+// deep reports whether a query has, or may have, more than the API shows of one: what follows the page is beyond that, or the
+// pages end just there. Many APIs end so in silence, and some count no further, either.
+func (s *slice) deep(p *page, next paginate.Position, ended paginate.Reason) bool {
 	i := s.stream.Ingest.Incremental
-	if i == nil || i.Window == nil || i.Window.MaxResults == 0 || ended != paginate.GoesOn {
+	if i == nil || i.Window == nil || i.Window.MaxResults == 0 {
 		return false
 	}
 	most := int64(i.Window.MaxResults)
-	return next.Seen >= most || next.Total > most && s.pagerCounts()
+	switch ended {
+	case paginate.GoesOn:
+		return next.Seen >= most || next.Total > most && s.pagerCounts()
+	case paginate.Known, paginate.NoNews, paginate.PassedOver:
+		return false
+	}
+	return shownWith(p) >= most
 }
+
+// shownWith is how many records a query has shown, those of p included.
+func shownWith(p *page) int64 { return p.at.Seen + int64(p.summary.Records) }
 
 // pagerCounts reports whether the total that a page tells is one of records.
 func (s *slice) pagerCounts() bool {
@@ -119,15 +129,17 @@ func (s *slice) tooDeep(ctx context.Context, err error) error {
 // windows.
 func (s *slice) beyond(p *page, next paginate.Position, ended paginate.Reason) (paginate.Reason, error) {
 	switch {
-	case !s.deep(next, ended):
+	case !s.deep(p, next, ended):
 		return ended, nil
 	case s.cut(p.seen.Clock):
 		return ended, errCut
 	case s.of == nil: // by the time that it is asked again, it can be cut
 		s.plan = s.begin(s.plan, time.Now())
 		return ended, errDeep
-	case next.Seen < int64(s.stream.Ingest.Incremental.Window.MaxResults):
+	case ended == paginate.GoesOn && next.Seen < int64(s.stream.Ingest.Incremental.Window.MaxResults):
 		return ended, nil // all that the API shows of it
+	case ended == paginate.TotalReached && s.pagerCounts() && shownWith(p) == p.at.Total:
+		return ended, nil // there are just so many
 	}
 	s.lack()
 	return paginate.Capped, nil

@@ -303,14 +303,19 @@ func windowsTakenOver(t *testing.T, stop pipeline.StopRule) {
 	}
 }
 
-// TestWindowsAreCut until the API shows all of them, whether it refuses to page deeper, tells a total, or shows nothing more; and one that
-// cannot be cut is told of.
+// TestWindowsAreCut until the API shows all of them, whether it refuses to page deeper, tells a total, shows nothing more, or ends its pages
+// there as if that were all; and one that cannot be cut is told of.
 func TestWindowsAreCut(t *testing.T) {
 	for name, how := range map[string]func(*archive, *pipeline.Ingest){
 		"by number": func(_ *archive, in *pipeline.Ingest) { in.Incremental.Window.MaxResults = 50 },
 		"by total": func(_ *archive, in *pipeline.Ingest) {
 			in.Paginate.Offset.Stop = pipeline.StopRule{When: "total", Field: []string{"total"}}
 			in.Incremental.Window.MaxResults = 50
+		},
+		"by pages that end there": func(a *archive, in *pipeline.Ingest) {
+			a.most = 45
+			in.Paginate.Offset.Stop = pipeline.StopRule{When: "short"}
+			in.Incremental.Window.MaxResults = 45
 		},
 		"by a rule": func(a *archive, in *pipeline.Ingest) {
 			a.refuses = true
@@ -353,7 +358,7 @@ func TestWindowsAreCut(t *testing.T) {
 				t.Errorf("log:\n%s", log)
 			}
 			texts, _ = newestTexts(t, c.ListenAddrs())
-			if len(texts) < 370+40 || len(texts) > 370+60 {
+			if len(texts) < 370+a.most-10 || len(texts) > 370+60 {
 				t.Errorf("%d keys of 440, of which 50 of one second are shown", len(texts))
 			}
 			r = start(t, p, "two", testConfig())
