@@ -68,6 +68,8 @@ func TestAnswersInAnyOrder(t *testing.T) {
 }
 
 // TestLoopsAreNamed: an API that goes in circles stops its stream, and says what came again.
+//
+// Guards against airbytehq/airbyte#33803, airbytehq/airbyte#58629.
 func TestLoopsAreNamed(t *testing.T) {
 	t.Parallel()
 	a := newAPI(t, 40)

@@ -113,6 +113,8 @@ func TestAuto(t *testing.T) {
 }
 
 // TestAutoFetchesOnePageOnly never in silence: what it took wrong, or cannot take, is told, and the pass does not end.
+//
+// Guards against dlt-hub/dlt#2586.
 func TestAutoFetchesOnePageOnly(t *testing.T) {
 	for name, words := range map[string]string{"wrong": "exactly the records of the page before", "nothing": "declare paginate"} {
 		t.Run(name, func(t *testing.T) {

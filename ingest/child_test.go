@@ -185,6 +185,8 @@ func (a *tree) awaitItems(t testing.TB, brokers []string) (records int) {
 }
 
 // TestChildStreams: a parent's records are each asked for once, then only those that change, and those that are new.
+//
+// Guards against airbytehq/airbyte#31905.
 func TestChildStreams(t *testing.T) {
 	t.Parallel()
 	a := newTree(t)

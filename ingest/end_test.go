@@ -62,6 +62,8 @@ func records(from, to int) string {
 }
 
 // TestWhereAPassEnds: what an API can do at the end of its pages, and all records are there.
+//
+// Guards against meltano/sdk#2980.
 func TestWhereAPassEnds(t *testing.T) {
 	page := func(stop pipeline.StopRule, size int, pastEnd ...int) pipeline.Paginate {
 		return pipeline.Paginate{Page: &pipeline.PageNumber{Param: "page", Size: size, Stop: stop, PastEnd: pastEnd}}
@@ -187,6 +189,8 @@ func TestWhereAPassEnds(t *testing.T) {
 
 // TestWhatIsNoEnd: where it is not known that there is no more, the pass does not end, and the stream says what it
 // found.
+//
+// Guards against dlt-hub/dlt#2586.
 func TestWhatIsNoEnd(t *testing.T) {
 	always := func(body string) func(*http.Request) (int, string) {
 		return func(*http.Request) (int, string) { return 200, body }

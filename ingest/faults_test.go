@@ -73,6 +73,8 @@ func TestFailingAPI(t *testing.T) {
 }
 
 // TestAbruptStops ends processes without a drain at random moments; raw must be as if nothing had happened.
+//
+// Guards against castorm/kafka-connect-http#88.
 func TestAbruptStops(t *testing.T) {
 	for name, c := range map[string]struct {
 		paginate    pipeline.Paginate
@@ -261,6 +263,8 @@ func TestFrozenProcessIsFenced(t *testing.T) {
 }
 
 // TestProcessesShareSlices runs processes that come and go over many slices.
+//
+// Guards against faucet-hq/faucet-stream#535.
 func TestProcessesShareSlices(t *testing.T) {
 	t.Parallel()
 	a := newAPI(t, 150)

@@ -229,6 +229,9 @@ func (a *api) wantOnce() map[string][]string {
 	return want
 }
 
+// TestEveryPagination: each kind of paginate, declared in a line, brings every record once.
+//
+// Guards against redpanda-data/connect#752.
 func TestEveryPagination(t *testing.T) {
 	for name, p := range map[string]pipeline.Paginate{
 		"page": byPage, "cursor": byCursor, "url": byURL, "link": byLink,

@@ -33,6 +33,8 @@ import (
 // ten thousand that wait for their next pass: what it holds of memory, files and goroutines. The aim is 200 MiB: 199 and
 // 243 were measured alone, 251 beside the tests of other packages. The limit is for the fault that holds a GiB. The race
 // detector takes several times as much.
+//
+// Guards against airbytehq/airbyte#12863.
 func TestManySlices(t *testing.T) {
 	if job := os.Getenv("MILLRACE_TEST_SLICES"); job != "" {
 		slicesChild(t, job)

@@ -54,6 +54,8 @@ func incremental(s pipeline.Stream, lookback time.Duration) pipeline.Stream {
 }
 
 // TestUnchangedRecordsAreNotWrittenAgain changes records between passes, there and back again, and restarts in between.
+//
+// Guards against drt-hub/drt#767.
 func TestUnchangedRecordsAreNotWrittenAgain(t *testing.T) {
 	full := func(s pipeline.Stream, _ time.Duration) pipeline.Stream {
 		s.Ingest.Every = 20 * time.Millisecond
@@ -356,6 +358,8 @@ func TestLargePageCommitsInParts(t *testing.T) {
 }
 
 // TestHugePage fetches a page of 200 MB. It is not parallel: it looks at the memory of the whole process.
+//
+// Guards against airbytehq/airbyte#12863.
 func TestHugePage(t *testing.T) {
 	if testing.Short() {
 		t.Skip("a page of 200 MB")

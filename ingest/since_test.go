@@ -268,6 +268,8 @@ func TestFieldsThatNoRecordHasAreTold(t *testing.T) {
 }
 
 // TestSinceIsSentAsTheAPIWritesIt, with the field read in the form that it has.
+//
+// Guards against vectordotdev/vector#14621, vectordotdev/vector#22988.
 func TestSinceIsSentAsTheAPIWritesIt(t *testing.T) {
 	for at, want := range map[string]string{
 		`"2024-03-02T10:00:00.000+00:00"`:      "2024-03-02T09:00:00Z",

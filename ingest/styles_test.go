@@ -113,6 +113,8 @@ func parsed(t testing.TB, body string) (m map[string]any) {
 }
 
 // TestStyles: each way in which APIs page is declared in a file, and all records come once.
+//
+// Guards against airbytehq/airbyte#2573, apache/seatunnel#4331, apache/seatunnel#5477.
 func TestStyles(t *testing.T) {
 	const n, size = 23, 5
 	page := func(from int) (int, int) { return from + 1, min(from+size, n) }

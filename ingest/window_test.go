@@ -305,6 +305,8 @@ func windowsTakenOver(t *testing.T, stop pipeline.StopRule) {
 
 // TestWindowsAreCut until the API shows all of them, whether it refuses to page deeper, tells a total, shows nothing more, or ends its pages
 // there as if that were all; and one that cannot be cut is told of.
+//
+// Guards against airbytehq/airbyte#66592, airbytehq/airbyte#58666, airbytehq/airbyte#56370.
 func TestWindowsAreCut(t *testing.T) {
 	for name, how := range map[string]func(*archive, *pipeline.Ingest){
 		"by number": func(_ *archive, in *pipeline.Ingest) { in.Incremental.Window.MaxResults = 50 },
@@ -369,6 +371,8 @@ func TestWindowsAreCut(t *testing.T) {
 }
 
 // TestTailIsCut: a process that stood for long finds more new records than the API shows of one query.
+//
+// Guards against airbytehq/airbyte#66592, airbytehq/airbyte#58666, airbytehq/airbyte#56370.
 func TestTailIsCut(t *testing.T) {
 	t.Parallel()
 	a := newArchive(t)

@@ -99,6 +99,8 @@ func (q *quota) run(t *testing.T, processes, n int) {
 }
 
 // TestQuotaIsLearned: what answers say of a quota is kept to, by several processes together, and used.
+//
+// Guards against airbytehq/airbyte#11899, airbytehq/airbyte#16163, airbytehq/airbyte#52151.
 func TestQuotaIsLearned(t *testing.T) {
 	for _, style := range []string{"draft", "epoch", "seconds"} {
 		for _, processes := range []int{1, 3} {
@@ -123,6 +125,8 @@ func TestQuotaIsLearned(t *testing.T) {
 
 // TestConcurrencyBacksOff: an API that bears five requests at once is asked by about as many after a while, and no longer told that it is
 // too much with each of them.
+//
+// Guards against airbytehq/airbyte#11899, airbytehq/airbyte#16163, airbytehq/airbyte#52151.
 func TestConcurrencyBacksOff(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		q := &quota{bears: 5}

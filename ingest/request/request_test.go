@@ -39,6 +39,8 @@ func fill(t *testing.T, in *pipeline.Ingest, values request.Values) *request.Req
 }
 
 // TestPlaceholders: they are filled in wherever they stand, and what holds one that stands for nothing is left out.
+//
+// Guards against dlt-hub/dlt#1881, faucet-hq/faucet-stream#536.
 func TestPlaceholders(t *testing.T) {
 	r := fill(t, stream(), request.Values{"since": request.Text("2024-01-01 +x"), "cursor": request.Integer(7)})
 	want := "https://api.test/v2/in/a%2Fb/items?brace=%7Bother%7D&filter=updated+%3E%3D+%272024-01-01+%2Bx%27&tag%5B%5D=a&tag%5B%5D=b7"
@@ -57,6 +59,9 @@ func TestPlaceholders(t *testing.T) {
 	}
 }
 
+// TestBodies: what a body may hold, and what is left out of it.
+//
+// Guards against dlt-hub/dlt#1881.
 func TestBodies(t *testing.T) {
 	values := request.Values{
 		"since": request.Digits("1700000000"), "cursor": request.JSON(jsontext.Value(`["x", 2]`)), "limit": request.Integer(50),
