@@ -20,7 +20,7 @@ import (
 	"github.com/millrace-io/millrace/internal/testkit"
 )
 
-// asBinary makes the test binary one of ours: "millrace", the name of a stage, or "stubborn", which does not drain.
+// asBinary makes the test binary one of ours: "millrace", the name of a stage, or "stubborn", which does not drain. Or what examples call beside them.
 const asBinary = "MILLRACE_TEST_AS_BINARY"
 
 func TestMain(m *testing.M) {
@@ -29,6 +29,10 @@ func TestMain(m *testing.M) {
 		os.Exit(m.Run())
 	case "millrace":
 		os.Exit(Main())
+	case "curl":
+		os.Exit(curlMain(os.Args[1:]))
+	case "jq":
+		os.Exit(jqMain())
 	case "stubborn":
 		os.Exit(cli.Main(&cobra.Command{Use: "stubborn", RunE: func(cmd *cobra.Command, _ []string) error {
 			_, _ = io.WriteString(os.Stderr, "started\n")

@@ -52,15 +52,6 @@ func TestReference(t *testing.T) {
 	}
 }
 
-// Whoever asks a command for help finds an example.
-func TestEveryCommandHasAnExample(t *testing.T) {
-	walk(newRootCommand(), func(c *cobra.Command) {
-		if c.Short == "" || !strings.Contains(c.Example, c.CommandPath()) {
-			t.Errorf("%s: %q %q", c.CommandPath(), c.Short, c.Example)
-		}
-	})
-}
-
 func walk(c *cobra.Command, visit func(*cobra.Command)) {
 	visit(c)
 	for _, sub := range c.Commands() {

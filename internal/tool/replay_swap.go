@@ -142,7 +142,7 @@ The raw topic and the live table are not touched.
 
 Exit codes: 0 done; 1 refused, or something that needs an operator, as the last line says; 2 wrong command line or pipeline file.`,
 		Example: `  millrace replay drop shop.yaml orders                the line beside the live one
-  millrace replay drop shop.yaml orders --line 3 --yes`,
+  millrace replay drop shop.yaml orders --line 2 --yes`,
 		Args: cli.Args(cobra.ExactArgs(2)),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			path, stream := args[0], args[1]

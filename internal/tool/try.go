@@ -54,7 +54,7 @@ With --watch it does so again whenever the pipeline file or the file with the re
 		Example: `  millrace try shop.yaml orders --record order.json
   millrace try shop.yaml orders --record order.json --watch
   millrace try shop.yaml orders --key 4711
-  millrace try shop.yaml orders --offset 3:1042 --watch
+  millrace try shop.yaml orders --offset 3:42 --watch
   millrace try shop.yaml orders --since 1h --limit 5
   curl -s https://api.example.com/v2/orders/1 | millrace try shop.yaml orders`,
 		Args:              cli.Args(cobra.RangeArgs(1, 2)),

@@ -34,7 +34,7 @@ func (f *tryFlags) rawRecords(ctx context.Context, path, stream string) ([]tried
 	case f.offset != "" && (f.key != "" || f.since != ""):
 		return nil, &cli.UsageError{Err: errors.New("--offset is one record: it goes with neither --key nor --since")}
 	case f.offset != "" && !oneOffset.MatchString(f.offset):
-		return nil, &cli.UsageError{Err: fmt.Errorf("--offset: %q; it must be a partition and an offset, such as 3:1042", f.offset)}
+		return nil, &cli.UsageError{Err: fmt.Errorf("--offset: %q; it must be a partition and an offset, such as 3:42", f.offset)}
 	}
 	o, err := operate(ctx, path, []string{stream})
 	if err != nil {

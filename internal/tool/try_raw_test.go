@@ -58,7 +58,7 @@ func TestTryTheRawTopic(t *testing.T) {
 		}
 	}
 	for want, args := range map[string][]string{
-		"give one of them": {"--raw", "--record", "x.json"}, "such as 3:1042": {"--offset", "4711"}, "one record": {"--offset", "0:1", "--key", "2"},
+		"give one of them": {"--raw", "--record", "x.json"}, "such as 3:42": {"--offset", "4711"}, "one record": {"--offset", "0:1", "--key", "2"},
 		"a duration back from now": {"--since", "yesterday"}, "--limit must be": {"--raw", "--limit", "0"},
 	} {
 		if _, stderr := try(cli.ExitUsage, args...); !strings.Contains(stderr, want) {
