@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/millrace-io/millrace/internal/kafka"
@@ -231,9 +232,19 @@ func (d *doctor) brokers(ctx context.Context) {
 	versions.Each(func(v kadm.BrokerApiVersions) { is = append(is, v.VersionGuess()) })
 	slices.Sort(is)
 	d.addf(OK, KafkaReach, "kafka", "", "%d brokers, version %s", len(is), strings.Join(slices.Compact(is), ", "))
+	d.topics(ctx, adm)
+	d.rights(ctx, client, adm)
+}
+
+// topics looks at the topics against the file, and at what our user may do with them.
+func (d *doctor) topics(ctx context.Context, adm *kadm.Client) {
 	missing, differs, err := admin.Inspect(ctx, adm, topics.Specs(d.p))
-	if err != nil {
-		d.addf(Fail, KafkaTopics, "kafka: topics", "the user needs DESCRIBE and DESCRIBE_CONFIGS on them", "%v", err)
+	switch {
+	case errors.Is(err, kerr.TopicAuthorizationFailed), errors.Is(err, kerr.ClusterAuthorizationFailed):
+		d.addf(Fail, KafkaTopics, "kafka: topics", d.grantTopics(), "%v", err)
+		return
+	case err != nil:
+		d.addf(Fail, KafkaTopics, "kafka: topics", "the brokers' log says more; run it again", "%v", err)
 		return
 	}
 	if len(missing) > 0 {
@@ -245,7 +256,7 @@ func (d *doctor) brokers(ctx context.Context) {
 	if len(missing)+len(differs) == 0 {
 		d.addf(OK, KafkaTopics, "kafka: topics", "", "all are as the file says")
 	}
-	d.rights(ctx, client, adm, missing)
+	d.topicRights(ctx, adm, missing)
 }
 
 // database looks at MySQL.

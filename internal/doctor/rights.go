@@ -13,75 +13,101 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/millrace-io/millrace/topics"
+	"github.com/millrace-io/millrace/topics/admin"
 )
 
-// rights asks the brokers what our user may do, as far as they tell without anything being written (KIP-430). Brokers without
-// an authorizer allow everything.
-func (d *doctor) rights(ctx context.Context, client *kgo.Client, adm *kadm.Client, missing []topics.Spec) {
-	d.topicRights(ctx, client, adm, missing)
+// topicOperations are what the stages do with topics; making those that are missing is one of them.
+var topicOperations = []kadm.ACLOperation{kadm.OpRead, kadm.OpWrite, kadm.OpDescribe, kadm.OpDescribeConfigs}
+
+// rights asks the brokers what our user may do, without anything being written. Brokers without an authorizer allow everything.
+func (d *doctor) rights(ctx context.Context, client *kgo.Client, adm *kadm.Client) {
 	d.groupRights(ctx, adm)
 	id := topics.IngestTransactionalID(d.p.Name, 0)
-	described, err := adm.DescribeTransactions(ctx, id)
-	if err == nil {
-		err = described[id].Err
-	}
-	switch {
+	switch err := mayWrite(ctx, client, id); {
 	case errors.Is(err, kerr.TransactionalIDAuthorizationFailed):
-		d.addf(Fail, KafkaTransactions, "kafka: transactions", fmt.Sprintf("grant WRITE on the transactional ids that begin with %s.", d.p.Name),
-			"the user may not use the transactional id %s", id)
-	case err == nil, errors.Is(err, kerr.TransactionalIDNotFound):
-		d.addf(OK, KafkaTransactions, "kafka: transactions", "", "the user may see their ids")
+		d.addf(Fail, KafkaTransactions, "kafka: transactions", d.grant("--transactional-id", kadm.OpWrite), "the user may not use the transactional id %s", id)
+	case errors.Is(err, kerr.InvalidProducerIDMapping):
+		d.addf(OK, KafkaTransactions, "kafka: transactions", "", "the user may use their ids")
 	default: // brokers that have never had a transaction begin to prepare for one when they are asked
 		d.addf(OK, KafkaTransactions, "kafka: transactions", "", "not known yet: %v", err)
 	}
 }
 
-// topicRights looks at the topics that are there, and at whether those that are not can be made.
-func (d *doctor) topicRights(ctx context.Context, client *kgo.Client, adm *kadm.Client, missing []topics.Spec) {
+// mayWrite has the brokers end a transaction that cannot be, for nobody was given that producer id: whoever may not write with the
+// transactional id is told so, and whoever may is told that there is no such producer.
+func mayWrite(ctx context.Context, client *kgo.Client, id string) error {
+	const nobodys = 1 << 62
+	req := kmsg.NewPtrEndTxnRequest()
+	req.TransactionalID, req.ProducerID = id, nobodys
+	resp, err := req.RequestWith(ctx, client)
+	if err != nil {
+		return err
+	}
+	return kerr.ErrorForCode(resp.ErrorCode)
+}
+
+// topicRights looks at the topics, and at whether those that are missing can be made.
+func (d *doctor) topicRights(ctx context.Context, adm *kadm.Client, missing []topics.Spec) {
 	var names []string
 	for _, s := range topics.Specs(d.p) {
-		if !slices.ContainsFunc(missing, func(m topics.Spec) bool { return m.Topic == s.Topic }) {
-			names = append(names, s.Topic)
-		}
+		names = append(names, s.Topic)
 	}
+	fix := d.grantTopics()
 	got, err := adm.Metadata(kadm.WithAuthorizedOps(ctx), names...)
 	if err != nil {
-		d.addf(Fail, KafkaTopicRights, "kafka: rights", d.grantTopics(), "%v", err)
+		d.addf(Fail, KafkaTopicRights, "kafka: rights", fix, "%v", err)
 		return
 	}
-	short := false
+	var lacks []string // of all topics that lack something
+	var short []string
 	for _, name := range names {
 		has := got.Topics[name].AuthorizedOperations
 		if len(has) == 0 {
 			continue // the broker does not tell
 		}
-		if lacks := lacking(has, kadm.OpRead, kadm.OpWrite, kadm.OpDescribe); len(lacks) > 0 {
-			short = true
-			d.addf(Fail, KafkaTopicRights, "kafka: topic "+name, d.grantTopics(), "the user has no %s on it", strings.Join(lacks, ", "))
+		if these := lacking(has, topicOperations...); len(these) > 0 {
+			short, lacks = append(short, name), append(lacks, these...)
 		}
 	}
-	if !short && len(names) > 0 {
-		d.addf(OK, KafkaTopicRights, "kafka: rights", "", "the user may read and write the topics that are there")
+	slices.Sort(lacks)
+	if len(short) > 0 {
+		d.addf(Fail, KafkaTopicRights, "kafka: rights", fix, "the user has no %s on %s", strings.Join(slices.Compact(lacks), ", "), strings.Join(short, ", "))
+	} else {
+		d.addf(OK, KafkaTopicRights, "kafka: rights", "", "the user may read and write the topics")
 	}
-	if has := clusterRights(ctx, client); len(missing) > 0 && len(has) > 0 && len(lacking(has, kadm.OpCreate)) > 0 {
-		d.addf(Warn, KafkaCreate, "kafka: topics", fmt.Sprintf("grant CREATE on the topics that begin with %s., or have somebody run `millrace topics %s --create`", d.p.Name, d.file),
-			"%d are not there, and the user has no CREATE on the cluster", len(missing))
+	if err := admin.MayCreate(ctx, adm, missing); err != nil {
+		if errors.Is(err, kerr.TopicAuthorizationFailed) || errors.Is(err, kerr.ClusterAuthorizationFailed) {
+			err = fmt.Errorf("%d are not there, and the user may not make them", len(missing))
+			fix += fmt.Sprintf(" — or have somebody who may run `millrace topics %s --create`", d.file)
+		} else {
+			fix = "change kafka.partitions, kafka.replication or the names, as it says"
+		}
+		d.addf(Fail, KafkaCreate, "kafka: topics", fix, "%v", err)
 	}
-}
-
-// clusterRights are what the user may do on the cluster; nil: the broker does not tell, as to a user without DESCRIBE.
-func clusterRights(ctx context.Context, client *kgo.Client) []kadm.ACLOperation {
-	req := kmsg.NewPtrDescribeClusterRequest()
-	req.IncludeClusterAuthorizedOperations = true
-	resp, err := req.RequestWith(ctx, client)
-	if err != nil || resp.ErrorCode != 0 {
-		return nil
-	}
-	return kadm.DecodeACLOperations(resp.ClusterAuthorizedOperations)
 }
 
 func (d *doctor) grantTopics() string {
-	return fmt.Sprintf("grant READ, WRITE and DESCRIBE on the topics that begin with %s.", d.p.Name)
+	return d.grant("--topic", append([]kadm.ACLOperation{kadm.OpCreate}, topicOperations...)...)
+}
+
+// grant is the command that allows our user operations on what begins with the pipeline's name.
+func (d *doctor) grant(resource string, operations ...kadm.ACLOperation) string {
+	user := "NAME"
+	if d.p.Kafka.SASL != nil && d.p.Kafka.SASL.Username != "" {
+		user = d.p.Kafka.SASL.Username
+	}
+	var b strings.Builder
+	fmt.Fprintf(&b, "kafka-acls.sh --bootstrap-server %s --command-config admin.properties --add --allow-principal 'User:%s'", strings.Join(d.p.Kafka.Brokers, ","), user)
+	for _, o := range operations {
+		fmt.Fprintf(&b, " --operation %s", aclNames[o])
+	}
+	fmt.Fprintf(&b, " %s %s. --resource-pattern-type prefixed", resource, d.p.Name)
+	return b.String()
+}
+
+// aclNames are the operations as kafka-acls.sh takes them.
+var aclNames = map[kadm.ACLOperation]string{
+	kadm.OpRead: "Read", kadm.OpWrite: "Write", kadm.OpCreate: "Create", kadm.OpDescribe: "Describe", kadm.OpDescribeConfigs: "DescribeConfigs",
 }
 
 // groupRights looks at the consumer groups, which need not be there for it.
@@ -100,7 +126,7 @@ func (d *doctor) groupRights(ctx context.Context, adm *kadm.Client) {
 	if errors.Is(err, kerr.GroupAuthorizationFailed) && len(short) == 0 {
 		short = names
 	}
-	switch fix := fmt.Sprintf("grant READ on the groups that begin with %s.", d.p.Name); {
+	switch fix := d.grant("--group", kadm.OpRead); {
 	case len(short) > 0:
 		d.addf(Fail, KafkaGroupRights, "kafka: groups", fix, "the user may not join %s", strings.Join(short, ", "))
 	case err != nil:

@@ -26,7 +26,6 @@ func TestRights(t *testing.T) {
 	all := append(allow(kmsg.ACLResourceTypeTopic, "shop.", kmsg.ACLOperationRead, kmsg.ACLOperationWrite, kmsg.ACLOperationDescribe, kmsg.ACLOperationDescribeConfigs),
 		append(allow(kmsg.ACLResourceTypeGroup, "shop.", kmsg.ACLOperationRead, kmsg.ACLOperationDescribe),
 			allow(kmsg.ACLResourceTypeTransactionalId, "shop.", kmsg.ACLOperationWrite, kmsg.ACLOperationDescribe)...)...)
-	all = append(all, allow(kmsg.ACLResourceTypeCluster, "kafka-cluster", kmsg.ACLOperationDescribe)...) // who may not, is not told of CREATE
 	cluster := testkafka.New(t, kfake.NumBrokers(1), kfake.EnableSASL(), kfake.EnableACLs(), kfake.Superuser("PLAIN", "admin", "admin"),
 		kfake.User("PLAIN", "reader", "pw", reader...), kfake.User("PLAIN", "app", "pw", all...),
 		kfake.SeedTopics(3, topics.Raw("shop", "orders"), topics.Processed("shop", "orders")))
@@ -47,7 +46,7 @@ func TestRights(t *testing.T) {
 		return found
 	}
 	for code, want := range map[doctor.Code]doctor.State{
-		doctor.KafkaReach: doctor.OK, doctor.KafkaTopicRights: doctor.OK, doctor.KafkaGroupRights: doctor.OK, doctor.KafkaTransactions: doctor.OK, doctor.KafkaCreate: doctor.Warn,
+		doctor.KafkaReach: doctor.OK, doctor.KafkaTopicRights: doctor.OK, doctor.KafkaGroupRights: doctor.OK, doctor.KafkaTransactions: doctor.OK, doctor.KafkaCreate: doctor.Fail,
 	} {
 		if f := look("app")[code]; f.State != want {
 			t.Errorf("app: %s is %+v, want %s", code, f, want)
@@ -58,7 +57,7 @@ func TestRights(t *testing.T) {
 		doctor.KafkaTopicRights: "no WRITE", doctor.KafkaGroupRights: "may not join shop.ingest, shop.processor, shop.sink", doctor.KafkaTransactions: "shop.ingest.0",
 	} {
 		f := found[code]
-		if f.State != doctor.Fail || !strings.Contains(f.Text, want) || !strings.Contains(f.Fix, "begin with shop.") {
+		if f.State != doctor.Fail || !strings.Contains(f.Text, want) || !strings.Contains(f.Fix, " shop. --resource-pattern-type prefixed") {
 			t.Errorf("reader: %s is %+v, want a fail with %q", code, f, want)
 		}
 	}

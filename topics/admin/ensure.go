@@ -46,7 +46,7 @@ func Ensure(ctx context.Context, adm *kadm.Client, specs []topics.Spec) error {
 		}
 	}
 	if len(missing) > 0 {
-		raced, err := create(ctx, adm, missing)
+		raced, err := create(ctx, adm.CreateTopics, missing)
 		if err != nil {
 			return err
 		}
@@ -70,8 +70,17 @@ func Ensure(ctx context.Context, adm *kadm.Client, specs []topics.Spec) error {
 // (KRaft's ReplicationControlManager), and answer one within the time of a request.
 const maxCreate = 2000
 
+// MayCreate reports why topics that are missing could not be made, as their brokers see it. It makes none. Nil: they could.
+func MayCreate(ctx context.Context, adm *kadm.Client, missing []topics.Spec) error {
+	_, err := create(ctx, adm.ValidateCreateTopics, missing)
+	return err
+}
+
+// creator is how topics are made, or how it is asked whether they could be.
+type creator func(ctx context.Context, partitions int32, replication int16, configs map[string]*string, names ...string) (kadm.CreateTopicResponses, error)
+
 // create makes the topics. raced are those that another process made first.
-func create(ctx context.Context, adm *kadm.Client, missing []topics.Spec) (raced []topics.Spec, err error) {
+func create(ctx context.Context, request creator, missing []topics.Spec) (raced []topics.Spec, err error) {
 	for len(missing) > 0 {
 		like := missing[0] // one request holds one set of settings
 		var group, rest []topics.Spec
@@ -91,7 +100,7 @@ func create(ctx context.Context, adm *kadm.Client, missing []topics.Spec) (raced
 				configs[name] = &value
 			}
 		}
-		responses, err := adm.CreateTopics(ctx, like.Partitions, like.Replication, configs, names(group)...)
+		responses, err := request(ctx, like.Partitions, like.Replication, configs, names(group)...)
 		if err != nil {
 			return nil, fmt.Errorf("create topics: %w", err)
 		}

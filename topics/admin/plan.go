@@ -145,7 +145,7 @@ func Apply(ctx context.Context, adm *kadm.Client, specs []topics.Spec, steps []S
 	if len(missing) == 0 {
 		return nil
 	}
-	if _, err := create(ctx, adm, missing); err != nil {
+	if _, err := create(ctx, adm.CreateTopics, missing); err != nil {
 		return err
 	}
 	_, err := await(ctx, adm, missing)
