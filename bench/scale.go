@@ -21,8 +21,8 @@ import (
 )
 
 const (
-	scaleRecords = 2000 // of each stream
-	scaleIdle    = 20 * time.Second
+	scaleRecords = 2000             // of each stream
+	scaleIdle    = 70 * time.Second // more than the longest interval in which a stage looks after something
 	scaleWithin  = 30 * time.Minute
 )
 
