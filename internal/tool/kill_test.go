@@ -163,6 +163,43 @@ func (p *patient) processed(change func()) {
 	})
 }
 
+// TestPauseAndResumeKilledAtEachStep: each is run again, and holds.
+func TestPauseAndResumeKilledAtEachStep(t *testing.T) {
+	p := newPatient(t, 8)
+	stages := []string{"ingest", "processor", "sink"}
+	pause := func(cmd *cobra.Command, o *operation) error { return o.decidePauses(cmd, stages, "paused", paused("")) }
+	resume := func(cmd *cobra.Command, o *operation) error { return o.decidePauses(cmd, stages, "resumed", resumed) }
+	next := 8
+	for at := int64(0); ; at++ {
+		pauseDied, err := killed(t, p.path, at, pause)
+		if err != nil && !pauseDied {
+			t.Fatal(err)
+		}
+		p.command(0, "", "pause", "orders")
+		if s := decidedNow(t, p.path); len(s.Paused) != len(stages) {
+			t.Errorf("killed at request %d of pause: %+v", at, s.Paused)
+		}
+		p.add(next)
+		next++
+		resumeDied, err := killed(t, p.path, at, resume)
+		if err != nil && !resumeDied {
+			t.Fatal(err)
+		}
+		p.command(0, "", "resume", "orders")
+		if s := decidedNow(t, p.path); len(s.Paused) != 0 {
+			t.Errorf("killed at request %d of resume: %+v", at, s.Paused)
+		}
+		p.await()
+		if !pauseDied && !resumeDied {
+			if at < 3 {
+				t.Errorf("killed at %d requests", at)
+			}
+			break
+		}
+	}
+	p.quiet()
+}
+
 // TestRecoverBesideTraffic: what is processed and written while it looks is not past the end of a log, which would be taken for a loss.
 func TestRecoverBesideTraffic(t *testing.T) {
 	p := newPatient(t, 8)

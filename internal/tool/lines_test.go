@@ -4,6 +4,7 @@ import (
 	"database/sql"
 	"fmt"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -36,6 +37,9 @@ func TestWhatWorksAfterASwap(t *testing.T) {
 	p.stop()
 	p.add(6)
 	run(cli.ExitOK, "one pass of every stream is in the tables", "run", p.path, "--once", "--listen", "")
+	if _, stdout, _ := invoke(t, "millrace", "topics", "list", p.path); !regexp.MustCompile(`(?m)^shop\.orders\.raw .* processor 0$`).MatchString(stdout) {
+		t.Errorf("the processors of the live line have done all:\n%s", stdout)
+	}
 	db, err := sql.Open("sqlite", filepath.Join(filepath.Dir(p.path), "data", "millrace.db"))
 	if err != nil {
 		t.Fatal(err)

@@ -35,16 +35,7 @@ meanwhile is fetched by the pass after the pause, as far as the API still shows 
   millrace resume shop.yaml orders`,
 		Args: cli.Args(cobra.MinimumNArgs(2)),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return decidePauses(cmd, args, stages, "paused", func(s *control.Stream, stage string) bool {
-				if s.IsPaused(stage) {
-					return false
-				}
-				if s.Paused == nil {
-					s.Paused = map[string]control.Pause{}
-				}
-				s.Paused[stage] = control.Pause{At: time.Now().UTC().Truncate(time.Second), By: who(), Why: why}
-				return true
-			})
+			return decidePauses(cmd, args, stages, "paused", paused(why))
 		},
 	}
 	cmd.Flags().StringSliceVar(&stages, "stage", nil, stageUsage)
@@ -63,15 +54,32 @@ func newResumeCommand() *cobra.Command {
   millrace resume shop.yaml orders --stage sink`,
 		Args: cli.Args(cobra.MinimumNArgs(2)),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return decidePauses(cmd, args, stages, "resumed", func(s *control.Stream, stage string) bool {
-				was := s.IsPaused(stage)
-				delete(s.Paused, stage)
-				return was
-			})
+			return decidePauses(cmd, args, stages, "resumed", resumed)
 		},
 	}
 	cmd.Flags().StringSliceVar(&stages, "stage", nil, stageUsage)
 	return cmd
+}
+
+// paused begins the pause of a stage. It reports whether there was none.
+func paused(why string) func(*control.Stream, string) bool {
+	return func(s *control.Stream, stage string) bool {
+		if s.IsPaused(stage) {
+			return false
+		}
+		if s.Paused == nil {
+			s.Paused = map[string]control.Pause{}
+		}
+		s.Paused[stage] = control.Pause{At: time.Now().UTC().Truncate(time.Second), By: who(), Why: why}
+		return true
+	}
+}
+
+// resumed ends the pause of a stage. It reports whether there was one.
+func resumed(s *control.Stream, stage string) bool {
+	was := s.IsPaused(stage)
+	delete(s.Paused, stage)
+	return was
 }
 
 // decidePauses calls decide for each stage of each stream, which reports whether it changed it, and says what was done.
@@ -91,6 +99,10 @@ func decidePauses(
 		return err
 	}
 	defer o.close()
+	return o.decidePauses(cmd, stages, done, decide)
+}
+
+func (o *operation) decidePauses(cmd *cobra.Command, stages []string, done string, decide func(s *control.Stream, stage string) bool) error {
 	for _, stream := range o.streams {
 		all, err := runningLines(cmd.Context(), o.opts, o.Pipeline, stream.Name)
 		if err != nil {

@@ -18,6 +18,7 @@ import (
 	"github.com/millrace-io/millrace/sink"
 	"github.com/millrace-io/millrace/topics"
 	"github.com/millrace-io/millrace/topics/admin"
+	"github.com/millrace-io/millrace/topics/control"
 )
 
 // listedTopic is a topic as it is.
@@ -181,11 +182,15 @@ func retention(c kadm.ResourceConfig) string {
 }
 
 // lags are how many records of the raw topics the processors, and of the processed topics the sinks have to do, by topic and stage.
-// Of a raw topic it is the processors of the base line.
-func (o *operation) lags(ctx context.Context, lines []*pipeline.Pipeline) (map[string]map[string]int64, error) {
+// Of a raw topic it is the processors of the live line. A base line that was dropped has none.
+func (o *operation) lags(ctx context.Context, shadows []*pipeline.Pipeline) (map[string]map[string]int64, error) {
+	v, err := o.decided(ctx)
+	if err != nil {
+		return nil, err
+	}
 	out := map[string]map[string]int64{}
-	for _, p := range append([]*pipeline.Pipeline{o.Pipeline}, lines...) {
-		if err := o.lagsOf(ctx, p, out); err != nil {
+	for _, p := range append([]*pipeline.Pipeline{o.Pipeline}, shadows...) {
+		if err := o.lagsOf(ctx, p, v, out); err != nil {
 			return nil, err
 		}
 	}
@@ -193,16 +198,20 @@ func (o *operation) lags(ctx context.Context, lines []*pipeline.Pipeline) (map[s
 }
 
 // lagsOf adds the lags of a pipeline, or of a line.
-func (o *operation) lagsOf(ctx context.Context, p *pipeline.Pipeline, out map[string]map[string]int64) error {
+func (o *operation) lagsOf(ctx context.Context, p *pipeline.Pipeline, v *control.View, out map[string]map[string]int64) error {
 	db, err := sink.OpenAdmin(p)
 	if err != nil {
 		return err
 	}
 	defer db.Close()
 	for _, s := range p.Streams {
+		decided := v.Stream(s.Name)
+		if p.Line == nil && decided.Without() {
+			continue
+		}
 		raw, processed := topics.RawOf(p, s.Name), topics.Processed(p.Name, s.Name)
-		if p.Line == nil {
-			n, err := admin.Lag(ctx, o.client, topics.ProcessorGroup(p.Name), p.Kafka.Partitions, raw)
+		if decided.LiveNumber() == lineNumber(p) {
+			n, err := admin.Lag(ctx, o.client, topics.ProcessorGroup(p.Name), o.Kafka.Partitions, raw)
 			if err != nil {
 				return err
 			}
