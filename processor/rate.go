@@ -27,7 +27,11 @@ func (r *rate) bound(maxRecords int) int {
 	return min(maxRecords, max(1, r.limit/50))
 }
 
-// pause waits, after a session has processed so many since a time, until these may have taken so long; less if ctx ends.
+// yield is how many times as long as its transaction took a session rests at least. Behind an open transaction no other record of its
+// partitions is seen: where servers or cores are busy it takes longer, and without the rest one would follow on the other.
+const yield = 2
+
+// pause waits, after a session has processed so many since a time, until these may have taken so long, and has yielded; less if ctx ends.
 func (r *rate) pause(ctx context.Context, records int, since time.Time) {
 	if r.limit == 0 || records == 0 {
 		return
@@ -35,7 +39,9 @@ func (r *rate) pause(ctx context.Context, records int, since time.Time) {
 	r.mu.Lock()
 	share := max(1, r.share)
 	r.mu.Unlock()
-	_ = stage.Sleep(ctx, time.Until(since.Add(time.Duration(records)*time.Second*time.Duration(share)/time.Duration(r.limit))))
+	took := time.Since(since)
+	due := time.Duration(records) * time.Second * time.Duration(share) / time.Duration(r.limit)
+	_ = stage.Sleep(ctx, max(due-took, yield*took))
 }
 
 // A redo with a rate looks through the log lookFactor times as fast as it processes it, and at least lookLeast records a second, of all

@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// TestRate: a session rests after a transaction for as long as its records may take, counted from its begin; of several sessions each has
-// its share. Without a limit none rests, and transactions are as large as ever.
+// TestRate: a session rests after a transaction for as long as its records may take, counted from its begin, and twice as long as it took
+// at least; of several sessions each has its share. Without a limit none rests, and transactions are as large as ever.
 func TestRate(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		for _, c := range []struct {
@@ -17,8 +17,9 @@ func TestRate(t *testing.T) {
 			{0, 3, 1000, 0, 0},
 			{500, 0, 100, 0, 200 * time.Millisecond},
 			{500, 3, 100, 0, 600 * time.Millisecond},
-			{500, 3, 100, 250 * time.Millisecond, 350 * time.Millisecond},
-			{500, 1, 100, time.Second, 0},
+			{500, 3, 100, 150 * time.Millisecond, 450 * time.Millisecond},
+			{500, 3, 100, 250 * time.Millisecond, 500 * time.Millisecond},
+			{500, 1, 100, time.Second, 2 * time.Second},
 			{500, 1, 0, 0, 0},
 		} {
 			r := rate{limit: c.limit, share: c.share}

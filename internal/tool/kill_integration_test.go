@@ -10,7 +10,7 @@ import (
 	"github.com/millrace-io/millrace/internal/testservers"
 )
 
-func init() { killStride = 2 }
+func init() { killStride = 3 }
 
 // TestCommandsKilledOnRealServers kills reset and recover as on the embedded ones.
 func TestCommandsKilledOnRealServers(t *testing.T) {
