@@ -15,6 +15,7 @@ import (
 	"github.com/millrace-io/millrace/pipeline"
 	"github.com/millrace-io/millrace/topics"
 	"github.com/millrace-io/millrace/topics/admin"
+	"github.com/millrace-io/millrace/topics/control"
 )
 
 const stageName = "processor"
@@ -71,6 +72,7 @@ func New(p *pipeline.Pipeline, cfg Config, env stage.Env) (*Processor, error) {
 		out.streams[topics.RawOf(p, s.Name)] = compiled
 	}
 	out.topics = admin.NewWatch(out.used())
+	out.topics.May = control.Permit(p, env.Kafka)
 	out.decided = newDecisions(p, env.Instance, env.Kafka)
 	return out, errors.Join(errs...)
 }
@@ -109,7 +111,7 @@ func (p *Processor) prepare(ctx context.Context, adm *kadm.Client) error {
 	how := p.attempts("topics")
 	how.Timeout = time.Minute
 	return p.waits.Persist(ctx, how, func(ctx context.Context) error {
-		err := admin.Ensure(ctx, adm, p.specs())
+		err := admin.EnsureIf(ctx, adm, p.specs(), p.topics.May)
 		if err == nil {
 			_, err = p.topics.Look(ctx, adm)
 		}

@@ -48,7 +48,7 @@ func (s *Sink) prepareTopics(ctx context.Context) error {
 	defer client.Close()
 	err = s.persist(ctx, "Kafka", "topics", func(ctx context.Context) error {
 		adm := kadm.NewClient(client)
-		if err := admin.Ensure(ctx, adm, topics.Specs(s.pipeline)); err != nil {
+		if err := admin.EnsureIf(ctx, adm, topics.Specs(s.pipeline), s.topics.May); err != nil {
 			return err
 		}
 		_, err := s.topics.Look(ctx, adm)

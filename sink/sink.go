@@ -126,6 +126,8 @@ func New(p *pipeline.Pipeline, cfg Config, env stage.Env) (*Sink, error) {
 		s.store.adopt[name] = true
 	}
 	s.topics = admin.NewWatch(s.watched())
+	s.topics.May = control.Permit(p, env.Kafka)
+	s.store.may = s.topics.May
 	s.view = control.NewView(s.controlConfig())
 	return s, nil
 }

@@ -1,6 +1,7 @@
 package sink
 
 import (
+	"context"
 	"database/sql"
 	"sync"
 	"time"
@@ -21,9 +22,10 @@ type store struct {
 	owner   string // owner_name of claims
 
 	pipeline string
-	file     string          // path of the pipeline file; empty: not known
-	streams  map[string]bool // all of the pipeline's
-	adopt    map[string]bool // streams that take their tables from whoever has them
+	file     string                      // path of the pipeline file; empty: not known
+	streams  map[string]bool             // all of the pipeline's
+	adopt    map[string]bool             // streams that take their tables from whoever has them
+	may      func(context.Context) error // is asked before a table is made; nil: nobody is asked
 	holding  sync.Mutex
 	held     map[string]heldAs // by topic
 	// declared are the ids of topics that were made anew, for which processors were given positions; nil: that is not asked for.

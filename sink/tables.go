@@ -133,6 +133,16 @@ func (s *store) whole(ctx context.Context, topic string, t *rows.Table) (made st
 		return "", &TableError{Table: t.Name, Problems: []string{fmt.Sprintf(
 			"it is not there, though records of %s were written to it. A table made now would lack them: %s", topic, s.replay(t))}}
 	}
+	return s.make(ctx, t)
+}
+
+// make makes a table that is missing, and returns when.
+func (s *store) make(ctx context.Context, t *rows.Table) (made string, err error) {
+	if s.may != nil {
+		if err := s.may(ctx); err != nil {
+			return "", err
+		}
+	}
 	if _, err := s.db.ExecContext(ctx, s.dialect.CreateTable(t)); err != nil {
 		return "", s.tableError(t, "create it", err)
 	}

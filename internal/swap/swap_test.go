@@ -13,6 +13,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"github.com/millrace-io/millrace/internal/lines"
 	"github.com/millrace-io/millrace/internal/swap"
 	"github.com/millrace-io/millrace/internal/testkit"
 	"github.com/millrace-io/millrace/sink"
@@ -286,6 +287,50 @@ func TestDrop(t *testing.T) {
 	}
 	if _, err := x.PreviewDrop(ctx, 0); err != nil {
 		t.Error(err)
+	}
+}
+
+// TestADroppedLineIsNotMadeAnew: stages that were cut off while their line was dropped, and begin again, make none of its topics, nor its
+// table.
+func TestADroppedLineIsNotMadeAnew(t *testing.T) {
+	w := newWorld(t, doubles)
+	w.process(doubles)
+	w.write(anchors()...)
+	w.becomes("t", 2, false)
+	w.shadow(triples)
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	is, err := w.lines(triples).Drop(ctx, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	line := topics.LineOf(w.of(triples), &triples, is.Line, is.Table)
+	for name, of := range map[string]lines.Start{"processor": processorOf, "sink": sinkOf} {
+		env := w.env("cut off")
+		run, err := of(line, env, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		stop := testkit.Run(t, run)
+		testkit.Eventually(t, patience, func() error {
+			if waits := fmt.Sprint(env.Health.Waiting()); !strings.Contains(waits, "line 2 is dropped: nothing of it is made anew") {
+				return fmt.Errorf("%s: health says %s", name, waits)
+			}
+			return nil
+		})
+		stop()
+	}
+	if _, err := w.read("t__g2"); err == nil {
+		t.Error("the table is there")
+	}
+	found, err := kadm.NewClient(w.cl).ListTopics(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, topic := range is.Topics {
+		if found.Has(topic) {
+			t.Errorf("the topic %s is there", topic)
+		}
 	}
 }
 

@@ -27,6 +27,12 @@ import (
 // It returns nil once every topic is known to the broker that was asked, a *[MismatchError] if a topic has
 // other settings or a *[VersionError] if a broker is too old, which need an operator, and otherwise what the brokers answered: the caller tries again.
 func Ensure(ctx context.Context, adm *kadm.Client, specs []topics.Spec) error {
+	return EnsureIf(ctx, adm, specs, nil)
+}
+
+// EnsureIf is [Ensure], but asks may before it makes a topic that is missing; nil: nobody is asked. If may returns an error it makes none,
+// and returns that.
+func EnsureIf(ctx context.Context, adm *kadm.Client, specs []topics.Spec, may func(context.Context) error) error {
 	if err := checkVersions(ctx, adm); err != nil {
 		return err
 	}
@@ -46,6 +52,11 @@ func Ensure(ctx context.Context, adm *kadm.Client, specs []topics.Spec) error {
 		}
 	}
 	if len(missing) > 0 {
+		if may != nil {
+			if err := may(ctx); err != nil {
+				return err
+			}
+		}
 		raced, err := create(ctx, adm.CreateTopics, missing)
 		if err != nil {
 			return err

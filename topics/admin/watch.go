@@ -16,6 +16,9 @@ import (
 // Watch notices that topics were deleted, or made anew, while a stage runs: a client never goes over to a topic with a
 // new id by itself. Its methods may be called concurrently.
 type Watch struct {
+	// May is asked before a topic that is missing is made: see [EnsureIf]. It is set before the first look.
+	May func(context.Context) error
+
 	specs []topics.Spec
 
 	mu  sync.Mutex
@@ -62,7 +65,7 @@ func (w *Watch) Look(ctx context.Context, adm *kadm.Client) ([]Change, error) {
 		}
 	}
 	if len(changes) > 0 {
-		if err := Ensure(ctx, adm, w.specs); err != nil {
+		if err := EnsureIf(ctx, adm, w.specs, w.May); err != nil {
 			return nil, err
 		}
 		if now, err = w.list(ctx, adm); err != nil {
