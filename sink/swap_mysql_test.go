@@ -249,6 +249,58 @@ func TestARenameThatWaitsDoesNotOutliveItsDriver(t *testing.T) {
 	}
 }
 
+// TestADriverThatWaitsIsKilled: a driver stands still in RENAME TABLE, for longer than a step may take. Whoever ends its swap ends its
+// connection first: else the tables would be renamed afterwards, by nobody's leave.
+func TestADriverThatWaitsIsKilled(t *testing.T) {
+	w := newTwoLines(t, onMySQL(t))
+	ctx := t.Context()
+	w.writes("a", 1)
+	s := w.swapper()
+	if err := errors.Join(s.Lock(ctx), s.Freeze(ctx)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.conn.ExecContext(ctx, "SET SESSION lock_wait_timeout = 60"); err != nil { // as if the server were late
+		t.Fatal(err)
+	}
+	reading, err := w.base.store.db.BeginTx(ctx, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var n int
+	if err := reading.QueryRow("SELECT COUNT(*) FROM things").Scan(&n); err != nil {
+		t.Fatal(err)
+	}
+	renamed := make(chan error, 1) // one send
+	go func() { renamed <- s.Rename(ctx) }()
+	testkit.Eventually(t, time.Minute, func() error {
+		var waits int
+		err := w.base.store.db.QueryRow("SELECT COUNT(*) FROM performance_schema.metadata_locks WHERE object_schema = DATABASE() AND lock_status = 'PENDING'").Scan(&waits)
+		if err == nil && waits == 0 {
+			err = errors.New("RENAME does not wait yet")
+		}
+		return err
+	})
+	if _, err := w.base.store.db.Exec("UPDATE millrace_swaps SET step_at = step_at - INTERVAL 40 SECOND"); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.base.store.endSwaps(ctx, w.base.store.dialect.(dialect.Swapper)); err != nil {
+		t.Fatal(err)
+	}
+	if err := reading.Commit(); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-renamed; err == nil {
+		t.Error("the tables were renamed after the driver was taken for dead")
+	}
+	made, err := w.base.store.dialect.Made(ctx, w.base.store.db, []string{"things", "things__g1", "things__g2"})
+	if _, aside := made["things__g1"]; err != nil || len(made) != 2 || aside {
+		t.Fatalf("the tables are %v, %v", made, err)
+	}
+	w.claims()
+	w.writes("a", 2)
+	w.wantLive(map[string]string{"a": "2"})
+}
+
 // TestReadersThatAreInTheWayAreNamed: a transaction from before the other table was complete, and one that holds the table.
 func TestReadersThatAreInTheWayAreNamed(t *testing.T) {
 	w := newTwoLines(t, onMySQL(t))

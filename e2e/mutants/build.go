@@ -37,9 +37,9 @@ func (m Mutant) Build(ctx context.Context, root, out string, packages ...string)
 	return nil
 }
 
-// Test runs a test of a package of the module at root with m, by `go test -overlay`, and returns what it printed. The error
-// says that it failed.
-func (m Mutant) Test(ctx context.Context, root, pkg, run string) (output string, err error) {
+// Test runs a test in the module at root with m, by `go test -overlay`, and returns what it printed. The error says that it
+// failed.
+func (m Mutant) Test(ctx context.Context, root string, test RedTest) (output string, err error) {
 	dir, err := os.MkdirTemp("", "millrace-mutant-")
 	if err != nil {
 		return "", err
@@ -49,7 +49,7 @@ func (m Mutant) Test(ctx context.Context, root, pkg, run string) (output string,
 	if err != nil {
 		return "", err
 	}
-	cmd := exec.CommandContext(ctx, "go", "test", "-trimpath", "-count=1", "-overlay", overlay, "-run", "^"+run+"$", pkg)
+	cmd := exec.CommandContext(ctx, "go", "test", "-trimpath", "-count=1", "-overlay", overlay, "-tags", test.Tags, "-run", "^"+test.Name+"$", test.Package)
 	cmd.Dir = root
 	text, err := cmd.CombinedOutput()
 	return string(text), err

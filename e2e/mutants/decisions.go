@@ -2,16 +2,19 @@ package mutants
 
 // DecisionsTests are the tests that see the mutants of [Decisions] red, by name.
 var DecisionsTests = map[string]RedTest{
-	ProducerFirst:    {"./processor", "TestWhatIsDecidedBeforeASessionBegins"},
-	OffsetMetadata:   {"./processor", "TestGroupMovedByATool"},
-	Fence:            {"./processor", "TestAChangeOfLogicFencesWhatIsOpen"},
-	LookAgain:        {"./processor", "TestAFencedSessionLooksAgain"},
-	MarkingBeforeCut: {"./internal/replay", "TestRemovalsAreMarkedBeforeTheCut"},
-	KeptMarks:        {"./sink", "TestSQLite/Admin/NoMarkIsPrunedDuringARedo"},
+	ProducerFirst:    {"./processor", "TestWhatIsDecidedBeforeASessionBegins", ""},
+	OffsetMetadata:   {"./processor", "TestGroupMovedByATool", ""},
+	Fence:            {"./processor", "TestAChangeOfLogicFencesWhatIsOpen", ""},
+	LookAgain:        {"./processor", "TestAFencedSessionLooksAgain", ""},
+	MarkingBeforeCut: {"./internal/replay", "TestRemovalsAreMarkedBeforeTheCut", ""},
+	KeptMarks:        {"./sink", "TestSQLite/Admin/NoMarkIsPrunedDuringARedo", ""},
 }
 
 // RedTest is a test that fails with a mutant.
-type RedTest struct{ Package, Name string }
+type RedTest struct {
+	Package, Name string
+	Tags          string // build tags, by commas: "integration" of one that needs servers
+}
 
 // Decisions is the mutants of what holds the decisions of the control topic, the processors and the tables together. Their tests
 // need no servers.

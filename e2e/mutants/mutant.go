@@ -36,6 +36,11 @@ const (
 	DiffBytes            = "diff-bytes"             // diff: values are compared by their bytes
 	SecondLook           = "second-look"            // diff: what differs is looked at again when both lines are as far
 	BarrierFirst         = "barrier-first"          // swap: the other line has come as far before the tables are renamed
+	WholeBarrier         = "whole-barrier"          // swap: a line is as far when its table has all of its processed topic, to the watermark
+	OneConnection        = "one-connection"         // swap: the driver never connects again
+	Kill                 = "kill"                   // swap: a driver that stands still is ended before its swap is
+	GuardedTrial         = "guarded-trial"          // sink: what a trial refuses counts only if the claims still held afterwards
+	OneDecider           = "one-decider"            // control: whoever decides takes the id first, and then reads
 )
 
 // Mutant is millrace without one mechanism.

@@ -23,7 +23,7 @@ func TestDecisionsMutants(t *testing.T) {
 	}
 }
 
-// TestSwapsMutants does so with swaps and comparisons of two tables.
+// TestSwapsMutants does so with swaps and comparisons of two tables. Some of its tests need servers.
 func TestSwapsMutants(t *testing.T) {
 	for _, m := range mutants.Swaps {
 		red(t, m, mutants.SwapsTests[m.Name])
@@ -37,7 +37,7 @@ func red(t *testing.T, m mutants.Mutant, test mutants.RedTest) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		output, err := m.Test(t.Context(), root, test.Package, test.Name)
+		output, err := m.Test(t.Context(), root, test)
 		if err == nil || !strings.Contains(output, "--- FAIL: "+test.Name) {
 			t.Fatalf("not noticed: %v %s", err, output)
 		}

@@ -2,17 +2,23 @@ package mutants
 
 // SwapsTests are the tests that see the mutants of [Swaps] red, by name.
 var SwapsTests = map[string]RedTest{
-	FreezeLive:   {"./sink", "TestSQLite/Swaps/Steps"},
-	FreezeOther:  {"./sink", "TestSQLite/Swaps/Steps"},
-	ClaimHeeds:   {"./sink", "TestSQLite/Swaps/Steps"},
-	RenamedStays: {"./sink", "TestSQLite/Swaps/ARenameThatHappenedIsFinished"},
-	NameOfBefore: {"./sink", "TestSQLite/Swaps/Steps"},
-	DiffBytes:    {"./sink", "TestSQLite/Differences/AreFoundAndNoOthers"},
-	SecondLook:   {"./sink", "TestSQLite/Differences/ThatPassAreNone"},
-	BarrierFirst: {"./internal/swap", "TestALineThatDoesNotCatchUp"},
+	FreezeLive:   {"./sink", "TestSQLite/Swaps/Steps", ""},
+	FreezeOther:  {"./sink", "TestSQLite/Swaps/Steps", ""},
+	ClaimHeeds:   {"./sink", "TestSQLite/Swaps/Steps", ""},
+	RenamedStays: {"./sink", "TestSQLite/Swaps/ARenameThatHappenedIsFinished", ""},
+	NameOfBefore: {"./sink", "TestSQLite/Swaps/Steps", ""},
+	DiffBytes:    {"./sink", "TestSQLite/Differences/AreFoundAndNoOthers", ""},
+	SecondLook:   {"./sink", "TestSQLite/Differences/ThatPassAreNone", ""},
+	BarrierFirst: {"./internal/swap", "TestALineThatDoesNotCatchUp", ""},
+
+	OneConnection: {"./sink", "TestSQLite/Swaps/KilledAtEachStatement", ""},
+	OneDecider:    {"./topics/control", "TestEachDecisionSeesTheOnesBefore", ""},
+	WholeBarrier:  {"./internal/lines", "TestABarrierLooksAtTheWatermark", ""},
+	Kill:          {"./sink", "TestADriverThatWaitsIsKilled", "integration"},
+	GuardedTrial:  {"./sink", "TestRowsAreTriedInTheirOwnTableOnly", "integration"},
 }
 
-// Swaps is the mutants of swaps and comparisons of two tables. Their tests need no servers.
+// Swaps is the mutants of swaps and comparisons of two tables.
 var Swaps = []Mutant{
 	{
 		Name: FreezeLive, // the live line goes on while the other one comes as far
@@ -76,6 +82,53 @@ var Swaps = []Mutant{
 			File: "internal/swap/barrier.go",
 			Old:  "		if passed && err == nil {\n",
 			New:  "		if passed || err == nil {\n",
+		}},
+	},
+	{
+		Name: OneConnection, // the driver goes on by another connection, which does not have the lock
+		Edits: []Edit{
+			{
+				File: "sink/swap.go",
+				Old:  "	if s.conn == nil {\n		return 0, errNoConnection\n	}\n	done, err :=",
+				New:  "	if s.conn == nil {\n		if s.conn, err = s.store.db.Conn(ctx); err != nil {\n			return 0, err\n		}\n	}\n	done, err :=",
+			},
+			{
+				File: "sink/swap.go",
+				Old:  "err = cmp.Or(err, errNoConnection)",
+				New:  "s.conn, err = s.store.db.Conn(ctx)\n			err = cmp.Or(err)",
+			},
+		},
+	},
+	{
+		Name: OneDecider, // any number of processes decide at the same time
+		Edits: []Edit{{
+			File: "topics/control/change.go",
+			Old:  "TransactionalID: topic, TransactionTimeout",
+			New:  "TransactionalID: fmt.Sprint(topic, &topic), TransactionTimeout",
+		}},
+	},
+	{
+		Name: WholeBarrier, // the end of the processed topic is the last stable offset, which may lag behind what is committed
+		Edits: []Edit{{
+			File: "internal/lines/gauge.go",
+			Old:  "ends(ctx, b.gauge.cl, topics.Processed(b.gauge.line.Name, b.gauge.stream));",
+			New:  "listed(kadm.NewClient(b.gauge.cl).ListCommittedOffsets(ctx, topics.Processed(b.gauge.line.Name, b.gauge.stream)));",
+		}},
+	},
+	{
+		Name: Kill, // a driver that stands still is taken for dead, and may rename the tables afterwards
+		Edits: []Edit{{
+			File: "sink/swap_end.go",
+			Old:  "	if err := s.dialect.EndHolder(",
+			New:  "	if s.conn != nil {\n		return true, nil\n	}\n	if err := s.dialect.EndHolder(",
+		}},
+	},
+	{
+		Name: GuardedTrial, // rows are tried in whatever table has the name
+		Edits: []Edit{{
+			File: "sink/isolate.go",
+			Old:  "	if err = w.stillHeld(ctx, b.moves); err == nil {\n",
+			New:  "	if err = w.stillHeld(ctx, b.moves); found {\n",
 		}},
 	},
 }

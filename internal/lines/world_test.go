@@ -61,6 +61,7 @@ type world struct {
 	t          testing.TB
 	name       string // of the pipeline
 	brokers    []string
+	cluster    *kfake.Cluster // nil: real servers
 	database   pipeline.Database
 	dir        string
 	partitions int32
@@ -73,7 +74,8 @@ type world struct {
 func newWorld(t testing.TB, partitions int32) *world {
 	t.Helper()
 	w := &world{t: t, name: "p", dir: t.TempDir(), partitions: partitions, database: pipeline.Database{Embedded: true}}
-	w.brokers = testkafka.New(t, kfake.BrokerConfigs(map[string]string{"group.initial.rebalance.delay.ms": "0"})).ListenAddrs()
+	w.cluster = testkafka.New(t, kfake.BrokerConfigs(map[string]string{"group.initial.rebalance.delay.ms": "0"}))
+	w.brokers = w.cluster.ListenAddrs()
 	w.open("sqlite", "file:"+filepath.Join(w.dir, "millrace.db")+"?_pragma=busy_timeout(10000)")
 	return w
 }
