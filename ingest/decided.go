@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 	"time"
 
@@ -82,7 +83,8 @@ func (d *decisions) take(stream string) {
 		return // another file's
 	}
 	s := d.view.Stream(stream)
-	if changed := gate.set(!s.Fetches()); changed && s.Fetches() {
+	fetches := s.Fetches() && s.Growing("ingest", d.in.p.Kafka.Partitions) == ""
+	if changed := gate.set(!fetches); changed && fetches {
 		d.in.env.Log.Info("the stream goes on: it is no longer paused", "stream", stream)
 	}
 	if text := d.why(stream, s); text != "" {
@@ -138,7 +140,7 @@ func (d *decisions) why(stream string, s *control.Stream) string {
 		return fmt.Sprintf("nothing is fetched while keys that the API shows no more are deleted; if `millrace reset %s %s --sweep` "+
 			"has died meanwhile, run it again", file, stream)
 	}
-	return ""
+	return strings.ReplaceAll(s.Growing("ingest", d.in.p.Kafka.Partitions), " FILE ", " "+file+" ")
 }
 
 // changed returns what is closed when the positions in a partition are set back.
@@ -175,7 +177,7 @@ func (d *decisions) excuses(ctx context.Context, partition int32, err error, cha
 		return true
 	default:
 	}
-	return d.any(partition, func(s *control.Stream) bool { return s.Reset.UnderWay() || s.SweptBy() != "" })
+	return d.any(partition, func(s *control.Stream) bool { return s.Reset.UnderWay() || s.SweptBy() != "" || s.Grow != nil })
 }
 
 // any reports whether it holds for a stream with a slice in a partition.

@@ -141,7 +141,10 @@ func (p *Processor) noticed(name string, s *control.Stream) {
 // matters is what sessions have to begin anew for.
 func matters(s *control.Stream) string {
 	var b strings.Builder
-	fmt.Fprint(&b, s.Live, s.Epochs, s.Run, s.Lost != nil, s.Moved, s.IsPaused(stageName), s.LiveLine)
+	fmt.Fprint(&b, s.Live, s.Epochs, s.Run, s.Lost != nil, s.Moved, s.IsPaused(stageName), s.LiveLine, s.Partitions)
+	if s.Grow != nil {
+		fmt.Fprint(&b, s.Grow.State)
+	}
 	for _, l := range s.Lines { // what is told of the file depends on them
 		fmt.Fprint(&b, " ", l.Number, l.State, l.Logic)
 	}
@@ -155,6 +158,9 @@ func (d *decisions) lately(streams map[string]*stream) bool {
 		now := d.view.Stream(s.name)
 		g := now.Generation(now.Live)
 		if g != nil && (g.Kind != control.First || now.Run.Why == control.Upgrade) && time.Since(g.At).Abs() < moment {
+			return true
+		}
+		if now.Grow != nil || now.Partitions != 0 && time.Since(now.Run.At).Abs() < moment {
 			return true
 		}
 		if now.Run.ProcessedTopicID != "" && time.Since(now.Run.At).Abs() < moment {

@@ -1,7 +1,9 @@
 package processor
 
 import (
+	"cmp"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/millrace-io/millrace/topics"
@@ -11,6 +13,7 @@ import (
 // Kinds of notices about what a stream runs.
 const (
 	noticePaused   = "paused"
+	noticeGrowing  = "partitions"
 	noticeOldFile  = "old_file"
 	noticeOtherKey = "other_key"
 	noticeLogic    = "live_logic"
@@ -44,6 +47,10 @@ func (p *Processor) runs(topic string, file *stream, s *control.Stream, f *facts
 		run.stands = true
 		told[noticePaused] = p.pausedText(file.name, pause)
 	}
+	if why := s.Growing(stageName, p.pipeline.Kafka.Partitions); why != "" {
+		run.stands = true
+		told[noticeGrowing] = strings.ReplaceAll(why, " FILE ", " "+cmp.Or(p.env.File, "FILE")+" ")
+	}
 	if s.Without() {
 		run.stands = true // the lines that are there are pipelines of their own
 	}
@@ -55,7 +62,7 @@ func (p *Processor) runs(topic string, file *stream, s *control.Stream, f *facts
 	if err := p.decided.gapOf(topic, s.Run.Number); err != nil {
 		told[noticeGap] = err.Error()
 	}
-	for _, kind := range []string{noticePaused, noticeOldFile, noticeOtherKey, noticeLogic, noticeLost, noticeGap} {
+	for _, kind := range []string{noticePaused, noticeGrowing, noticeOldFile, noticeOtherKey, noticeLogic, noticeLost, noticeGap} {
 		if told[kind] != "" {
 			p.notices.Raise(file.name, kind, told[kind])
 		} else {

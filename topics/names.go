@@ -71,5 +71,8 @@ func ProcessorTransactionalID(pipeline, instance string, session int) string {
 	return ProcessorTransactionalIDs(pipeline) + instance + "." + strconv.Itoa(session)
 }
 
+// GrowTransactionalID belongs to whoever writes the raw records of a pipeline again, to more partitions.
+func GrowTransactionalID(pipeline string) string { return pipeline + ".grow" }
+
 // SweepTransactionalID belongs to whoever deletes what an API shows no more from a raw topic.
 func SweepTransactionalID(pipeline, stream string) string { return pipeline + ".sweep." + stream }

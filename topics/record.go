@@ -16,6 +16,7 @@ const (
 	HeaderSlice  = "mr-slice"  // raw: absent for the slice ""
 	HeaderTime   = "mr-time"   // raw: when the answer was complete, Unix ms
 	HeaderURL    = "mr-url"    // raw: the request, without secrets
+	HeaderWas    = "mr-was"    // raw: partition ":" offset before the topic was given more partitions
 
 	HeaderVersion = "mr-version" // processed: a Version
 	HeaderPK      = "mr-pk"      // processed: JSON array of the key columns' values, with null values only

@@ -233,6 +233,9 @@ func (b *Builder) plan(_ context.Context, s *control.Stream, live *control.Gener
 		return plan, b.refuse("line %d is being built, begun by %s at %s, by another logic than this file's; `%s` shows it. One is built at a time: "+
 			"swap it, or drop it: %s", l.Number, l.By, l.At.UTC().Format(time.RFC3339), b.command("replay status"), b.command("replay drop"))
 	}
+	if err := s.GrowRefuses(); err != nil {
+		return plan, b.refuse("%v", err)
+	}
 	if s.Redo != nil {
 		return plan, b.refuse("a replay is under way, begun by %s; wait for its end, or end it: %s", s.Redo.By, b.command("replay abort"))
 	}

@@ -160,6 +160,9 @@ func (r *Replay) decide(s *control.Stream, plan *Plan) error {
 	if live == nil {
 		return refuse("no processor of this version has run it yet, so it is not known what was processed: start one")
 	}
+	if err := s.GrowRefuses(); err != nil {
+		return refuse("%v", err)
+	}
 	epoch, ok := s.Epoch(plan.Redo.RawTopicID)
 	if !ok {
 		return refuse("the raw topic was made anew, and no processor has seen the new one yet: start one")

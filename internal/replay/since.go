@@ -19,6 +19,9 @@ func Since(p *pipeline.Pipeline, s *pipeline.Stream, epoch uint16, of []*letters
 		if at.Epoch != epoch || versioned || s.Ingest.Version != "" || l.Stage == "sink" && sourced(l) {
 			at.Offset = 0
 		}
+		if at.Epoch != epoch && l.Record.Key != nil { // the topic may have been given more partitions
+			from[topics.Partition(l.Record.Key, p.Kafka.Partitions)] = 0
+		}
 		from[at.Partition] = min(from[at.Partition], at.Offset)
 	}
 	return from

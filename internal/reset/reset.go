@@ -137,6 +137,9 @@ func Run(ctx context.Context, cfg Config, o Options) error {
 		if s.SweptBy() != "" {
 			return errors.New("keys are being deleted by a sweep: run it to its end first")
 		}
+		if err := s.GrowRefuses(); err != nil {
+			return err
+		}
 		if s.Redo != nil && o.Forget {
 			return errors.New("raw records are being replayed: let the replay end first")
 		}

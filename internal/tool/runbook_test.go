@@ -16,6 +16,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/millrace-io/millrace/internal/testkafka"
 	"github.com/millrace-io/millrace/internal/testkit"
 )
 
@@ -38,7 +39,7 @@ var varying = []struct {
 
 // TestRunbooks runs what the runbooks show, and compares; -update writes the outputs anew. Comments in a page say what happens besides.
 func TestRunbooks(t *testing.T) {
-	for _, name := range []string{"starting-over", "after-a-restore", "dead-letters", "new-columns"} {
+	for _, name := range []string{"starting-over", "after-a-restore", "dead-letters", "new-columns", "adding-partitions"} {
 		t.Run(name, func(t *testing.T) {
 			page := filepath.Join("..", "..", "docs", "runbooks", name+".md")
 			text, err := os.ReadFile(page)
@@ -99,6 +100,9 @@ func (b *book) do(action []string) {
 	case "orders":
 		api := newWarehouse(b.t, ids[0])
 		b.patient = &patient{t: b.t, api: api, path: pipelineFile(b.t, api.URL)}
+	case "orders-on-brokers":
+		api, cluster := newWarehouse(b.t, ids[0]), testkafka.New(b.t)
+		b.patient = &patient{t: b.t, api: api, path: pipelineFile(b.t, api.URL, "kafka: {brokers: ["+cluster.ListenAddrs()[0]+"], partitions: 6}")}
 	case "start":
 		b.start()
 		if _, err := os.Stat(filepath.Join(filepath.Dir(b.path), "data", "backup")); err != nil {

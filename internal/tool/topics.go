@@ -45,6 +45,7 @@ differs.`,
   millrace topics shop.yaml --create
   millrace topics plan shop.yaml                what differs, and what apply would do
   millrace topics apply shop.yaml               do it
+  millrace topics grow shop.yaml --partitions 16
   millrace topics list shop.yaml                how much is in each, and who lags
   millrace topics tail shop.yaml orders         the last records
   millrace topics grep shop.yaml orders 4711    the whole history of a key`,
@@ -62,7 +63,7 @@ differs.`,
 			return showTopics(ctx, cmd.OutOrStdout(), p, args[0], create)
 		},
 	}
-	cmd.AddCommand(newTopicsPlanCommand(), newTopicsApplyCommand(), newTopicsListCommand(), newTopicsTailCommand(), newTopicsGrepCommand())
+	cmd.AddCommand(newTopicsPlanCommand(), newTopicsApplyCommand(), newTopicsGrowCommand(), newTopicsListCommand(), newTopicsTailCommand(), newTopicsGrepCommand())
 	cmd.Flags().BoolVar(&create, "create", false, "create those that are missing")
 	return cmd
 }

@@ -22,7 +22,7 @@ type kafkaFile struct {
 	Brokers        texts            `key:"brokers,required" doc:"Addresses of some of the brokers, host:port each; the others are found through them."`
 	TLS            object[tlsFile]  `key:"tls" doc:"The brokers speak TLS. {} trusts the system's certificate authorities."`
 	SASL           object[saslFile] `key:"sasl" doc:"How to log in to the brokers; absent: nobody logs in."`
-	Partitions     integer          `key:"partitions" doc:"Partitions of the raw, processed and dead-letter topics: how many processes can share a stream. It cannot be changed later." min:"1" max:"10000" default:"6"`
+	Partitions     integer          `key:"partitions" doc:"Partitions of the raw, processed and dead-letter topics: how many processes can share a stream. More of them later: millrace topics grow; fewer there cannot be." min:"1" max:"10000" default:"6"`
 	Replication    integer          `key:"replication" doc:"Replication factor of the topics; -1 is the brokers' default." min:"-1" max:"100" default:"-1"`
 	RawRetention   duration         `key:"raw_retention" doc:"How long raw topics keep their records; 0s is for ever. What is gone cannot be processed again." max:"876000h" default:"0s"`
 	Retention      duration         `key:"retention" doc:"How long processed topics keep their records; 0s is for ever." max:"876000h" default:"168h"`

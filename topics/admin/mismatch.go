@@ -41,8 +41,11 @@ func (e *MismatchError) Error() string {
 func compareLayout(s topics.Spec, d kadm.TopicDetail) []Mismatch {
 	var found []Mismatch
 	if is := int32(len(d.Partitions)); is != s.Partitions {
-		hint := fmt.Sprintf("a key's partition would change if there were more or fewer, so the number stays: set kafka.partitions: %d in the "+
-			"pipeline file, or use another pipeline or stream name, or delete all topics of the stream with their data", is)
+		hint := fmt.Sprintf("a topic never gets fewer: set kafka.partitions: %d in the pipeline file", is)
+		if is < s.Partitions {
+			hint = fmt.Sprintf("a key's partition changes with their number: `millrace topics grow FILE --partitions %d` keeps order and versions; "+
+				"or set kafka.partitions: %d in the pipeline file", s.Partitions, is)
+		}
 		if s.Partitions == topics.StatePartitions && strings.HasSuffix(s.Topic, ".ingest.state") {
 			hint = "the number is fixed: delete the topic (every slice is then fetched from its start again) or use another pipeline name"
 		}

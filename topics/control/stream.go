@@ -1,6 +1,7 @@
 package control
 
 import (
+	"slices"
 	"time"
 )
 
@@ -30,6 +31,9 @@ type Stream struct {
 	Lines    []Line `json:"lines,omitempty"`
 	LiveLine uint16 `json:"live_line,omitempty"`
 	NextLine uint16 `json:"next_line,omitempty"`
+	Grow     *Grow  `json:"grow,omitempty"` // nil: none is under way
+	// Partitions is how many the topics have since they were given more; 0: they never were.
+	Partitions int32 `json:"partitions,omitempty"`
 }
 
 // Generation is one logic of a stream, or the same logic once more over what was processed before.
@@ -55,7 +59,7 @@ const (
 	Again Kind = "redo"   // what was processed before is processed again
 )
 
-// Epoch is a raw topic.
+// Epoch is a raw topic, from its first record on or since it was given more partitions.
 type Epoch struct {
 	Number     uint16 `json:"number"`       // 0 or more
 	RawTopicID string `json:"raw_topic_id"` // hexadecimal, 32 digits
@@ -151,9 +155,10 @@ func (s *Stream) Next() uint16 {
 	return 1
 }
 
-// Epoch returns the epoch of a raw topic, and whether it has one.
+// Epoch returns the epoch of a raw topic, and whether it has one. A topic that was given more partitions has several: the last
+// one counts, since what was there before it is deleted.
 func (s *Stream) Epoch(rawTopicID string) (number uint16, ok bool) {
-	for _, e := range s.Epochs {
+	for _, e := range slices.Backward(s.Epochs) {
 		if e.RawTopicID == rawTopicID {
 			return e.Number, true
 		}

@@ -1,0 +1,210 @@
+package grow
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/zeebo/xxh3"
+
+	"github.com/millrace-io/millrace/pipeline"
+	"github.com/millrace-io/millrace/topics"
+	"github.com/millrace-io/millrace/topics/admin"
+)
+
+// What one transaction of a copy holds, at most.
+const (
+	copyRecords = 5000
+	copyBytes   = 16 << 20
+	copyTimeout = time.Minute
+)
+
+// copier writes raw records again, in transactions.
+type copier struct {
+	topic    string
+	to       int32
+	producer *kgo.Client
+	failed   kgo.FirstErrPromise
+	open     bool
+	records  int
+	bytes    int
+	all      int64
+}
+
+// copy writes the raw records of a stream again that are not yet, in their order. It returns how many.
+func (g *grower) copy(ctx context.Context, s *pipeline.Stream) (int64, error) {
+	c := &copier{topic: topics.Raw(g.Pipeline.Name, s.Name), to: g.To}
+	var err error
+	c.producer, err = kgo.NewClient(append(slices.Clone(g.Control.Client), kgo.TransactionalID(topics.GrowTransactionalID(g.Pipeline.Name)),
+		kgo.TransactionTimeout(copyTimeout), kgo.RecordPartitioner(kgo.ManualPartitioner()), kgo.RequiredAcks(kgo.AllISRAcks()),
+		kgo.ProducerBatchMaxBytes(g.Pipeline.Kafka.MaxRecordBytes+wasBytes), kgo.MaxBufferedBytes(2*copyBytes+2*int(g.Pipeline.Kafka.MaxRecordBytes)))...)
+	if err != nil {
+		return 0, err
+	}
+	defer c.producer.Close()
+	// From here on whoever wrote before, and was held up, cannot commit any more.
+	if _, _, err := c.producer.ProducerID(ctx); err != nil {
+		return 0, fmt.Errorf("initialise the producer: %w", err)
+	}
+	done := map[int32]int64{}
+	if err := g.written(ctx, s, func(r *kgo.Record, partition int32, offset int64) {
+		done[partition] = max(done[partition], offset+1)
+	}); err != nil {
+		return 0, err
+	}
+	ranges := map[int32]admin.Range{}
+	for n, end := range g.grow(s.Name).First {
+		ranges[n] = admin.Range{From: done[n], To: end}
+	}
+	reading, stop := context.WithCancelCause(ctx)
+	defer stop(nil)
+	err = admin.ReadRanges(reading, g.Control.Client, c.topic, ranges, func(r *kgo.Record) {
+		if err := c.write(ctx, r); err != nil {
+			stop(err)
+		}
+	})
+	if cause := context.Cause(reading); cause != nil && ctx.Err() == nil {
+		err = cause
+	}
+	if err != nil {
+		c.abort(ctx)
+		return c.all, err
+	}
+	return c.all, c.commit(ctx)
+}
+
+// write writes a record where its key belongs. After an error nothing more is written.
+func (c *copier) write(ctx context.Context, r *kgo.Record) error {
+	if err := c.failed.Err(); err != nil {
+		return err
+	}
+	if !c.open {
+		if err := c.producer.BeginTransaction(); err != nil {
+			return fmt.Errorf("begin: %w", err)
+		}
+		c.open, c.records, c.bytes = true, 0, 0
+	}
+	again := &kgo.Record{Topic: c.topic, Partition: r.Partition, Key: r.Key, Value: r.Value, Timestamp: r.Timestamp, Headers: moved(r)}
+	if r.Key != nil {
+		again.Partition = topics.Partition(r.Key, c.to)
+	}
+	c.producer.Produce(ctx, again, c.failed.Promise())
+	c.records++
+	c.bytes += len(r.Key) + len(r.Value)
+	if c.records < copyRecords && c.bytes < copyBytes {
+		return nil
+	}
+	return c.commit(ctx)
+}
+
+// moved are the headers of a record, with where it was.
+func moved(r *kgo.Record) []kgo.RecordHeader {
+	headers := make([]kgo.RecordHeader, 0, len(r.Headers)+1)
+	for _, h := range r.Headers {
+		if h.Key != topics.HeaderWas {
+			headers = append(headers, h)
+		}
+	}
+	return append(headers, kgo.RecordHeader{Key: topics.HeaderWas, Value: fmt.Appendf(nil, "%d:%d", r.Partition, r.Offset)})
+}
+
+func (c *copier) commit(ctx context.Context) error {
+	if !c.open {
+		return nil
+	}
+	if err := c.producer.Flush(ctx); err != nil {
+		return fmt.Errorf("flush: %w", err)
+	}
+	if err := c.failed.Err(); err != nil {
+		return err
+	}
+	if err := c.producer.EndTransaction(ctx, kgo.TryCommit); err != nil {
+		return fmt.Errorf("commit: %w", err) // whoever goes on finds whether it was
+	}
+	c.open = false
+	c.all += int64(c.records)
+	return nil
+}
+
+// abort ends what is open. An error of it says nothing more: the brokers abort it in time, or whoever goes on does.
+func (c *copier) abort(ctx context.Context) {
+	if c.open {
+		_ = c.producer.AbortBufferedRecords(ctx)
+		_ = c.producer.EndTransaction(ctx, kgo.TryAbort)
+		c.open = false
+	}
+}
+
+// written calls f for each raw record of a stream that was written again, with where it was.
+func (g *grower) written(ctx context.Context, s *pipeline.Stream, f func(r *kgo.Record, partition int32, offset int64)) error {
+	from := map[int32]int64{}
+	for n := range g.To {
+		from[n] = g.grow(s.Name).First[n]
+	}
+	var failed error
+	err := admin.ReadFrom(ctx, g.Control.Client, topics.Raw(g.Pipeline.Name, s.Name), from, func(r *kgo.Record) {
+		was, ok := topics.Header(r, topics.HeaderWas)
+		partition, offset, found := strings.Cut(string(was), ":")
+		n, err1 := strconv.ParseInt(partition, 10, 32)
+		at, err2 := strconv.ParseInt(offset, 10, 64)
+		if !ok || !found || errors.Join(err1, err2) != nil {
+			failed = fmt.Errorf("%s[%d]@%d: it was written by another program while the topic was given more partitions, by the number of before or "+
+				"by the new one: stop that program; what is to become of the record needs an operator", r.Topic, r.Partition, r.Offset)
+			return
+		}
+		f(r, int32(n), at)
+	})
+	return errors.Join(err, failed)
+}
+
+// sum is of all records of a partition, in any order.
+type sum struct {
+	records int64
+	hash    uint64
+}
+
+func (s *sum) add(r *kgo.Record, partition int32, offset int64) {
+	h := xxh3.New()
+	_, _ = fmt.Fprintf(h, "%d:%d:%d:%d:%t:", partition, offset, r.Timestamp.UnixMilli(), len(r.Key), r.Value == nil)
+	_, _ = h.Write(r.Key)
+	_, _ = h.Write(r.Value)
+	s.records++
+	s.hash += h.Sum64()
+}
+
+// compare reads what was written again and what it is of, and returns an error if they are not the same: then nothing is deleted.
+func (g *grower) compare(ctx context.Context, s *pipeline.Stream) error {
+	topic := topics.Raw(g.Pipeline.Name, s.Name)
+	starts, err := listed(g.adm.ListStartOffsets(ctx, topic))
+	if err != nil {
+		return err
+	}
+	before, after := map[int32]*sum{}, map[int32]*sum{}
+	ranges := map[int32]admin.Range{}
+	for n, end := range g.grow(s.Name).First {
+		ranges[n] = admin.Range{From: starts[n], To: end}
+		before[n], after[n] = &sum{}, &sum{}
+	}
+	if err := admin.ReadRanges(ctx, g.Control.Client, topic, ranges, func(r *kgo.Record) { before[r.Partition].add(r, r.Partition, r.Offset) }); err != nil {
+		return err
+	}
+	if err := g.written(ctx, s, func(r *kgo.Record, partition int32, offset int64) {
+		if of := after[partition]; of != nil && offset >= starts[partition] && (r.Key == nil || r.Partition == topics.Partition(r.Key, g.To)) {
+			of.add(r, partition, offset)
+		}
+	}); err != nil {
+		return err
+	}
+	for n, was := range before {
+		if *was != *after[n] {
+			return fmt.Errorf("partition %d of %s: %d records, and %d were written again, or others: nothing was deleted; run the command again, "+
+				"and if it says so again, it needs an operator", n, topic, was.records, after[n].records)
+		}
+	}
+	return nil
+}
