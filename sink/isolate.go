@@ -3,6 +3,7 @@ package sink
 import (
 	"context"
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/millrace-io/millrace/sink/dialect"
@@ -12,30 +13,35 @@ import (
 // isolateTimeout bounds one search: with the attempt before it, it is over before the group stops waiting for us.
 const isolateTimeout = 20 * time.Second
 
-// isolate finds the changes of b that the database refuses, and gives them its reason. They are tried in one
-// transaction that is rolled back, in the order of the batch: a few of them at a time after a refusal, twice as many
-// after each success, so that few refused ones cost little, and where all are refused each is tried once. A statement
-// that is refused leaves nothing behind. What remains then goes in, the older revisions of the refused ones included.
-// It reports false if the database refuses none of them by itself.
+// isolate finds the changes of b that the database refuses, and gives them its reason. What is refused
+// for its values alone, the database tells at once (bent). The others are tried in one transaction that is rolled back, in the order of the batch: a few of
+// them at a time after a refusal, twice as many after each success, so that few refused ones cost little, and where all are
+// refused each is tried once. A statement that is refused leaves nothing behind. What remains then goes in, the older
+// revisions of the refused ones included. It reports false if the database refuses none of them by itself.
 //
 // Nothing guards what is tried, and a swap may have given the name to another table meanwhile, which refuses other rows. So the claims are
 // looked at afterwards: a swap takes them back before it renames anything. If they are gone, nothing was found, and the error is a
 // *[FencedError].
 func (w *writer) isolate(ctx context.Context, b *batch) (found bool, err error) {
-	var tried []*rows.Change
-	for _, s := range rows.Newest(b.changes()...) {
-		tried = append(append(tried, s.Removes...), s.Upserts...)
-	}
-	if found, err = w.tryAll(ctx, tried); !found {
+	shares := rows.Newest(b.changes()...)
+	if found, err = w.tryAll(ctx, shares); !found {
 		return false, err
 	}
 	if err = w.stillHeld(ctx, b.moves); err == nil {
 		return true, nil // what went wrong after that, the next attempt meets again
 	}
-	for _, x := range tried {
+	for _, x := range inOrder(shares) {
 		x.Reason = nil
 	}
 	return false, err
+}
+
+// inOrder are the changes that are written, in the order in which they are.
+func inOrder(shares []*rows.Share) (all []*rows.Change) {
+	for _, s := range shares {
+		all = append(append(all, s.Removes...), s.Upserts...)
+	}
+	return all
 }
 
 // stillHeld returns nil if the moves can be made: then they could at any moment since their claims were made.
@@ -51,8 +57,8 @@ func (w *writer) stillHeld(ctx context.Context, moves []move) error {
 	return nil
 }
 
-// tryAll tries changes in one transaction, and takes it back. An error does not mean that it has found nothing.
-func (w *writer) tryAll(ctx context.Context, tried []*rows.Change) (found bool, err error) {
+// tryAll tries all changes of shares in one transaction, and takes it back. An error does not mean that it has found nothing.
+func (w *writer) tryAll(ctx context.Context, shares []*rows.Share) (found bool, err error) {
 	ctx, cancel := context.WithTimeout(ctx, isolateTimeout)
 	defer cancel()
 	if err := w.connect(ctx); err != nil {
@@ -61,12 +67,25 @@ func (w *writer) tryAll(ctx context.Context, tried []*rows.Change) (found bool, 
 	if err := w.exec(ctx, w.store.statements.Begin); err != nil {
 		return false, w.rollback(ctx, err)
 	}
-	if found, err = w.sift(ctx, tried); err != nil {
+	if found, err = w.find(ctx, shares); err != nil {
 		err = w.rollback(ctx, err)
 	} else if _, err = w.session.ExecContext(ctx, "ROLLBACK"); err != nil {
 		w.disconnect()
 	}
 	return found, err
+}
+
+// find finds those that can be told by their values alone first, and then the others.
+func (w *writer) find(ctx context.Context, shares []*rows.Share) (found bool, err error) {
+	for _, s := range shares {
+		some, err := w.bent(ctx, s)
+		if found = found || some; err != nil {
+			return found, err
+		}
+	}
+	rest := slices.DeleteFunc(inOrder(shares), func(x *rows.Change) bool { return x.Reason != nil })
+	some, err := w.sift(ctx, rest)
+	return found || some, err
 }
 
 // shrink is by how much fewer changes are tried together after a refusal.

@@ -50,29 +50,34 @@ func TestOneGuardForAllPartitions(t *testing.T) {
 	}
 }
 
-// TestIsolatingCostsAStatementEach: refused rows are found with few statements where they are few, and with about one
-// for each where all are refused.
-func TestIsolatingCostsAStatementEach(t *testing.T) {
+// TestIsolatingCostsFewStatements: rows refused for a value are found with few statements, however many they are. Those
+// refused for anything else cost few where they are few, and about one each where all are refused.
+func TestIsolatingCostsFewStatements(t *testing.T) {
 	const n = 1000
-	long := map[string]any{"note": "more than ten characters"}
+	long, thirteen := map[string]any{"note": "more than ten characters"}, map[string]any{"n": 13}
 	for name, c := range map[string]struct {
+		row  map[string]any
 		bad  func(i int) bool
 		most int // statements
 	}{
-		"one":         {func(i int) bool { return i == 700 }, 60},
-		"a hundred":   {func(i int) bool { return i%10 == 0 }, n},
-		"every other": {func(i int) bool { return i%2 == 0 }, 2 * n},
-		"all":         {func(int) bool { return true }, n + 20},
+		"one value":         {long, func(i int) bool { return i == 700 }, 40},
+		"a hundred values":  {long, func(i int) bool { return i%10 == 0 }, 40},
+		"every other value": {long, func(i int) bool { return i%2 == 0 }, 40},
+		"all values":        {long, func(int) bool { return true }, 40},
+		"one check":         {thirteen, func(i int) bool { return i == 700 }, 60},
+		"a hundred checks":  {thirteen, func(i int) bool { return i%10 == 0 }, n},
+		"all checks":        {thirteen, func(int) bool { return true }, n + 40},
 	} {
 		t.Run(name, func(t *testing.T) {
 			f := newFixture(t, onMySQL(t), false)
 			f.store.cfg.LoadRows = 2 * n
+			run(t, f.store.db, "ALTER TABLE things ADD CHECK (n <> 13 OR n IS NULL)")
 			var events []event
 			want := 0
 			for i := range n {
-				e := event{int64(i), 0, fmt.Sprintf("k%04d", i), row(i)}
+				e := event{int64(i), 0, fmt.Sprintf("k%04d", i), row(i + 100)}
 				if c.bad(i) {
-					e.row = long
+					e.row = c.row
 					want++
 				}
 				events = append(events, e)

@@ -126,6 +126,19 @@ type Upsert struct {
 	// Probe are statements that write no row, and that the database refuses for whatever is in the way of every row: a
 	// right or a column that is missing, a lock on the table.
 	Probe []string
+	// Bend comes before the literals instead of Insert: where the database would refuse a value, it then stores another, and
+	// Bent tells, right after the statement, of which rows it did. Empty and nil where there is no such way.
+	Bend string
+	Bent func(ctx context.Context, s *Session) ([]Bent, error)
+}
+
+// Bent is a row of a statement of which a value was bent.
+type Bent struct {
+	Row   int    // from 0
+	Class string // the error and the column: rows of one class are bent for the same
+	// Refusals are what the database may answer to an INSERT of the row alone: for all rows of a class the answer at the same
+	// place.
+	Refusals []error
 }
 
 // Bulk is a way of many rows into one table that is faster than INSERT. It may be used by several sessions
