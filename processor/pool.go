@@ -2,6 +2,7 @@ package processor
 
 import (
 	"runtime"
+	"slices"
 	"sync"
 	"sync/atomic"
 
@@ -38,16 +39,13 @@ func newPool(p *Processor, streams map[string]*stream) pool {
 
 // process produces the outcome of every record, and returns how many raw records that was, with how many bytes.
 func (p *pool) process(fetches kgo.Fetches, produce func(*kgo.Record)) (records, bytes int) {
-	var fetched []kgo.FetchTopicPartition
-	fetches.EachPartition(func(partition kgo.FetchTopicPartition) {
-		if len(partition.Records) > 0 {
-			fetched = append(fetched, partition)
-			records += len(partition.Records)
-			for _, r := range partition.Records {
-				bytes += len(r.Key) + len(r.Value)
-			}
+	fetched := byPartition(fetches)
+	for _, partition := range fetched {
+		records += len(partition.Records)
+		for _, r := range partition.Records {
+			bytes += len(r.Key) + len(r.Value)
 		}
-	})
+	}
 	if n := min(len(p.lanes), len(fetched)); n > 1 && records >= minParallel {
 		p.fanOut(n, fetched, produce)
 		return records, bytes
@@ -56,6 +54,25 @@ func (p *pool) process(fetches kgo.Fetches, produce func(*kgo.Record)) (records,
 		p.lanes[0].process(p.streams, partition, produce)
 	}
 	return records, bytes
+}
+
+// byPartition are the partitions of which there are records, each once: several polls may have brought some of it.
+func byPartition(fetches kgo.Fetches) (all []kgo.FetchTopicPartition) {
+	at := map[touched]int{}
+	fetches.EachPartition(func(p kgo.FetchTopicPartition) {
+		if len(p.Records) == 0 {
+			return
+		}
+		i, ok := at[touched{p.Topic, p.Partition}]
+		if !ok {
+			at[touched{p.Topic, p.Partition}] = len(all)
+			p.Records = slices.Clip(p.Records) // what follows in memory is not ours to write on
+			all = append(all, p)
+			return
+		}
+		all[i].Records = append(all[i].Records, p.Records...)
+	})
+	return all
 }
 
 func (p *pool) fanOut(n int, fetched []kgo.FetchTopicPartition, produce func(*kgo.Record)) {

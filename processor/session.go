@@ -69,8 +69,7 @@ func (p *Processor) runSession(ctx, hard context.Context, adm *kadm.Client, id s
 	}
 	p.waits.Done(server, id)
 	for ctx.Err() == nil {
-		_ = stage.Sleep(ctx, time.Until(s.ended.Add(settle))) // what comes meanwhile is in the next transaction
-		fetches := s.kafka.PollRecords(ctx, min(pollRecords, p.limit.get()))
+		fetches := stage.Gather(ctx, s.ended.Add(settle), min(pollRecords, p.limit.get()), s.kafka.PollRecords)
 		if ctx.Err() != nil {
 			break // what this poll returned stays uncommitted
 		}

@@ -61,6 +61,25 @@ func (j *job) fill(p *polled, n int, c Config) (moved int) {
 	return moved
 }
 
+// fewRecords and fewBytes are what two jobs have at most that become one.
+const (
+	fewRecords = 1000
+	fewBytes   = 1 << 20
+)
+
+// add puts the records of the next job behind those of j, if they are few. Neither has begun.
+func (j *job) add(next *job, c Config) bool {
+	records, bytes := j.records+next.records, j.bytes+next.bytes
+	if records > min(fewRecords, c.MaxRecords) || bytes > min(fewBytes, c.MaxBatchBytes) {
+		return false
+	}
+	for _, p := range next.polled {
+		j.polled = extend(j.polled, p)
+	}
+	j.records, j.bytes = records, bytes
+	return true
+}
+
 // extend puts p after what all has of p's partition. A poll may bring a partition more than once; in a job it is
 // there once, for a transaction moves each position once.
 func extend(all []polled, p polled) []polled {

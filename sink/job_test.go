@@ -76,3 +76,38 @@ func TestJobsHaveEveryPartition(t *testing.T) {
 		}
 	}
 }
+
+// TestJobsThatWaitBecomeOne: few records that come while a writer is busy are in the transaction of those before them.
+func TestJobsThatWaitBecomeOne(t *testing.T) {
+	s := &Sink{cfg: DefaultConfig(), pipeline: &pipeline.Pipeline{}}
+	a, b := &claim{partition: 0}, &claim{partition: 1}
+	feed := make(chan []*job, 1)
+	records := func(first, n int) (out []*kgo.Record) {
+		for i := range n {
+			out = append(out, &kgo.Record{Offset: int64(first + i), Value: []byte("12345678")})
+		}
+		return out
+	}
+	poll := func(of ...polled) {
+		feed <- s.withWaiting(feed, s.jobs(of))
+	}
+	poll(polled{a, 10, records(10, 3)})
+	poll(polled{a, 13, records(13, 2)}, polled{b, 0, records(0, 1)})
+	if queue := s.withWaiting(feed, nil); queue != nil {
+		t.Errorf("%d jobs of nothing", len(queue))
+	}
+	queue := <-feed
+	if len(queue) != 1 || queue[0].records != 6 || queue[0].bytes != 48 || len(queue[0].polled) != 2 {
+		t.Fatalf("%d jobs, the first of %d records, %d bytes, %d partitions", len(queue), queue[0].records, queue[0].bytes, len(queue[0].polled))
+	}
+	if p := queue[0].polled[0]; p.claim != a || p.from != 10 || len(p.records) != 5 || p.records[4].Offset != 14 {
+		t.Errorf("%d records from %d on", len(p.records), p.from)
+	}
+	poll(polled{a, 15, records(15, fewRecords)})
+	if queue := s.withWaiting(feed, s.jobs([]polled{{a, 2000, records(2000, 1)}})); len(queue) != 1 || queue[0].records != 1 {
+		t.Errorf("%d jobs, the first of %d records, want the one of the poll", len(queue), queue[0].records)
+	}
+	if queue := <-feed; len(queue) != 1 || queue[0].records != fewRecords {
+		t.Errorf("%d jobs wait, the first of %d records", len(queue), queue[0].records)
+	}
+}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"sync"
 	"time"
 
@@ -34,8 +35,7 @@ func (s *Sink) loop(ctx, hard context.Context) error {
 	s.nextLook = time.Now().Add(looksEvery)
 	nextPing, nextPoll := time.Now(), time.Now()
 	for ctx.Err() == nil {
-		_ = stage.Sleep(ctx, time.Until(nextPoll)) // what comes meanwhile is one transaction, not many
-		queues := s.poll(ctx)
+		queues := s.poll(ctx, nextPoll) // what comes meanwhile is one transaction, not many
 		nextPoll = time.Now().Add(gap(queues))
 		idle, err := s.feed(ctx, feeds, queues)
 		if err != nil {
@@ -81,6 +81,7 @@ func (s *Sink) feed(ctx context.Context, feeds []chan []*job, queues [][]*job) (
 	defer tick.Stop()
 	idle = true
 	for i, queue := range queues {
+		queue = s.withWaiting(feeds[i], queue)
 		for taken := len(queue) == 0; !taken; {
 			idle = false
 			select {
@@ -98,11 +99,28 @@ func (s *Sink) feed(ctx context.Context, feeds []chan []*job, queues [][]*job) (
 	return idle, nil
 }
 
-// poll returns what each writer has to write. From the poll to AllowRebalance no partition is revoked, and none while
-// mu is held: so the records belong to the claims that are there.
-func (s *Sink) poll(ctx context.Context) [][]*job {
+// withWaiting adds a small queue to the one that waits for its writer, if that is small too: what a busy writer finds when
+// it has ended is one transaction, not two. Nobody else sends to feed.
+func (s *Sink) withWaiting(feed chan []*job, queue []*job) []*job {
+	if len(queue) == 0 {
+		return queue
+	}
+	select {
+	case waiting := <-feed:
+		if len(waiting) == 1 && len(queue) == 1 && waiting[0].add(queue[0], s.cfg) {
+			return waiting
+		}
+		feed <- waiting
+	default:
+	}
+	return queue
+}
+
+// poll returns what each writer has to write: what there is at a time, or comes first after it. From the poll to
+// AllowRebalance no partition is revoked, and none while mu is held: so the records belong to the claims that are there.
+func (s *Sink) poll(ctx context.Context, at time.Time) [][]*job {
 	idle, cancel := context.WithTimeout(ctx, time.Second)
-	fetches := s.client.PollFetches(idle)
+	fetches := stage.Gather(idle, at, math.MaxInt32, s.client.PollRecords)
 	cancel()
 	s.mu.RLock()
 	defer s.mu.RUnlock()
