@@ -5,8 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
-	"slices"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -16,11 +14,8 @@ import (
 	"golang.org/x/sync/errgroup"
 	"golang.org/x/sync/semaphore"
 
-	"github.com/millrace-io/millrace/ingest/cursor"
 	"github.com/millrace-io/millrace/ingest/fetch"
 	"github.com/millrace-io/millrace/ingest/fetch/auth"
-	"github.com/millrace-io/millrace/ingest/known"
-	"github.com/millrace-io/millrace/internal/calendar"
 	"github.com/millrace-io/millrace/internal/changelog"
 	"github.com/millrace-io/millrace/internal/stage"
 	"github.com/millrace-io/millrace/pipeline"
@@ -85,6 +80,27 @@ func New(p *pipeline.Pipeline, cfg Config, env stage.Env) (*Ingest, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, fmt.Errorf("ingest: %w", err)
 	}
+	in := newIngest(p, cfg, env)
+	chosen, err := p.Choose(env.Streams)
+	if err != nil {
+		return nil, fmt.Errorf("ingest: %w", err)
+	}
+	if err := in.registerAll(chosen); err != nil {
+		return nil, err
+	}
+	in.metrics = newMetrics(env.Metrics)
+	for s, k := range in.kids {
+		k.metrics = in.metrics.kids(s.Name)
+	}
+	in.decisions = newDecisions(in)
+	if in.hooks, err = newHooks(in, chosen); err != nil {
+		return nil, fmt.Errorf("ingest: %w", err)
+	}
+	return in, nil
+}
+
+// newIngest is an ingest without streams.
+func newIngest(p *pipeline.Pipeline, cfg Config, env stage.Env) *Ingest {
 	in := &Ingest{
 		p: p, cfg: cfg, env: env, waits: stage.NewWaits("ingest", env), notices: stage.NewNotices("ingest", env),
 		seen:        map[*pipeline.Stream]*seen{},
@@ -101,136 +117,7 @@ func New(p *pipeline.Pipeline, cfg Config, env stage.Env) (*Ingest, error) {
 	in.refusals = stage.NewRefusals(in.notices)
 	in.topics = admin.NewWatch(in.written())
 	in.progress = stage.NewProgress(env, "records", "unchanged", "letters")
-	chosen, err := p.Choose(env.Streams)
-	if err != nil {
-		return nil, fmt.Errorf("ingest: %w", err)
-	}
-	var errs []error
-	for i := range p.Streams {
-		s := &p.Streams[i]
-		run := slices.Contains(chosen, s)
-		err := in.register(s, run)
-		if of := deletionsOf(s); err == nil && of != nil {
-			err = in.register(of, run)
-		}
-		if err != nil {
-			errs = append(errs, fmt.Errorf("ingest: stream %s: %w", s.Name, err))
-		}
-	}
-	if err := errors.Join(errs...); err != nil {
-		return nil, err
-	}
-	in.metrics = newMetrics(env.Metrics)
-	for s, k := range in.kids {
-		k.metrics = in.metrics.kids(s.Name)
-	}
-	in.decisions = newDecisions(in)
-	if in.hooks, err = newHooks(in, chosen); err != nil {
-		return nil, fmt.Errorf("ingest: %w", err)
-	}
-	return in, nil
-}
-
-// register counts the slices of a stream, and notes them as this process's to run if run.
-func (in *Ingest) register(s *pipeline.Stream, run bool) error {
-	scale, err := cursor.NewScale(&s.Ingest)
-	if err != nil {
-		return err
-	}
-	if s.Ingest.Webhook != nil {
-		in.seen[s] = &seen{stream: s, scale: scale, notices: in.notices}
-		return nil
-	}
-	i := s.Ingest.Incremental
-	if i != nil && i.Window != nil && (s.Ingest.ForEach != nil || s.Ingest.Deletes != nil || s.Ingest.Job != nil) {
-		return errors.New("incremental.window: a stream with for_each, deletes or job has none")
-	}
-	if i != nil && i.Window != nil && (i.Window.Step < time.Second || i.Start == "") {
-		return errors.New("incremental.window: there is no step of a second or more, or no incremental.start")
-	}
-	if i != nil && i.Start != "" {
-		if _, err := scale.Parse(i.Start); err != nil {
-			return err
-		}
-	}
-	if _, err := cursor.NewVersions(&s.Ingest); err != nil {
-		return err
-	}
-	if rule := newErrorRule(s.Ingest.ErrorWhen); rule.err != nil {
-		return rule.err
-	}
-	if _, err := newRules(&s.Ingest); err != nil {
-		return err
-	}
-	if _, err := calendar.New(&s.Ingest); err != nil {
-		return err
-	}
-	if _, err := newJobRules(&s.Ingest); err != nil {
-		return err
-	}
-	transport, err := in.transports.For(s.Ingest.HTTP)
-	if err != nil {
-		return err
-	}
-	if _, err := in.sessions.For(s.Ingest.HTTP, transport); err != nil {
-		return err
-	}
-	in.seen[s] = &seen{stream: s, scale: scale, notices: in.notices}
-	if d := s.Ingest.Deletes; d != nil {
-		if s.Ingest.SharesKeys() {
-			return errors.New("deletes: a complete read of one slice does not tell what is gone, where slices share keys")
-		}
-		in.seen[s].room = known.NewRoom(d.MaxKeys)
-	}
-	if s.Ingest.ForEach != nil {
-		return in.registerFeeds(s, run)
-	}
-	names := s.Ingest.SliceNames()
-	if s.Ingest.Deletions {
-		for i := range names {
-			names[i] = deletionsPrefix + names[i]
-		}
-	}
-	in.slicesOf[in.budgets.For(s.Ingest.HTTP)] += len(names)
-	for i, name := range names {
-		if err := checkRequest(&s.Ingest, name); err != nil {
-			return err
-		}
-		if main := strings.HasPrefix(name, deletionsPrefix) != s.Ingest.Deletions; main || strings.ContainsRune(name, 0) || slices.Contains(names[:i], name) {
-			return fmt.Errorf("slices: %q is there twice, holds a NUL, or begins with %q", name, deletionsPrefix)
-		}
-		if run && (!in.cfg.Once || !continuous(&s.Ingest)) {
-			n := topics.Partition([]byte(cursor.Key(s.Name, name)), topics.StatePartitions)
-			in.byPartition[n] = append(in.byPartition[n], sliceRef{stream: s, name: name})
-		}
-	}
-	return nil
-}
-
-// registerFeeds is register for a child stream: it has a feed for each partition of its parent's raw topic.
-func (in *Ingest) registerFeeds(s *pipeline.Stream, run bool) error {
-	parent := in.p.Stream(s.Ingest.ForEach.Parent)
-	ancestors := in.p.Ancestors(s)
-	switch {
-	case parent == nil:
-		return fmt.Errorf("for_each: there is no stream %q", s.Ingest.ForEach.Parent)
-	case parent == s || ancestors[len(ancestors)-1].Ingest.ForEach != nil:
-		return fmt.Errorf("for_each: the stream is made from its own records, by way of %q", s.Ingest.ForEach.Parent)
-	}
-	for _, values := range s.Ingest.Slices.Combinations() {
-		if err := checkRequest(&s.Ingest, pipeline.SliceName(append([]string{"1"}, values...)...)); err != nil {
-			return err
-		}
-	}
-	in.kids[s] = newKids(in, s)
-	in.slicesOf[in.budgets.For(s.Ingest.HTTP)] += int(in.p.Kafka.Partitions)
-	for n := range in.p.Kafka.Partitions {
-		if run {
-			at := topics.FeedPartition(s.Name, n)
-			in.byPartition[at] = append(in.byPartition[at], sliceRef{stream: s, name: cursor.FeedKey(s.Name, n), feed: true, partition: n})
-		}
-	}
-	return nil
+	return in
 }
 
 // Run fetches and takes what is delivered until ctx ends, then commits what it has and returns nil. It waits for brokers and
@@ -288,6 +175,11 @@ func (in *Ingest) run(ctx context.Context) error {
 	defer end()
 	telling.Go(func() { in.progress.Run(told, nil) })
 	telling.Go(func() { in.decisions.follow(told) })
+	return in.keepOn(ctx)
+}
+
+// keepOn takes part in the group until ctx ends, and joins it again where another process has taken over.
+func (in *Ingest) keepOn(ctx context.Context) error {
 	for ctx.Err() == nil {
 		err := in.participate(ctx)
 		if err == nil {

@@ -99,49 +99,64 @@ func (in *Ingest) newSlice(
 		full: s.Ingest.Incremental == nil, pager: paginate.New(s.Ingest.Paginate), paging: &s.Ingest.Paginate,
 		log: in.env.Log.With("stream", s.Name), metrics: in.metrics.stream(s.Name),
 	}
-	if sl.schedule, err = calendar.New(&s.Ingest); err != nil {
-		return nil, err
-	}
-	if sl.jobs, err = newJobRules(&s.Ingest); err != nil {
-		return nil, err
-	}
-	if sl.quoted, err = jsontext.AppendQuote(nil, value); err != nil {
-		return nil, fmt.Errorf("the name of slice %q: %w", name, err)
-	}
-	if sl.added, err = template.Added(); err != nil {
-		return nil, err
-	}
-	sl.shared = s.Ingest.SharesKeys()
 	if name != "" {
 		sl.who = sl.key
 		sl.log = sl.log.With("slice", name)
 	}
-	if sl.reader, err = in.reader(s, sl.pager.Wants()); err != nil {
+	if err := sl.compile(value); err != nil {
 		return nil, err
 	}
 	if err := sl.connect(); err != nil {
 		return nil, err
 	}
-	if c.Auto != nil && s.Ingest.Paginate.Auto {
-		sl.pin(c.Auto)
-	}
-	sl.plan = sl.adopt(c)
-	if !s.Ingest.Paginate.Auto {
-		sl.plan.Auto = nil
-	}
-	sl.plan.Shared = sl.shared
-	sl.plan.Raw = in.topics.ID(topics.Raw(in.p.Name, s.Name))
-	sl.plan = sl.plan.Compare(sl.reader.versions.Rule())
-	if i := s.Ingest.Incremental; i != nil && i.Window != nil {
-		sl.back = newBackfill(&s.Ingest, sl.reader.scale, sl.plan)
-	}
-	sl.plan.Windows = nil
-	sl.plan.Known = newKnown(&s.Ingest, sl.plan)
-	in.seen[s].restored(c)
-	if leader, ok := sl.pager.(paginate.Leader); ok && sl.plan.Shown == leader.Shown() {
-		in.seen[s].leads.Store(true)
-	}
+	sl.goOn(c)
 	return sl, nil
+}
+
+// compile makes what follows from the pipeline file. value is that of the slice in the lists.
+func (s *slice) compile(value string) error {
+	in := &s.stream.Ingest
+	var err error
+	if s.schedule, err = calendar.New(in); err != nil {
+		return err
+	}
+	if s.jobs, err = newJobRules(in); err != nil {
+		return err
+	}
+	if s.quoted, err = jsontext.AppendQuote(nil, value); err != nil {
+		return fmt.Errorf("the name of slice %q: %w", s.name, err)
+	}
+	if s.added, err = s.template.Added(); err != nil {
+		return err
+	}
+	s.shared = in.SharesKeys()
+	s.reader, err = s.in.reader(s.stream, s.pager.Wants())
+	return err
+}
+
+// goOn plans what is next after the cursor that was committed.
+func (s *slice) goOn(c cursor.Cursor) {
+	in := &s.stream.Ingest
+	if c.Auto != nil && in.Paginate.Auto {
+		s.pin(c.Auto)
+	}
+	s.plan = s.adopt(c)
+	if !in.Paginate.Auto {
+		s.plan.Auto = nil
+	}
+	s.plan.Shared = s.shared
+	s.plan.Raw = s.in.topics.ID(topics.Raw(s.in.p.Name, s.stream.Name))
+	s.plan = s.plan.Compare(s.reader.versions.Rule())
+	if i := in.Incremental; i != nil && i.Window != nil {
+		s.back = newBackfill(in, s.reader.scale, s.plan)
+	}
+	s.plan.Windows = nil
+	s.plan.Known = newKnown(in, s.plan)
+	seen := s.in.seen[s.stream]
+	seen.restored(c)
+	if leader, ok := s.pager.(paginate.Leader); ok && s.plan.Shown == leader.Shown() {
+		seen.leads.Store(true)
+	}
 }
 
 // connect makes the slice's client.
@@ -252,21 +267,21 @@ func (s *slice) run(ctx context.Context) {
 		if err == nil {
 			err = s.apart(ctx)
 		}
-		if errors.Is(err, errPaused) {
+		switch {
+		case errors.Is(err, errPaused):
 			s.goesOn() // what it waited for is asked for again later
-			continue
+		case err != nil && ctx.Err() == nil && !errors.Is(err, errCut):
+			s.rest(ctx, err)
 		}
-		if errors.Is(err, errCut) {
-			continue
-		}
-		if err == nil || ctx.Err() != nil {
-			continue
-		}
-		s.waiting(err)
-		s.single = true
-		s.beginAgain(err)
-		_ = stage.Sleep(ctx, max(s.stream.Ingest.HTTP.Retry.Max, minPause))
 	}
+}
+
+// rest waits after a pass that the API did not let through. What was asked for then is asked for again, on its own.
+func (s *slice) rest(ctx context.Context, err error) {
+	s.waiting(err)
+	s.single = true
+	s.beginAgain(err)
+	_ = stage.Sleep(ctx, max(s.stream.Ingest.HTTP.Retry.Max, minPause))
 }
 
 // minPause is how long a slice pauses at least when no attempt at a page succeeded, or the API refused it.
@@ -291,136 +306,6 @@ func (s *slice) awaitPass(ctx context.Context) error {
 		return s.schedule.Sleep(ctx, s.plan.Started)
 	}
 	return nil
-}
-
-// apart is pass on a stack of its own, so that a slice which waits for its next pass holds a small one: there may be
-// thousands.
-func (s *slice) apart(ctx context.Context) error {
-	ended := make(chan error)
-	go func() { ended <- s.pass(ctx) }()
-	return <-ended
-}
-
-// pass fetches the pages that are left of the pass and hands them to the owner in order. It returns when the last one
-// is committed, and errPaused if the stream is paused before: what the owner has by then is committed.
-func (s *slice) pass(ctx context.Context) error {
-	if s.plan.Done {
-		s.beginPass(time.Now())
-	}
-	loop := paginate.Loop{Repeats: s.repeats(), MaxEmpty: int64(s.stream.Ingest.EmptyPages)}
-	open, cancel := s.gate.during(ctx)
-	defer cancel()
-	s.opening.Store(s.plan.Next == s.pager.First())
-	pages := s.pages(open)
-	defer func() { pages.stop() }()
-	for {
-		p, err := pages.next(open)
-		s.opening.Store(false)
-		if err != nil && ctx.Err() == nil && errors.Is(context.Cause(open), errPaused) {
-			return errPaused
-		}
-		if err != nil {
-			return s.tooDeep(ctx, err)
-		}
-		if s.late(p) {
-			p.close()
-			return errCut
-		}
-		next, ended, err := s.follows(p, &loop)
-		if err != nil {
-			p.close()
-			return &pageError{url: p.url, err: err}
-		}
-		if ended, err = s.beyond(p, next, ended); err == nil {
-			next, ended, err = s.steadied(p, next, ended)
-		}
-		if err != nil {
-			p.close()
-			return err
-		}
-		s.guess(p.guessed)
-		s.place(p, next, ended)
-		select {
-		case s.queue <- p:
-			s.sent = p.committed
-		case <-ctx.Done():
-			p.close()
-			return ctx.Err()
-		}
-		s.goesOn()
-		s.single = false
-		if ended != paginate.GoesOn {
-			pages.stop()
-			s.goesOn() // a request past the end may have been tried again meanwhile
-			select {
-			case <-p.committed:
-				s.learn(p)
-				return nil
-			case <-ctx.Done():
-				return ctx.Err()
-			}
-		}
-		if next.Index == 0 {
-			return errAgain
-		}
-		pages.advance(open, p, next)
-	}
-}
-
-// place sets what a page's place in the pass decides, and moves the plan past it.
-func (s *slice) place(p *page, next paginate.Position, ended paginate.Reason) {
-	p.before = s.plan
-	p.after = s.plan.See(p.seen, p.at.Index == s.pager.First().Index)
-	p.after.Next, p.after.Partial, p.ended = next, nil, ended
-	p.after.Doubt = p.after.Doubt || p.summary.Skipped
-	if ended != paginate.GoesOn {
-		p.after.Doubt = p.after.Doubt || p.summary.Doubt != ""
-		if s.of != nil {
-			p.after.Done = true
-		} else {
-			p.after = s.fetched(p, s.keep(p.after.End(time.Now()), p.kept))
-		}
-	}
-	s.in.seen[s.stream].page(p, p.after.Done)
-	p.id = fmt.Sprintf("%d.%d", s.plan.Pass, p.at.Index)
-	if s.of != nil {
-		p.id = fmt.Sprintf("%d.w%d.%d", s.plan.Pass, s.window.Number, p.at.Index)
-	}
-	p.laid, s.laid = s.laid, nil
-	p.committed = make(chan struct{})
-	s.plan = p.after
-}
-
-// beginAgain begins the pass again if the API no longer knows the cursor that it gave: after a long stop, cursors may
-// have expired. since has not moved, so nothing is lost, and what has not changed is not written again. Of a position
-// that was kept of the pass before, everything is asked for anew.
-func (s *slice) beginAgain(err error) {
-	var e *fetch.Error
-	var loop *paginate.LoopError
-	expired := false
-	at := s.plan.Next
-	led := at.Cursor != "" && at.Index > 0 || at.From != ""
-	if errors.As(err, new(*JobError)) {
-		s.log.Warn("the pass begins again, with another job", "err", err)
-		s.plan = s.begin(s.plan, time.Now())
-		return
-	}
-	if errors.As(err, &e) && led {
-		switch e.Status {
-		case http.StatusBadRequest, http.StatusNotFound, http.StatusGone, http.StatusUnprocessableEntity:
-			expired = true
-		}
-	}
-	if expired && at.From != "" && at.Index == 0 {
-		s.log.Warn("the API does not know the position from which this pass goes on: everything is asked for again")
-		s.plan.Kept = ""
-		s.plan = s.begin(s.plan, time.Now())
-		return
-	}
-	if expired || errors.As(err, &loop) && led {
-		s.log.Warn("the API does not know the position that it gave: the pass begins again at its first page")
-		s.plan = s.begin(s.plan, time.Now())
-	}
 }
 
 // waiting notes that the slice waits for its API. What is transient is logged once for all slices of an API; what may
