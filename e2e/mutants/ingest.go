@@ -5,7 +5,7 @@ var Ingest = []Mutant{
 	{
 		Name: CursorInTransaction, // it commits in a transaction of its own, after that of the records
 		Edits: []Edit{{
-			File: "ingest/commit.go",
+			File: "ingest/transaction.go",
 			Old: `	if err := t.appendState(); err != nil {
 		return err
 	}
