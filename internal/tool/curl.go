@@ -17,52 +17,81 @@ func fromCurl(text string) (url string, headers []string, err error) {
 	if err != nil {
 		return "", nil, err
 	}
-	for i := 0; i < len(words); i++ {
-		word := words[i]
-		name, value, joined := word, "", false
-		if strings.HasPrefix(word, "--") {
-			name, value, joined = strings.Cut(word, "=")
-		} else if len(word) > 2 && word[0] == '-' && strings.ContainsRune("HXAeb", rune(word[1])) {
-			name, value, joined = word[:2], word[2:], true
-		}
-		next := func() string {
-			if !joined && i+1 < len(words) {
-				i++
-				value = words[i]
-			}
-			return value
-		}
-		switch name {
-		case "-H", "--header":
-			headers = append(headers, next())
-		case "-A", "--user-agent":
-			headers = append(headers, "User-Agent: "+next())
-		case "-b", "--cookie":
-			headers = append(headers, "Cookie: "+next())
-		case "-e", "--referer":
-			next()
-		case "--url":
-			url = next()
-		case "-X", "--request":
-			if method := next(); method != "GET" {
-				return "", nil, fmt.Errorf("the curl command makes a %s; init asks with GET only", method)
-			}
-		case "-d", "--data", "--data-raw", "--data-binary", "--data-urlencode", "--json", "-F", "--form":
-			return "", nil, fmt.Errorf("the curl command sends a body (%s); init asks with GET only", name)
-		case "-u", "--user":
-			return "", nil, errors.New("the curl command logs in with -u: write auth: {basic: …} into the file that init makes without it")
-		case "-o", "--output", "-m", "--max-time", "--connect-timeout", "-x", "--proxy", "--cacert", "--retry":
-			next()
-		default:
-			if !strings.HasPrefix(word, "-") && url == "" {
-				url = word
-			}
+	var c curl
+	for len(words) > 0 {
+		o := nextOption(&words)
+		if err := c.take(o, &words); err != nil {
+			return "", nil, err
 		}
 	}
-	if url == "" {
+	if c.url == "" {
 		return "", nil, errors.New("the curl command has no URL")
 	}
-	return url, headers, nil
+	return c.url, c.headers, nil
+}
+
+// curl is what a curl command line asks for.
+type curl struct {
+	url     string
+	headers []string
+}
+
+// curlOption is an option, or another word.
+type curlOption struct {
+	name   string
+	value  string // that is joined to it
+	joined bool
+}
+
+// nextOption takes the next word.
+func nextOption(words *[]string) curlOption {
+	word := (*words)[0]
+	*words = (*words)[1:]
+	o := curlOption{name: word}
+	if strings.HasPrefix(word, "--") {
+		o.name, o.value, o.joined = strings.Cut(word, "=")
+	} else if len(word) > 2 && word[0] == '-' && strings.ContainsRune("HXAeb", rune(word[1])) {
+		o = curlOption{word[:2], word[2:], true}
+	}
+	return o
+}
+
+// of is the value of an option, which may be the next word.
+func (o curlOption) of(words *[]string) string {
+	if !o.joined && len(*words) > 0 {
+		o.value = (*words)[0]
+		*words = (*words)[1:]
+	}
+	return o.value
+}
+
+// take takes what an option says.
+func (c *curl) take(o curlOption, words *[]string) error {
+	switch o.name {
+	case "-H", "--header":
+		c.headers = append(c.headers, o.of(words))
+	case "-A", "--user-agent":
+		c.headers = append(c.headers, "User-Agent: "+o.of(words))
+	case "-b", "--cookie":
+		c.headers = append(c.headers, "Cookie: "+o.of(words))
+	case "--url":
+		c.url = o.of(words)
+	case "-X", "--request":
+		if method := o.of(words); method != "GET" {
+			return fmt.Errorf("the curl command makes a %s; init asks with GET only", method)
+		}
+	case "-d", "--data", "--data-raw", "--data-binary", "--data-urlencode", "--json", "-F", "--form":
+		return fmt.Errorf("the curl command sends a body (%s); init asks with GET only", o.name)
+	case "-u", "--user":
+		return errors.New("the curl command logs in with -u: write auth: {basic: …} into the file that init makes without it")
+	case "-e", "--referer", "-o", "--output", "-m", "--max-time", "--connect-timeout", "-x", "--proxy", "--cacert", "--retry":
+		o.of(words)
+	default:
+		if !strings.HasPrefix(o.name, "-") && c.url == "" {
+			c.url = o.name
+		}
+	}
+	return nil
 }
 
 // shellWords splits a command line as a POSIX shell does, without expansions: references such as ${TOKEN} stay.

@@ -32,33 +32,36 @@ then, it holds all of them again.`,
 		Example: `  millrace deletes shop.yaml
   millrace deletes shop.yaml orders --allow`,
 		Args: cli.Args(cobra.MinimumNArgs(1)),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			var streams []string // nil: all
-			if len(args) > 1 {
-				streams = args[1:]
-			}
-			o, err := operate(cmd.Context(), args[0], streams)
-			if err != nil {
-				return err
-			}
-			defer o.close()
-			held, err := o.showDeletes(cmd.Context(), cmd.OutOrStdout())
-			if err != nil || !allow {
-				return err
-			}
-			if len(held) == 0 {
-				_, err := fmt.Fprintln(cmd.OutOrStdout(), "nothing is held")
-				return err
-			}
-			if err := confirm(cmd, yes, "Delete them?"); err != nil {
-				return err
-			}
-			return o.allowDeletes(cmd, held)
-		},
+		RunE: func(cmd *cobra.Command, args []string) error { return deletes(cmd, args, allow, yes) },
 	}
 	cmd.Flags().BoolVar(&allow, "allow", false, "have the next complete read delete what is held because it is too much at once")
 	cmd.Flags().BoolVar(&yes, "yes", false, "do not ask")
 	return cmd
+}
+
+// deletes is `millrace deletes`.
+func deletes(cmd *cobra.Command, args []string, allow, yes bool) error {
+	var streams []string // nil: all
+	if len(args) > 1 {
+		streams = args[1:]
+	}
+	o, err := operate(cmd.Context(), args[0], streams)
+	if err != nil {
+		return err
+	}
+	defer o.close()
+	held, err := o.showDeletes(cmd.Context(), cmd.OutOrStdout())
+	if err != nil || !allow {
+		return err
+	}
+	if len(held) == 0 {
+		_, err := fmt.Fprintln(cmd.OutOrStdout(), "nothing is held")
+		return err
+	}
+	if err := confirm(cmd, yes, "Delete them?"); err != nil {
+		return err
+	}
+	return o.allowDeletes(cmd, held)
 }
 
 // showDeletes shows what complete reads have left, and returns what is held, by stream and key of the slice.

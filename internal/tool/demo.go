@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"github.com/millrace-io/millrace/examples/earthquakes"
 	"github.com/millrace-io/millrace/internal/cli"
@@ -49,7 +50,12 @@ the API says, and compares the two row by row.`,
 			return nil
 		},
 	}
-	f := cmd.Flags()
+	o.flags(cmd.Flags())
+	cmd.AddCommand(newDemoAPICommand())
+	return cmd
+}
+
+func (o *demoOptions) flags(f *pflag.FlagSet) {
 	f.StringVar(&o.dataDir, "data-dir", "", "`directory` for the embedded servers' files; a second run goes on where the first ended (default a temporary one)")
 	f.BoolVar(&o.keep, "keep", false, "leave the topics in the temporary directory too, not only the table")
 	f.StringVar(&o.mysql, "mysql", "", "write to this MySQL instead of SQLite: `DSN` as user:password@tcp(host:3306)/database")
@@ -58,6 +64,4 @@ the API says, and compares the two row by row.`,
 	f.BoolVar(&o.noFaults, "no-faults", false, "let the API never fail on purpose")
 	f.Uint64Var(&o.seed, "seed", o.seed, "of the API's revisions and faults; the same `number` gives the same ones")
 	f.BoolVar(&o.printPipeline, "print-pipeline", false, "print the pipeline file that the demonstration runs, to start your own from, and exit")
-	cmd.AddCommand(newDemoAPICommand())
-	return cmd
 }

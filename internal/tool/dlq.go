@@ -1,6 +1,8 @@
 package tool
 
 import (
+	"context"
+
 	"github.com/spf13/cobra"
 
 	"github.com/millrace-io/millrace/internal/cli"
@@ -43,13 +45,8 @@ dead-letter topics to their ends, beside a running pipeline or without one. A re
 			if err != nil {
 				return err
 			}
-			var groups letterGroups
-			if err := readLetters(cmd.Context(), args[0], args[1:], false, func(stream string, l *letters.Letter) error {
-				if all || l.Closed == nil {
-					groups.add(stream, l)
-				}
-				return nil
-			}); err != nil {
+			groups, err := groupLetters(cmd.Context(), args[0], args[1:], all)
+			if err != nil {
 				return err
 			}
 			return write(cmd.OutOrStdout(), groups.sorted())
@@ -58,6 +55,18 @@ dead-letter topics to their ends, beside a running pipeline or without one. A re
 	cmd.Flags().BoolVar(&all, "all", false, "count what is closed, too")
 	cmd.Flags().StringVar(&output, "output", "table", "table or json")
 	return cmd
+}
+
+// groupLetters counts the letters of streams; closed ones if all.
+func groupLetters(ctx context.Context, path string, streams []string, all bool) (letterGroups, error) {
+	var groups letterGroups
+	err := readLetters(ctx, path, streams, false, func(stream string, l *letters.Letter) error {
+		if all || l.Closed == nil {
+			groups.add(stream, l)
+		}
+		return nil
+	})
+	return groups, err
 }
 
 func newDLQShowCommand() *cobra.Command {

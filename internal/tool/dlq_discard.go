@@ -1,7 +1,6 @@
 package tool
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 
@@ -12,10 +11,16 @@ import (
 	"github.com/millrace-io/millrace/topics"
 )
 
+// discardFlags are those of `millrace dlq discard`.
+type discardFlags struct {
+	letterFilter
+
+	why, output string
+	all, yes    bool
+}
+
 func newDLQDiscardCommand() *cobra.Command {
-	var f letterFilter
-	var why, output string
-	var all, yes bool
+	f := &discardFlags{}
 	cmd := &cobra.Command{
 		Use:   "discard FILE STREAM --reason TEXT",
 		Short: "Close letters of records that are not wanted",
@@ -29,39 +34,41 @@ an operator; 2 wrong command line or pipeline file.`,
   millrace dlq discard shop.yaml orders --step "process[0].map.total" --refused-for "division by zero" --reason "carts" --yes
   millrace dlq discard shop.yaml orders --all --reason "fetched again on 1 March" --output json --yes`,
 		Args: cli.Args(cobra.ExactArgs(2)),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			if err := checkOutput(output); err != nil {
-				return err
-			}
-			if why == "" {
-				return &cli.UsageError{Err: errors.New("--reason: say why; it is kept")}
-			}
-			if all == (len(f.keys) > 0 || f.step != "" || f.reason != "") {
-				return &cli.UsageError{Err: errors.New("say which letters: --key, --step or --refused-for, or else --all")}
-			}
-			n, err := discard(cmd, args[0], args[1], &f, why, yes)
-			if err != nil {
-				return err
-			}
-			if output == "json" {
-				e := json.NewEncoder(cmd.OutOrStdout())
-				e.SetIndent("", "  ")
-				return e.Encode(map[string]any{"stream": args[1], "discarded": n})
-			}
-			_, err = fmt.Fprintf(cmd.OutOrStdout(), "%s: %s discarded\n", args[1], count(n, "letter"))
-			return err
-		},
+		RunE: f.run,
 	}
 	f.flags(cmd, "refused-for")
 	flags := cmd.Flags()
-	flags.StringVar(&why, "reason", "", "why they are not wanted; a `text`, which is kept")
-	flags.BoolVar(&all, "all", false, "all that are open")
-	flags.BoolVar(&yes, "yes", false, "do not ask")
-	flags.StringVar(&output, "output", "table", "table or json")
+	flags.StringVar(&f.why, "reason", "", "why they are not wanted; a `text`, which is kept")
+	flags.BoolVar(&f.all, "all", false, "all that are open")
+	flags.BoolVar(&f.yes, "yes", false, "do not ask")
+	flags.StringVar(&f.output, "output", "table", "table or json")
 	return cmd
 }
 
-func discard(cmd *cobra.Command, path, stream string, f *letterFilter, why string, yes bool) (int, error) {
+// run is `millrace dlq discard`.
+func (f *discardFlags) run(cmd *cobra.Command, args []string) error {
+	if err := checkOutput(f.output); err != nil {
+		return err
+	}
+	if f.why == "" {
+		return &cli.UsageError{Err: errors.New("--reason: say why; it is kept")}
+	}
+	if f.all == (len(f.keys) > 0 || f.step != "" || f.reason != "") {
+		return &cli.UsageError{Err: errors.New("say which letters: --key, --step or --refused-for, or else --all")}
+	}
+	n, err := f.discard(cmd, args[0], args[1])
+	if err != nil {
+		return err
+	}
+	if f.output == "json" {
+		return writeJSON(cmd.OutOrStdout(), map[string]any{"stream": args[1], "discarded": n})
+	}
+	_, err = fmt.Fprintf(cmd.OutOrStdout(), "%s: %s discarded\n", args[1], count(n, "letter"))
+	return err
+}
+
+// discard closes the letters that the flags name, and returns how many.
+func (f *discardFlags) discard(cmd *cobra.Command, path, stream string) (int, error) {
 	ctx := cmd.Context()
 	o, err := operate(ctx, path, []string{stream})
 	if err != nil {
@@ -76,13 +83,13 @@ func discard(cmd *cobra.Command, path, stream string, f *letterFilter, why strin
 	if len(open) == 0 {
 		return 0, nil
 	}
-	if err := confirm(cmd, yes, fmt.Sprintf("%s: discard %s, for example of key %s: %s?",
+	if err := confirm(cmd, f.yes, fmt.Sprintf("%s: discard %s, for example of key %s: %s?",
 		stream, count(len(open), "letter"), oneLine(string(open[0].Record.Key), 40), oneLine(open[0].Reason, 100))); err != nil {
 		return 0, err
 	}
 	closed := map[*letters.Letter]topics.Closing{}
 	for _, l := range open {
-		closed[l] = topics.Closing{Outcome: topics.Discarded, By: o.control.Who, Why: why}
+		closed[l] = topics.Closing{Outcome: topics.Discarded, By: o.control.Who, Why: f.why}
 	}
 	return len(open), letters.Close(ctx, o.opts, closed, o.Kafka.MaxRecordBytes)
 }

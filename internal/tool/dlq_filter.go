@@ -124,11 +124,3 @@ func readLetters(ctx context.Context, path string, streams []string, keep bool, 
 	}
 	return nil
 }
-
-// checkOutput refuses a format that there is not.
-func checkOutput(output string) error {
-	if output != "table" && output != "json" {
-		return &cli.UsageError{Err: fmt.Errorf("--output: %q; want table or json", output)}
-	}
-	return nil
-}

@@ -2,7 +2,6 @@ package tool
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"math"
@@ -10,6 +9,7 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"github.com/millrace-io/millrace/internal/cli"
 	"github.com/millrace-io/millrace/internal/letters"
@@ -51,8 +51,13 @@ refused again; 2 wrong command line or pipeline file.`,
 		Args: cli.Args(cobra.ExactArgs(2)),
 		RunE: func(cmd *cobra.Command, args []string) error { return retryLetters(cmd, args[0], args[1], f) },
 	}
-	f.flags(cmd, "reason")
-	flags := cmd.Flags()
+	f.letterFilter.flags(cmd, "reason")
+	f.others(cmd.Flags())
+	return cmd
+}
+
+// others are the flags that say nothing about which letters.
+func (f *retryFlags) others(flags *pflag.FlagSet) {
 	flags.BoolVar(&f.force, "force", false, "also what was refused 5 times")
 	flags.BoolVar(&f.dry, "dry-run", false, "change nothing; say what would become of the letters")
 	flags.BoolVar(&f.yes, "yes", false, "do not ask")
@@ -60,7 +65,6 @@ refused again; 2 wrong command line or pipeline file.`,
 	flags.StringVar(&f.instance, "instance", "", "`name` of this process among all that replay (default $MILLRACE_INSTANCE, else the host's name and a free number)")
 	flags.StringVar(&f.logFormat, "log-format", "auto", "text, json or auto (text on a terminal)")
 	flags.StringVar(&f.logLevel, "log-level", "warn", "debug, info, warn or error")
-	return cmd
 }
 
 // retried says what became of the letters, or would.
@@ -233,9 +237,7 @@ func (x *replaying) count(ctx context.Context, due []*letters.Letter, out *retri
 
 func (r *retried) write(cmd *cobra.Command, output string) error {
 	if output == "json" {
-		e := json.NewEncoder(cmd.OutOrStdout())
-		e.SetIndent("", "  ")
-		return e.Encode(r)
+		return writeJSON(cmd.OutOrStdout(), r)
 	}
 	if r.Letters == 0 {
 		_, err := fmt.Fprintf(cmd.OutOrStdout(), "%s: no such letter is open\n", r.Stream)

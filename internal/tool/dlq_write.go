@@ -80,12 +80,7 @@ func groupWriter(output string) (func(io.Writer, []*letterGroup) error, error) {
 	case "table":
 		return writeGroups, nil
 	case "json":
-		return func(out io.Writer, groups []*letterGroup) error {
-			e := json.NewEncoder(out)
-			e.SetIndent("", "  ")
-			e.SetEscapeHTML(false)
-			return e.Encode(groups)
-		}, nil
+		return func(out io.Writer, groups []*letterGroup) error { return writeJSON(out, groups) }, nil
 	}
 	return nil, &cli.UsageError{Err: fmt.Errorf("--output: %q; want table or json", output)}
 }

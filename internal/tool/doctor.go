@@ -1,8 +1,8 @@
 package tool
 
 import (
-	"encoding/json"
 	"fmt"
+	"io"
 
 	"github.com/spf13/cobra"
 
@@ -28,48 +28,54 @@ Exit codes: 0 all is well, or there are only warnings; 1 something is wrong; 2 w
   millrace doctor shop.yaml --output json | jq '.[] | select(.state != "ok")'`,
 		Args:              cli.File,
 		ValidArgsFunction: cli.CompleteFile,
-		RunE: func(cmd *cobra.Command, args []string) error {
-			if output != "text" && output != "json" {
-				return &cli.UsageError{Err: fmt.Errorf("--output: %q; it must be text or json", output)}
-			}
-			p, err := cli.LoadPipeline(args[0])
-			if err != nil {
-				return err
-			}
-			found := doctor.Run(cmd.Context(), p, args[0])
-			wrong := 0
-			for _, f := range found {
-				if f.State == doctor.Fail {
-					wrong++
-				}
-				if output == "json" {
-					continue
-				}
-				line := fmt.Sprintf("%-4s  %s: %s", f.State, f.Check, f.Text)
-				if f.State != doctor.OK {
-					line += " (" + string(f.Code) + ")"
-				}
-				if f.Fix != "" {
-					line += "\n        → " + f.Fix
-				}
-				if _, err := fmt.Fprintln(cmd.OutOrStdout(), line); err != nil {
-					return err
-				}
-			}
-			if output == "json" {
-				enc := json.NewEncoder(cmd.OutOrStdout())
-				enc.SetEscapeHTML(false)
-				enc.SetIndent("", "  ")
-				if err := enc.Encode(found); err != nil {
-					return err
-				}
-			}
-			if wrong > 0 {
-				return fmt.Errorf("%s to correct", count(wrong, "thing"))
-			}
-			return nil
-		},
+		RunE:              func(cmd *cobra.Command, args []string) error { return examine(cmd, args[0], output) },
 	}
 	cmd.Flags().StringVar(&output, "output", "text", "text or json")
 	return cmd
+}
+
+// examine is `millrace doctor`.
+func examine(cmd *cobra.Command, path, output string) error {
+	if output != "text" && output != "json" {
+		return &cli.UsageError{Err: fmt.Errorf("--output: %q; it must be text or json", output)}
+	}
+	p, err := cli.LoadPipeline(path)
+	if err != nil {
+		return err
+	}
+	found := doctor.Run(cmd.Context(), p, path)
+	write := writeFindings
+	if output == "json" {
+		write = func(out io.Writer, found []doctor.Finding) error { return writeJSON(out, found) }
+	}
+	if err := write(cmd.OutOrStdout(), found); err != nil {
+		return err
+	}
+	wrong := 0
+	for _, f := range found {
+		if f.State == doctor.Fail {
+			wrong++
+		}
+	}
+	if wrong > 0 {
+		return fmt.Errorf("%s to correct", count(wrong, "thing"))
+	}
+	return nil
+}
+
+// writeFindings writes what the doctor has found, for people.
+func writeFindings(out io.Writer, found []doctor.Finding) error {
+	for _, f := range found {
+		line := fmt.Sprintf("%-4s  %s: %s", f.State, f.Check, f.Text)
+		if f.State != doctor.OK {
+			line += " (" + string(f.Code) + ")"
+		}
+		if f.Fix != "" {
+			line += "\n        → " + f.Fix
+		}
+		if _, err := fmt.Fprintln(out, line); err != nil {
+			return err
+		}
+	}
+	return nil
 }

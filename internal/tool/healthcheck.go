@@ -22,26 +22,28 @@ func newHealthcheckCommand() *cobra.Command {
 		Example: `  millrace healthcheck
   millrace healthcheck --url http://localhost:9464/healthz`,
 		Args: cli.Args(cobra.NoArgs),
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			ctx, cancel := context.WithTimeout(cmd.Context(), 3*time.Second)
-			defer cancel()
-			request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
-			if err != nil {
-				return &cli.UsageError{Err: fmt.Errorf("--url: %w", err)}
-			}
-			answer, err := http.DefaultClient.Do(request)
-			if err != nil {
-				return err
-			}
-			defer func() { _ = answer.Body.Close() }()
-			body, _ := io.ReadAll(io.LimitReader(answer.Body, 4096))
-			if answer.StatusCode != http.StatusOK {
-				return fmt.Errorf("%s: %s: %s", url, answer.Status, strings.TrimSpace(string(body)))
-			}
-			_, err = fmt.Fprintln(cmd.OutOrStdout(), "ready")
-			return err
-		},
+		RunE: func(cmd *cobra.Command, _ []string) error { return askHealth(cmd, url) },
 	}
 	cmd.Flags().StringVar(&url, "url", "http://localhost:9464/readyz", "`URL` to ask")
 	return cmd
+}
+
+func askHealth(cmd *cobra.Command, url string) error {
+	ctx, cancel := context.WithTimeout(cmd.Context(), 3*time.Second)
+	defer cancel()
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+	if err != nil {
+		return &cli.UsageError{Err: fmt.Errorf("--url: %w", err)}
+	}
+	answer, err := http.DefaultClient.Do(request)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = answer.Body.Close() }()
+	body, _ := io.ReadAll(io.LimitReader(answer.Body, 4096))
+	if answer.StatusCode != http.StatusOK {
+		return fmt.Errorf("%s: %s: %s", url, answer.Status, strings.TrimSpace(string(body)))
+	}
+	_, err = fmt.Fprintln(cmd.OutOrStdout(), "ready")
+	return err
 }

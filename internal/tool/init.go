@@ -12,6 +12,7 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"github.com/millrace-io/millrace/internal/cli"
 	"github.com/millrace-io/millrace/internal/probe"
@@ -32,13 +33,7 @@ type initFlags struct {
 	recorded bool
 }
 
-// newInitCommand is `millrace init`.
-func newInitCommand() *cobra.Command {
-	f := &initFlags{}
-	cmd := &cobra.Command{
-		Use:   "init URL|FILE",
-		Short: "Ask an API a few times, and write a pipeline file that fetches it",
-		Long: `Ask an API a few times, and write a pipeline file that fetches it: where the records are, their key, how the pages follow
+const aboutInit = `Ask an API a few times, and write a pipeline file that fetches it: where the records are, their key, how the pages follow
 one another, the field and the parameter for what has changed, and the columns with MySQL types.
 
 URL is the first page of a resource, with whatever parameters it needs; or a whole curl command line, in quotes, of which
@@ -50,7 +45,15 @@ What an answer showed is said in a comment; what none could show is marked GUESS
 ` + "`millrace run FILE --once`" + ` fetches all of it.
 
 Secrets are never written into the file: a reference such as --bearer '${TOKEN}' is kept as it is and read from the
-environment, and in the place of a secret in clear text stands a reference that the file then needs.`,
+environment, and in the place of a secret in clear text stands a reference that the file then needs.`
+
+// newInitCommand is `millrace init`.
+func newInitCommand() *cobra.Command {
+	f := &initFlags{}
+	cmd := &cobra.Command{
+		Use:   "init URL|FILE",
+		Short: "Ask an API a few times, and write a pipeline file that fetches it",
+		Long:  aboutInit,
 		Example: `  millrace init 'https://api.example.com/v2/orders?limit=100' -o shop.yaml
   millrace init https://api.example.com/v2/orders --bearer '${SHOP_TOKEN}' -o shop.yaml --yes
   millrace init https://api.example.com/v2/orders --auth '{basic: {username: me, password: "${SHOP_TOKEN}"}}' -o shop.yaml
@@ -62,7 +65,11 @@ environment, and in the place of a secret in clear text stands a reference that 
 		Args: cli.Args(cobra.ExactArgs(1)),
 		RunE: func(cmd *cobra.Command, args []string) error { return f.run(cmd, args[0]) },
 	}
-	flags := cmd.Flags()
+	f.flags(cmd.Flags())
+	return cmd
+}
+
+func (f *initFlags) flags(flags *pflag.FlagSet) {
 	flags.StringVarP(&f.out, "output", "o", "", "`file` to write; - is stdout (default PIPELINE.yaml)")
 	flags.BoolVarP(&f.yes, "yes", "y", false, "write without asking, over a file that is there, too")
 	flags.StringArrayVarP(&f.headers, "header", "H", nil, "send this `header`, as in 'X-Api-Key: ${KEY}'; may be repeated")
@@ -72,7 +79,6 @@ environment, and in the place of a secret in clear text stands a reference that 
 	flags.StringVar(&f.pick, "pick", "", "of the resources of an OpenAPI document or an HTTP Archive take the one with this `text` in its URL")
 	flags.BoolVar(&f.recorded, "recorded", false, "of an HTTP Archive: look at its answers alone, and do not ask the API")
 	flags.StringVar(&f.stream, "stream", "", "`name` of the stream (default from the path)")
-	return cmd
 }
 
 func (f *initFlags) run(cmd *cobra.Command, address string) error {

@@ -1,13 +1,13 @@
 package tool
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"github.com/millrace-io/millrace/internal/cli"
 	"github.com/millrace-io/millrace/internal/preview"
@@ -48,13 +48,16 @@ STREAM may be left out where the file has one. It exits with 1 if the stage woul
 			return f.run(cmd, p, s)
 		},
 	}
-	flags := cmd.Flags()
+	f.flags(cmd.Flags())
+	return cmd
+}
+
+func (f *previewFlags) flags(flags *pflag.FlagSet) {
 	flags.IntVar(&f.pages, "pages", 2, "fetch this `number` of pages at most")
 	flags.IntVar(&f.records, "records", 3, "show this `number` of records step by step; the counts and warnings are over all")
 	flags.StringVar(&f.slice, "slice", "", "`name` of the slice to look at (default the first; with for_each, those of the first three records of the parent)")
 	flags.BoolVar(&f.columns, "columns", false, "propose a map and columns")
 	flags.StringVar(&f.output, "output", "text", "text or json")
-	return cmd
 }
 
 // fileAndStream loads a pipeline file and finds a stream of it, the only one if none is named.
@@ -122,8 +125,5 @@ func writeReport(out io.Writer, report *preview.Report, format string) error {
 	if format == "text" {
 		return report.WriteText(out)
 	}
-	enc := json.NewEncoder(out)
-	enc.SetEscapeHTML(false)
-	enc.SetIndent("", "  ")
-	return enc.Encode(report)
+	return writeJSON(out, report)
 }

@@ -69,40 +69,13 @@ func (f *recordFlags) record(cmd *cobra.Command, p *pipeline.Pipeline, s *pipeli
 	if dir == "" {
 		dir = filepath.Join(filepath.Dir(name), "testdata", s.Name)
 	}
-	texts := make([]string, len(p.Secrets))
-	for i, r := range p.Secrets {
-		texts[i] = r.Value.Reveal()
-	}
-	hide := redact.New(texts...)
-	urls := fetch.NewRedactor(s.Ingest.HTTP, auth.For(s.Ingest.HTTP))
-	var all []*cassette.Exchange
-	keep := func(x cassette.Exchange) {
-		if x.Err != nil {
-			return
-		}
-		if req, err := http.NewRequest(x.Method, x.URL, nil); err == nil { //nolint:noctx // it is not sent
-			x.URL = urls.URL(req.URL)
-		}
-		mask := slices.Concat(f.mask, tokenFields(&s.Ingest.HTTP, x.URL))
-		x.Header = cassette.Plain(x.Header)
-		if l := s.Ingest.HTTP.Auth.Login; l != nil && l.AnswerHeader != "" && x.Header.Get(l.AnswerHeader) != "" {
-			x.Header.Set(l.AnswerHeader, redact.Hidden)
-		}
-		for header, values := range x.Header {
-			for i := range values {
-				x.Header[header][i] = hide.Text(values[i])
-			}
-		}
-		x.Sent = []byte(hide.Text(string(x.Sent)))
-		x.Body = cassette.Mask([]byte(hide.Text(string(x.Body))), mask)
-		all = append(all, &x)
-	}
+	tape := newTape(p, s, f.mask)
 	impatient(p, s)
 	records := 0
 	walk := ingest.Walk{
 		Stream: s.Name, Slice: f.slice, Pages: f.pages, Passes: f.passes,
 		Transport: func(base http.RoundTripper) http.RoundTripper {
-			return &cassette.Recorder{Base: base, Each: keep, Bodies: 64 << 20}
+			return &cassette.Recorder{Base: base, Each: tape.keep, Bodies: 64 << 20}
 		},
 	}
 	err := walk.Run(cmd.Context(), p, func(page *ingest.WalkedPage) error {
@@ -110,15 +83,56 @@ func (f *recordFlags) record(cmd *cobra.Command, p *pipeline.Pipeline, s *pipeli
 		return nil
 	}, nil)
 	if err != nil {
-		return errors.New(hide.Text(err.Error()))
+		return errors.New(tape.hide.Text(err.Error()))
 	}
-	if err := cassette.Write(dir, all); err != nil {
+	if err := cassette.Write(dir, tape.all); err != nil {
 		return err
 	}
-	if _, err := fmt.Fprintf(cmd.OutOrStdout(), "%s: %s with %s\n", dir, count(len(all), "answer"), count(records, "record")); err != nil {
+	if _, err := fmt.Fprintf(cmd.OutOrStdout(), "%s: %s with %s\n", dir, count(len(tape.all), "answer"), count(records, "record")); err != nil {
 		return err
 	}
 	return f.begin(cmd, s, dir, name)
+}
+
+// tape keeps exchanges without what is secret in them.
+type tape struct {
+	all  []*cassette.Exchange
+	http *pipeline.HTTP
+	hide *redact.Secrets // texts
+	urls *fetch.Redactor
+	mask []string // names of fields
+}
+
+func newTape(p *pipeline.Pipeline, s *pipeline.Stream, mask []string) *tape {
+	texts := make([]string, len(p.Secrets))
+	for i, r := range p.Secrets {
+		texts[i] = r.Value.Reveal()
+	}
+	h := &s.Ingest.HTTP
+	return &tape{http: h, hide: redact.New(texts...), urls: fetch.NewRedactor(*h, auth.For(*h)), mask: mask}
+}
+
+// keep keeps an exchange that had an answer.
+func (t *tape) keep(x cassette.Exchange) {
+	if x.Err != nil {
+		return
+	}
+	if req, err := http.NewRequest(x.Method, x.URL, nil); err == nil { //nolint:noctx // it is not sent
+		x.URL = t.urls.URL(req.URL)
+	}
+	mask := slices.Concat(t.mask, tokenFields(t.http, x.URL))
+	x.Header = cassette.Plain(x.Header)
+	if l := t.http.Auth.Login; l != nil && l.AnswerHeader != "" && x.Header.Get(l.AnswerHeader) != "" {
+		x.Header.Set(l.AnswerHeader, redact.Hidden)
+	}
+	for header, values := range x.Header {
+		for i := range values {
+			x.Header[header][i] = t.hide.Text(values[i])
+		}
+	}
+	x.Sent = []byte(t.hide.Text(string(x.Sent)))
+	x.Body = cassette.Mask([]byte(t.hide.Text(string(x.Body))), mask)
+	t.all = append(t.all, &x)
 }
 
 // tokenFields are the fields of an answer of the endpoint that gives tokens which hold them; nil for other answers.

@@ -104,7 +104,23 @@ func refetch(ctx context.Context, o *operation, lines []recoverable, lost bool) 
 	return nil
 }
 
+// repair is a line with what is wrong with its positions.
+type repair struct {
+	name  string // for people
+	state *recovery.State
+}
+
+// recovering is a run of `millrace recover`.
+type recovering struct {
+	*operation
+
+	cmd     *cobra.Command
+	lost    bool     // Kafka is older than the database
+	refused []string // streams of which that seems so, and nobody says it
+}
+
 func recoverStreams(cmd *cobra.Command, o *operation, lost, yes bool) error {
+	x := &recovering{operation: o, cmd: cmd, lost: lost}
 	lines, err := recoverables(cmd.Context(), o)
 	defer func() {
 		for _, l := range lines {
@@ -114,53 +130,62 @@ func recoverStreams(cmd *cobra.Command, o *operation, lost, yes bool) error {
 	if err != nil {
 		return err
 	}
-	say := func(format string, args ...any) { _, _ = fmt.Fprintf(cmd.OutOrStdout(), format+"\n", args...) }
-	var all []*recovery.State
-	var names []string
-	var refused []string
-	for _, l := range lines {
-		s := l.Stream
-		state, err := recovery.Look(cmd.Context(), l.Config)
-		if err != nil {
-			return fmt.Errorf("stream %s: %w", l.name, err)
-		}
-		for _, f := range state.Found {
-			say("%s: found: %s", l.name, f)
-		}
-		if state.KafkaLost && !lost {
-			refused = append(refused, s.Name)
-			continue
-		}
-		plan := state.Plan(lost)
-		if len(plan) == 0 {
-			say("%s: the positions are in order", l.name)
-			continue
-		}
-		for _, line := range plan {
-			say("%s: to do: %s", l.name, line)
-		}
-		if gone := state.Gone(); gone != "" && !lost {
-			say("%s: raw records are gone that were not processed, partition %s: `millrace reset %s %s` fetches them again", l.name, gone, o.file, s.Name)
-		}
-		all, names = append(all, state), append(names, l.name)
+	all, err := x.look(lines)
+	if err != nil {
+		return err
 	}
 	if len(all) > 0 {
 		if err := confirm(cmd, yes, "Go on?"); err != nil {
 			return err
 		}
 	}
-	for i, state := range all {
-		if err := state.Repair(cmd.Context(), lost); err != nil {
-			return fmt.Errorf("stream %s: %w; run the command again", names[i], err)
+	for _, r := range all {
+		if err := r.state.Repair(cmd.Context(), lost); err != nil {
+			return fmt.Errorf("stream %s: %w; run the command again", r.name, err)
 		}
-		say("%s: done; running processes take it up within seconds", names[i])
+		x.say("%s: done; running processes take it up within seconds", r.name)
 	}
 	if err := refetch(cmd.Context(), o, lines, lost && len(all) > 0); err != nil {
 		return err
 	}
 	var errs []error
-	for _, name := range slices.Compact(refused) {
+	for _, name := range slices.Compact(x.refused) {
 		errs = append(errs, fmt.Errorf("stream %s: %w: `millrace recover %s %s --kafka-lost`", name, recovery.ErrKafkaLost, o.file, name))
 	}
 	return errors.Join(errs...)
+}
+
+// look says what is wrong with lines and what will be done, and returns those of which something is to be done.
+func (x *recovering) look(lines []recoverable) (all []repair, err error) {
+	for _, l := range lines {
+		s := l.Stream
+		state, err := recovery.Look(x.cmd.Context(), l.Config)
+		if err != nil {
+			return nil, fmt.Errorf("stream %s: %w", l.name, err)
+		}
+		for _, f := range state.Found {
+			x.say("%s: found: %s", l.name, f)
+		}
+		if state.KafkaLost && !x.lost {
+			x.refused = append(x.refused, s.Name)
+			continue
+		}
+		plan := state.Plan(x.lost)
+		if len(plan) == 0 {
+			x.say("%s: the positions are in order", l.name)
+			continue
+		}
+		for _, line := range plan {
+			x.say("%s: to do: %s", l.name, line)
+		}
+		if gone := state.Gone(); gone != "" && !x.lost {
+			x.say("%s: raw records are gone that were not processed, partition %s: `millrace reset %s %s` fetches them again", l.name, gone, x.file, s.Name)
+		}
+		all = append(all, repair{l.name, state})
+	}
+	return all, nil
+}
+
+func (x *recovering) say(format string, args ...any) {
+	_, _ = fmt.Fprintf(x.cmd.OutOrStdout(), format+"\n", args...)
 }

@@ -12,6 +12,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"github.com/millrace-io/millrace/internal/cli"
 	"github.com/millrace-io/millrace/internal/embedded"
@@ -41,13 +42,7 @@ type replayFlags struct {
 	logLevel  string
 }
 
-// newReplayCommand is `millrace replay`.
-func newReplayCommand() *cobra.Command {
-	f := &replayFlags{}
-	cmd := &cobra.Command{
-		Use:   "replay FILE STREAM",
-		Short: "Process again what a stream has in its raw topic, into the live table",
-		Long: `Process again what a stream has in its raw topic, by the logic of the file, into the live table, while the pipeline runs. No API
+const aboutReplay = `Process again what a stream has in its raw topic, by the logic of the file, into the live table, while the pipeline runs. No API
 is asked. The table stays readable, no row goes back to an older revision, and no row comes back that is deleted.
 
 Of each key only the newest record is processed again; where that is refused now, the newest that is not. Keys whose newest
@@ -62,7 +57,15 @@ It stops if of more than 100 keys, and of one key in 100, the newest record is r
 they have, and the logic is probably wrong. --letters sets another number.
 
 Exit codes: 0 all is processed again and in the table; 1 something that needs an operator, as the last line says, or it was
-stopped before its end; 2 wrong command line or pipeline file, and nothing was begun.` + aboutShadow,
+stopped before its end; 2 wrong command line or pipeline file, and nothing was begun.`
+
+// newReplayCommand is `millrace replay`.
+func newReplayCommand() *cobra.Command {
+	f := &replayFlags{}
+	cmd := &cobra.Command{
+		Use:   "replay FILE STREAM",
+		Short: "Process again what a stream has in its raw topic, into the live table",
+		Long:  aboutReplay + aboutShadow,
 		Example: `  millrace replay shop.yaml orders                        all records, by the file's logic
   millrace replay shop.yaml orders --dry-run              what that would change
   millrace replay shop.yaml orders --from 24h             only what changed within the last day
@@ -84,7 +87,13 @@ stopped before its end; 2 wrong command line or pipeline file, and nothing was b
 			return runReplay(cmd, args[0], args[1], f)
 		},
 	}
-	flags := cmd.Flags()
+	f.flags(cmd.Flags())
+	cmd.AddCommand(newReplayStatusCommand(), newReplayPauseCommand(true), newReplayPauseCommand(false), newReplayAbortCommand(),
+		newReplayDiffCommand(), newReplaySwapCommand(), newReplayRollbackCommand(), newReplayDropCommand())
+	return cmd
+}
+
+func (f *replayFlags) flags(flags *pflag.FlagSet) {
 	flags.StringVar(&f.from, "from", "beginning", "process only keys whose newest record is from here on: beginning, a `time` (RFC 3339), a duration back from now, or offsets as partition:offset,...")
 	flags.StringVar(&f.to, "to", "now", "and before here: now, a `time`, a duration back from now, or offsets")
 	flags.StringArrayVar(&f.keys, "key", nil, "only this raw `key`; may be given several times")
@@ -98,9 +107,6 @@ stopped before its end; 2 wrong command line or pipeline file, and nothing was b
 	flags.StringVar(&f.output, "output", "table", "of --dry-run: table or json")
 	flags.StringVar(&f.logFormat, "log-format", "auto", "text, json or auto (text on a terminal)")
 	flags.StringVar(&f.logLevel, "log-level", "info", "debug, info, warn or error")
-	cmd.AddCommand(newReplayStatusCommand(), newReplayPauseCommand(true), newReplayPauseCommand(false), newReplayAbortCommand(),
-		newReplayDiffCommand(), newReplaySwapCommand(), newReplayRollbackCommand(), newReplayDropCommand())
-	return cmd
 }
 
 // ask reads the bounds.

@@ -1,7 +1,6 @@
 package tool
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -55,10 +54,15 @@ type diffExample struct {
 	Values [2]*string `json:"values,omitzero"`
 }
 
+// diffFlags are those of `millrace replay diff`.
+type diffFlags struct {
+	line   int
+	wait   time.Duration
+	output string
+}
+
 func newReplayDiffCommand() *cobra.Command {
-	var line int
-	var wait time.Duration
-	var output string
+	f := &diffFlags{}
 	cmd := &cobra.Command{
 		Use:   "diff FILE STREAM",
 		Short: "Compare the live table with that of a line beside it",
@@ -73,41 +77,41 @@ pipeline file.`,
   millrace replay diff shop.yaml orders --output json | jq .columns
   millrace replay diff shop.yaml orders && millrace replay swap shop.yaml orders --yes`,
 		Args: cli.Args(cobra.ExactArgs(2)),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			if output != "table" && output != "json" {
-				return &cli.UsageError{Err: fmt.Errorf("--output: %q; it must be table or json", output)}
-			}
-			if line < 0 || line > 65535 {
-				return &cli.UsageError{Err: fmt.Errorf("--line: %d; there is no such line", line)}
-			}
-			x, err := openLines(cmd, args[0], args[1])
-			if err != nil {
-				return err
-			}
-			defer x.close()
-			d, err := x.Diff(cmd.Context(), swap.DiffAsk{Line: uint16(line), Wait: wait})
-			if err != nil {
-				return err
-			}
-			out := newTableDiff(args[1], d)
-			if output == "json" {
-				e := json.NewEncoder(cmd.OutOrStdout())
-				e.SetIndent("", "  ")
-				e.SetEscapeHTML(false)
-				err = e.Encode(out)
-			} else {
-				err = out.write(cmd.OutOrStdout())
-			}
-			if err == nil && !out.Same {
-				err = fmt.Errorf("%s: %w", args[1], errTablesDiffer)
-			}
-			return err
-		},
+		RunE: f.run,
 	}
-	cmd.Flags().IntVar(&line, "line", 0, "the `number` of the line (default: the newest beside the live one)")
-	cmd.Flags().DurationVar(&wait, "wait", 5*time.Minute, "how long to wait for a line that is behind")
-	cmd.Flags().StringVar(&output, "output", "table", "table or json")
+	cmd.Flags().IntVar(&f.line, "line", 0, "the `number` of the line (default: the newest beside the live one)")
+	cmd.Flags().DurationVar(&f.wait, "wait", 5*time.Minute, "how long to wait for a line that is behind")
+	cmd.Flags().StringVar(&f.output, "output", "table", "table or json")
 	return cmd
+}
+
+// run is `millrace replay diff`.
+func (f *diffFlags) run(cmd *cobra.Command, args []string) error {
+	if f.output != "table" && f.output != "json" {
+		return &cli.UsageError{Err: fmt.Errorf("--output: %q; it must be table or json", f.output)}
+	}
+	if f.line < 0 || f.line > 65535 {
+		return &cli.UsageError{Err: fmt.Errorf("--line: %d; there is no such line", f.line)}
+	}
+	x, err := openLines(cmd, args[0], args[1])
+	if err != nil {
+		return err
+	}
+	defer x.close()
+	d, err := x.Diff(cmd.Context(), swap.DiffAsk{Line: uint16(f.line), Wait: f.wait})
+	if err != nil {
+		return err
+	}
+	out := newTableDiff(args[1], d)
+	if f.output == "json" {
+		err = writeJSON(cmd.OutOrStdout(), out)
+	} else {
+		err = out.write(cmd.OutOrStdout())
+	}
+	if err == nil && !out.Same {
+		err = fmt.Errorf("%s: %w", args[1], errTablesDiffer)
+	}
+	return err
 }
 
 func newTableDiff(stream string, d *swap.Diff) *tableDiff {

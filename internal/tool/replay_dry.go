@@ -2,7 +2,6 @@ package tool
 
 import (
 	"cmp"
-	"encoding/json"
 	"fmt"
 	"io"
 	"maps"
@@ -72,10 +71,7 @@ func dryReplay(cmd *cobra.Command, path, stream string, f *replayFlags) error {
 	if f.output == "table" {
 		return out.write(cmd.OutOrStdout())
 	}
-	e := json.NewEncoder(cmd.OutOrStdout())
-	e.SetIndent("", "  ")
-	e.SetEscapeHTML(false)
-	return e.Encode(out)
+	return writeJSON(cmd.OutOrStdout(), out)
 }
 
 func (x *replaying) dry(cmd *cobra.Command, ask replay.Ask, memory int64) (*dryRun, error) {

@@ -2,7 +2,6 @@ package tool
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -30,29 +29,30 @@ It exits with 1 if there is neither.`,
 		Example: `  millrace replay status shop.yaml orders
   millrace replay status shop.yaml orders --output json`,
 		Args: cli.Args(cobra.ExactArgs(2)),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			if output != "table" && output != "json" {
-				return &cli.UsageError{Err: fmt.Errorf("--output: %q; it must be table or json", output)}
-			}
-			x, err := openReplay(cmd.Context(), args[0], args[1], "", nil)
-			if err != nil {
-				return err
-			}
-			defer x.close()
-			is, err := x.status(cmd.Context())
-			if err != nil {
-				return err
-			}
-			if output == "json" {
-				e := json.NewEncoder(cmd.OutOrStdout())
-				e.SetIndent("", "  ")
-				return e.Encode(is)
-			}
-			return is.write(cmd.OutOrStdout())
-		},
+		RunE: func(cmd *cobra.Command, args []string) error { return showReplay(cmd, args[0], args[1], output) },
 	}
 	cmd.Flags().StringVar(&output, "output", "table", "table or json")
 	return cmd
+}
+
+// showReplay is `millrace replay status`.
+func showReplay(cmd *cobra.Command, path, stream, output string) error {
+	if output != "table" && output != "json" {
+		return &cli.UsageError{Err: fmt.Errorf("--output: %q; it must be table or json", output)}
+	}
+	x, err := openReplay(cmd.Context(), path, stream, "", nil)
+	if err != nil {
+		return err
+	}
+	defer x.close()
+	is, err := x.status(cmd.Context())
+	if err != nil {
+		return err
+	}
+	if output == "json" {
+		return writeJSON(cmd.OutOrStdout(), is)
+	}
+	return is.write(cmd.OutOrStdout())
 }
 
 // replayStatus is a replay under way, and the lines.

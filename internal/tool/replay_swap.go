@@ -144,33 +144,35 @@ Exit codes: 0 done; 1 refused, or something that needs an operator, as the last 
 		Example: `  millrace replay drop shop.yaml orders                the line beside the live one
   millrace replay drop shop.yaml orders --line 2 --yes`,
 		Args: cli.Args(cobra.ExactArgs(2)),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			path, stream := args[0], args[1]
-			if line < 0 || line > 65535 {
-				return &cli.UsageError{Err: fmt.Errorf("--line: %d; there is no such line", line)}
-			}
-			x, err := openLines(cmd, path, stream)
-			if err != nil {
-				return err
-			}
-			defer x.close()
-			is, err := x.PreviewDrop(cmd.Context(), uint16(line))
-			if err != nil {
-				return err
-			}
-			if err := confirm(cmd, yes, fmt.Sprintf("%s: remove line %d (%s) for good, with its table %s and %s?", stream, is.Line, is.State, is.Table, topicsText(is.Topics))); err != nil {
-				return err
-			}
-			if is, err = x.Drop(cmd.Context(), is.Line); err != nil {
-				return fmt.Errorf("%w; to go on: millrace replay drop %s %s --line %d", err, path, stream, is.Line)
-			}
-			_, err = fmt.Fprintf(cmd.OutOrStdout(), "%s: line %d is dropped, with its table %s and %s\n", stream, is.Line, is.Table, topicsText(is.Topics))
-			return err
-		},
+		RunE: func(cmd *cobra.Command, args []string) error { return dropLine(cmd, args[0], args[1], line, yes) },
 	}
 	cmd.Flags().IntVar(&line, "line", 0, "the `number` of the line (default: the one that is not live, if there is one)")
 	cmd.Flags().BoolVar(&yes, "yes", false, "do not ask")
 	return cmd
+}
+
+// dropLine is `millrace replay drop`.
+func dropLine(cmd *cobra.Command, path, stream string, line int, yes bool) error {
+	if line < 0 || line > 65535 {
+		return &cli.UsageError{Err: fmt.Errorf("--line: %d; there is no such line", line)}
+	}
+	x, err := openLines(cmd, path, stream)
+	if err != nil {
+		return err
+	}
+	defer x.close()
+	is, err := x.PreviewDrop(cmd.Context(), uint16(line))
+	if err != nil {
+		return err
+	}
+	if err := confirm(cmd, yes, fmt.Sprintf("%s: remove line %d (%s) for good, with its table %s and %s?", stream, is.Line, is.State, is.Table, topicsText(is.Topics))); err != nil {
+		return err
+	}
+	if is, err = x.Drop(cmd.Context(), is.Line); err != nil {
+		return fmt.Errorf("%w; to go on: millrace replay drop %s %s --line %d", err, path, stream, is.Line)
+	}
+	_, err = fmt.Fprintf(cmd.OutOrStdout(), "%s: line %d is dropped, with its table %s and %s\n", stream, is.Line, is.Table, topicsText(is.Topics))
+	return err
 }
 
 func topicsText(names []string) string {

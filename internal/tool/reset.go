@@ -4,10 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/go-json-experiment/json/jsontext"
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 	"github.com/twmb/franz-go/pkg/kadm"
 
 	"github.com/millrace-io/millrace/ingest/cursor"
@@ -29,13 +31,7 @@ type resetFlags struct {
 	limit    float64
 }
 
-// newResetCommand is `millrace reset`.
-func newResetCommand() *cobra.Command {
-	f := &resetFlags{}
-	cmd := &cobra.Command{
-		Use:   "reset FILE [STREAM]",
-		Short: "Fetch a stream again from the beginning, and delete what the API shows no more",
-		Long: `Fetch a stream again from the beginning, or with --since from a time or value of its incremental field. Its positions in the API
+const aboutReset = `Fetch a stream again from the beginning, or with --since from a time or value of its incremental field. Its positions in the API
 are set back, and what was remembered of earlier records is dropped, so that every record is written again. It works
 beside running processes, which begin within seconds, and without: then the next start does.
 
@@ -48,7 +44,15 @@ command dies, run it again: it goes on.
 With --all the stream starts over: as with --sweep, and then the raw records from before the reset are deleted, once the
 processors have passed them. A replay then begins at the reset.
 
---pipeline does the same for every stream of the file.`,
+--pipeline does the same for every stream of the file.`
+
+// newResetCommand is `millrace reset`.
+func newResetCommand() *cobra.Command {
+	f := &resetFlags{}
+	cmd := &cobra.Command{
+		Use:   "reset FILE [STREAM]",
+		Short: "Fetch a stream again from the beginning, and delete what the API shows no more",
+		Long:  aboutReset,
 		Example: `  millrace reset shop.yaml orders
   millrace reset shop.yaml orders --since 2026-11-01T00:00:00Z
   millrace reset shop.yaml orders --since 48h --yes
@@ -57,15 +61,8 @@ processors have passed them. A replay then begins at the reset.
   millrace reset shop.yaml --pipeline --sweep`,
 		Args: cli.Args(cobra.RangeArgs(1, 2)),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if f.pipeline == (len(args) == 2) {
-				return &cli.UsageError{Err: errors.New("want a stream, or --pipeline for all streams")}
-			}
-			f.sweep = f.sweep || f.all
-			if f.since != "" && f.sweep {
-				return &cli.UsageError{Err: errors.New("--since with --sweep or --all: a pass that does not ask for everything says nothing about what is gone")}
-			}
-			if f.limit < 0 || f.limit > 100 {
-				return &cli.UsageError{Err: fmt.Errorf("--sweep-limit: %v; it must be from 0 to 100", f.limit)}
+			if err := f.check(args); err != nil {
+				return err
 			}
 			var streams []string // nil: all
 			if len(args) == 2 {
@@ -79,7 +76,11 @@ processors have passed them. A replay then begins at the reset.
 			return f.run(cmd, o)
 		},
 	}
-	flags := cmd.Flags()
+	f.flags(cmd.Flags())
+	return cmd
+}
+
+func (f *resetFlags) flags(flags *pflag.FlagSet) {
 	flags.StringVar(&f.since, "since", "", "fetch from this `time` or value of the incremental field, or from so long ago (48h)")
 	flags.BoolVar(&f.sweep, "sweep", false, "after a complete pass, delete the keys that it did not show")
 	flags.Float64Var(&f.limit, "sweep-limit", 10, "delete at most so many `percent` of the keys")
@@ -87,7 +88,21 @@ processors have passed them. A replay then begins at the reset.
 	flags.BoolVar(&f.all, "all", false, "start over: --sweep, and then delete the raw records from before")
 	flags.BoolVar(&f.pipeline, "pipeline", false, "all streams of the file")
 	flags.BoolVar(&f.yes, "yes", false, "do not ask")
-	return cmd
+}
+
+// check says what is wrong with the command line.
+func (f *resetFlags) check(args []string) error {
+	if f.pipeline == (len(args) == 2) {
+		return &cli.UsageError{Err: errors.New("want a stream, or --pipeline for all streams")}
+	}
+	f.sweep = f.sweep || f.all
+	if f.since != "" && f.sweep {
+		return &cli.UsageError{Err: errors.New("--since with --sweep or --all: a pass that does not ask for everything says nothing about what is gone")}
+	}
+	if f.limit < 0 || f.limit > 100 {
+		return &cli.UsageError{Err: fmt.Errorf("--sweep-limit: %v; it must be from 0 to 100", f.limit)}
+	}
+	return nil
 }
 
 // resetting is a stream that is reset.
@@ -98,28 +113,11 @@ type resetting struct {
 }
 
 func (f *resetFlags) run(cmd *cobra.Command, o *operation) error {
-	view, err := o.decided(cmd.Context())
+	all, err := f.plan(cmd, o)
 	if err != nil {
 		return err
 	}
-	var all []resetting
-	ask := false
-	for _, s := range o.streams {
-		r := resetting{cfg: reset.Config{Pipeline: o.Pipeline, Stream: s, Control: o.control, Client: o.client}}
-		r.opts.Sweep, r.opts.Forget = f.sweep, f.all
-		if r.opts.Since, err = f.from(s); err != nil {
-			return err
-		}
-		if f.sweep {
-			r.going = view.Stream(s.Name).Sweep
-		}
-		if err := f.tell(cmd, o, r); err != nil {
-			return err
-		}
-		ask = ask || r.going == nil
-		all = append(all, r)
-	}
-	if ask {
+	if slices.ContainsFunc(all, func(r resetting) bool { return r.going == nil }) {
 		if err := confirm(cmd, f.yes, "Go on?"); err != nil {
 			return err
 		}
@@ -141,6 +139,29 @@ func (f *resetFlags) run(cmd *cobra.Command, o *operation) error {
 		}
 	}
 	return nil
+}
+
+// plan says of each stream what will be done.
+func (f *resetFlags) plan(cmd *cobra.Command, o *operation) (all []resetting, err error) {
+	view, err := o.decided(cmd.Context())
+	if err != nil {
+		return nil, err
+	}
+	for _, s := range o.streams {
+		r := resetting{cfg: reset.Config{Pipeline: o.Pipeline, Stream: s, Control: o.control, Client: o.client}}
+		r.opts.Sweep, r.opts.Forget = f.sweep, f.all
+		if r.opts.Since, err = f.from(s); err != nil {
+			return nil, err
+		}
+		if f.sweep {
+			r.going = view.Stream(s.Name).Sweep
+		}
+		if err := f.tell(cmd, o, r); err != nil {
+			return nil, err
+		}
+		all = append(all, r)
+	}
+	return all, nil
 }
 
 // from is what --since says, on the scale of the stream's incremental field.

@@ -2,7 +2,6 @@ package tool
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"io"
 	"maps"
@@ -47,42 +46,42 @@ first one, and which stages are paused. It asks the brokers only; how far the st
 		Example: `  millrace status shop.yaml
   millrace status shop.yaml orders --output json`,
 		Args: cli.Args(cobra.MinimumNArgs(1)),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			if output != "table" && output != "json" {
-				return &cli.UsageError{Err: fmt.Errorf("--output: %q; want table or json", output)}
-			}
-			var names []string // nil: all
-			if len(args) > 1 {
-				names = args[1:]
-			}
-			o, err := operate(cmd.Context(), args[0], names)
-			if err != nil {
-				return err
-			}
-			defer o.close()
-			v, err := o.decided(cmd.Context())
-			if err != nil {
-				return err
-			}
-			var all []streamStatus
-			for _, s := range o.streams {
-				is := statusOf(s.Name, v.Stream(s.Name))
-				if err := o.ofLiveLine(cmd.Context(), v.Stream(s.Name), &is); err != nil {
-					return err
-				}
-				all = append(all, is)
-			}
-			if output == "table" {
-				return writeStatus(cmd.OutOrStdout(), all)
-			}
-			e := json.NewEncoder(cmd.OutOrStdout())
-			e.SetIndent("", "  ")
-			e.SetEscapeHTML(false)
-			return e.Encode(all)
-		},
+		RunE: func(cmd *cobra.Command, args []string) error { return showStatus(cmd, args, output) },
 	}
 	cmd.Flags().StringVar(&output, "output", "table", "table or json")
 	return cmd
+}
+
+// showStatus is `millrace status`.
+func showStatus(cmd *cobra.Command, args []string, output string) error {
+	if output != "table" && output != "json" {
+		return &cli.UsageError{Err: fmt.Errorf("--output: %q; want table or json", output)}
+	}
+	var names []string // nil: all
+	if len(args) > 1 {
+		names = args[1:]
+	}
+	o, err := operate(cmd.Context(), args[0], names)
+	if err != nil {
+		return err
+	}
+	defer o.close()
+	v, err := o.decided(cmd.Context())
+	if err != nil {
+		return err
+	}
+	var all []streamStatus
+	for _, s := range o.streams {
+		is := statusOf(s.Name, v.Stream(s.Name))
+		if err := o.ofLiveLine(cmd.Context(), v.Stream(s.Name), &is); err != nil {
+			return err
+		}
+		all = append(all, is)
+	}
+	if output == "table" {
+		return writeStatus(cmd.OutOrStdout(), all)
+	}
+	return writeJSON(cmd.OutOrStdout(), all)
 }
 
 func statusOf(name string, s *control.Stream) streamStatus {

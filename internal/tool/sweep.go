@@ -14,64 +14,123 @@ import (
 	"github.com/millrace-io/millrace/topics"
 )
 
+// sweeping is the sweep of a stream after its reset.
+type sweeping struct {
+	*operation
+	resetting
+
+	flags *resetFlags
+	cmd   *cobra.Command
+	again string // the command that goes on with it
+}
+
 // swept waits for the pass after a reset, and deletes what it did not show.
 func (f *resetFlags) swept(cmd *cobra.Command, o *operation, r resetting) error {
-	ctx, name := cmd.Context(), r.cfg.Stream.Name
-	say := func(format string, args ...any) {
-		_, _ = fmt.Fprintf(cmd.OutOrStdout(), name+": "+format+"\n", args...)
-	}
 	if r.going == nil {
 		return errors.New("the sweep was ended by another command")
 	}
-	again := fmt.Sprintf("`millrace reset %s %s --sweep`", o.file, name)
+	x := &sweeping{operation: o, resetting: r, flags: f, cmd: cmd}
+	x.again = fmt.Sprintf("`millrace reset %s %s --sweep`", o.file, x.stream())
 	if r.opts.Forget {
-		again = fmt.Sprintf("`millrace reset %s %s --all`", o.file, name)
+		x.again = fmt.Sprintf("`millrace reset %s %s --all`", o.file, x.stream())
 	}
-	if o.servers.Own() {
-		return fmt.Errorf("what the API shows no more is not deleted yet: start `millrace run %s`, and beside it %s, which goes on", o.file, again)
-	}
-	view, err := o.decided(ctx)
-	if err != nil {
-		return err
-	}
-	if view.Stream(name).IsPaused("ingest") {
-		say("ingest is paused: no pass ends until `millrace resume %s %s`", o.file, name)
-	}
-	say("waiting for a complete pass; %s goes on if this command ends before", again)
-	if err := reset.Await(ctx, r.cfg, r.going, func(p reset.Passed) { say("%s", passText(p)) }); err != nil {
+	ctx := cmd.Context()
+	if err := x.awaitPass(ctx); err != nil {
 		return err
 	}
 	s, err := reset.Look(ctx, r.cfg, r.going)
 	if err != nil {
 		return err
 	}
-	say("the pass did not show %s", found(s))
-	if s.Unknown > 0 && s.Gone() > 0 && !f.letters {
-		return fmt.Errorf("nothing was deleted: ingest has refused %s whose key it cannot read, and which the API may show; "+
-			"`millrace dlq list %s %s` tells why; --ignore-letters deletes all the same", count(s.Unknown, "record"), o.file, name)
-	}
-	if s.Share()*100 > f.limit {
-		question := fmt.Sprintf("%.1f %% of the keys are more than --sweep-limit %v. Delete them?", s.Share()*100, f.limit)
-		if err := confirm(cmd, false, question); err != nil {
-			return fmt.Errorf("nothing was deleted: %.1f %% of the keys are more than --sweep-limit %v; with a higher one, %s goes on",
-				s.Share()*100, f.limit, again)
-		}
-	}
-	if err := f.older(cmd, o, r, say); err != nil { // first: until the sweep has ended, the command goes on with it
+	x.say("the pass did not show %s", found(s))
+	if err := x.allow(s); err != nil {
 		return err
 	}
+	if err := x.older(ctx); err != nil { // first: until the sweep has ended, the command goes on with it
+		return err
+	}
+	if err := x.delete(ctx, s); err != nil || !r.going.Forget {
+		return err
+	}
+	return x.forget(ctx)
+}
+
+func (x *sweeping) stream() string { return x.cfg.Stream.Name }
+
+func (x *sweeping) say(format string, args ...any) {
+	_, _ = fmt.Fprintf(x.cmd.OutOrStdout(), x.stream()+": "+format+"\n", args...)
+}
+
+// awaitPass waits until a complete pass has ended.
+func (x *sweeping) awaitPass(ctx context.Context) error {
+	if x.servers.Own() {
+		return fmt.Errorf("what the API shows no more is not deleted yet: start `millrace run %s`, and beside it %s, which goes on", x.file, x.again)
+	}
+	view, err := x.decided(ctx)
+	if err != nil {
+		return err
+	}
+	if view.Stream(x.stream()).IsPaused("ingest") {
+		x.say("ingest is paused: no pass ends until `millrace resume %s %s`", x.file, x.stream())
+	}
+	x.say("waiting for a complete pass; %s goes on if this command ends before", x.again)
+	return reset.Await(ctx, x.cfg, x.going, func(p reset.Passed) { x.say("%s", passText(p)) })
+}
+
+// allow says whether what was found may be deleted, and asks where it is more than the limit.
+func (x *sweeping) allow(s *reset.Sweep) error {
+	if s.Unknown > 0 && s.Gone() > 0 && !x.flags.letters {
+		return fmt.Errorf("nothing was deleted: ingest has refused %s whose key it cannot read, and which the API may show; "+
+			"`millrace dlq list %s %s` tells why; --ignore-letters deletes all the same", count(s.Unknown, "record"), x.file, x.stream())
+	}
+	limit := x.flags.limit
+	if s.Share()*100 <= limit {
+		return nil
+	}
+	question := fmt.Sprintf("%.1f %% of the keys are more than --sweep-limit %v. Delete them?", s.Share()*100, limit)
+	if err := confirm(x.cmd, false, question); err != nil {
+		return fmt.Errorf("nothing was deleted: %.1f %% of the keys are more than --sweep-limit %v; with a higher one, %s goes on",
+			s.Share()*100, limit, x.again)
+	}
+	return nil
+}
+
+// delete deletes the keys that were found.
+func (x *sweeping) delete(ctx context.Context, s *reset.Sweep) error {
 	deleted, err := s.Delete(ctx)
 	if err != nil {
 		return err
 	}
 	if deleted > 0 {
-		say("%s deleted: their tombstones are in %s, and the rows go when processor and sink have come to them",
-			count(deleted, "key"), topics.Raw(o.Name, name))
+		x.say("%s deleted: their tombstones are in %s, and the rows go when processor and sink have come to them",
+			count(deleted, "key"), topics.Raw(x.Name, x.stream()))
 	}
-	if !r.going.Forget {
-		return nil
+	return nil
+}
+
+// forget deletes the raw records from before the reset, when the processors have passed them.
+func (x *sweeping) forget(ctx context.Context) error {
+	for told := int64(-1); ; {
+		left, err := reset.Left(ctx, x.cfg, x.going)
+		if err != nil {
+			return err
+		}
+		if left == 0 {
+			break
+		}
+		if left != told {
+			x.say("waiting until the processors have passed the %d records that are left from before the reset", left)
+			told = left
+		}
+		if err := stage.Sleep(ctx, time.Second); err != nil {
+			return err
+		}
 	}
-	return forget(ctx, r, say)
+	if err := reset.Forget(ctx, x.cfg, x.going); err != nil {
+		return err
+	}
+	x.say("the raw records from before the reset are deleted")
+	return nil
 }
 
 func passText(p reset.Passed) string {
@@ -96,29 +155,4 @@ func found(s *reset.Sweep) string {
 		text += fmt.Sprintf("; %s more are kept, for records of theirs were refused", count(s.Held, "key"))
 	}
 	return text
-}
-
-// forget deletes the raw records from before the reset, when the processors have passed them.
-func forget(ctx context.Context, r resetting, say func(string, ...any)) error {
-	for told := int64(-1); ; {
-		left, err := reset.Left(ctx, r.cfg, r.going)
-		if err != nil {
-			return err
-		}
-		if left == 0 {
-			break
-		}
-		if left != told {
-			say("waiting until the processors have passed the %d records that are left from before the reset", left)
-			told = left
-		}
-		if err := stage.Sleep(ctx, time.Second); err != nil {
-			return err
-		}
-	}
-	if err := reset.Forget(ctx, r.cfg, r.going); err != nil {
-		return err
-	}
-	say("the raw records from before the reset are deleted")
-	return nil
 }

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/spf13/cobra"
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
 
@@ -20,13 +19,13 @@ import (
 
 // older deletes the rows that only an earlier raw topic, which is gone, has made: the complete pass has written all that the API shows once
 // more, so that they are of keys that it did not show. Tombstones cannot do it, for their raw keys are gone with the topic.
-func (f *resetFlags) older(cmd *cobra.Command, o *operation, r resetting, say func(string, ...any)) error {
-	all, err := runningLines(cmd.Context(), o.opts, o.Pipeline, r.cfg.Stream.Name)
+func (x *sweeping) older(ctx context.Context) error {
+	all, err := runningLines(ctx, x.operation.opts, x.Pipeline, x.stream())
 	if err != nil {
 		return err
 	}
 	for _, line := range all {
-		if err := f.olderIn(cmd, o, line, r, say); err != nil {
+		if err := x.olderIn(ctx, line); err != nil {
 			return err
 		}
 	}
@@ -34,55 +33,63 @@ func (f *resetFlags) older(cmd *cobra.Command, o *operation, r resetting, say fu
 }
 
 // olderIn is older of one line.
-func (f *resetFlags) olderIn(cmd *cobra.Command, o *operation, line *pipeline.Pipeline, r resetting, say func(string, ...any)) error {
-	ctx, name := cmd.Context(), r.cfg.Stream.Name
+func (x *sweeping) olderIn(ctx context.Context, line *pipeline.Pipeline) error {
 	table, err := sink.OpenAdmin(line)
 	if err != nil {
 		return err
 	}
 	defer table.Close()
-	of, err := decidedAbout(ctx, o.opts, line, name)
+	of, err := decidedAbout(ctx, x.operation.opts, line, x.stream())
 	if err != nil {
 		return err
 	}
-	called := line.Stream(name).Sink.Name()
-	older, _, err := table.Older(ctx, name, of)
+	older, _, err := table.Older(ctx, x.stream(), of)
 	if err != nil || older == 0 {
 		return err
 	}
-	if r.cfg.Stream.Ingest.Version != "" {
-		say("%s of the table %s are of an earlier raw topic; as the stream has a version, the API may show some of them with a lower one, so they stay",
+	called := line.Stream(x.stream()).Sink.Name()
+	if x.cfg.Stream.Ingest.Version != "" {
+		x.say("%s of the table %s are of an earlier raw topic; as the stream has a version, the API may show some of them with a lower one, so they stay",
 			count(int(older), "row"), called)
 		return nil
 	}
-	if err := f.through(ctx, o, line, table, r, say); err != nil {
+	if err := x.through(ctx, line, table); err != nil {
 		return err
 	}
-	older, all, err := table.Older(ctx, name, of)
+	older, all, err := table.Older(ctx, x.stream(), of)
 	if err != nil || older == 0 {
 		return err
 	}
-	share := 100 * float64(older) / float64(max(all, 1))
-	say("%s of the table %s, of %d, are of an earlier raw topic, and were not shown (%.1f %%)", count(int(older), "row"), called, all, share)
-	if share > f.limit {
-		if err := confirm(cmd, false, fmt.Sprintf("That is more than --sweep-limit %v. Delete them?", f.limit)); err != nil {
-			return fmt.Errorf("they were not deleted: %.1f %% of the rows are more than --sweep-limit %v; with a higher one, run the command again", share, f.limit)
-		}
+	if err := x.allowOlder(older, all, called); err != nil {
+		return err
 	}
-	deleted, err := table.DeleteOlder(ctx, name, of)
+	deleted, err := table.DeleteOlder(ctx, x.stream(), of)
 	if err != nil {
 		return err
 	}
-	say("%s deleted", count(int(deleted), "row"))
+	x.say("%s deleted", count(int(deleted), "row"))
+	return nil
+}
+
+// allowOlder says how many rows, of all, are to be deleted, and asks where they are more than the limit.
+func (x *sweeping) allowOlder(older, all int64, table string) error {
+	limit, share := x.flags.limit, 100*float64(older)/float64(max(all, 1))
+	x.say("%s of the table %s, of %d, are of an earlier raw topic, and were not shown (%.1f %%)", count(int(older), "row"), table, all, share)
+	if share <= limit {
+		return nil
+	}
+	if err := confirm(x.cmd, false, fmt.Sprintf("That is more than --sweep-limit %v. Delete them?", limit)); err != nil {
+		return fmt.Errorf("they were not deleted: %.1f %% of the rows are more than --sweep-limit %v; with a higher one, run the command again", share, limit)
+	}
 	return nil
 }
 
 // through waits until all that is in the raw topic now is in the table.
-func (f *resetFlags) through(ctx context.Context, o *operation, line *pipeline.Pipeline, table *sink.Admin, r resetting, say func(string, ...any)) error {
-	stream, adm := r.cfg.Stream.Name, kadm.NewClient(o.client)
-	raw, processed := topics.RawOf(line, stream), topics.Processed(line.Name, stream)
-	err := awaitAll(ctx, r.cfg, adm, raw, func() (map[int32]int64, error) {
-		committed, err := admin.Cut(ctx, o.client, topics.ProcessorGroup(line.Name), raw)
+func (x *sweeping) through(ctx context.Context, line *pipeline.Pipeline, table *sink.Admin) error {
+	adm := kadm.NewClient(x.client)
+	raw, processed := topics.RawOf(line, x.stream()), topics.Processed(line.Name, x.stream())
+	err := awaitAll(ctx, x.cfg, adm, raw, func() (map[int32]int64, error) {
+		committed, err := admin.Cut(ctx, x.client, topics.ProcessorGroup(line.Name), raw)
 		if err != nil && !errors.Is(err, kerr.GroupIDNotFound) {
 			return nil, err
 		}
@@ -91,18 +98,18 @@ func (f *resetFlags) through(ctx context.Context, o *operation, line *pipeline.P
 			at[n] = c.At
 		}
 		return at, nil
-	}, func(left int64) { say("waiting for the processors, which have %d records left", left) })
+	}, func(left int64) { x.say("waiting for the processors, which have %d records left", left) })
 	if err != nil {
 		return err
 	}
-	return awaitAll(ctx, r.cfg, adm, processed, func() (map[int32]int64, error) {
-		positions, err := table.Positions(ctx, stream)
+	return awaitAll(ctx, x.cfg, adm, processed, func() (map[int32]int64, error) {
+		positions, err := table.Positions(ctx, x.stream())
 		at := map[int32]int64{}
 		for n, p := range positions {
 			at[n] = p.Next
 		}
 		return at, err
-	}, func(left int64) { say("waiting for the sinks, which have %d records left", left) })
+	}, func(left int64) { x.say("waiting for the sinks, which have %d records left", left) })
 }
 
 // awaitAll waits until the positions in a topic have passed all that it holds now, and tells how much is left when that changes.

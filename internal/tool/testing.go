@@ -20,13 +20,7 @@ type testFlags struct {
 	update bool
 }
 
-// newTestCommand is `millrace test`.
-func newTestCommand() *cobra.Command {
-	f := &testFlags{}
-	cmd := &cobra.Command{
-		Use:   "test FILE",
-		Short: "Run the tests of a pipeline file: recorded answers or records in, rows and dead letters out",
-		Long: `Run the tests of a pipeline file: recorded answers or records in, rows and dead letters out. Nothing is contacted, and
+const aboutTest = `Run the tests of a pipeline file: recorded answers or records in, rows and dead letters out. Nothing is contacted, and
 references need not resolve.
 
 The tests of shop.yaml stand in shop.test.yaml beside it:
@@ -43,7 +37,15 @@ The tests of shop.yaml stand in shop.test.yaml beside it:
       records: [{id: 2, status: draft}]
       rows: []
 
-With --update what comes out becomes what is expected; look at it before it is committed. It exits with 1 if a test fails.`,
+With --update what comes out becomes what is expected; look at it before it is committed. It exits with 1 if a test fails.`
+
+// newTestCommand is `millrace test`.
+func newTestCommand() *cobra.Command {
+	f := &testFlags{}
+	cmd := &cobra.Command{
+		Use:   "test FILE",
+		Short: "Run the tests of a pipeline file: recorded answers or records in, rows and dead letters out",
+		Long:  aboutTest,
 		Example: `  millrace test shop.yaml
   millrace test shop.yaml --update && git diff shop.test.yaml
   millrace test shop.yaml --junit report.xml`,

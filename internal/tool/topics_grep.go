@@ -15,6 +15,7 @@ import (
 
 	"github.com/millrace-io/millrace/internal/cli"
 	"github.com/millrace-io/millrace/internal/dryrun"
+	"github.com/millrace-io/millrace/pipeline"
 	"github.com/millrace-io/millrace/sink"
 	"github.com/millrace-io/millrace/sink/rows"
 	"github.com/millrace-io/millrace/topics"
@@ -52,33 +53,33 @@ the key.`,
 		Example: `  millrace topics grep shop.yaml orders 4711
   millrace topics grep shop.yaml orders '["eu",4711]' --output json`,
 		Args: cli.Args(cobra.ExactArgs(3)),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			if err := checkOutput(output); err != nil {
-				return err
-			}
-			o, err := operate(cmd.Context(), args[0], args[1:2])
-			if err != nil {
-				return err
-			}
-			defer o.close()
-			h, err := o.history(cmd.Context(), args[2])
-			if err != nil {
-				return err
-			}
-			if len(h.Raw)+len(h.Letters) == 0 {
-				return fmt.Errorf("stream %s: there is nothing of the key %q", h.Stream, h.Key)
-			}
-			if output == "json" {
-				e := json.NewEncoder(cmd.OutOrStdout())
-				e.SetIndent("", "  ")
-				e.SetEscapeHTML(false)
-				return e.Encode(h)
-			}
-			return h.write(cmd.OutOrStdout())
-		},
+		RunE: func(cmd *cobra.Command, args []string) error { return grep(cmd, args, output) },
 	}
 	cmd.Flags().StringVar(&output, "output", "table", "table or json")
 	return cmd
+}
+
+// grep is `millrace topics grep`.
+func grep(cmd *cobra.Command, args []string, output string) error {
+	if err := checkOutput(output); err != nil {
+		return err
+	}
+	o, err := operate(cmd.Context(), args[0], args[1:2])
+	if err != nil {
+		return err
+	}
+	defer o.close()
+	h, err := o.history(cmd.Context(), args[2])
+	if err != nil {
+		return err
+	}
+	if len(h.Raw)+len(h.Letters) == 0 {
+		return fmt.Errorf("stream %s: there is nothing of the key %q", h.Stream, h.Key)
+	}
+	if output == "json" {
+		return writeJSON(cmd.OutOrStdout(), h)
+	}
+	return h.write(cmd.OutOrStdout())
 }
 
 // history looks up a key of the stream that the command names.
@@ -89,34 +90,8 @@ func (o *operation) history(ctx context.Context, key string) (*history, error) {
 	}
 	s := line.Stream(o.streams[0].Name)
 	h := &history{Stream: s.Name, Key: key, Raw: []historyEntry{}, Letters: []shownLetter{}}
-	d, err := dryrun.New(s)
+	of, err := o.rawHistory(ctx, line, h)
 	if err != nil {
-		return nil, err
-	}
-	from := map[int32]int64{} // no other partition is read
-	for partition := range o.Kafka.Partitions {
-		if partition != topics.Partition([]byte(key), o.Kafka.Partitions) {
-			from[partition] = math.MaxInt64
-		}
-	}
-	var of *rows.Change // says which row it is
-	if err := admin.ReadFrom(ctx, o.opts, topics.RawOf(line, s.Name), from, func(r *kgo.Record) {
-		if string(r.Key) != key {
-			return
-		}
-		e := historyEntry{shownRecord: show(r)}
-		if r.Value == nil {
-			e.Removes = true
-		} else {
-			headers, _ := topics.ParseRawHeaders(r)
-			made := d.Apply(dryrun.Record{Value: r.Value, Key: r.Key, Slice: headers.Slice, Source: headers.Source})
-			e.Rows, e.Refused, e.Removes = made.Rows, made.Letter, len(made.Rows) == 0 && made.Letter == nil
-			if len(made.Changes) > 0 {
-				of = &made.Changes[0]
-			}
-		}
-		h.Raw = append(h.Raw, e)
-	}); err != nil {
 		return nil, err
 	}
 	all, err := lettersIn(ctx, o.opts, line, s.Name, false)
@@ -138,6 +113,38 @@ func (o *operation) history(ctx context.Context, key string) (*history, error) {
 	defer db.Close()
 	h.Row, err = db.Row(ctx, s.Name, of)
 	return h, err
+}
+
+// rawHistory adds the raw records of the key, and returns what says which row it is; nil: nothing does.
+func (o *operation) rawHistory(ctx context.Context, line *pipeline.Pipeline, h *history) (of *rows.Change, err error) {
+	d, err := dryrun.New(line.Stream(h.Stream))
+	if err != nil {
+		return nil, err
+	}
+	from := map[int32]int64{} // no other partition is read
+	for partition := range o.Kafka.Partitions {
+		if partition != topics.Partition([]byte(h.Key), o.Kafka.Partitions) {
+			from[partition] = math.MaxInt64
+		}
+	}
+	err = admin.ReadFrom(ctx, o.opts, topics.RawOf(line, h.Stream), from, func(r *kgo.Record) {
+		if string(r.Key) != h.Key {
+			return
+		}
+		e := historyEntry{shownRecord: show(r)}
+		if r.Value == nil {
+			e.Removes = true
+		} else {
+			headers, _ := topics.ParseRawHeaders(r)
+			made := d.Apply(dryrun.Record{Value: r.Value, Key: r.Key, Slice: headers.Slice, Source: headers.Source})
+			e.Rows, e.Refused, e.Removes = made.Rows, made.Letter, len(made.Rows) == 0 && made.Letter == nil
+			if len(made.Changes) > 0 {
+				of = &made.Changes[0]
+			}
+		}
+		h.Raw = append(h.Raw, e)
+	})
+	return of, err
 }
 
 func (h *history) write(out io.Writer) error {

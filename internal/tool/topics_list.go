@@ -2,7 +2,6 @@ package tool
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"strconv"
 	"strings"
@@ -42,39 +41,40 @@ database.`,
 		Example: `  millrace topics list shop.yaml
   millrace topics list shop.yaml --output json`,
 		Args: cli.File,
-		RunE: func(cmd *cobra.Command, args []string) error {
-			if err := checkOutput(output); err != nil {
-				return err
-			}
-			ctx, cancel := context.WithTimeout(cmd.Context(), topicsTimeout)
-			defer cancel()
-			o, err := operate(ctx, args[0], nil)
-			if err != nil {
-				return err
-			}
-			defer o.close()
-			all, err := o.topics(ctx)
-			if err != nil {
-				return err
-			}
-			if output == "json" {
-				e := json.NewEncoder(cmd.OutOrStdout())
-				e.SetIndent("", "  ")
-				return e.Encode(all)
-			}
-			w := tabwriter.NewWriter(cmd.OutOrStdout(), 0, 8, 2, ' ', 0)
-			lines := []string{"TOPIC\tPARTITIONS\tOFFSETS\tSIZE\tRETENTION\tLAG"}
-			for i := range all {
-				lines = append(lines, all[i].line())
-			}
-			if _, err := fmt.Fprintln(w, strings.Join(lines, "\n")); err != nil {
-				return err
-			}
-			return w.Flush()
-		},
+		RunE: func(cmd *cobra.Command, args []string) error { return listTopics(cmd, args[0], output) },
 	}
 	cmd.Flags().StringVar(&output, "output", "table", "table or json")
 	return cmd
+}
+
+// listTopics is `millrace topics list`.
+func listTopics(cmd *cobra.Command, path, output string) error {
+	if err := checkOutput(output); err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(cmd.Context(), topicsTimeout)
+	defer cancel()
+	o, err := operate(ctx, path, nil)
+	if err != nil {
+		return err
+	}
+	defer o.close()
+	all, err := o.topics(ctx)
+	if err != nil {
+		return err
+	}
+	if output == "json" {
+		return writeJSON(cmd.OutOrStdout(), all)
+	}
+	w := tabwriter.NewWriter(cmd.OutOrStdout(), 0, 8, 2, ' ', 0)
+	lines := []string{"TOPIC\tPARTITIONS\tOFFSETS\tSIZE\tRETENTION\tLAG"}
+	for i := range all {
+		lines = append(lines, all[i].line())
+	}
+	if _, err := fmt.Fprintln(w, strings.Join(lines, "\n")); err != nil {
+		return err
+	}
+	return w.Flush()
 }
 
 func (l *listedTopic) line() string {
@@ -90,22 +90,12 @@ func (l *listedTopic) line() string {
 
 // topics are those of the pipeline that are there.
 func (o *operation) topics(ctx context.Context) ([]listedTopic, error) {
-	adm := kadm.NewClient(o.client)
-	var names []string
-	for _, s := range topics.Specs(o.Pipeline) {
-		names = append(names, s.Topic)
-	}
-	more, err := o.shadows(ctx)
+	lines, err := o.shadows(ctx)
 	if err != nil {
 		return nil, err
 	}
-	for _, line := range more {
-		for _, s := range topics.Specs(line) {
-			if s.Topic != topics.RawOf(line, line.Streams[0].Name) {
-				names = append(names, s.Topic)
-			}
-		}
-	}
+	names := o.topicNames(lines)
+	adm := kadm.NewClient(o.client)
 	starts, err := adm.ListStartOffsets(ctx, names...)
 	if err != nil {
 		return nil, err
@@ -118,37 +108,15 @@ func (o *operation) topics(ctx context.Context) ([]listedTopic, error) {
 	if err != nil {
 		return nil, err
 	}
-	sizes := map[string]int64{} // as far as the brokers say
-	if dirs, err := adm.DescribeAllLogDirs(ctx, nil); err == nil {
-		largest := map[string]map[int32]int64{}
-		dirs.Each(func(d kadm.DescribedLogDir) {
-			d.Topics.Each(func(p kadm.DescribedLogDirPartition) {
-				if largest[p.Topic] == nil {
-					largest[p.Topic] = map[int32]int64{}
-				}
-				largest[p.Topic][p.Partition] = max(largest[p.Topic][p.Partition], p.Size)
-			})
-		})
-		for topic, partitions := range largest {
-			for _, bytes := range partitions {
-				sizes[topic] += bytes
-			}
-		}
-	}
-	lags, err := o.lags(ctx, more)
+	sizes := sizesOf(ctx, adm)
+	lags, err := o.lags(ctx, lines)
 	if err != nil {
 		return nil, err
 	}
 	out := make([]listedTopic, 0, len(names))
 	for _, name := range names {
 		l := listedTopic{Topic: name, Lag: lags[name], Retention: "-"}
-		for partition, end := range ends[name] {
-			start, _ := starts.Lookup(name, partition)
-			if end.Err == nil {
-				l.Partitions++
-				l.Offsets += end.Offset - start.Offset
-			}
-		}
+		l.count(starts, ends)
 		if bytes, ok := sizes[name]; ok {
 			l.Bytes = &bytes
 		}
@@ -158,6 +126,56 @@ func (o *operation) topics(ctx context.Context) ([]listedTopic, error) {
 		out = append(out, l)
 	}
 	return out, nil
+}
+
+// topicNames are the topics of the pipeline and of the lines beside it, whose raw topics are the pipeline's.
+func (o *operation) topicNames(lines []*pipeline.Pipeline) (names []string) {
+	for _, s := range topics.Specs(o.Pipeline) {
+		names = append(names, s.Topic)
+	}
+	for _, line := range lines {
+		for _, s := range topics.Specs(line) {
+			if s.Topic != topics.RawOf(line, line.Streams[0].Name) {
+				names = append(names, s.Topic)
+			}
+		}
+	}
+	return names
+}
+
+// count counts the partitions and their offsets.
+func (l *listedTopic) count(starts, ends kadm.ListedOffsets) {
+	for partition, end := range ends[l.Topic] {
+		start, _ := starts.Lookup(l.Topic, partition)
+		if end.Err == nil {
+			l.Partitions++
+			l.Offsets += end.Offset - start.Offset
+		}
+	}
+}
+
+// sizesOf is how many bytes the largest replicas of topics have, as far as the brokers say.
+func sizesOf(ctx context.Context, adm *kadm.Client) map[string]int64 {
+	dirs, err := adm.DescribeAllLogDirs(ctx, nil)
+	if err != nil {
+		return nil
+	}
+	largest := map[string]map[int32]int64{}
+	dirs.Each(func(d kadm.DescribedLogDir) {
+		d.Topics.Each(func(p kadm.DescribedLogDirPartition) {
+			if largest[p.Topic] == nil {
+				largest[p.Topic] = map[int32]int64{}
+			}
+			largest[p.Topic][p.Partition] = max(largest[p.Topic][p.Partition], p.Size)
+		})
+	})
+	sizes := map[string]int64{}
+	for topic, partitions := range largest {
+		for _, bytes := range partitions {
+			sizes[topic] += bytes
+		}
+	}
+	return sizes
 }
 
 // retention is how long a topic keeps its records.

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
 
@@ -43,40 +44,46 @@ Headers that begin with mr- are millrace's own; mr-version is shown in its parts
 			}
 			return cli.CompleteStream(cmd, args, typed)
 		},
-		RunE: func(cmd *cobra.Command, args []string) error {
-			if err := checkOutput(f.output); err != nil {
-				return err
-			}
-			names := map[string]func(string, string) string{"raw": topics.Raw, "processed": topics.Processed, "dlq": topics.DeadLetters}
-			kind := "raw"
-			if len(args) > 2 {
-				kind = args[2]
-			}
-			if names[kind] == nil {
-				return &cli.UsageError{Err: fmt.Errorf("%q: want raw, processed or dlq", kind)}
-			}
-			o, err := operate(cmd.Context(), args[0], args[1:2])
-			if err != nil {
-				return err
-			}
-			defer o.close()
-			line, err := liveLine(cmd.Context(), o.opts, o.Pipeline, args[1])
-			if err != nil {
-				return err
-			}
-			topic := names[kind](line.Name, args[1])
-			if kind == "raw" {
-				topic = topics.RawOf(line, args[1])
-			}
-			return f.each(cmd.Context(), o, topic, func(r *kgo.Record) error { return f.write(cmd.OutOrStdout(), r) })
-		},
+		RunE: f.run,
 	}
-	flags := cmd.Flags()
+	f.flags(cmd.Flags())
+	return cmd
+}
+
+func (f *tailFlags) flags(flags *pflag.FlagSet) {
 	flags.StringVar(&f.from, "from", "", "begin here: beginning, a `position`: an offset, offsets as partition:offset,..., a time (RFC 3339) or a duration back from now (default the last 10 offsets)")
 	flags.StringVar(&f.key, "key", "", "only records of this `key`")
 	flags.BoolVar(&f.follow, "follow", false, "go on with what comes, until it is interrupted")
 	flags.StringVar(&f.output, "output", "table", "table (a line for each record) or json (NDJSON)")
-	return cmd
+}
+
+// run is `millrace topics tail`.
+func (f *tailFlags) run(cmd *cobra.Command, args []string) error {
+	if err := checkOutput(f.output); err != nil {
+		return err
+	}
+	names := map[string]func(string, string) string{"raw": topics.Raw, "processed": topics.Processed, "dlq": topics.DeadLetters}
+	kind := "raw"
+	if len(args) > 2 {
+		kind = args[2]
+	}
+	if names[kind] == nil {
+		return &cli.UsageError{Err: fmt.Errorf("%q: want raw, processed or dlq", kind)}
+	}
+	o, err := operate(cmd.Context(), args[0], args[1:2])
+	if err != nil {
+		return err
+	}
+	defer o.close()
+	line, err := liveLine(cmd.Context(), o.opts, o.Pipeline, args[1])
+	if err != nil {
+		return err
+	}
+	topic := names[kind](line.Name, args[1])
+	if kind == "raw" {
+		topic = topics.RawOf(line, args[1])
+	}
+	return f.each(cmd.Context(), o, topic, func(r *kgo.Record) error { return f.write(cmd.OutOrStdout(), r) })
 }
 
 // lastShown is how many offsets of a partition are shown if nothing else is asked for.
@@ -84,31 +91,10 @@ const lastShown = 10
 
 // each reads the records of a topic that the flags ask for.
 func (f *tailFlags) each(ctx context.Context, o *operation, topic string, do func(*kgo.Record) error) error {
-	adm := kadm.NewClient(o.client)
-	starts, err := adm.ListStartOffsets(ctx, topic)
+	at, left, err := f.bounds(ctx, kadm.NewClient(o.client), topic)
 	if err != nil {
 		return err
 	}
-	ends, err := adm.ListEndOffsets(ctx, topic)
-	if err == nil {
-		err = ends.Error()
-	}
-	if err != nil {
-		return err
-	}
-	from, err := f.begin(ctx, adm, topic, ends)
-	if err != nil {
-		return err
-	}
-	at, left := map[int32]kgo.Offset{}, map[int32]int64{}
-	ends.Each(func(end kadm.ListedOffset) {
-		start, _ := starts.Lookup(topic, end.Partition)
-		begin := min(max(from[end.Partition], start.Offset), end.Offset)
-		at[end.Partition] = kgo.NewOffset().At(begin)
-		if begin < end.Offset {
-			left[end.Partition] = end.Offset
-		}
-	})
 	reader, err := kgo.NewClient(append(slices.Clone(o.opts), kgo.ConsumePartitions(map[string]map[int32]kgo.Offset{topic: at}),
 		kgo.FetchIsolationLevel(kgo.ReadCommitted()), kgo.KeepControlRecords(), kgo.FetchMaxWait(100*time.Millisecond))...)
 	if err != nil {
@@ -137,6 +123,35 @@ func (f *tailFlags) each(ctx context.Context, o *operation, topic string, do fun
 		}
 	}
 	return nil
+}
+
+// bounds are where to begin in each partition, and the ends of those that have something.
+func (f *tailFlags) bounds(ctx context.Context, adm *kadm.Client, topic string) (map[int32]kgo.Offset, map[int32]int64, error) {
+	starts, err := adm.ListStartOffsets(ctx, topic)
+	if err != nil {
+		return nil, nil, err
+	}
+	ends, err := adm.ListEndOffsets(ctx, topic)
+	if err == nil {
+		err = ends.Error()
+	}
+	if err != nil {
+		return nil, nil, err
+	}
+	from, err := f.begin(ctx, adm, topic, ends)
+	if err != nil {
+		return nil, nil, err
+	}
+	at, left := map[int32]kgo.Offset{}, map[int32]int64{}
+	ends.Each(func(end kadm.ListedOffset) {
+		start, _ := starts.Lookup(topic, end.Partition)
+		begin := min(max(from[end.Partition], start.Offset), end.Offset)
+		at[end.Partition] = kgo.NewOffset().At(begin)
+		if begin < end.Offset {
+			left[end.Partition] = end.Offset
+		}
+	})
+	return at, left, nil
 }
 
 // begin says where it begins in each partition.

@@ -12,6 +12,7 @@ import (
 
 	"github.com/go-json-experiment/json/jsontext"
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"github.com/millrace-io/millrace/internal/cli"
 	"github.com/millrace-io/millrace/internal/dryrun"
@@ -69,7 +70,11 @@ With --watch it does so again whenever the pipeline file or the file with the re
 			return f.once(cmd, args)
 		},
 	}
-	flags := cmd.Flags()
+	f.flags(cmd.Flags())
+	return cmd
+}
+
+func (f *tryFlags) flags(flags *pflag.FlagSet) {
 	flags.StringVar(&f.record, "record", "-", "`file` with the records; - is stdin")
 	flags.StringVar(&f.slice, "slice", "", "`name` of the slice that they come from; records of the raw topic say it themselves")
 	flags.BoolVar(&f.raw, "raw", false, "take the last records of the raw topic")
@@ -79,7 +84,6 @@ With --watch it does so again whenever the pipeline file or the file with the re
 	flags.IntVar(&f.limit, "limit", 20, "take this `number` of records of the raw topic at most")
 	flags.StringVar(&f.output, "output", "text", "text or json")
 	flags.BoolVar(&f.watch, "watch", false, "do it again when a file changes, until interrupted")
-	return cmd
 }
 
 func (f *tryFlags) once(cmd *cobra.Command, args []string) error {
@@ -138,27 +142,30 @@ func (f *tryFlags) show(out io.Writer, s *pipeline.Stream, records []tried) erro
 		}
 		all = append(all, x)
 	}
+	write := writeTried
 	if f.output == "json" {
-		enc := json.NewEncoder(out)
-		enc.SetEscapeHTML(false)
-		enc.SetIndent("", "  ")
-		if err := enc.Encode(all); err != nil {
-			return err
-		}
-	} else {
-		for i := range all {
-			if err := all[i].WriteText(out); err != nil {
-				return err
-			}
-		}
-		for _, text := range d.Unseen() {
-			if _, err := fmt.Fprintln(out, "warning: "+text); err != nil {
-				return err
-			}
-		}
+		write = func(out io.Writer, all []preview.Record, _ []string) error { return writeJSON(out, all) }
+	}
+	if err := write(out, all, d.Unseen()); err != nil {
+		return err
 	}
 	if letters > 0 {
 		return fmt.Errorf("%d of %s would be dead letters", letters, count(len(records), "record"))
+	}
+	return nil
+}
+
+// writeTried writes records and warnings for people.
+func writeTried(out io.Writer, all []preview.Record, warnings []string) error {
+	for i := range all {
+		if err := all[i].WriteText(out); err != nil {
+			return err
+		}
+	}
+	for _, text := range warnings {
+		if _, err := fmt.Fprintln(out, "warning: "+text); err != nil {
+			return err
+		}
 	}
 	return nil
 }

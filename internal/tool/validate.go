@@ -38,27 +38,30 @@ them, which is how the stages make them when they are missing.`,
   millrace validate pipelines/*.yaml && docker compose up -d`,
 		Args:              cli.Args(cobra.MinimumNArgs(1)),
 		ValidArgsFunction: cli.CompleteFile,
-		RunE: func(cmd *cobra.Command, files []string) error {
-			var bad []error
-			for _, name := range files {
-				got, err := file.Inspect(name, f.offline)
-				if err != nil {
-					bad = append(bad, &cli.FileError{Path: name, Err: err})
-					continue
-				}
-				for _, w := range got.Warnings {
-					_, _ = fmt.Fprintln(cmd.ErrOrStderr(), w.Warning())
-				}
-				if err := f.report(cmd.OutOrStdout(), name, got); err != nil {
-					return err
-				}
-			}
-			return errors.Join(bad...)
-		},
+		RunE:              f.run,
 	}
 	cmd.Flags().BoolVar(&f.offline, "offline", false, "references need not resolve: secrets need not be set")
 	cmd.Flags().BoolVar(&f.plan, "plan", false, "print topics, tables and the statements that make them")
 	return cmd
+}
+
+// run is `millrace validate`.
+func (f *validateFlags) run(cmd *cobra.Command, files []string) error {
+	var bad []error
+	for _, name := range files {
+		got, err := file.Inspect(name, f.offline)
+		if err != nil {
+			bad = append(bad, &cli.FileError{Path: name, Err: err})
+			continue
+		}
+		for _, w := range got.Warnings {
+			_, _ = fmt.Fprintln(cmd.ErrOrStderr(), w.Warning())
+		}
+		if err := f.report(cmd.OutOrStdout(), name, got); err != nil {
+			return err
+		}
+	}
+	return errors.Join(bad...)
 }
 
 func (f *validateFlags) report(out io.Writer, name string, got *file.Inspection) error {
