@@ -47,34 +47,42 @@ func (s *session) assigned(ctx context.Context, at map[string]map[int32]kgo.Offs
 	}
 	out := map[string]map[int32]kgo.Offset{}
 	for topic, partitions := range of {
-		out[topic] = map[int32]kgo.Offset{}
-		run := s.streams[topic]
-		lost := map[int32]int64{}
-		for _, partition := range partitions {
-			o, ok := committed[topic][partition]
-			next, err := run.next(partition, o, ok)
-			switch {
-			case errors.Is(err, control.ErrMoved):
-				lost[partition] = o.At
-			case err != nil:
-				return nil, fmt.Errorf("%s[%d]: %w", topic, partition, err)
-			}
-			out[topic][partition] = kgo.NewOffset().AtStart()
-			if err == nil && next != control.AtStart {
-				out[topic][partition] = kgo.NewOffset().At(next)
-			}
-			if ok && err == nil && next == o.At && !run.stands {
-				out[topic][partition] = out[topic][partition].WithEpoch(o.LeaderEpoch)
-			}
-			if s.p.decided.isGap(topic, partition, run.decided.Run.Number) {
-				s.kafka.Client().PauseFetchPartitions(map[string][]int32{topic: {partition}})
-			}
+		if out[topic], err = s.goOn(ctx, topic, partitions, committed[topic]); err != nil {
+			return nil, err
 		}
-		if len(lost) > 0 && !run.stands {
-			s.kafka.Client().PauseFetchTopics(topic)
-			if err := s.p.lose(ctx, run, lost); err != nil {
-				return nil, err
-			}
+	}
+	return out, nil
+}
+
+// goOn says where partitions of a topic go on after what is committed. Where that was changed by others, the stream has no
+// position, and nothing of it is fetched.
+func (s *session) goOn(ctx context.Context, topic string, partitions []int32, committed map[int32]kadm.Offset) (map[int32]kgo.Offset, error) {
+	run := s.streams[topic]
+	out, lost := map[int32]kgo.Offset{}, map[int32]int64{}
+	for _, partition := range partitions {
+		o, ok := committed[partition]
+		next, err := run.next(partition, o, ok)
+		switch {
+		case errors.Is(err, control.ErrMoved):
+			lost[partition] = o.At
+		case err != nil:
+			return nil, fmt.Errorf("%s[%d]: %w", topic, partition, err)
+		}
+		out[partition] = kgo.NewOffset().AtStart()
+		if err == nil && next != control.AtStart {
+			out[partition] = kgo.NewOffset().At(next)
+		}
+		if ok && err == nil && next == o.At && !run.stands {
+			out[partition] = out[partition].WithEpoch(o.LeaderEpoch)
+		}
+		if s.p.decided.isGap(topic, partition, run.decided.Run.Number) {
+			s.kafka.Client().PauseFetchPartitions(map[string][]int32{topic: {partition}})
+		}
+	}
+	if len(lost) > 0 && !run.stands {
+		s.kafka.Client().PauseFetchTopics(topic)
+		if err := s.p.lose(ctx, run, lost); err != nil {
+			return nil, err
 		}
 	}
 	return out, nil

@@ -193,17 +193,10 @@ func (f *Field) textColumn(path string, key bool) (expr, typ, guess string) {
 	}
 	switch f.all() {
 	case moment:
-		typ := "datetime"
-		switch {
-		case f.places > 3:
-			typ = "datetime(6)"
-		case f.places > 0:
-			typ = "datetime(3)"
-		}
 		if f.zoneless > 0 {
 			guess = "its times name no zone, and are read as UTC"
 		}
-		return f.timeExpr(path), typ, guess
+		return f.timeExpr(path), f.momentType(), guess
 	case day:
 		return f.timeExpr(path), "date", few
 	case clock:
@@ -215,12 +208,7 @@ func (f *Field) textColumn(path string, key bool) (expr, typ, guess string) {
 	case rfc2822:
 		return f.orNull(path, "datetime("+path+")"), "datetime", ""
 	case decimalText:
-		places := max(f.fraction, 2)
-		if f.fraction > 2 {
-			places = min(f.fraction+2, 30)
-		}
-		digits := min(max(12, f.whole+6)+places, 65)
-		return f.numberText(path), fmt.Sprintf("decimal(%d,%d)", digits, places), few
+		return f.numberText(path), f.decimalType(), few
 	case uuid:
 		return path, "char(36)", few
 	case webAddress:
@@ -231,6 +219,27 @@ func (f *Field) textColumn(path string, key bool) (expr, typ, guess string) {
 	default:
 	}
 	return path, f.textType(), ""
+}
+
+// momentType has as many places as the times of the sample.
+func (f *Field) momentType() string {
+	switch {
+	case f.places > 3:
+		return "datetime(6)"
+	case f.places > 0:
+		return "datetime(3)"
+	}
+	return "datetime"
+}
+
+// decimalType has room for more digits than the numbers of the sample.
+func (f *Field) decimalType() string {
+	places := max(f.fraction, 2)
+	if f.fraction > 2 {
+		places = min(f.fraction+2, 30)
+	}
+	digits := min(max(12, f.whole+6)+places, 65)
+	return fmt.Sprintf("decimal(%d,%d)", digits, places)
 }
 
 func (f *Field) timeExpr(path string) string {

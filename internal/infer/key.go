@@ -17,54 +17,15 @@ var keyNames = []string{"id", "uuid", "guid", "sid", "key", "gid", "uid", "pk", 
 // Key proposes the key of the records of a resource, such as orders.
 func (s *Sample) Key(resource string) Key {
 	one := strings.TrimSuffix(plain(resource), "s")
-	rank := func(f *Field) int {
-		name := plain(f.Name())
-		depth := 100 * (len(f.Path) - 1)
-		if len(f.Path) == 2 && slices.Contains(wrappers, f.Path[0]) {
-			depth = 10
-		}
-		for i, known := range keyNames {
-			if name == known {
-				return depth + 2*i
-			}
-		}
-		switch {
-		case one != "" && (name == one+"id" || name == one+"key" || name == one+"number" || name == one+"uuid" || name == one+"code"):
-			return depth + 1
-		case strings.HasSuffix(name, "id"):
-			return depth + 40
-		}
-		return depth + 60
-	}
-	var best *Field
-	for _, f := range s.Fields {
-		if !f.Full() || !f.Unique() || !f.Single() || f.Empty > 0 || f.longest > 250 {
-			continue
-		}
-		if len(f.Path) > 2 {
-			continue
-		}
-		if best == nil || rank(f) < rank(best) {
-			best = f
-		}
-	}
-	if best != nil {
-		r := rank(best) % 100
-		k := Key{Paths: [][]string{best.Path}}
-		switch {
-		case len(s.Records) < 3:
-			k.Guess = "the sample has too few records to tell"
-		case r >= 40 && len(best.Path) == 1 || r >= 60:
-			k.Guess = "it has another value in each record of the sample, but is not named like a key"
-		case r > 8 && r < 40 && slices.Contains([]string{"name", "number", "code", "ts"}, plain(best.Name())):
-			k.Guess = "it has another value in each record of the sample"
-		}
-		if pair := s.pair(one); k.Guess != "" && r >= 60 && pair != nil {
+	pair := s.pair(one)
+	if best := s.bestKey(one); best != nil {
+		k := Key{Paths: [][]string{best.Path}, Guess: s.keyDoubt(best, one)}
+		if k.Guess != "" && keyRank(best, one)%100 >= 60 && pair != nil {
 			return Key{pair, "no single field is named like a key; these two together are different in each record of the sample"}
 		}
 		return k
 	}
-	if pair := s.pair(one); pair != nil {
+	if pair != nil {
 		return Key{pair, "no single field is different in each record of the sample; these two together are"}
 	}
 	for _, f := range s.Fields { // better a wrong key that is marked than none
@@ -73,6 +34,56 @@ func (s *Sample) Key(resource string) Key {
 		}
 	}
 	return Key{Guess: "nothing in the sample tells records apart"}
+}
+
+// bestKey is the field of those that tell the records apart that is named most like a key; nil: no field tells them apart.
+// one is the name of what a record is, as plain has it.
+func (s *Sample) bestKey(one string) (best *Field) {
+	for _, f := range s.Fields {
+		if !f.Full() || !f.Unique() || !f.Single() || f.Empty > 0 || f.longest > 250 || len(f.Path) > 2 {
+			continue
+		}
+		if best == nil || keyRank(f, one) < keyRank(best, one) {
+			best = f
+		}
+	}
+	return best
+}
+
+// keyRank says how little a field is named like the key of records that are called one: 0 is best; a hundred more is a level
+// deeper in the record.
+func keyRank(f *Field, one string) int {
+	name := plain(f.Name())
+	depth := 100 * (len(f.Path) - 1)
+	if len(f.Path) == 2 && slices.Contains(wrappers, f.Path[0]) {
+		depth = 10
+	}
+	for i, known := range keyNames {
+		if name == known {
+			return depth + 2*i
+		}
+	}
+	switch {
+	case one != "" && (name == one+"id" || name == one+"key" || name == one+"number" || name == one+"uuid" || name == one+"code"):
+		return depth + 1
+	case strings.HasSuffix(name, "id"):
+		return depth + 40
+	}
+	return depth + 60
+}
+
+// keyDoubt is why a field is only a guess at the key; empty: it is none.
+func (s *Sample) keyDoubt(f *Field, one string) string {
+	r := keyRank(f, one) % 100
+	switch {
+	case len(s.Records) < 3:
+		return "the sample has too few records to tell"
+	case r >= 40 && len(f.Path) == 1 || r >= 60:
+		return "it has another value in each record of the sample, but is not named like a key"
+	case r > 8 && r < 40 && slices.Contains([]string{"name", "number", "code", "ts"}, plain(f.Name())):
+		return "it has another value in each record of the sample"
+	}
+	return ""
 }
 
 // pair are two fields that tell records apart together: names, days and codes before others.

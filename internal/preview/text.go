@@ -14,6 +14,30 @@ import (
 
 // WriteText writes the report for people.
 func (r *Report) WriteText(out io.Writer) error {
+	if _, err := io.WriteString(out, r.requestsText()+r.pagesText()); err != nil {
+		return err
+	}
+	for i := range r.Records {
+		if err := r.Records[i].WriteText(out); err != nil {
+			return err
+		}
+	}
+	var b strings.Builder
+	c := r.Counts
+	fmt.Fprintf(&b, "\n%s with %s: %s, %d without a row, %s\n", plural(c.Records, "record"), plural(c.Keys, "key"), plural(c.Rows, "row"), c.Filtered,
+		plural(c.Letters, "dead letter"))
+	for _, w := range r.Warnings {
+		fmt.Fprintf(&b, "warning: %s\n", w)
+	}
+	if len(r.Columns) > 0 {
+		b.WriteString("\nproposed, from these records:\n" + r.columnsText())
+	}
+	_, err := io.WriteString(out, b.String())
+	return err
+}
+
+// requestsText is what was asked, and what came back.
+func (r *Report) requestsText() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s, stream %s", r.Pipeline, r.Stream)
 	if r.Slice != "" {
@@ -27,6 +51,12 @@ func (r *Report) WriteText(out io.Writer) error {
 		}
 		b.WriteString("\n")
 	}
+	return b.String()
+}
+
+// pagesText is the pages, and why there are no more.
+func (r *Report) pagesText() string {
+	var b strings.Builder
 	b.WriteString("\npages\n")
 	for i, p := range r.Pages {
 		fmt.Fprintf(&b, "  %d: %d records, %d bytes", i+1, p.Records, p.Bytes)
@@ -44,32 +74,12 @@ func (r *Report) WriteText(out io.Writer) error {
 			fmt.Fprintf(&b, "     next: %s\n", p.Next)
 		}
 	}
-	switch {
-	case r.Error != "":
+	if r.Error != "" {
 		fmt.Fprintf(&b, "  waits: %s\n", r.Error)
-	default:
+	} else {
 		fmt.Fprintf(&b, "  ends: %s\n", r.Ended)
 	}
-	if _, err := io.WriteString(out, b.String()); err != nil {
-		return err
-	}
-	for i := range r.Records {
-		if err := r.Records[i].WriteText(out); err != nil {
-			return err
-		}
-	}
-	b.Reset()
-	c := r.Counts
-	fmt.Fprintf(&b, "\n%s with %s: %s, %d without a row, %s\n", plural(c.Records, "record"), plural(c.Keys, "key"), plural(c.Rows, "row"), c.Filtered,
-		plural(c.Letters, "dead letter"))
-	for _, w := range r.Warnings {
-		fmt.Fprintf(&b, "warning: %s\n", w)
-	}
-	if len(r.Columns) > 0 {
-		b.WriteString("\nproposed, from these records:\n" + r.columnsText())
-	}
-	_, err := io.WriteString(out, b.String())
-	return err
+	return b.String()
 }
 
 func statusOf(q Request) string {

@@ -69,36 +69,15 @@ type finder struct {
 func Run(ctx context.Context, o Options) (*Finding, error) {
 	out := &Finding{whole: o.Whole}
 	out.names(o)
-	h := o.HTTP
-	h.BaseURL = o.URL.Scheme + "://" + o.URL.Host
-	h.Retry = pipeline.Retry{Initial: 300 * time.Millisecond, Max: 5 * time.Second, Attempts: attemptsFor}
-	if h.Timeout == 0 {
-		h.Timeout = 30 * time.Second
-	}
-	tell := func(a Asked) {
-		out.Requests++
-		if o.Tell != nil {
-			o.Tell(a)
-		}
-	}
-	ask, err := newAsker(h, o.Transport, tell)
+	ask, err := out.asker(o)
 	if err != nil {
 		return nil, err
 	}
+	defer ask.close()
 	f := &finder{ask: ask, resource: out.Stream}
-	defer f.ask.close()
-	if f.first, err = f.ask.get(ctx, o.URL, "what the API answers"); err != nil {
+	if err := f.begin(ctx, o.URL); err != nil {
 		return nil, err
 	}
-	if err := document(f.first.body, o.URL); err != nil {
-		return nil, err
-	}
-	f.place = findRecords(f.first, f.resource)
-	f.records = f.place.take(f.first)
-	if f.place.guess == "no array of records was found" && len(f.records) == 0 {
-		return nil, errors.New("no records were found in the answer")
-	}
-	f.all = f.records
 	f.look()
 	out.paging = f.pages(ctx)
 	f.more(out.paging.second)
@@ -107,26 +86,67 @@ func Run(ctx context.Context, o Options) (*Finding, error) {
 	} else {
 		out.changes = f.since(ctx)
 	}
-	out.place, out.key, out.sample = f.place, f.key, f.sample
-	out.limit = limits(f.first.header)
-	out.Records = len(f.sample.Records)
-	if field := f.sample.Changed(); field != nil {
-		out.zoneless = field.Zoneless()
-	}
-	out.columns = f.sample.Columns(f.key.Paths)
-	for i := range out.columns {
-		if c := &out.columns[i]; c.Key && f.key.Guess != "" {
-			c.Guess = "as ingest.key"
-		}
-	}
-	if f.place.shape.Kind == pipeline.ShapeValues || len(f.key.Paths) == 1 && len(f.key.Paths[0]) == 1 && f.place.shape.As != "" && f.place.shape.Kind != pipeline.ShapeMap {
-		out.place.shape.As = f.key.Paths[0][0]
-	}
+	out.take(f)
 	out.split(o.URL)
 	if len(out.columns) == 0 {
 		return nil, errors.New("no record was found, so the columns are not known: ask for a page that has some")
 	}
 	return out, ctx.Err()
+}
+
+// asker makes the requests, which it counts.
+func (o *Finding) asker(opts Options) (*asker, error) {
+	h := opts.HTTP
+	h.BaseURL = opts.URL.Scheme + "://" + opts.URL.Host
+	h.Retry = pipeline.Retry{Initial: 300 * time.Millisecond, Max: 5 * time.Second, Attempts: attemptsFor}
+	if h.Timeout == 0 {
+		h.Timeout = 30 * time.Second
+	}
+	return newAsker(h, opts.Transport, func(a Asked) {
+		o.Requests++
+		if opts.Tell != nil {
+			opts.Tell(a)
+		}
+	})
+}
+
+// begin asks for the first page, and finds the records in it.
+func (f *finder) begin(ctx context.Context, u *url.URL) error {
+	var err error
+	if f.first, err = f.ask.get(ctx, u, "what the API answers"); err != nil {
+		return err
+	}
+	if err := document(f.first.body, u); err != nil {
+		return err
+	}
+	f.place = findRecords(f.first, f.resource)
+	f.records = f.place.take(f.first)
+	if f.place.guess == "no array of records was found" && len(f.records) == 0 {
+		return errors.New("no records were found in the answer")
+	}
+	f.all = f.records
+	return nil
+}
+
+// take takes over what the sample tells: key, columns, and what the records are.
+func (o *Finding) take(f *finder) {
+	o.place, o.key, o.sample = f.place, f.key, f.sample
+	o.limit = limits(f.first.header)
+	o.Records = len(f.sample.Records)
+	if field := f.sample.Changed(); field != nil {
+		o.zoneless = field.Zoneless()
+	}
+	o.columns = f.sample.Columns(f.key.Paths)
+	for i := range o.columns {
+		if c := &o.columns[i]; c.Key && f.key.Guess != "" {
+			c.Guess = "as ingest.key"
+		}
+	}
+	shape := f.place.shape
+	oneName := len(f.key.Paths) == 1 && len(f.key.Paths[0]) == 1
+	if shape.Kind == pipeline.ShapeValues || oneName && shape.As != "" && shape.Kind != pipeline.ShapeMap {
+		o.place.shape.As = f.key.Paths[0][0]
+	}
 }
 
 // look takes the sample apart, and finds the key.

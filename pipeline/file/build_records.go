@@ -42,30 +42,44 @@ func (d *decoder) records(f *ingestFile) (path []string, at *leaf, shape pipelin
 	if shape.Kind == pipeline.ShapeMap && !of.As.set || shape.As == "" {
 		shape.As = "value"
 	}
-	if of.KeyAs.set && shape.Kind != pipeline.ShapeMap {
+	d.checkShape(f, shape.Kind)
+	d.rows(f, &shape)
+	return path, at, shape
+}
+
+// checkShape reports what does not go with records that stand as kind says.
+func (d *decoder) checkShape(f *ingestFile, kind string) {
+	of := &f.Records.v
+	if of.KeyAs.set && kind != pipeline.ShapeMap {
 		d.reportf(of.KeyAs.place, "", "key_as takes the names of a map's members, and this is none")
 	}
-	if of.As.set && shape.Kind != pipeline.ShapeMap && shape.Kind != pipeline.ShapeValues {
+	if of.As.set && kind != pipeline.ShapeMap && kind != pipeline.ShapeValues {
 		d.reportf(of.As.place, "", "as takes values that are no objects, of values or of a map")
 	}
 	if of.As.set && of.As.s == of.KeyAs.s {
 		d.reportf(of.As.place, "", "as and key_as are the same field")
 	}
-	if lines := linesOf(f); lines != "" && shape.Kind != pipeline.ShapeArray && shape.Kind != pipeline.ShapeValues {
-		d.reportf(f.BodyFormat.place, "", "of %s each line is a record: it has no %s of records", lines, shape.Kind)
+	if lines := linesOf(f); lines != "" && kind != pipeline.ShapeArray && kind != pipeline.ShapeValues {
+		d.reportf(f.BodyFormat.place, "", "of %s each line is a record: it has no %s of records", lines, kind)
 	}
-	if shape.Kind == pipeline.ShapeRows {
-		shape.Columns, shape.Names = of.Columns.fields, of.Names.strings()
-		if of.Columns.set && of.Names.set {
-			d.reportf(of.Names.place, "keep one of them", "columns and names exclude each other")
+}
+
+// rows builds where rows have the names of their values.
+func (d *decoder) rows(f *ingestFile, shape *pipeline.Shape) {
+	of := &f.Records.v
+	if shape.Kind != pipeline.ShapeRows {
+		if of.Columns.set || of.Names.set {
+			d.reportf(f.Records.place, "", "columns and names are of rows, and there are none")
 		}
-		if len(shape.Names) == 0 {
-			shape.Names = nil
-		}
-	} else if of.Columns.set || of.Names.set {
-		d.reportf(r.place, "", "columns and names are of rows, and there are none")
+		return
 	}
-	return path, at, shape
+	shape.Columns, shape.Names = of.Columns.fields, of.Names.strings()
+	if of.Columns.set && of.Names.set {
+		d.reportf(of.Names.place, "keep one of them", "columns and names exclude each other")
+	}
+	if len(shape.Names) == 0 {
+		shape.Names = nil
+	}
 }
 
 // wholeBody stands for the path to the body itself.
