@@ -121,7 +121,9 @@ func TestPassesAreSummedUp(t *testing.T) {
 	often := a.stream("often", byPage)
 	often.Ingest.Every = time.Millisecond
 	r := start(t, newPipeline(testkafka.New(t).ListenAddrs(), once, often), "one", testConfig())
-	testkit.Eventually(t, patience, testkit.That("ten passes", func() bool { return r.counter(t, "millrace_ingest_passes_total") >= 10 }))
+	testkit.Eventually(t, patience, testkit.That("ten passes, one of them the other stream's", func() bool {
+		return r.counter(t, "millrace_ingest_passes_total") >= 10 && strings.Contains(r.log.String(), "finished: ")
+	}))
 	r.stop()
 	log := r.log.String()
 	for _, want := range []string{
