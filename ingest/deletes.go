@@ -84,6 +84,15 @@ func (s *slice) survey(p *page) error {
 	if err != nil {
 		return fmt.Errorf("read page %s of %s again: %w", p.id, s.key, err)
 	}
+	s.blind(p)
+	if p.after.Done {
+		s.decide(p)
+	}
+	return nil
+}
+
+// blind notes what a page says against its read being complete.
+func (s *slice) blind(p *page) {
 	switch {
 	case p.ended == paginate.Known, p.ended == paginate.Capped:
 		s.keys.Blind("it did not go to the end: " + string(p.ended))
@@ -96,10 +105,6 @@ func (s *slice) survey(p *page) error {
 	case p.after.Done && p.summary.Doubt != "":
 		s.keys.Blind("it is not known to be complete: " + p.summary.Doubt)
 	}
-	if p.after.Done {
-		s.decide(p)
-	}
-	return nil
 }
 
 // everything reports whether the pass of a page asks for all that the API shows.
@@ -195,28 +200,7 @@ func (c *committer) readBack(ctx context.Context, p *page) error {
 	for _, id := range p.held {
 		found[id] = nil
 	}
-	topic := topics.IngestState(s.in.p.Name)
-	ends, err := s.in.adm.ListEndOffsets(ctx, topic)
-	if err == nil {
-		err = ends.Error()
-	}
-	if err != nil {
-		return fmt.Errorf("ends of %s: %w", topic, err)
-	}
-	end, _ := ends.Lookup(topic, c.partition)
-	all := map[int32]admin.Range{c.partition: {To: end.Offset}}
-	err = admin.ReadRanges(ctx, s.in.env.Kafka, topic, all, func(r *kgo.Record) {
-		slice, raw, ok := known.ParseStateKey(string(r.Key))
-		if !ok || slice != s.key {
-			return
-		}
-		if id := known.ID([]byte(raw)); r.Value == nil {
-			return
-		} else if _, wanted := found[id]; wanted {
-			found[id] = []byte(raw)
-		}
-	})
-	if err != nil {
+	if err := c.findKeys(ctx, s, found); err != nil {
 		return err
 	}
 	for i := range p.gone {
@@ -231,6 +215,31 @@ func (c *committer) readBack(ctx context.Context, p *page) error {
 		slices.Sort(p.known.Held.As)
 	}
 	return nil
+}
+
+// findKeys reads the partition of the state topic for the texts of keys, of which found has the ids.
+func (c *committer) findKeys(ctx context.Context, s *slice, found map[uint64][]byte) error {
+	topic := topics.IngestState(s.in.p.Name)
+	ends, err := s.in.adm.ListEndOffsets(ctx, topic)
+	if err == nil {
+		err = ends.Error()
+	}
+	if err != nil {
+		return fmt.Errorf("ends of %s: %w", topic, err)
+	}
+	end, _ := ends.Lookup(topic, c.partition)
+	all := map[int32]admin.Range{c.partition: {To: end.Offset}}
+	return admin.ReadRanges(ctx, s.in.env.Kafka, topic, all, func(r *kgo.Record) {
+		slice, raw, ok := known.ParseStateKey(string(r.Key))
+		if !ok || slice != s.key {
+			return
+		}
+		if id := known.ID([]byte(raw)); r.Value == nil {
+			return
+		} else if _, wanted := found[id]; wanted {
+			found[id] = []byte(raw)
+		}
+	})
 }
 
 // know writes to the state topic that a key is there, if that is new.

@@ -20,7 +20,6 @@ import (
 	"github.com/millrace-io/millrace/ingest/cursor"
 	"github.com/millrace-io/millrace/ingest/cut"
 	"github.com/millrace-io/millrace/ingest/fetch"
-	"github.com/millrace-io/millrace/internal/stage"
 )
 
 // delivery is one that was taken in whole.
@@ -144,12 +143,7 @@ func (h *hooks) take(r *http.Request, e *endpoint, d *delivery, done func()) (st
 		done()
 	}
 	for _, s := range e.streams {
-		mine, err := s.takes(r.Header, d)
-		if err == nil && mine {
-			if shut, _ := s.gate.state(); shut {
-				err = refuse(http.StatusServiceUnavailable, "paused", errPaused)
-			}
-		}
+		mine, err := s.takesNow(r.Header, d)
 		if err != nil {
 			release()
 			return "", err
@@ -186,6 +180,17 @@ func (h *hooks) take(r *http.Request, e *endpoint, d *delivery, done func()) (st
 	return "taken", nil
 }
 
+// takesNow is [delivered.takes], refused while the stream is paused.
+func (s *delivered) takesNow(header http.Header, d *delivery) (bool, *refusal) {
+	mine, err := s.takes(header, d)
+	if err == nil && mine {
+		if shut, _ := s.gate.state(); shut {
+			err = refuse(http.StatusServiceUnavailable, "paused", errPaused)
+		}
+	}
+	return mine, err
+}
+
 // durable writes records, and returns nil when Kafka has all of them. release is called when their bytes are not needed any
 // more, which may be later: a record that is on its way cannot be taken back.
 func (h *hooks) durable(ctx context.Context, records []*kgo.Record, release func()) *refusal {
@@ -194,6 +199,19 @@ func (h *hooks) durable(ctx context.Context, records []*kgo.Record, release func
 		return nil
 	}
 	const who = "webhooks"
+	if err := h.produce(ctx, records, release); err != nil {
+		h.in.waits.On(kafka, who, err)
+		if unknownTopic(err) {
+			h.client.PurgeTopicsFromProducing(topicsOf(records)...)
+		}
+		return refuse(http.StatusServiceUnavailable, "kafka", errors.New("it cannot be stored now"))
+	}
+	h.in.waits.Done(kafka, who)
+	return nil
+}
+
+// produce is durable, with the error of Kafka.
+func (h *hooks) produce(ctx context.Context, records []*kgo.Record, release func()) error {
 	var mu sync.Mutex
 	var failed error
 	left := len(records)
@@ -214,23 +232,14 @@ func (h *hooks) durable(ctx context.Context, records []*kgo.Record, release func
 	}
 	timer := time.NewTimer(durableWithin)
 	defer timer.Stop()
-	err := errors.New("no answer of Kafka in time")
 	select {
 	case <-ended:
 		mu.Lock()
-		err = failed
-		mu.Unlock()
+		defer mu.Unlock()
+		return failed
 	case <-timer.C:
+		return errors.New("no answer of Kafka in time")
 	}
-	if err != nil {
-		h.in.waits.On(kafka, who, err)
-		if unknownTopic(err) {
-			h.client.PurgeTopicsFromProducing(topicsOf(records)...)
-		}
-		return refuse(http.StatusServiceUnavailable, "kafka", errors.New("it cannot be stored now"))
-	}
-	h.in.waits.Done(kafka, who)
-	return nil
 }
 
 func topicsOf(records []*kgo.Record) []string {
@@ -311,36 +320,46 @@ func (s *delivered) page(in *Ingest, d *delivery) (*deliveredPage, []*kgo.Record
 	raw := newRawRecords(p.page, &rawSpace{})
 	var out []*kgo.Record
 	err = s.reader.each(p.page, 0, func(ordinal int, rec *record, _ bool) error {
-		rec.deleted = rec.deleted || slices.Contains(s.hook.Deletes, d.kind)
-		switch {
-		case !rec.deleted || rec.hasSource || s.reader.version == nil:
-		case s.reader.versions.Times(): // what was deleted often keeps nothing but its key
-			rec.source, rec.kind, rec.hasSource = now.UnixNano(), cursor.Time, true
-		default:
-			rec.refuse("ingest.version", "the record was deleted, and has no version: whether it is newer than others is not known, "+
-				"unless versions are times (version.as: time)")
+		if rec.deleted = rec.deleted || slices.Contains(s.hook.Deletes, d.kind); rec.deleted {
+			s.dateDeletion(rec, now)
 		}
 		s.reader.judge(rec, p.page)
 		rec.value = bytes.Clone(rec.value)
-		r := raw.record(ordinal, rec)
-		switch {
-		case rec.reason != "":
-			p.counts.letters++
-			p.counts.refused.Add(s.stream.Name, rec.step, rec.reason, recordName(p.page, ordinal, rec))
-			r = letter(p.page, ordinal, rec, r)
-		case rec.deleted:
-			p.counts.deleted++
-			r.Value = nil
-		default:
-			p.counts.records++
-		}
-		out = append(out, r)
+		out = append(out, p.outcome(ordinal, rec, raw.record(ordinal, rec)))
 		return nil
 	})
 	if err != nil {
 		return p, nil, refuse(http.StatusBadRequest, "records", fmt.Errorf("stream %s: %w", s.stream.Name, err))
 	}
 	return p, out, nil
+}
+
+// dateDeletion gives a deleted record without version one, if it can: what was deleted often keeps nothing but its key.
+func (s *delivered) dateDeletion(rec *record, now time.Time) {
+	switch {
+	case rec.hasSource || s.reader.version == nil:
+	case s.reader.versions.Times():
+		rec.source, rec.kind, rec.hasSource = now.UnixNano(), cursor.Time, true
+	default:
+		rec.refuse("ingest.version", "the record was deleted, and has no version: whether it is newer than others is not known, "+
+			"unless versions are times (version.as: time)")
+	}
+}
+
+// outcome counts a record, and makes what is written of it from its raw record.
+func (p *deliveredPage) outcome(ordinal int, rec *record, raw *kgo.Record) *kgo.Record {
+	switch {
+	case rec.reason != "":
+		p.counts.letters++
+		p.counts.refused.Add(p.of.stream.Name, rec.step, rec.reason, recordName(p.page, ordinal, rec))
+		return letter(p.page, ordinal, rec, raw)
+	case rec.deleted:
+		p.counts.deleted++
+		raw.Value = nil
+	default:
+		p.counts.records++
+	}
+	return raw
 }
 
 // pageID names a delivery: by its id, or by its content.
@@ -367,46 +386,4 @@ func (p *deliveredPage) count() {
 	p.of.metrics.deadLetters.Add(float64(p.counts.letters))
 	in.progress.Add(p.of.stream.Name, time.Time{}, p.counts.records, 0, p.counts.letters)
 	in.refusals.Committed(&p.counts.refused, in.letters)
-}
-
-// refusedDeliveries tells of deliveries that were refused: the first for each reason at once, then at most one line a
-// minute, with the count. It may be used concurrently.
-type refusedDeliveries struct {
-	in   *Ingest
-	path string
-
-	mu    sync.Mutex
-	kinds map[string]*refusedKind
-}
-
-type refusedKind struct {
-	count  int
-	logged time.Time
-}
-
-func newRefusedDeliveries(in *Ingest, path string) *refusedDeliveries {
-	return &refusedDeliveries{in: in, path: path, kinds: map[string]*refusedKind{}}
-}
-
-// toldEvery is the time between two lines of one reason.
-const toldEvery = time.Minute
-
-func (r *refusedDeliveries) add(err *refusal) {
-	r.in.metrics.refusedDeliveries.WithLabelValues(r.path, err.why).Inc()
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	k := r.kinds[err.why]
-	if k == nil {
-		k = &refusedKind{}
-		r.kinds[err.why] = k
-	}
-	k.count++
-	if now := time.Now(); now.Sub(k.logged) >= toldEvery {
-		k.logged = now
-		if err.status == http.StatusOK {
-			r.in.env.Log.Info("webhook deliveries that are of no stream", "path", r.path, "err", err, "count", k.count)
-			return
-		}
-		r.in.env.Log.Warn("webhook deliveries refused", "path", r.path, "status", err.status, "why", err.why, "err", stage.Cause(err), "count", k.count)
-	}
 }

@@ -23,18 +23,8 @@ func (s *slice) follows(p *page, loop *paginate.Loop) (paginate.Position, pagina
 			s.show(leader)
 		}
 	}
-	if p.summary.Skipped && s.made && p.at.Index == s.pager.First().Index {
-		if s.child != nil {
-			s.child.passedOver(p)
-		}
-		p.summary.Skipped = !s.nothing
-		return p.at, paginate.PassedOver, nil
-	}
 	if p.summary.Skipped {
-		s.doubt("a page was passed over, as ingest.errors says: " + p.url)
-		next, ended := paginate.Skip(s.pager, p.at)
-		ended, err := loop.Check(p.at, &next, ended, p.hash, false)
-		return next, ended, err
+		return s.skip(p, loop)
 	}
 	next, ended, err := s.pager.Next(p.at, &p.summary)
 	if err == nil && ended == paginate.GoesOn && s.known(p) {
@@ -53,6 +43,21 @@ func (s *slice) follows(p *page, loop *paginate.Loop) (paginate.Position, pagina
 	}
 	s.doubt(p.summary.Doubt)
 	return next, ended, nil
+}
+
+// skip is follows for a page that the pipeline file says is passed over.
+func (s *slice) skip(p *page, loop *paginate.Loop) (paginate.Position, paginate.Reason, error) {
+	if s.made && p.at.Index == s.pager.First().Index {
+		if s.child != nil {
+			s.child.passedOver(p)
+		}
+		p.summary.Skipped = !s.nothing
+		return p.at, paginate.PassedOver, nil
+	}
+	s.doubt("a page was passed over, as ingest.errors says: " + p.url)
+	next, ended := paginate.Skip(s.pager, p.at)
+	ended, err := loop.Check(p.at, &next, ended, p.hash, false)
+	return next, ended, err
 }
 
 // first is where the pass after c begins: where the one before ended, if the API gives a position that outlives it.

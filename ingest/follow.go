@@ -17,16 +17,18 @@ import (
 	"github.com/millrace-io/millrace/topics"
 )
 
+// parentPlace is a partition of a parent's raw topic.
+type parentPlace struct {
+	topic     string
+	partition int32
+}
+
 // follow reads the parents' raw topics for the feeds of a partition of the state topic until ctx ends, or brokers answer with
 // what no other attempt helps against.
 func (in *Ingest) follow(ctx context.Context, log *changelog.Changelog, feeds []*feed) error {
-	type place struct {
-		topic     string
-		partition int32
-	}
-	at := map[place][]*feed{}
+	at := map[parentPlace][]*feed{}
 	for _, f := range feeds {
-		p := place{f.topic, f.partition}
+		p := parentPlace{f.topic, f.partition}
 		at[p] = append(at[p], f)
 	}
 	for p, list := range at { // the one that is furthest behind says where; the others pass over what they have
@@ -37,27 +39,15 @@ func (in *Ingest) follow(ctx context.Context, log *changelog.Changelog, feeds []
 		fetches := log.Poll(ctx)
 		var failed error
 		fetches.EachError(func(topic string, partition int32, err error) {
-			if ctx.Err() != nil || failed != nil {
-				return
+			if ctx.Err() == nil && failed == nil {
+				failed = in.passDeleted(ctx, log, parentPlace{topic, partition}, err)
 			}
-			if !errors.Is(err, kerr.OffsetOutOfRange) {
-				failed = fmt.Errorf("read %s[%d]: %w", topic, partition, err)
-				return
-			}
-			start, err := in.start(ctx, topic, partition)
-			if err != nil {
-				failed = err
-				return
-			}
-			in.env.Log.Warn("records of a parent stream were deleted from its raw topic before its children were made from them",
-				"topic", topic, "partition", partition, "next", start)
-			log.Consume(topic, partition, start)
 		})
 		if failed != nil {
 			return failed
 		}
 		fetches.EachPartition(func(p kgo.FetchTopicPartition) {
-			for _, f := range at[place{p.Topic, p.Partition}] {
+			for _, f := range at[parentPlace{p.Topic, p.Partition}] {
 				if failed == nil && len(p.Records) > 0 {
 					failed = f.takeIn(ctx, p.Records)
 				}
@@ -67,6 +57,22 @@ func (in *Ingest) follow(ctx context.Context, log *changelog.Changelog, feeds []
 			return failed
 		}
 	}
+	return nil
+}
+
+// passDeleted goes on at the beginning of a partition if err says that the records to be read next were deleted from it. Its
+// error is err, if it says anything else.
+func (in *Ingest) passDeleted(ctx context.Context, log *changelog.Changelog, p parentPlace, err error) error {
+	if !errors.Is(err, kerr.OffsetOutOfRange) {
+		return fmt.Errorf("read %s[%d]: %w", p.topic, p.partition, err)
+	}
+	start, err := in.start(ctx, p.topic, p.partition)
+	if err != nil {
+		return err
+	}
+	in.env.Log.Warn("records of a parent stream were deleted from its raw topic before its children were made from them",
+		"topic", p.topic, "partition", p.partition, "next", start)
+	log.Consume(p.topic, p.partition, start)
 	return nil
 }
 

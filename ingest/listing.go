@@ -147,21 +147,15 @@ func (l *listing) want(t *transaction, rec parentRecord, name string) error {
 	f := l.feed
 	revision := f.at.Generation<<revisionBits | rec.offset
 	c := f.children[name]
-	var cur cursor.Cursor
-	var of cursor.Child
-	switch {
-	case c == nil && rec.deleted:
+	if c == nil && rec.deleted {
 		return nil
-	case c == nil:
-		cur = cursor.Start(f.reader.scale.Kind())
-		cur.Pass = f.at.Pass
-		c = &child{feed: f, name: name, at: notDue}
-		f.add(c, nil, nil)
-	default:
-		var err error
-		if cur, err = cursor.Decode(c.key(), c.state); err != nil {
-			return err
-		}
+	}
+	c, cur, err := f.childFor(c, name)
+	if err != nil {
+		return err
+	}
+	var of cursor.Child
+	if cur.Child != nil {
 		if of = *cur.Child; revision < of.Want {
 			return nil // the parent is read again, and this is not its newest
 		}
@@ -187,6 +181,19 @@ func (l *listing) want(t *transaction, rec parentRecord, name string) error {
 	}
 	l.touched = append(l.touched, c)
 	return nil
+}
+
+// childFor returns c with its cursor, or a new child of that name if c is nil.
+func (f *feed) childFor(c *child, name string) (*child, cursor.Cursor, error) {
+	if c != nil {
+		cur, err := cursor.Decode(c.key(), c.state)
+		return c, cur, err
+	}
+	cur := cursor.Start(f.reader.scale.Kind())
+	cur.Pass = f.at.Pass
+	c = &child{feed: f, name: name, at: notDue}
+	f.add(c, nil, nil)
+	return c, cur, nil
 }
 
 // remove takes a child out of the state, unless its record has come back meanwhile.

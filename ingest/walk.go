@@ -69,12 +69,8 @@ func (w Walk) Run(ctx context.Context, p *pipeline.Pipeline, see func(*WalkedPag
 		_, err := p.Choose([]string{w.Stream})
 		return err
 	}
-	if s.Ingest.Webhook != nil {
-		return fmt.Errorf("the stream %s is delivered by a webhook: there is nothing to ask for, and `millrace test` runs its steps over records that are written in a test", s.Name)
-	}
-	if o := s.Ingest.HTTP.Auth.OAuth2; o != nil && o.RefreshToken != "" && !w.Recorded {
-		return errors.New("http.auth.oauth2: a refresh token may be spent by its use, and what comes in its place is kept only by a stage that runs: " +
-			"look at this stream with credentials that stay as they are, such as a bearer")
+	if err := w.check(s); err != nil {
+		return err
 	}
 	cfg := DefaultConfig()
 	cfg.Transport = w.Transport
@@ -99,23 +95,44 @@ func (w Walk) Run(ctx context.Context, p *pipeline.Pipeline, see func(*WalkedPag
 		if s.Ingest.Events != nil {
 			return w.events(ctx, sl, see)
 		}
-		if s.Ingest.ForEach != nil {
-			sl.mayBeNothing()
-		}
-		sl.plan.Known = nil // which passes read everything is a matter of what was read before
-		for n := range max(w.Passes, 1) {
-			of := sl
-			if sl.windowed() { // what passes ask for depends on the time of day, and may be nothing: the past is what there is to see
-				if of, err = sl.walkedWindow(); err != nil || of == nil {
-					return err
-				}
-			}
-			if err := w.pass(ctx, of, n, see); err != nil {
-				return err
-			}
+		if more, err := w.passes(ctx, sl, see); err != nil || !more {
+			return err
 		}
 	}
 	return nil
+}
+
+// check says why a stream cannot be walked over.
+func (w Walk) check(s *pipeline.Stream) error {
+	if s.Ingest.Webhook != nil {
+		return fmt.Errorf("the stream %s is delivered by a webhook: there is nothing to ask for, and `millrace test` runs its steps over records that are written in a test", s.Name)
+	}
+	if o := s.Ingest.HTTP.Auth.OAuth2; o != nil && o.RefreshToken != "" && !w.Recorded {
+		return errors.New("http.auth.oauth2: a refresh token may be spent by its use, and what comes in its place is kept only by a stage that runs: " +
+			"look at this stream with credentials that stay as they are, such as a bearer")
+	}
+	return nil
+}
+
+// passes walks over the passes of a slice. It reports whether the walk goes on with the next slice.
+func (w Walk) passes(ctx context.Context, s *slice, see func(*WalkedPage) error) (bool, error) {
+	if s.stream.Ingest.ForEach != nil {
+		s.mayBeNothing()
+	}
+	s.plan.Known = nil // which passes read everything is a matter of what was read before
+	for n := range max(w.Passes, 1) {
+		of := s
+		if s.windowed() { // what passes ask for depends on the time of day, and may be nothing: the past is what there is to see
+			var err error
+			if of, err = s.walkedWindow(); err != nil || of == nil {
+				return false, err
+			}
+		}
+		if err := w.pass(ctx, of, n, see); err != nil {
+			return false, err
+		}
+	}
+	return true, nil
 }
 
 // walkedSlice is a slice that a walk looks at.
@@ -158,13 +175,7 @@ func (w Walk) children(ctx context.Context, p *pipeline.Pipeline, s *pipeline.St
 			if r.Reason != "" {
 				continue
 			}
-			values := request.Values{}
-			for name, path := range paths {
-				var v [1]jsontext.Value
-				if cut.NewFields(path).Find(r.Value, v[:]); v[0] != nil && v[0].Kind() != 'n' {
-					values[name] = request.JSON(v[0].Clone())
-				}
-			}
+			values := parentValues(r.Value, paths)
 			for _, combination := range crossed {
 				name := pipeline.SliceName(append([]string{string(r.Key)}, combination...)...)
 				if w.Slice == "" || w.Slice == name {
@@ -186,6 +197,18 @@ func (w Walk) children(ctx context.Context, p *pipeline.Pipeline, s *pipeline.St
 		return nil, fmt.Errorf("the first page of the parent %s has no records to make requests from", of.Stream)
 	}
 	return found, nil
+}
+
+// parentValues are the fields of a record that the requests of its child are made with.
+func parentValues(record []byte, paths map[string][]string) request.Values {
+	values := request.Values{}
+	for name, path := range paths {
+		var v [1]jsontext.Value
+		if cut.NewFields(path).Find(record, v[:]); v[0] != nil && v[0].Kind() != 'n' {
+			values[name] = request.JSON(v[0].Clone())
+		}
+	}
+	return values
 }
 
 func (w Walk) pass(ctx context.Context, s *slice, pass int, see func(*WalkedPage) error) error {

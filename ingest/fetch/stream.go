@@ -71,11 +71,7 @@ func (c *Client) stream(ctx context.Context, r *request.Request, accept string) 
 		err = context.DeadlineExceeded
 	}
 	if err != nil {
-		c.Observe.Request(0, time.Since(start))
-		if ue, ok := errors.AsType[*url.Error](err); ok {
-			err = ue.Err
-		}
-		return nil, c.fail(r, 0, err, "")
+		return nil, c.unanswered(r, nil, err, start)
 	}
 	c.Observe.Request(resp.StatusCode, time.Since(start))
 	closing := func() { cancel(); _ = resp.Body.Close() }
