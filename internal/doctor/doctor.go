@@ -123,16 +123,22 @@ func (d *doctor) host(ctx context.Context, u *url.URL) bool {
 		}
 	}
 	address := net.JoinHostPort(u.Hostname(), port)
-	if u.Scheme != "https" {
-		conn, err := (&net.Dialer{}).DialContext(ctx, "tcp", address)
-		if err != nil {
-			d.addf(Fail, APIConnection, check+": connection", "check http.base_url, proxies and firewalls", "%v", err)
-			return false
-		}
-		_ = conn.Close()
-		d.addf(OK, APIConnection, check+": connection", "", "reached; it is not encrypted")
-		return true
+	if u.Scheme == "https" {
+		return d.secured(ctx, u, address)
 	}
+	conn, err := (&net.Dialer{}).DialContext(ctx, "tcp", address)
+	if err != nil {
+		d.addf(Fail, APIConnection, check+": connection", "check http.base_url, proxies and firewalls", "%v", err)
+		return false
+	}
+	_ = conn.Close()
+	d.addf(OK, APIConnection, check+": connection", "", "reached; it is not encrypted")
+	return true
+}
+
+// secured reaches the host of an API by TLS.
+func (d *doctor) secured(ctx context.Context, u *url.URL, address string) bool {
+	check := "api " + u.Host
 	conn, err := (&tls.Dialer{Config: &tls.Config{MinVersion: tls.VersionTLS12, ServerName: u.Hostname()}}).DialContext(ctx, "tcp", address)
 	if err != nil {
 		d.addf(Fail, APITLS, check+": TLS", "check the certificate and the authorities that this system trusts; http.tls.ca_file names others", "%v", err)
@@ -217,21 +223,9 @@ func (d *doctor) brokers(ctx context.Context) {
 	}
 	defer client.Close()
 	adm := kadm.NewClient(client)
-	versions, err := adm.ApiVersions(ctx)
-	versions.Each(func(v kadm.BrokerApiVersions) {
-		if err == nil {
-			err = v.Err
-		}
-	})
-	if err != nil {
-		d.addf(Fail, KafkaReach, "kafka", "check kafka.brokers, kafka.tls and kafka.sasl, and that the brokers' advertised addresses are reached from here",
-			"%s: %v", strings.Join(d.p.Kafka.Brokers, ","), err)
+	if !d.reached(ctx, adm) {
 		return
 	}
-	var is []string
-	versions.Each(func(v kadm.BrokerApiVersions) { is = append(is, v.VersionGuess()) })
-	slices.Sort(is)
-	d.addf(OK, KafkaReach, "kafka", "", "%d brokers, version %s", len(is), strings.Join(slices.Compact(is), ", "))
 	d.topics(ctx, adm)
 	d.rights(ctx, client, adm)
 }
@@ -257,6 +251,26 @@ func (d *doctor) topics(ctx context.Context, adm *kadm.Client) {
 		d.addf(OK, KafkaTopics, "kafka: topics", "", "all are as the file says")
 	}
 	d.topicRights(ctx, adm, missing)
+}
+
+// reached asks the brokers for their versions, and reports whether they have answered.
+func (d *doctor) reached(ctx context.Context, adm *kadm.Client) bool {
+	versions, err := adm.ApiVersions(ctx)
+	versions.Each(func(v kadm.BrokerApiVersions) {
+		if err == nil {
+			err = v.Err
+		}
+	})
+	if err != nil {
+		d.addf(Fail, KafkaReach, "kafka", "check kafka.brokers, kafka.tls and kafka.sasl, and that the brokers' advertised addresses are reached from here",
+			"%s: %v", strings.Join(d.p.Kafka.Brokers, ","), err)
+		return false
+	}
+	var is []string
+	versions.Each(func(v kadm.BrokerApiVersions) { is = append(is, v.VersionGuess()) })
+	slices.Sort(is)
+	d.addf(OK, KafkaReach, "kafka", "", "%d brokers, version %s", len(is), strings.Join(slices.Compact(is), ", "))
+	return true
 }
 
 // database looks at MySQL.

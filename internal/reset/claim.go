@@ -29,45 +29,54 @@ func (cfg Config) claim(ctx context.Context, partition int32) (*claim, error) {
 			c.feeds[cursor.FeedKey(cfg.Stream.Name, n)] = cursor.Feed{}
 		}
 	}
-	positions := map[string][]byte{}
-	values := map[string][]byte{}
-	prefix := cfg.Stream.Name + "/"
+	found := stateValues{claim: c, prefix: cfg.Stream.Name + "/", cursors: map[string][]byte{}, feeds: map[string][]byte{}}
 	log, err := changelog.Claim(ctx, changelog.Config{
 		Topic: topics.IngestState(cfg.Pipeline.Name), Partition: partition,
 		TransactionalID:    topics.IngestTransactionalID(cfg.Pipeline.Name, partition),
 		TransactionTimeout: transactionTimeout, Owner: cfg.Control.Who, Quiet: quiet,
 		Client: append(slices.Clone(cfg.Control.Client), kgo.ProducerBatchMaxBytes(cfg.Pipeline.Kafka.MaxRecordBytes)),
-	}, func(key string, value []byte) {
-		slice, number, segment := written.ParseSegmentKey(key)
-		_, feed := c.feeds[key]
-		switch {
-		case feed && value == nil:
-			delete(positions, key)
-		case feed:
-			positions[key] = slices.Clone(value)
-		case !strings.HasPrefix(key, prefix), !segment && strings.ContainsRune(key, 0):
-		case !segment && value == nil:
-			delete(values, key)
-		case !segment:
-			values[key] = slices.Clone(value)
-		case value == nil:
-			delete(c.segments[slice], number)
-		default:
-			if c.segments[slice] == nil {
-				c.segments[slice] = map[uint64]bool{}
-			}
-			c.segments[slice][number] = true
-		}
-	})
+	}, found.take)
 	if err != nil {
 		return nil, err
 	}
 	c.log = log
-	if err := c.decode(cfg, values, positions); err != nil {
+	if err := c.decode(cfg, found.cursors, found.feeds); err != nil {
 		log.Close()
 		return nil, err
 	}
 	return c, nil
+}
+
+// stateValues are the newest values of the stream's keys in a partition of ingest's state.
+type stateValues struct {
+	claim          *claim
+	prefix         string // of the keys of slices
+	cursors, feeds map[string][]byte
+}
+
+// take takes in a record of the partition, in order.
+func (v *stateValues) take(key string, value []byte) {
+	c := v.claim
+	slice, number, segment := written.ParseSegmentKey(key)
+	_, feed := c.feeds[key]
+	switch {
+	case feed && value == nil:
+		delete(v.feeds, key)
+	case feed:
+		v.feeds[key] = slices.Clone(value)
+	case !strings.HasPrefix(key, v.prefix), !segment && strings.ContainsRune(key, 0):
+	case !segment && value == nil:
+		delete(v.cursors, key)
+	case !segment:
+		v.cursors[key] = slices.Clone(value)
+	case value == nil:
+		delete(c.segments[slice], number)
+	default:
+		if c.segments[slice] == nil {
+			c.segments[slice] = map[uint64]bool{}
+		}
+		c.segments[slice][number] = true
+	}
 }
 
 func (c *claim) decode(cfg Config, values, positions map[string][]byte) error {
@@ -92,14 +101,9 @@ func (c *claim) decode(cfg Config, values, positions map[string][]byte) error {
 // replace sets the slices of the partition back, to o.Since, in one transaction, also those that were never fetched: of them it may be that the
 // owner before has just begun.
 func (c *claim) replace(ctx context.Context, cfg Config, pass int64, o Options) error {
-	since := o.Since
 	scale, err := cursor.NewScale(&cfg.Stream.Ingest)
 	if err != nil {
 		return err
-	}
-	field := ""
-	if i := cfg.Stream.Ingest.Incremental; i != nil && since != nil {
-		field = i.Field
 	}
 	for _, name := range cfg.Slices() {
 		key := cursor.Key(cfg.Stream.Name, name)
@@ -112,15 +116,12 @@ func (c *claim) replace(ctx context.Context, cfg Config, pass int64, o Options) 
 		return err
 	}
 	for key, before := range c.cursors {
-		field, since := field, since
-		if strings.HasPrefix(key, cursor.Key(cfg.Stream.Name, "deleted:")) { // its values are another field's
-			field, since = "", nil
-		}
 		oldest := before.Oldest
 		for number := range c.segments[key] {
 			oldest = max(oldest, number+1)
 			tx.Append(ctx, written.SegmentKey(key, number), nil)
 		}
+		field, since := cfg.backTo(key, o)
 		back := before.Back(pass, scale.Kind(), field, since, oldest)
 		if o.Sweep {
 			back.Known = back.Known.Anew(pass)
@@ -131,13 +132,33 @@ func (c *claim) replace(ctx context.Context, cfg Config, pass int64, o Options) 
 		}
 		tx.Append(ctx, []byte(key), value)
 	}
+	if err := c.replaceFeeds(ctx, tx, pass); err != nil {
+		return err
+	}
+	return tx.Commit(ctx)
+}
+
+// backTo is the value to which a slice is set back, and the field whose value it is; nil: to the beginning.
+func (cfg Config) backTo(key string, o Options) (field string, since *int64) {
+	i := cfg.Stream.Ingest.Incremental
+	switch {
+	case strings.HasPrefix(key, cursor.Key(cfg.Stream.Name, "deleted:")): // its values are another field's
+		return "", nil
+	case i == nil || o.Since == nil:
+		return "", o.Since
+	}
+	return i.Field, o.Since
+}
+
+// replaceFeeds has children that come from now on begin with passes after the reset.
+func (c *claim) replaceFeeds(ctx context.Context, tx *changelog.Transaction, pass int64) error {
 	for key, feed := range c.feeds {
-		feed.Pass = max(feed.Pass, pass) // children that come from now on have passes after the reset alone
+		feed.Pass = max(feed.Pass, pass)
 		value, err := feed.Encode()
 		if err != nil {
 			return err
 		}
 		tx.Append(ctx, []byte(key), value)
 	}
-	return tx.Commit(ctx)
+	return nil
 }

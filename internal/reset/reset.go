@@ -133,24 +133,11 @@ func Run(ctx context.Context, cfg Config, o Options) error {
 	if cfg.Stream.Ingest.Events != nil && o.Sweep {
 		return fmt.Errorf("the stream %s is one of events: it has no pass that shows everything, so nothing tells what is gone", cfg.Stream.Name)
 	}
-	_, err := control.Change(ctx, cfg.Control, cfg.Stream.Name, func(s *control.Stream) error {
-		if s.SweptBy() != "" {
-			return errors.New("keys are being deleted by a sweep: run it to its end first")
-		}
-		if err := s.GrowRefuses(); err != nil {
-			return err
-		}
-		if s.Redo != nil && o.Forget {
-			return errors.New("raw records are being replayed: let the replay end first")
-		}
-		s.Reset = control.Reset{Number: s.Reset.Number + 1, At: now(), By: cfg.Control.Who, Fenced: s.Reset.Fenced + 1}
-		s.Sweep = nil
-		return nil
-	})
-	if err != nil {
+	if err := decideReset(ctx, cfg, o); err != nil {
 		return err
 	}
 	var done *control.Sweep
+	var err error
 	for wait := stage.NewBackoff(); ; {
 		done, err = setBack(ctx, cfg, o)
 		if _, fenced := errors.AsType[*changelog.FencedError](err); !fenced {
@@ -174,16 +161,31 @@ func Run(ctx context.Context, cfg Config, o Options) error {
 	return err
 }
 
+// decideReset decides that the stream is set back, so that nothing is fetched until that is done.
+func decideReset(ctx context.Context, cfg Config, o Options) error {
+	_, err := control.Change(ctx, cfg.Control, cfg.Stream.Name, func(s *control.Stream) error {
+		if s.SweptBy() != "" {
+			return errors.New("keys are being deleted by a sweep: run it to its end first")
+		}
+		if err := s.GrowRefuses(); err != nil {
+			return err
+		}
+		if s.Redo != nil && o.Forget {
+			return errors.New("raw records are being replayed: let the replay end first")
+		}
+		s.Reset = control.Reset{Number: s.Reset.Number + 1, At: now(), By: cfg.Control.Who, Fenced: s.Reset.Fenced + 1}
+		s.Sweep = nil
+		return nil
+	})
+	return err
+}
+
 func now() time.Time { return time.Now().UTC().Truncate(time.Millisecond) }
 
 // setBack claims all partitions, so that nothing of an earlier pass can be committed any more; notes where the raw topic ends;
 // and replaces the cursors.
 func setBack(ctx context.Context, cfg Config, o Options) (*control.Sweep, error) {
-	partitions, err := cfg.statePartitions(ctx)
-	if err != nil {
-		return nil, err
-	}
-	all := make([]*claim, len(partitions))
+	all, err := cfg.claimAll(ctx)
 	defer func() {
 		for _, c := range all {
 			if c != nil {
@@ -191,19 +193,7 @@ func setBack(ctx context.Context, cfg Config, o Options) (*control.Sweep, error)
 			}
 		}
 	}()
-	var mu sync.Mutex
-	group, claiming := errgroup.WithContext(ctx)
-	group.SetLimit(claims)
-	for i, n := range partitions {
-		group.Go(func() error {
-			c, err := cfg.claim(claiming, n)
-			mu.Lock()
-			defer mu.Unlock()
-			all[i] = c
-			return err
-		})
-	}
-	if err := group.Wait(); err != nil {
+	if err != nil {
 		return nil, err
 	}
 	sweep := &control.Sweep{}
@@ -221,6 +211,28 @@ func setBack(ctx context.Context, cfg Config, o Options) (*control.Sweep, error)
 		}
 	}
 	return sweep, nil
+}
+
+// claimAll claims the stream's partitions of ingest's state. With an error, too, what is not nil must be closed.
+func (cfg Config) claimAll(ctx context.Context) ([]*claim, error) {
+	partitions, err := cfg.statePartitions(ctx)
+	if err != nil {
+		return nil, err
+	}
+	all := make([]*claim, len(partitions))
+	var mu sync.Mutex
+	group, claiming := errgroup.WithContext(ctx)
+	group.SetLimit(claims)
+	for i, n := range partitions {
+		group.Go(func() error {
+			c, err := cfg.claim(claiming, n)
+			mu.Lock()
+			defer mu.Unlock()
+			all[i] = c
+			return err
+		})
+	}
+	return all, group.Wait()
 }
 
 // rawEnds returns the id of the raw topic, and its high watermarks.

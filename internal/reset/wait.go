@@ -30,18 +30,7 @@ const told = 5 * time.Second
 // Await waits until a pass of every slice that began after the reset has ended, and shows no doubt about its being complete. progress is
 // called when something has changed.
 func Await(ctx context.Context, cfg Config, sweep *control.Sweep, progress func(Passed)) error {
-	topic := topics.IngestState(cfg.Pipeline.Name)
-	partitions, err := cfg.statePartitions(ctx)
-	if err != nil {
-		return err
-	}
-	from := map[int32]kgo.Offset{}
-	for _, n := range partitions {
-		from[n] = kgo.NewOffset().AtStart()
-	}
-	client, err := kgo.NewClient(append(slices.Clone(cfg.Control.Client),
-		kgo.ConsumePartitions(map[string]map[int32]kgo.Offset{topic: from}),
-		kgo.FetchIsolationLevel(kgo.ReadCommitted()), kgo.FetchMaxWait(500*time.Millisecond))...)
+	client, err := cfg.stateReader(ctx)
 	if err != nil {
 		return err
 	}
@@ -50,34 +39,40 @@ func Await(ctx context.Context, cfg Config, sweep *control.Sweep, progress func(
 	var last Passed
 	var at time.Time
 	for {
-		poll, cancel := context.WithTimeout(ctx, time.Second)
-		fetches := client.PollFetches(poll)
-		cancel()
-		if ctx.Err() != nil {
-			return ctx.Err()
-		}
-		if err := fetches.Err(); err != nil && !errors.Is(err, context.DeadlineExceeded) {
-			return fmt.Errorf("read %s: %w", topic, err)
-		}
-		for r := range fetches.RecordsAll() {
-			if err := w.take(string(r.Key), r.Value); err != nil {
-				return err
-			}
+		if err := w.poll(ctx, client); err != nil {
+			return err
 		}
 		now := w.passed()
-		pages := now.Pages != last.Pages
-		now.Pages, last.Pages = 0, 0
-		if changed := now != last; changed || pages && time.Since(at) > told {
-			last = w.passed()
+		if last.Pages != now.Pages && time.Since(at) > told || last.withoutPages() != now.withoutPages() {
 			at = time.Now()
-			progress(last)
-		} else {
-			last = w.passed()
+			progress(now)
 		}
-		if last.Complete == last.Slices {
+		last = now
+		if now.Complete == now.Slices {
 			return nil
 		}
 	}
+}
+
+// withoutPages is p but for its pages.
+func (p Passed) withoutPages() Passed {
+	p.Pages = 0
+	return p
+}
+
+// stateReader reads the stream's partitions of ingest's state from their start.
+func (cfg Config) stateReader(ctx context.Context) (*kgo.Client, error) {
+	partitions, err := cfg.statePartitions(ctx)
+	if err != nil {
+		return nil, err
+	}
+	from := map[int32]kgo.Offset{}
+	for _, n := range partitions {
+		from[n] = kgo.NewOffset().AtStart()
+	}
+	return kgo.NewClient(append(slices.Clone(cfg.Control.Client),
+		kgo.ConsumePartitions(map[string]map[int32]kgo.Offset{topics.IngestState(cfg.Pipeline.Name): from}),
+		kgo.FetchIsolationLevel(kgo.ReadCommitted()), kgo.FetchMaxWait(500*time.Millisecond))...)
 }
 
 // waiting is what is known of the pass.
@@ -86,6 +81,25 @@ type waiting struct {
 	sweep    *control.Sweep
 	cursors  map[string]cursor.Cursor
 	complete map[string]bool // it was seen to be so: the next pass says nothing of it any more
+}
+
+// poll takes in what has come within a second.
+func (w *waiting) poll(ctx context.Context, client *kgo.Client) error {
+	poll, cancel := context.WithTimeout(ctx, time.Second)
+	fetches := client.PollFetches(poll)
+	cancel()
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	if err := fetches.Err(); err != nil && !errors.Is(err, context.DeadlineExceeded) {
+		return fmt.Errorf("read %s: %w", topics.IngestState(w.cfg.Pipeline.Name), err)
+	}
+	for r := range fetches.RecordsAll() {
+		if err := w.take(string(r.Key), r.Value); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (w *waiting) take(key string, value []byte) error {

@@ -5,6 +5,7 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"github.com/millrace-io/millrace/internal/letters"
 	"github.com/millrace-io/millrace/internal/replay"
 	"github.com/millrace-io/millrace/processor"
 	"github.com/millrace-io/millrace/sink"
@@ -42,23 +43,29 @@ func (x *replaying) dryRetry(ctx context.Context, b replay.Batch, out *retried) 
 	if err != nil {
 		return err
 	}
+	out.judge(b.Letters, refused, made, int(is.Refused))
+	return nil
+}
+
+// judge counts what becomes of letters, given which raw records a step refuses, the newest record of each key that has one, and
+// how many of those the table refuses.
+func (r *retried) judge(all []*letters.Letter, refused map[topics.RawPosition]bool, made map[string]topics.Version, table int) {
 	newest := map[string]int{} // letters of the newest records, by key
-	for _, l := range b.Letters {
+	for _, l := range all {
 		v, ok := made[string(l.Record.Key)]
 		switch {
 		case refused[l.Position]:
-			out.RefusedAgain++
+			r.RefusedAgain++
 		case !ok:
-			out.NoRecord++
+			r.NoRecord++
 		case v.Epoch() == l.Position.Epoch && v.Offset() == l.Position.Offset:
 			newest[string(l.Record.Key)]++
 		default:
-			out.Superseded++
+			r.Superseded++
 		}
 	}
 	// Which records the table refuses is not said, but how many: those of letters first, for the others have rows.
-	again := min(int(is.Refused), len(newest))
-	out.Retried += len(newest) - again
-	out.RefusedAgain += again
-	return nil
+	again := min(table, len(newest))
+	r.Retried += len(newest) - again
+	r.RefusedAgain += again
 }

@@ -90,20 +90,7 @@ func writeKey(out io.Writer, k *file.Key) error {
 		return err
 	}
 	if len(k.Keys) > 0 {
-		if _, err := fmt.Fprintln(out, "\nkeys:"); err != nil {
-			return err
-		}
-		w := tabwriter.NewWriter(out, 0, 8, 2, ' ', 0)
-		for _, sub := range k.Keys {
-			name := sub.Name
-			if sub.Required {
-				name += " *"
-			}
-			if _, err := fmt.Fprintf(w, "  %s\t%s\n", name, sentence(sub.Doc)); err != nil {
-				return err
-			}
-		}
-		if err := w.Flush(); err != nil {
+		if err := writeKeys(out, k.Keys); err != nil {
 			return err
 		}
 	}
@@ -112,6 +99,24 @@ func writeKey(out io.Writer, k *file.Key) error {
 	}
 	_, err := fmt.Fprintf(out, "\nexample:\n  %s\n", strings.ReplaceAll(k.Example, "\n", "\n  "))
 	return err
+}
+
+// writeKeys lists the keys below one.
+func writeKeys(out io.Writer, keys []file.SubKey) error {
+	if _, err := fmt.Fprintln(out, "\nkeys:"); err != nil {
+		return err
+	}
+	w := tabwriter.NewWriter(out, 0, 8, 2, ' ', 0)
+	for _, sub := range keys {
+		name := sub.Name
+		if sub.Required {
+			name += " *"
+		}
+		if _, err := fmt.Fprintf(w, "  %s\t%s\n", name, sentence(sub.Doc)); err != nil {
+			return err
+		}
+	}
+	return w.Flush()
 }
 
 // sentence is the first of a text, in short.

@@ -226,34 +226,42 @@ func (c *credentials) take(u *url.URL, f *initFlags) (pipeline.HTTP, error) {
 		c.Auth = fmt.Sprintf("{bearer: %q}", text.written)
 	}
 	for _, line := range f.headers {
-		name, value, ok := strings.Cut(line, ":")
-		name, value = strings.TrimSpace(name), strings.TrimSpace(value)
-		if !ok || name == "" {
-			return h, fmt.Errorf("-H %q is no header; write it as in 'X-Api-Key: ${KEY}'", name)
+		if err := c.header(line, &h); err != nil {
+			return h, err
 		}
-		if token, is := strings.CutPrefix(value, "Bearer "); is && strings.EqualFold(name, "Authorization") && c.Auth == "" {
-			text, err := c.reference("the token", token, "TOKEN")
-			if err != nil {
-				return h, err
-			}
-			h.Auth.Bearer, c.Auth = pipeline.Secret(text.value), fmt.Sprintf("{bearer: %q}", text.written)
-			continue
-		}
-		text := reference{value, value}
-		if !pipeline.PlainHeader(name) {
-			var err error
-			variable := strings.ToUpper(regexp.MustCompile(`[^A-Za-z0-9]+`).ReplaceAllString(name, "_"))
-			if text, err = c.reference("the header "+name, value, variable); err != nil {
-				return h, err
-			}
-		}
-		h.Headers[name] = pipeline.Secret(text.value)
-		c.Headers = append(c.Headers, [2]string{name, text.written})
 	}
 	if u.User != nil {
 		return h, errors.New("the URL holds credentials: send them with --bearer or -H")
 	}
 	return h, c.param(u, &h)
+}
+
+// header reads a header, as in X-Api-Key: ${KEY}.
+func (c *credentials) header(line string, h *pipeline.HTTP) error {
+	name, value, ok := strings.Cut(line, ":")
+	name, value = strings.TrimSpace(name), strings.TrimSpace(value)
+	if !ok || name == "" {
+		return fmt.Errorf("-H %q is no header; write it as in 'X-Api-Key: ${KEY}'", name)
+	}
+	if token, is := strings.CutPrefix(value, "Bearer "); is && strings.EqualFold(name, "Authorization") && c.Auth == "" {
+		text, err := c.reference("the token", token, "TOKEN")
+		if err != nil {
+			return err
+		}
+		h.Auth.Bearer, c.Auth = pipeline.Secret(text.value), fmt.Sprintf("{bearer: %q}", text.written)
+		return nil
+	}
+	text := reference{value, value}
+	if !pipeline.PlainHeader(name) {
+		var err error
+		variable := strings.ToUpper(regexp.MustCompile(`[^A-Za-z0-9]+`).ReplaceAllString(name, "_"))
+		if text, err = c.reference("the header "+name, value, variable); err != nil {
+			return err
+		}
+	}
+	h.Headers[name] = pipeline.Secret(text.value)
+	c.Headers = append(c.Headers, [2]string{name, text.written})
+	return nil
 }
 
 // keyParams are parameters that hold a key.

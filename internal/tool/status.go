@@ -137,33 +137,14 @@ func writeStatus(out io.Writer, all []streamStatus) error {
 
 // state says in words what is out of the ordinary.
 func (s *streamStatus) state() string {
-	var all []string
-	for _, stage := range slices.Sorted(maps.Keys(s.Paused)) {
-		p := s.Paused[stage]
-		text := stage + " paused since " + p.At.UTC().Format(time.RFC3339)
-		if p.By != "" {
-			text += " by " + p.By
-		}
-		if p.Why != "" {
-			text += ": " + p.Why
-		}
-		all = append(all, text)
-	}
+	all := s.pauses()
 	if s.Lost != "" {
 		all = append(all, "positions lost: "+s.Lost)
 	}
 	if s.Redo != nil {
 		all = append(all, fmt.Sprintf("replay of generation %d %s", s.Redo.Generation, s.Redo.State))
 	}
-	for _, l := range s.Lines {
-		switch {
-		case l.State == control.LineLive && l.Number == control.BaseLine, l.State == control.LineDropped:
-		case l.State == control.LineBuilding && !l.BuiltAt.IsZero():
-			all = append(all, fmt.Sprintf("line %d built since %s", l.Number, l.BuiltAt.UTC().Format(time.RFC3339)))
-		default:
-			all = append(all, fmt.Sprintf("line %d %s", l.Number, l.State))
-		}
-	}
+	all = append(all, s.lines()...)
 	if s.Reset.Number > 0 && !s.Reset.Done {
 		all = append(all, "reset begun at "+s.Reset.At.UTC().Format(time.RFC3339))
 	}
@@ -178,4 +159,34 @@ func (s *streamStatus) state() string {
 		return "runs"
 	}
 	return strings.Join(all, "; ")
+}
+
+// pauses says which stages are paused.
+func (s *streamStatus) pauses() (all []string) {
+	for _, stage := range slices.Sorted(maps.Keys(s.Paused)) {
+		p := s.Paused[stage]
+		text := stage + " paused since " + p.At.UTC().Format(time.RFC3339)
+		if p.By != "" {
+			text += " by " + p.By
+		}
+		if p.Why != "" {
+			text += ": " + p.Why
+		}
+		all = append(all, text)
+	}
+	return all
+}
+
+// lines says how the lines are, but for the first one while it is live.
+func (s *streamStatus) lines() (all []string) {
+	for _, l := range s.Lines {
+		switch {
+		case l.State == control.LineLive && l.Number == control.BaseLine, l.State == control.LineDropped:
+		case l.State == control.LineBuilding && !l.BuiltAt.IsZero():
+			all = append(all, fmt.Sprintf("line %d built since %s", l.Number, l.BuiltAt.UTC().Format(time.RFC3339)))
+		default:
+			all = append(all, fmt.Sprintf("line %d %s", l.Number, l.State))
+		}
+	}
+	return all
 }

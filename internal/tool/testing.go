@@ -80,22 +80,13 @@ func (f *testFlags) runAll(cmd *cobra.Command, name string) error {
 		if f.run != "" && c.Name != f.run {
 			continue
 		}
-		got, err := file.InspectBytes(name, data, os.LookupEnv, true) // a test may change what it is given
+		r, err := f.runOne(cmd, name, data, book, c)
 		if err != nil {
-			return &cli.FileError{Path: name, Err: err}
+			return err
 		}
-		r := book.Run(cmd.Context(), got.Pipeline, c)
 		results = append(results, r)
-		if f.update {
-			if err := r.Update(); err != nil {
-				return err
-			}
-		}
 		if len(r.Failures) > 0 {
 			failed++
-		}
-		if err := writeResult(cmd.OutOrStdout(), name, data, book, r); err != nil {
-			return err
 		}
 	}
 	if err := f.junitFile(name, book, results); err != nil {
@@ -110,6 +101,21 @@ func (f *testFlags) runAll(cmd *cobra.Command, name string) error {
 		return fmt.Errorf("%d of %s failed", failed, count(len(results), "test"))
 	}
 	return nil
+}
+
+// runOne runs a test of a pipeline file, which has that name and content, and writes what came out.
+func (f *testFlags) runOne(cmd *cobra.Command, name string, data []byte, book *casebook.Book, c *casebook.Case) (*casebook.Result, error) {
+	got, err := file.InspectBytes(name, data, os.LookupEnv, true) // a test may change what it is given
+	if err != nil {
+		return nil, &cli.FileError{Path: name, Err: err}
+	}
+	r := book.Run(cmd.Context(), got.Pipeline, c)
+	if f.update {
+		if err := r.Update(); err != nil {
+			return nil, err
+		}
+	}
+	return r, writeResult(cmd.OutOrStdout(), name, data, book, r)
 }
 
 func (f *testFlags) junitFile(name string, book *casebook.Book, results []*casebook.Result) error {

@@ -98,21 +98,7 @@ func showTopics(ctx context.Context, out io.Writer, p *pipeline.Pipeline, file s
 	if err != nil {
 		return fmt.Errorf("kafka %s: %w", strings.Join(p.Kafka.Brokers, ","), err)
 	}
-	err = writeTopics(out, specs, func(s topics.Spec) string {
-		if slices.ContainsFunc(missing, func(m topics.Spec) bool { return m.Topic == s.Topic }) {
-			return "missing"
-		}
-		var is []string
-		for _, m := range differs {
-			if m.Topic == s.Topic {
-				is = append(is, m.Setting+" is "+m.Is)
-			}
-		}
-		if len(is) > 0 {
-			return strings.Join(is, ", ")
-		}
-		return "ok"
-	})
+	err = writeTopics(out, specs, func(s topics.Spec) string { return topicState(s, missing, differs) })
 	switch {
 	case err != nil:
 		return err
@@ -123,6 +109,23 @@ func showTopics(ctx context.Context, out io.Writer, p *pipeline.Pipeline, file s
 			count(len(missing), "topic"), file)
 	}
 	return nil
+}
+
+// topicState says what is wrong with a topic, or ok.
+func topicState(s topics.Spec, missing []topics.Spec, differs []admin.Mismatch) string {
+	if slices.ContainsFunc(missing, func(m topics.Spec) bool { return m.Topic == s.Topic }) {
+		return "missing"
+	}
+	var is []string
+	for _, m := range differs {
+		if m.Topic == s.Topic {
+			is = append(is, m.Setting+" is "+m.Is)
+		}
+	}
+	if len(is) > 0 {
+		return strings.Join(is, ", ")
+	}
+	return "ok"
 }
 
 func writeTopics(out io.Writer, specs []topics.Spec, state func(topics.Spec) string) error {

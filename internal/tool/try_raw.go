@@ -24,17 +24,25 @@ var errEnough = errors.New("enough")
 
 var oneOffset = regexp.MustCompile(`^\d+:\d+$`)
 
-// rawRecords reads those records of a stream's raw topic that the flags ask for. It only reads.
-func (f *tryFlags) rawRecords(ctx context.Context, path, stream string) ([]tried, error) {
+// checkTopic says what is wrong with the flags about the raw topic.
+func (f *tryFlags) checkTopic() error {
 	switch {
 	case f.record != "-":
-		return nil, &cli.UsageError{Err: errors.New("--record is a file, and --raw, --offset, --key and --since are of the raw topic: give one of them")}
+		return errors.New("--record is a file, and --raw, --offset, --key and --since are of the raw topic: give one of them")
 	case f.limit < 1:
-		return nil, &cli.UsageError{Err: errors.New("--limit must be 1 or more")}
+		return errors.New("--limit must be 1 or more")
 	case f.offset != "" && (f.key != "" || f.since != ""):
-		return nil, &cli.UsageError{Err: errors.New("--offset is one record: it goes with neither --key nor --since")}
+		return errors.New("--offset is one record: it goes with neither --key nor --since")
 	case f.offset != "" && !oneOffset.MatchString(f.offset):
-		return nil, &cli.UsageError{Err: fmt.Errorf("--offset: %q; it must be a partition and an offset, such as 3:42", f.offset)}
+		return fmt.Errorf("--offset: %q; it must be a partition and an offset, such as 3:42", f.offset)
+	}
+	return nil
+}
+
+// rawRecords reads those records of a stream's raw topic that the flags ask for. It only reads.
+func (f *tryFlags) rawRecords(ctx context.Context, path, stream string) ([]tried, error) {
+	if err := f.checkTopic(); err != nil {
+		return nil, &cli.UsageError{Err: err}
 	}
 	o, err := operate(ctx, path, []string{stream})
 	if err != nil {

@@ -81,10 +81,8 @@ func (p places) holdsPrefix(prefix string) bool {
 	})
 }
 
-// placeholders checks that what stands for something is known, and that what must stand somewhere does.
-func (d *decoder) placeholders(f *ingestFile, in *pipeline.Ingest) {
-	at := placesOf(f)
-	all := in.Placeholders()
+// knownPlaceholders checks that what stands for something is known.
+func (d *decoder) knownPlaceholders(f *ingestFile, at places, all map[string]bool) {
 	known := slices.Sorted(maps.Keys(all))
 	added := make([]*text, len(f.Add.entries))
 	for i := range f.Add.entries {
@@ -101,6 +99,13 @@ func (d *decoder) placeholders(f *ingestFile, in *pipeline.Ingest) {
 			}
 		}
 	}
+}
+
+// placeholders checks that what stands for something is known, and that what must stand somewhere does.
+func (d *decoder) placeholders(f *ingestFile, in *pipeline.Ingest) {
+	at := placesOf(f)
+	all := in.Placeholders()
+	d.knownPlaceholders(f, at, all)
 	first := "its number"
 	switch p := &in.Paginate; {
 	case p.Cursor != nil:

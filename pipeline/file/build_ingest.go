@@ -26,17 +26,7 @@ func (d *decoder) ingest(f *ingestFile, at place) pipeline.Ingest {
 		NullIsEmpty: f.NullIsEmpty.on,
 		Incremental: d.incremental(&f.Incremental),
 	}
-	if f.ErrorWhen.ok {
-		if _, err := expression.Compile(f.ErrorWhen.s); err != nil {
-			d.expressionProblem(&f.ErrorWhen, err)
-		}
-	}
-	if f.Path.ok && !strings.HasPrefix(f.Path.s, "/") {
-		d.reportf(f.Path.place, "write it as in /orders", "%s does not begin with /", shown(f.Path.place))
-	}
-	if f.Path.ok && strings.ContainsAny(f.Path.s, "?#") {
-		d.reportf(f.Path.place, "put parameters into query", "%s has more than a path", d.urlShown(&f.Path))
-	}
+	d.checkTexts(f)
 	in.Key = d.key(&f.Key, at)
 	in.Version, in.VersionRule = d.version(f)
 	in.TimeZone = d.timeZone(&f.TimeZone)
@@ -60,6 +50,21 @@ func (d *decoder) ingest(f *ingestFile, at place) pipeline.Ingest {
 	in.Deletes = d.deletes(f, &in)
 	d.placeholders(f, &in)
 	return in
+}
+
+// checkTexts reports texts that are not what their keys take.
+func (d *decoder) checkTexts(f *ingestFile) {
+	if f.ErrorWhen.ok {
+		if _, err := expression.Compile(f.ErrorWhen.s); err != nil {
+			d.expressionProblem(&f.ErrorWhen, err)
+		}
+	}
+	if f.Path.ok && !strings.HasPrefix(f.Path.s, "/") {
+		d.reportf(f.Path.place, "write it as in /orders", "%s does not begin with /", shown(f.Path.place))
+	}
+	if f.Path.ok && strings.ContainsAny(f.Path.s, "?#") {
+		d.reportf(f.Path.place, "put parameters into query", "%s has more than a path", d.urlShown(&f.Path))
+	}
 }
 
 func (d *decoder) key(f *dottedPaths, at place) []string {

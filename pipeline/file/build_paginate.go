@@ -18,14 +18,7 @@ func (d *decoder) paginate(c *choice[paginateFile], at places) pipeline.Paginate
 	case c.isWord():
 		return pipeline.Paginate{Link: &pipeline.LinkHeader{Rel: f.Link.v.Rel.s}}
 	case f.Page.ok:
-		p := &f.Page.v
-		n := &pipeline.PageNumber{
-			Param: p.Param.s, Start: p.Start.n, SizeParam: p.SizeParam.s, Size: int(p.Size.n),
-			Stop: stopRule(&p.Stop), PastEnd: d.pastEnd(&p.PastEnd),
-		}
-		d.takesCursor(&p.Param, f.Page.place, at)
-		d.sized(&p.SizeParam, &p.Size, &p.Stop)
-		return pipeline.Paginate{Page: n}
+		return pipeline.Paginate{Page: d.pageNumber(&f.Page, at)}
 	case f.Offset.ok:
 		o := &f.Offset.v
 		d.takesCursor(&o.Param, f.Offset.place, at)
@@ -36,26 +29,46 @@ func (d *decoder) paginate(c *choice[paginateFile], at places) pipeline.Paginate
 	case f.Cursor.ok:
 		return pipeline.Paginate{Cursor: d.bodyCursor(&f.Cursor.v, at)}
 	case f.Relay.ok:
-		if !at.holds(pipeline.PlaceCursor) {
-			d.reportf(f.Relay.place, `write it as in variables: {after: "{cursor}"}`, "no variable of the query takes {cursor}")
-		}
-		info := func(name string) []string { return append(slices.Clip(f.Relay.fields), name) }
-		return pipeline.Paginate{Cursor: &pipeline.BodyCursor{
-			Next: info("endCursor"), Placed: true, Stop: pipeline.StopRule{When: "has_more", Field: info("hasNextPage")},
-		}}
+		return pipeline.Paginate{Cursor: d.relay(&f.Relay, at)}
 	case f.Keyset.ok:
-		k := &f.Keyset.v
-		d.takesCursor(&k.Param, f.Keyset.place, at)
-		d.sized(&k.SizeParam, &k.Size, &k.Stop)
-		return pipeline.Paginate{Keyset: &pipeline.Keyset{
-			Field: k.Field.fields, Param: k.Param.s, First: k.First.s, SizeParam: k.SizeParam.s, Size: int(k.Size.n),
-			Stop: stopRule(&k.Stop),
-		}}
+		return pipeline.Paginate{Keyset: d.keyset(&f.Keyset, at)}
 	case f.Link.ok:
 		l := &f.Link.v
 		return pipeline.Paginate{Link: &pipeline.LinkHeader{Rel: l.Rel.s, Params: l.As.s == pipeline.CursorParams, AbsentEnds: l.AbsentEnds.on}}
 	}
 	return pipeline.Paginate{}
+}
+
+func (d *decoder) pageNumber(f *object[pageFile], at places) *pipeline.PageNumber {
+	p := &f.v
+	n := &pipeline.PageNumber{
+		Param: p.Param.s, Start: p.Start.n, SizeParam: p.SizeParam.s, Size: int(p.Size.n),
+		Stop: stopRule(&p.Stop), PastEnd: d.pastEnd(&p.PastEnd),
+	}
+	d.takesCursor(&p.Param, f.place, at)
+	d.sized(&p.SizeParam, &p.Size, &p.Stop)
+	return n
+}
+
+// relay builds the pagination of a connection of GraphQL.
+func (d *decoder) relay(f *dottedPath, at places) *pipeline.BodyCursor {
+	if !at.holds(pipeline.PlaceCursor) {
+		d.reportf(f.place, `write it as in variables: {after: "{cursor}"}`, "no variable of the query takes {cursor}")
+	}
+	info := func(name string) []string { return append(slices.Clip(f.fields), name) }
+	return &pipeline.BodyCursor{
+		Next: info("endCursor"), Placed: true, Stop: pipeline.StopRule{When: "has_more", Field: info("hasNextPage")},
+	}
+}
+
+func (d *decoder) keyset(f *object[keysetFile], at places) *pipeline.Keyset {
+	k := &f.v
+	d.takesCursor(&k.Param, f.place, at)
+	d.sized(&k.SizeParam, &k.Size, &k.Stop)
+	return &pipeline.Keyset{
+		Field: k.Field.fields, Param: k.Param.s, First: k.First.s, SizeParam: k.SizeParam.s, Size: int(k.Size.n),
+		Stop: stopRule(&k.Stop),
+	}
 }
 
 // takesCursor checks that a pagination has a parameter, or a place in the request.

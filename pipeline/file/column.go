@@ -45,15 +45,7 @@ func (d *decoder) columnType(e *entry[text]) pipeline.ColumnType {
 	wrong := attributes(strings.Fields(m[3]), &c, &typ)
 	c.Type = typ.String()
 	if wrong != "" {
-		known := "key, not null"
-		if typ.Signed() {
-			known += ", unsigned"
-		}
-		hint := "known: " + known + ", each once"
-		if strings.HasPrefix(wrong, "primary") {
-			hint = fmt.Sprintf("a column of the primary key is marked as in %s key", c.Type)
-		}
-		return fail(hint, "%s cannot follow %s", quote(wrong), c.Type)
+		return fail(attributeHint(wrong, &typ), "%s cannot follow %s", quote(wrong), c.Type)
 	}
 	if why := typ.WhyNoKey(); c.Key && why != "" {
 		return fail("", "%s cannot be a key: %s", c.Type, why)
@@ -62,6 +54,18 @@ func (d *decoder) columnType(e *entry[text]) pipeline.ColumnType {
 		return fail("", "%s takes up to %d bytes; a key has at most %d, which is varchar(%d)", c.Type, n, maxKeyBytes, maxKeyBytes/4)
 	}
 	return c
+}
+
+// attributeHint says what may follow a type, where something else does.
+func attributeHint(wrong string, typ *columntype.Type) string {
+	if strings.HasPrefix(wrong, "primary") {
+		return fmt.Sprintf("a column of the primary key is marked as in %s key", typ)
+	}
+	known := "key, not null"
+	if typ.Signed() {
+		known += ", unsigned"
+	}
+	return "known: " + known + ", each once"
 }
 
 // foreignTypes are types by the names that others have for them.

@@ -168,21 +168,7 @@ func (s spot) kind() string {
 	words := strings.Fields(s.tag.Get("words"))
 	f := reflect.New(s.typ).Interface()
 	if c, ok := f.(container); ok {
-		inner, named := c.holds()
-		_, leaf := reflect.TypeAssert[field](reflect.New(inner))
-		switch {
-		case named && leaf:
-			return "a mapping of names to values"
-		case named:
-			return "a mapping of names to mappings"
-		case strings.HasPrefix(s.typ.Name(), "list["):
-			return "a list of mappings"
-		case len(words) == 0:
-			return "a mapping"
-		case words[0] == "*":
-			return "a text, or a mapping"
-		}
-		return strings.Join(words, ", ") + ", or a mapping"
+		return s.containerKind(c, words)
 	}
 	switch f.(type) {
 	case *integer:
@@ -213,6 +199,25 @@ func (s spot) kind() string {
 		return "a mapping"
 	}
 	return "a text"
+}
+
+// containerKind is kind of what holds other values; words are those that may stand in its place.
+func (s spot) containerKind(c container, words []string) string {
+	inner, named := c.holds()
+	_, leaf := reflect.TypeAssert[field](reflect.New(inner))
+	switch {
+	case named && leaf:
+		return "a mapping of names to values"
+	case named:
+		return "a mapping of names to mappings"
+	case strings.HasPrefix(s.typ.Name(), "list["):
+		return "a list of mappings"
+	case len(words) == 0:
+		return "a mapping"
+	case words[0] == "*":
+		return "a text, or a mapping"
+	}
+	return strings.Join(words, ", ") + ", or a mapping"
 }
 
 // Paths are the paths of all keys, in the order of the file. Where a name is the user's, there is NAME.

@@ -82,7 +82,7 @@ func findTails(ctx context.Context, cl *kgo.Client, from map[string]map[int32]in
 	if err != nil {
 		return nil, 0, fmt.Errorf("list topics: %w", err)
 	}
-	var offsets [3]kadm.ListedOffsets // start, last stable, end
+	var offsets [3]kadm.ListedOffsets // as bounds has them
 	for i, list := range []func(context.Context, ...string) (kadm.ListedOffsets, error){
 		adm.ListStartOffsets, adm.ListCommittedOffsets, adm.ListEndOffsets,
 	} {
@@ -95,18 +95,10 @@ func findTails(ctx context.Context, cl *kgo.Client, from map[string]map[int32]in
 			return nil, 0, fmt.Errorf("topic %s: %w", topic, err)
 		}
 		for _, partition := range slices.Sorted(maps.Keys(from[topic])) {
-			var at [3]int64
-			for i := range offsets {
-				o, ok := offsets[i].Lookup(topic, partition)
-				if !ok {
-					o.Err = kerr.UnknownTopicOrPartition
-				}
-				if o.Err != nil {
-					return nil, 0, fmt.Errorf("%s[%d]: %w", topic, partition, o.Err)
-				}
-				at[i] = o.Offset
+			start, stable, end, err := bounds(offsets, topic, partition)
+			if err != nil {
+				return nil, 0, err
 			}
-			start, stable, end := at[0], at[1], at[2]
 			next := max(from[topic][partition], start)
 			if next > max(stable, end) {
 				return nil, 0, fmt.Errorf("%s[%d]: next offset %d is beyond the end, %d: was the topic made anew?", topic, partition, next, end)
@@ -123,8 +115,45 @@ func findTails(ctx context.Context, cl *kgo.Client, from map[string]map[int32]in
 	return tails, unstable, nil
 }
 
+// bounds are the start of a partition, its last stable offset, and its end.
+func bounds(offsets [3]kadm.ListedOffsets, topic string, partition int32) (start, stable, end int64, err error) {
+	var at [3]int64
+	for i := range offsets {
+		o, ok := offsets[i].Lookup(topic, partition)
+		if !ok {
+			o.Err = kerr.UnknownTopicOrPartition
+		}
+		if o.Err != nil {
+			return 0, 0, 0, fmt.Errorf("%s[%d]: %w", topic, partition, o.Err)
+		}
+		at[i] = o.Offset
+	}
+	return at[0], at[1], at[2], nil
+}
+
 // readOn fetches once from a broker and moves the tails that it leads. Nothing is waited for: up to end all is there.
 func readOn(ctx context.Context, cl *kgo.Client, leader int32, tails []*tail) error {
+	answer, err := cl.Broker(int(leader)).RetriableRequest(ctx, fetchOf(tails))
+	if err != nil {
+		return fmt.Errorf("fetch from broker %d: %w", leader, err)
+	}
+	resp := answer.(*kmsg.FetchResponse) //nolint:forcetypeassert // kgo answers a request with its response
+	if err := kerr.ErrorForCode(resp.ErrorCode); err != nil {
+		return fmt.Errorf("fetch from broker %d: %w", leader, err)
+	}
+	moved, err := countAll(resp, tails)
+	if err != nil {
+		return err
+	}
+	if !moved { // else this would be asked for ever
+		return fmt.Errorf("fetch from broker %d: no record of %s[%d] from %d, though its end is %d",
+			leader, tails[0].topic, tails[0].partition, tails[0].next, tails[0].end)
+	}
+	return nil
+}
+
+// fetchOf asks for the records of tails, as far as they are committed.
+func fetchOf(tails []*tail) *kmsg.FetchRequest {
 	req := kmsg.NewPtrFetchRequest()
 	req.MaxWaitMillis, req.MinBytes, req.MaxBytes = 0, 1, 8<<20
 	req.IsolationLevel = 1 // read_committed
@@ -141,15 +170,11 @@ func readOn(ctx context.Context, cl *kgo.Client, leader int32, tails []*tail) er
 		topic.Partitions = append(topic.Partitions, p)
 		req.Topics = append(req.Topics, topic)
 	}
-	answer, err := cl.Broker(int(leader)).RetriableRequest(ctx, req)
-	if err != nil {
-		return fmt.Errorf("fetch from broker %d: %w", leader, err)
-	}
-	resp := answer.(*kmsg.FetchResponse) //nolint:forcetypeassert // kgo answers a request with its response
-	if err := kerr.ErrorForCode(resp.ErrorCode); err != nil {
-		return fmt.Errorf("fetch from broker %d: %w", leader, err)
-	}
-	moved := false
+	return req
+}
+
+// countAll adds what an answer has of tails, and reports whether any has moved.
+func countAll(resp *kmsg.FetchResponse, tails []*tail) (moved bool, err error) {
 	for i := range resp.Topics {
 		for j := range resp.Topics[i].Partitions {
 			rt, rp := &resp.Topics[i], &resp.Topics[i].Partitions[j]
@@ -157,18 +182,14 @@ func readOn(ctx context.Context, cl *kgo.Client, leader int32, tails []*tail) er
 				if t.partition == rp.Partition && (t.topic == rt.Topic || rt.Topic == "" && t.id == kadm.TopicID(rt.TopicID)) {
 					m, err := t.count(rp)
 					if err != nil {
-						return err
+						return false, err
 					}
 					moved = moved || m
 				}
 			}
 		}
 	}
-	if !moved { // else this would be asked for ever
-		return fmt.Errorf("fetch from broker %d: no record of %s[%d] from %d, though its end is %d",
-			leader, tails[0].topic, tails[0].partition, tails[0].next, tails[0].end)
-	}
-	return nil
+	return moved, nil
 }
 
 // count adds the data records of an answer and moves next beyond them.

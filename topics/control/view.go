@@ -89,8 +89,17 @@ func (v *View) refresh(ctx context.Context) ([]string, error) {
 		return v.refresh(ctx)
 	}
 	anew := v.at == 0
+	found, err := v.read(ctx, end.Offset)
+	if err != nil {
+		return nil, err
+	}
+	return v.replace(found, anew), nil
+}
+
+// read reads on up to an offset, and returns what was decided there, by stream.
+func (v *View) read(ctx context.Context, end int64) (map[string]*Stream, error) {
 	found := map[string]*Stream{}
-	for v.at < end.Offset {
+	for v.at < end {
 		fetches := v.cl.PollFetches(ctx)
 		if err := fetches.Err(); err != nil {
 			return nil, err
@@ -108,6 +117,12 @@ func (v *View) refresh(ctx context.Context) ([]string, error) {
 			found[name] = &s
 		}
 	}
+	return found, nil
+}
+
+// replace takes over what was found, and returns the streams that it is about, sorted. If the topic was read anew, nothing is
+// decided about the others.
+func (v *View) replace(found map[string]*Stream, anew bool) []string {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	changed := slices.Collect(maps.Keys(found))
@@ -121,7 +136,7 @@ func (v *View) refresh(ctx context.Context) ([]string, error) {
 	}
 	maps.Copy(v.streams, found)
 	slices.Sort(changed)
-	return changed, nil
+	return changed
 }
 
 // begin has the view read the topic from its start.
