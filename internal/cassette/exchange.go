@@ -97,21 +97,23 @@ func Unmarshal(data []byte) (*Exchange, error) {
 		return nil, fmt.Errorf("headers: %w", err)
 	}
 	x.Header = http.Header(header)
-	x.Body = body
-	switch kept := x.Header.Get(bodyHeader); {
-	case kept == "base64":
-		if x.Body, err = base64.StdEncoding.DecodeString(strings.TrimSpace(string(body))); err != nil {
-			return nil, fmt.Errorf("body: %w", err)
-		}
-	case kept == "on one line":
-		v := jsontext.Value(bytes.Clone(bytes.TrimSpace(body)))
-		if err := v.Compact(); err != nil {
-			return nil, fmt.Errorf("body: %w", err)
-		}
-		x.Body = v
-	case kept != "":
-		x.Body = bytes.TrimSuffix(body, []byte("\n"))
+	if x.Body, err = bodyOf(body, x.Header.Get(bodyHeader)); err != nil {
+		return nil, fmt.Errorf("body: %w", err)
 	}
 	x.Header.Del(bodyHeader)
 	return x, nil
+}
+
+// bodyOf is a body as it came, of one that was kept in that way.
+func bodyOf(body []byte, kept string) ([]byte, error) {
+	switch {
+	case kept == "base64":
+		return base64.StdEncoding.DecodeString(strings.TrimSpace(string(body)))
+	case kept == "on one line":
+		v := jsontext.Value(bytes.Clone(bytes.TrimSpace(body)))
+		return v, v.Compact()
+	case kept != "":
+		return bytes.TrimSuffix(body, []byte("\n")), nil
+	}
+	return body, nil
 }

@@ -57,6 +57,15 @@ func (f *RunFlags) Logger(w io.Writer) (*slog.Logger, error) {
 	}
 }
 
+const aboutRun = `.
+
+It runs until SIGTERM or SIGINT, then finishes what is in hand, within --drain-timeout, and leaves its consumer
+groups; a second signal kills, which loses nothing that was committed. Servers that are not up yet, or go away, are
+waited for; /readyz says which. Any number of processes may run the same file: they share the work.
+
+Exit codes: 0 drained; 1 something that needs an operator, as the last line says; 2 wrong command line or pipeline
+file, and nothing was started. A process that a second signal killed shows in a shell as 130 (SIGINT) or 143 (SIGTERM).`
+
 // RunCommand is a command that runs stages of one pipeline file until it is told to stop: `millrace run`, and each
 // stage alone. program is how it is called, for the examples.
 func RunCommand(program, use, short string, stages ...string) *cobra.Command {
@@ -64,35 +73,13 @@ func RunCommand(program, use, short string, stages ...string) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   use + " FILE",
 		Short: short,
-		Long: short + `.
-
-It runs until SIGTERM or SIGINT, then finishes what is in hand, within --drain-timeout, and leaves its consumer
-groups; a second signal kills, which loses nothing that was committed. Servers that are not up yet, or go away, are
-waited for; /readyz says which. Any number of processes may run the same file: they share the work.
-
-Exit codes: 0 drained; 1 something that needs an operator, as the last line says; 2 wrong command line or pipeline
-file, and nothing was started. A process that a second signal killed shows in a shell as 130 (SIGINT) or 143 (SIGTERM).`,
+		Long:  short + aboutRun,
 		Example: strings.ReplaceAll(`  PROGRAM shop.yaml
   PROGRAM shop.yaml --streams orders,customers --listen localhost:9465
   PROGRAM shop.yaml --instance $HOSTNAME --log-format json
   curl localhost:9464/readyz`, "PROGRAM", program),
 		Args: File,
-		RunE: func(cmd *cobra.Command, args []string) error {
-			log, err := f.Logger(cmd.ErrOrStderr())
-			if err != nil {
-				return err
-			}
-			p, err := LoadPipeline(args[0])
-			if err != nil {
-				return err
-			}
-			f.Stages, f.Log, f.File = stages, log, args[0]
-			x, err := process.New(cmd.Context(), p, f.Options)
-			if err != nil {
-				return err
-			}
-			return x.Run(cmd.Context())
-		},
+		RunE: func(cmd *cobra.Command, args []string) error { return f.run(cmd, args[0], stages) },
 	}
 	f.Add(cmd)
 	if slices.Contains(stages, process.Sink) {
@@ -104,6 +91,24 @@ file, and nothing was started. A process that a second signal killed shows in a 
 		cmd.Example += strings.ReplaceAll("\n  PROGRAM shop.yaml --once", "PROGRAM", program)
 	}
 	return cmd
+}
+
+// run runs stages of a pipeline file.
+func (f *RunFlags) run(cmd *cobra.Command, path string, stages []string) error {
+	log, err := f.Logger(cmd.ErrOrStderr())
+	if err != nil {
+		return err
+	}
+	p, err := LoadPipeline(path)
+	if err != nil {
+		return err
+	}
+	f.Stages, f.Log, f.File = stages, log, path
+	x, err := process.New(cmd.Context(), p, f.Options)
+	if err != nil {
+		return err
+	}
+	return x.Run(cmd.Context())
 }
 
 const aboutAdopt = "take the tables of these `streams` from the pipeline that writes them, which then stops writing them"

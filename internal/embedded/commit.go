@@ -172,23 +172,7 @@ func (c *commit) finish(ctx context.Context, brokers []string) error {
 	if err != nil {
 		return err
 	}
-	names := map[[16]byte]string{}
-	for name, topic := range all {
-		names[topic.ID] = name
-	}
-	groups := map[string]kadm.Offsets{}
-	for _, o := range c.Offsets {
-		if o.Topic == "" {
-			o.Topic = names[o.TopicID]
-		}
-		if !all.Has(o.Topic) { // deleted since
-			continue
-		}
-		offsets := groups[o.Group]
-		offsets.Add(kadm.Offset{Topic: o.Topic, Partition: o.Partition, At: o.At, LeaderEpoch: -1, Metadata: o.Metadata})
-		groups[o.Group] = offsets
-	}
-	for group, offsets := range groups {
+	for group, offsets := range c.groups(all) {
 		there := adm.FetchManyOffsets(ctx, group)[group] // an unknown group has none
 		offsets.KeepFunc(func(o kadm.Offset) bool {
 			old, ok := there.Fetched.Lookup(o.Topic, o.Partition)
@@ -202,4 +186,25 @@ func (c *commit) finish(ctx context.Context, brokers []string) error {
 		}
 	}
 	return nil
+}
+
+// groups are the offsets by group, without those of topics that were deleted since.
+func (c *commit) groups(all kadm.TopicDetails) map[string]kadm.Offsets {
+	names := map[[16]byte]string{}
+	for name, topic := range all {
+		names[topic.ID] = name
+	}
+	groups := map[string]kadm.Offsets{}
+	for _, o := range c.Offsets {
+		if o.Topic == "" {
+			o.Topic = names[o.TopicID]
+		}
+		if !all.Has(o.Topic) {
+			continue
+		}
+		offsets := groups[o.Group]
+		offsets.Add(kadm.Offset{Topic: o.Topic, Partition: o.Partition, At: o.At, LeaderEpoch: -1, Metadata: o.Metadata})
+		groups[o.Group] = offsets
+	}
+	return groups
 }

@@ -113,19 +113,21 @@ func members(object jsontext.Value, f func(name string, value jsontext.Value)) {
 
 const separator = "\x00"
 
+// objectShape is what objects at one path have in common.
+type objectShape struct {
+	names map[string]int // how many have a member of that name
+	seen  int
+}
+
 // whole finds the objects that are kept whole: those with many fields, or with names that are data themselves.
 func (s *Sample) whole() map[string]bool {
-	type shape struct {
-		names map[string]int
-		seen  int
-	}
-	shapes := map[string]*shape{}
+	shapes := map[string]*objectShape{}
 	var walk func(v jsontext.Value, path []string)
 	walk = func(v jsontext.Value, path []string) {
 		key := strings.Join(path, separator)
 		sh := shapes[key]
 		if sh == nil {
-			sh = &shape{names: map[string]int{}}
+			sh = &objectShape{names: map[string]int{}}
 			shapes[key] = sh
 		}
 		sh.seen++
@@ -141,28 +143,31 @@ func (s *Sample) whole() map[string]bool {
 	}
 	out := map[string]bool{}
 	for key, sh := range shapes {
-		if key == "" {
-			continue
-		}
-		names := strings.Split(key, separator)
-		limit := widest
-		if len(names) == 1 && slices.Contains(wrappers, names[0]) {
-			limit = 200
-		}
-		total := 0
-		for _, n := range sh.names {
-			total += n
-		}
-		scattered := len(sh.names) > 4 && sh.seen > 2 && total*3 < len(sh.names)*sh.seen // most records lack most names
-		numbered := false
-		for name := range sh.names {
-			numbered = numbered || strings.Trim(name, "0123456789-") == ""
-		}
-		if limit == widest && (len(sh.names) > limit || scattered || numbered) || len(sh.names) == 0 {
+		if key != "" && sh.whole(strings.Split(key, separator)) {
 			out[key] = true
 		}
 	}
 	return out
+}
+
+// whole reports whether the objects at a path are kept whole.
+func (sh *objectShape) whole(path []string) bool {
+	if len(sh.names) == 0 {
+		return true
+	}
+	if len(path) == 1 && slices.Contains(wrappers, path[0]) {
+		return false
+	}
+	total := 0
+	for _, n := range sh.names {
+		total += n
+	}
+	scattered := len(sh.names) > 4 && sh.seen > 2 && total*3 < len(sh.names)*sh.seen // most records lack most names
+	numbered := false
+	for name := range sh.names {
+		numbered = numbered || strings.Trim(name, "0123456789-") == ""
+	}
+	return len(sh.names) > widest || scattered || numbered
 }
 
 func (s *Sample) object(v jsontext.Value, path []string, whole map[string]bool, index map[string]*Field) {

@@ -220,22 +220,7 @@ func (l *looker) record(r *ingest.WalkedRecord, slice string) {
 		}
 		l.last, l.had = r.Source, true
 	}
-	switch {
-	case r.Reason != "":
-		out.Letter = &dryrun.Letter{Stage: "ingest", Step: r.Step, Reason: r.Reason}
-	case r.Deleted:
-		l.keys[string(r.Key)]++
-		out.Letter = l.dry.Delete(dryrun.Record{Value: r.Value, Key: r.Key, Slice: slice, Source: r.Source}).Letter
-		out.Steps = append(out.Steps, Step{"ingest.deletes.when", json.RawMessage("null")})
-	default:
-		l.keys[string(r.Key)]++
-		o := l.dry.Apply(dryrun.Record{Value: r.Value, Key: r.Key, Slice: slice, Source: r.Source})
-		out.Letter = o.Letter
-		for _, t := range o.Trace {
-			out.Steps = append(out.Steps, Step{t.Label, l.json(t.Value)})
-		}
-		out.Rows = append(out.Rows, o.Rows...)
-	}
+	l.apply(r, slice, &out)
 	switch {
 	case out.Letter != nil:
 		c.Letters++
@@ -255,6 +240,27 @@ func (l *looker) record(r *ingest.WalkedRecord, slice string) {
 	if len(l.report.Records) < l.options.Records {
 		l.report.Records = append(l.report.Records, out)
 	}
+}
+
+// apply runs the steps over a record.
+func (l *looker) apply(r *ingest.WalkedRecord, slice string, out *Record) {
+	if r.Reason != "" {
+		out.Letter = &dryrun.Letter{Stage: "ingest", Step: r.Step, Reason: r.Reason}
+		return
+	}
+	l.keys[string(r.Key)]++
+	of := dryrun.Record{Value: r.Value, Key: r.Key, Slice: slice, Source: r.Source}
+	if r.Deleted {
+		out.Letter = l.dry.Delete(of).Letter
+		out.Steps = append(out.Steps, Step{"ingest.deletes.when", json.RawMessage("null")})
+		return
+	}
+	o := l.dry.Apply(of)
+	out.Letter = o.Letter
+	for _, t := range o.Trace {
+		out.Steps = append(out.Steps, Step{t.Label, l.json(t.Value)})
+	}
+	out.Rows = append(out.Rows, o.Rows...)
 }
 
 // json is a value as JSON, without secrets; as a text, if it is none.

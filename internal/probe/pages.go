@@ -301,38 +301,48 @@ func (f *finder) styles() []style {
 	add(pageParams[:len(pageParams)-2], false)
 	add(offsetParams, true)
 	told := f.told()
-	echo := func(names []string, offset bool) {
-		for _, field := range told {
-			name := field.Path[len(field.Path)-1]
-			for _, known := range names {
-				if evidence.Plain(known) != evidence.Plain(name) && (offset || evidence.Plain(name) != "currentpage") {
-					continue
-				}
-				n, err := strconv.ParseInt(infer.Text(field.Value), 10, 64)
-				if err != nil || slices.ContainsFunc(out, func(s style) bool { return s.offset == offset }) {
-					continue
-				}
-				param := name
-				if !offset && evidence.Plain(name) == "currentpage" {
-					param = "page"
-				}
-				out = append(out, style{param, offset, n})
-			}
-		}
+	out = echoed(out, told, offsetParams, true)
+	out = echoed(out, told, pageParams, false)
+	if len(out) > 0 || !f.hasMore() {
+		return out
 	}
-	echo(offsetParams, true)
-	echo(pageParams, false)
-	full := evidence.Full(f.first.asked, int64(len(f.records))) != ""
-	beyond := len(f.place.rest(f.first).Beyond(int64(len(f.records))))+len(f.place.rest(f.first).More()) > 0
+	page, offset := style{"page", false, -1}, style{"offset", true, -1}
+	switch {
+	case query.Get("limit") != "":
+		return []style{offset, page, {"skip", true, -1}}
+	case len(f.place.path) > 0 && f.place.path[0] == "hits":
+		return []style{{"from", true, -1}}
+	}
+	return []style{page, offset, {"skip", true, -1}}
+}
+
+// hasMore reports whether there seems to be another page.
+func (f *finder) hasMore() bool {
+	n := int64(len(f.records))
+	full := evidence.Full(f.first.asked, n) != ""
+	beyond := len(f.place.rest(f.first).Beyond(n))+len(f.place.rest(f.first).More()) > 0
 	counted := f.first.header.Get("X-Total")+f.first.header.Get("X-Total-Count")+f.first.header.Get("X-Wp-Total") != ""
-	if len(out) == 0 && (full || beyond || counted) {
-		page, offset := style{"page", false, -1}, style{"offset", true, -1}
-		out = append(out, page, offset, style{"skip", true, -1})
-		if len(f.place.path) > 0 && f.place.path[0] == "hits" {
-			out = []style{{"from", true, -1}}
-		}
-		if query.Get("limit") != "" {
-			out = []style{offset, page, {"skip", true, -1}}
+	return full || beyond || counted
+}
+
+// echoed adds to out the ways that an answer shows by a field named like one of the parameters. Of offsets, and of page
+// numbers, the first counts.
+func echoed(out []style, told []evidence.Field, names []string, offset bool) []style {
+	for _, field := range told {
+		name := field.Path[len(field.Path)-1]
+		for _, known := range names {
+			if evidence.Plain(known) != evidence.Plain(name) && (offset || evidence.Plain(name) != "currentpage") {
+				continue
+			}
+			n, err := strconv.ParseInt(infer.Text(field.Value), 10, 64)
+			if err != nil || slices.ContainsFunc(out, func(s style) bool { return s.offset == offset }) {
+				continue
+			}
+			param := name
+			if !offset && evidence.Plain(name) == "currentpage" {
+				param = "page"
+			}
+			out = append(out, style{param, offset, n})
 		}
 	}
 	return out

@@ -204,23 +204,9 @@ func (p *place) take(a *answer) []jsontext.Value {
 			return []jsontext.Value{v}
 		}
 	case pipeline.ShapeMap:
-		var out []jsontext.Value
-		if v.Kind() != '{' {
-			return nil
+		if v.Kind() == '{' {
+			return p.mapRecords(v)
 		}
-		eachMember(v, func(name string, value jsontext.Value) {
-			quoted, _ := jsontext.AppendQuote(nil, name)
-			record := fmt.Sprintf("{%q:%s", p.shape.KeyAs, quoted)
-			if rest := strings.TrimSpace(string(value)); rest[0] != '{' {
-				record += fmt.Sprintf(",%q:%s}", p.shape.As, rest)
-			} else if inner := strings.TrimSpace(rest[1:]); inner == "}" {
-				record += "}"
-			} else {
-				record += "," + inner
-			}
-			out = append(out, jsontext.Value(record))
-		})
-		return out
 	case pipeline.ShapeRows:
 		return p.rowRecords(a)
 	case pipeline.ShapeValues:
@@ -237,6 +223,23 @@ func (p *place) take(a *answer) []jsontext.Value {
 		}
 	}
 	return nil
+}
+
+// mapRecords are the members of a map, with their names in a field.
+func (p *place) mapRecords(v jsontext.Value) (out []jsontext.Value) {
+	eachMember(v, func(name string, value jsontext.Value) {
+		quoted, _ := jsontext.AppendQuote(nil, name)
+		record := fmt.Sprintf("{%q:%s", p.shape.KeyAs, quoted)
+		if rest := strings.TrimSpace(string(value)); rest[0] != '{' {
+			record += fmt.Sprintf(",%q:%s}", p.shape.As, rest)
+		} else if inner := strings.TrimSpace(rest[1:]); inner == "}" {
+			record += "}"
+		} else {
+			record += "," + inner
+		}
+		out = append(out, jsontext.Value(record))
+	})
+	return out
 }
 
 // rest is the answer without its records.

@@ -53,6 +53,16 @@ func (f *finder) since(ctx context.Context) changes {
 		c.guess = "which parameter asks for what has changed cannot be seen: all records of the first page changed at the same time"
 		return c
 	}
+	if f.tryParams(ctx, field, highest, &c) {
+		return c
+	}
+	c.guess = "no parameter that asks for what has changed was found, so each pass fetches everything; " +
+		"if the API has one: incremental: {field: " + pipeline.FormatPath(field.Path) + ", param: NAME}"
+	return c
+}
+
+// tryParams looks for a parameter that leaves out what has not changed since a time below the highest, and notes it in c.
+func (f *finder) tryParams(ctx context.Context, field *infer.Field, highest string, c *changes) bool {
 	names := slices.Clone(sinceParams)
 	own := evidence.Plain(field.Name())
 	slices.SortStableFunc(names, func(a, b string) int { return related(b, own) - related(a, own) })
@@ -75,12 +85,10 @@ func (f *finder) since(ctx context.Context) changes {
 			}
 			c.param, c.format = name, formats[i]
 			c.said = fmt.Sprintf("%s=%s left out what changed before", name, value)
-			return c
+			return true
 		}
 	}
-	c.guess = "no parameter that asks for what has changed was found, so each pass fetches everything; " +
-		"if the API has one: incremental: {field: " + pipeline.FormatPath(field.Path) + ", param: NAME}"
-	return c
+	return false
 }
 
 // related says how near the name of a parameter is to that of the field.

@@ -204,51 +204,61 @@ func paginateText(p pipeline.Paginate) string {
 	case p.Link != nil:
 		return "{link: {absent_ends: true}}"
 	case p.Cursor != nil:
-		text := "next: " + scalar(pathText(p.Cursor.Next))
-		if p.Cursor.Param != "" {
-			text += ", param: " + scalar(p.Cursor.Param)
-		}
-		if p.Cursor.First != "" {
-			text += ", first: " + quoted(p.Cursor.First)
-		}
-		if p.Cursor.AbsentEnds {
-			text += ", absent_ends: true"
-		}
-		text += stopText(p.Cursor.Stop)
-		if p.Cursor.Keep != nil {
-			text += ", keep: {}"
-		}
-		return "{cursor: {" + text + "}}"
+		return "{cursor: {" + cursorText(p.Cursor) + "}}"
 	case p.Keyset != nil:
 		text := "field: " + scalar(pathText(p.Keyset.Field)) + ", param: " + scalar(p.Keyset.Param)
 		if p.Keyset.First != "" {
 			text += ", first: " + quoted(p.Keyset.First)
 		}
-		if p.Keyset.SizeParam != "" {
-			text += ", size_param: " + scalar(p.Keyset.SizeParam) + ", size: " + strconv.Itoa(p.Keyset.Size)
-		}
-		return "{keyset: {" + text + stopText(p.Keyset.Stop) + "}}"
+		return "{keyset: {" + text + sizeText(p.Keyset.SizeParam, p.Keyset.Size) + stopText(p.Keyset.Stop) + "}}"
 	case p.Page != nil:
 		text := "param: " + scalar(p.Page.Param)
 		if p.Page.Start != 1 {
 			text += ", start: " + strconv.FormatInt(p.Page.Start, 10)
 		}
-		if p.Page.SizeParam != "" {
-			text += ", size_param: " + scalar(p.Page.SizeParam) + ", size: " + strconv.Itoa(p.Page.Size)
-		}
-		return "{page: {" + text + stopText(p.Page.Stop) + pastText(p.Page.PastEnd) + "}}"
+		return "{page: {" + text + sizeText(p.Page.SizeParam, p.Page.Size) + stopText(p.Page.Stop) + pastText(p.Page.PastEnd) + "}}"
 	case p.Offset != nil:
-		text := "param: " + scalar(p.Offset.Param)
-		if p.Offset.LimitParam != "" {
-			text += ", limit_param: " + scalar(p.Offset.LimitParam)
-		}
-		text += ", limit: " + strconv.Itoa(p.Offset.Limit)
-		if p.Offset.Start != 0 {
-			text += ", start: " + strconv.FormatInt(p.Offset.Start, 10)
-		}
-		return "{offset: {" + text + stopText(p.Offset.Stop) + pastText(p.Offset.PastEnd) + "}}"
+		return "{offset: {" + offsetText(p.Offset) + stopText(p.Offset.Stop) + pastText(p.Offset.PastEnd) + "}}"
 	}
 	return ""
+}
+
+func cursorText(c *pipeline.BodyCursor) string {
+	text := "next: " + scalar(pathText(c.Next))
+	if c.Param != "" {
+		text += ", param: " + scalar(c.Param)
+	}
+	if c.First != "" {
+		text += ", first: " + quoted(c.First)
+	}
+	if c.AbsentEnds {
+		text += ", absent_ends: true"
+	}
+	text += stopText(c.Stop)
+	if c.Keep != nil {
+		text += ", keep: {}"
+	}
+	return text
+}
+
+// sizeText is the parameter for the size of pages; empty: there is none.
+func sizeText(param string, size int) string {
+	if param == "" {
+		return ""
+	}
+	return ", size_param: " + scalar(param) + ", size: " + strconv.Itoa(size)
+}
+
+func offsetText(o *pipeline.OffsetLimit) string {
+	text := "param: " + scalar(o.Param)
+	if o.LimitParam != "" {
+		text += ", limit_param: " + scalar(o.LimitParam)
+	}
+	text += ", limit: " + strconv.Itoa(o.Limit)
+	if o.Start != 0 {
+		text += ", start: " + strconv.FormatInt(o.Start, 10)
+	}
+	return text
 }
 
 func stopText(s pipeline.StopRule) string {

@@ -49,33 +49,9 @@ func (w *yamlWriter) node(n *yaml.Node) error {
 	case yaml.AliasNode:
 		return w.node(n.Alias)
 	case yaml.MappingNode:
-		w.out.WriteByte('{')
-		for i := 0; i+1 < len(n.Content); i += 2 {
-			if i > 0 {
-				w.out.WriteByte(',')
-			}
-			if err := w.value(n.Content[i].Value); err != nil {
-				return err
-			}
-			w.out.WriteByte(':')
-			if err := w.node(n.Content[i+1]); err != nil {
-				return err
-			}
-		}
-		w.out.WriteByte('}')
-		return nil
+		return w.mapping(n)
 	case yaml.SequenceNode:
-		w.out.WriteByte('[')
-		for i, x := range n.Content {
-			if i > 0 {
-				w.out.WriteByte(',')
-			}
-			if err := w.node(x); err != nil {
-				return err
-			}
-		}
-		w.out.WriteByte(']')
-		return nil
+		return w.sequence(n)
 	case yaml.ScalarNode:
 		if n.Tag == "!!null" {
 			return w.value(nil)
@@ -84,6 +60,38 @@ func (w *yamlWriter) node(n *yaml.Node) error {
 	case yaml.DocumentNode:
 	}
 	return fmt.Errorf("line %d: unknown YAML", n.Line)
+}
+
+func (w *yamlWriter) mapping(n *yaml.Node) error {
+	w.out.WriteByte('{')
+	for i := 0; i+1 < len(n.Content); i += 2 {
+		if i > 0 {
+			w.out.WriteByte(',')
+		}
+		if err := w.value(n.Content[i].Value); err != nil {
+			return err
+		}
+		w.out.WriteByte(':')
+		if err := w.node(n.Content[i+1]); err != nil {
+			return err
+		}
+	}
+	w.out.WriteByte('}')
+	return nil
+}
+
+func (w *yamlWriter) sequence(n *yaml.Node) error {
+	w.out.WriteByte('[')
+	for i, x := range n.Content {
+		if i > 0 {
+			w.out.WriteByte(',')
+		}
+		if err := w.node(x); err != nil {
+			return err
+		}
+	}
+	w.out.WriteByte(']')
+	return nil
 }
 
 func (w *yamlWriter) value(v any) error {

@@ -106,19 +106,29 @@ func readLetters(ctx context.Context, path string, streams []string, keep bool, 
 		if err != nil {
 			return err
 		}
-		for i, line := range all {
-			name := s.Name
-			if i > 0 {
-				name = fmt.Sprintf("%s (line %d, not live)", s.Name, lineNumber(line))
-			}
-			of, err := lettersIn(ctx, opts, line, s.Name, keep)
-			if err != nil {
+		if err := readLines(ctx, opts, s.Name, all, keep, f); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// readLines is readLetters for the lines of a stream, the live one first.
+func readLines(
+	ctx context.Context, opts []kgo.Opt, stream string, lines []*pipeline.Pipeline, keep bool, f func(stream string, l *letters.Letter) error,
+) error {
+	for i, line := range lines {
+		name := stream
+		if i > 0 {
+			name = fmt.Sprintf("%s (line %d, not live)", stream, lineNumber(line))
+		}
+		of, err := lettersIn(ctx, opts, line, stream, keep)
+		if err != nil {
+			return err
+		}
+		for _, l := range of {
+			if err := f(name, l); err != nil {
 				return err
-			}
-			for _, l := range of {
-				if err := f(name, l); err != nil {
-					return err
-				}
 			}
 		}
 	}

@@ -126,19 +126,7 @@ func (x *replaying) retry(cmd *cobra.Command, f *retryFlags) (*retried, error) {
 	}
 	asked := f.open(all)
 	out := &retried{Stream: x.stream, DryRun: f.dry, Letters: len(asked)}
-	var due, tried []*letters.Letter
-	for _, l := range asked {
-		switch {
-		case !l.Retryable():
-			out.NoRecord++
-		case finished[string(l.Record.Key)]: // once is enough
-			tried = append(tried, l)
-		case l.Attempt >= replay.Ceiling && !f.force:
-			out.Ceiling++
-		default:
-			due = append(due, l)
-		}
-	}
+	due, tried := out.sort(asked, finished, f.force)
 	batches := replay.Batches(due, 0)
 	if f.dry {
 		for _, b := range batches {
@@ -154,6 +142,24 @@ func (x *replaying) retry(cmd *cobra.Command, f *retryFlags) (*retried, error) {
 		}
 	}
 	return out, x.count(ctx, append(tried, due...), out)
+}
+
+// sort tells letters that are to be retried from those whose keys were finished just now, and counts the others. force is for
+// what was refused often.
+func (r *retried) sort(asked []*letters.Letter, finished map[string]bool, force bool) (due, tried []*letters.Letter) {
+	for _, l := range asked {
+		switch {
+		case !l.Retryable():
+			r.NoRecord++
+		case finished[string(l.Record.Key)]: // once is enough
+			tried = append(tried, l)
+		case l.Attempt >= replay.Ceiling && !force:
+			r.Ceiling++
+		default:
+			due = append(due, l)
+		}
+	}
+	return due, tried
 }
 
 // finish ends the retry that another process has begun, and not ended. It returns the keys.

@@ -7,7 +7,6 @@ import (
 	"io"
 	"slices"
 	"strings"
-	"text/tabwriter"
 	"time"
 	"unicode/utf8"
 
@@ -90,17 +89,13 @@ func writeGroups(out io.Writer, groups []*letterGroup) error {
 		_, err := fmt.Fprintln(out, "no letter is open")
 		return err
 	}
-	w := tabwriter.NewWriter(out, 0, 8, 2, ' ', 0)
 	lines := []string{"STREAM\tSTAGE\tSTEP\tSTATE\tCOUNT\tFIRST\tLAST\tLATEST KEY\tLATEST REASON"}
 	for _, g := range groups {
 		lines = append(lines, strings.Join([]string{
 			g.Stream, g.Stage, g.Step, g.State, fmt.Sprint(g.Count), g.First.Format(time.RFC3339), g.Last.Format(time.RFC3339), oneLine(g.Key, 40), oneLine(g.Reason, 200),
 		}, "\t"))
 	}
-	if _, err := fmt.Fprintln(w, strings.Join(lines, "\n")); err != nil {
-		return err
-	}
-	return w.Flush()
+	return writeTable(out, lines)
 }
 
 // oneLine is text on one line of at most so many characters.

@@ -117,6 +117,11 @@ func (f *initFlags) ask(cmd *cobra.Command, from *source) error {
 	if err != nil {
 		return err
 	}
+	return f.write(cmd, u, found, c)
+}
+
+// write writes the file for what was found at u.
+func (f *initFlags) write(cmd *cobra.Command, u *url.URL, found *probe.Finding, c *credentials) error {
 	out := f.out
 	if out == "" {
 		out = found.Pipeline + ".yaml"

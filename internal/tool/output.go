@@ -4,6 +4,8 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"strings"
+	"text/tabwriter"
 
 	"github.com/millrace-io/millrace/internal/cli"
 )
@@ -22,4 +24,13 @@ func checkOutput(output string) error {
 		return &cli.UsageError{Err: fmt.Errorf("--output: %q; want table or json", output)}
 	}
 	return nil
+}
+
+// writeTable writes lines of cells, with tabs between them.
+func writeTable(out io.Writer, lines []string) error {
+	w := tabwriter.NewWriter(out, 0, 8, 2, ' ', 0)
+	if _, err := fmt.Fprintln(w, strings.Join(lines, "\n")); err != nil {
+		return err
+	}
+	return w.Flush()
 }

@@ -16,13 +16,7 @@ import (
 	"github.com/millrace-io/millrace/sink"
 )
 
-// newRecoverCommand is `millrace recover`.
-func newRecoverCommand() *cobra.Command {
-	var lost, yes bool
-	cmd := &cobra.Command{
-		Use:   "recover FILE [STREAM...]",
-		Short: "Put the positions of streams right after a loss or a restore",
-		Long: `Put the positions of streams right after a loss or a restore. It compares what the topics hold, what the processors have
+const aboutRecover = `Put the positions of streams right after a loss or a restore. It compares what the topics hold, what the processors have
 committed, and how far the tables have come; says what it found and what it will do; asks; and does it. It works beside
 running processes, which take it up within seconds, and may be run again at any time: where nothing is wrong, it does
 nothing.
@@ -33,7 +27,15 @@ processed again. What comes twice has the version that it had, and changes no ro
 
 With --kafka-lost the topics are taken for older than the table: Kafka came back from a backup, or lost its end, so that
 offsets are given twice. Then the rows count as older than all that comes, the raw topic is processed from its start, and
-everything is fetched again. Rows of records that came after that backup and that the API shows no more stay.`,
+everything is fetched again. Rows of records that came after that backup and that the API shows no more stay.`
+
+// newRecoverCommand is `millrace recover`.
+func newRecoverCommand() *cobra.Command {
+	var lost, yes bool
+	cmd := &cobra.Command{
+		Use:   "recover FILE [STREAM...]",
+		Short: "Put the positions of streams right after a loss or a restore",
+		Long:  aboutRecover,
 		Example: `  millrace recover shop.yaml
   millrace recover shop.yaml orders --yes
   millrace recover shop.yaml --kafka-lost`,

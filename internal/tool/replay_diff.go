@@ -7,7 +7,6 @@ import (
 	"maps"
 	"slices"
 	"strings"
-	"text/tabwriter"
 	"time"
 
 	"github.com/dustin/go-humanize"
@@ -129,7 +128,6 @@ func newTableDiff(stream string, d *swap.Diff) *tableDiff {
 }
 
 func (d *tableDiff) write(out io.Writer) error {
-	w := tabwriter.NewWriter(out, 0, 8, 2, ' ', 0)
 	lines := []string{fmt.Sprintf("%s: %s, of line %d, which is live, and %s, of line %d", d.Stream, d.Tables[0], d.Lines[0], d.Tables[1], d.Lines[1]), ""}
 	line := func(what string, n int64) { lines = append(lines, "  "+what+"\t"+humanize.Comma(n)) }
 	for i, table := range d.Tables {
@@ -160,10 +158,7 @@ func (d *tableDiff) write(out io.Writer) error {
 	for _, e := range d.Examples {
 		lines = append(lines, "  "+d.text(e))
 	}
-	if _, err := fmt.Fprintln(w, strings.Join(lines, "\n")); err != nil {
-		return err
-	}
-	return w.Flush()
+	return writeTable(out, lines)
 }
 
 func (d *tableDiff) summary() (lines []string) {

@@ -7,7 +7,6 @@ import (
 	"maps"
 	"slices"
 	"strings"
-	"text/tabwriter"
 
 	"github.com/dustin/go-humanize"
 	"github.com/spf13/cobra"
@@ -109,7 +108,6 @@ func (d *dryRun) write(out io.Writer) error {
 	if d.NewLogic {
 		logic = "by the file's logic, which is not the live one,"
 	}
-	w := tabwriter.NewWriter(out, 0, 8, 2, ' ', 0)
 	lines := []string{d.Stream + ": what a replay " + logic + " would change in the table " + d.Table, ""}
 	line := func(what string, n int64) { lines = append(lines, "  "+what+"\t"+humanize.Comma(n)) }
 	counts := func(of map[string]int64) {
@@ -138,10 +136,7 @@ func (d *dryRun) write(out io.Writer) error {
 	for _, e := range d.Examples {
 		lines = append(lines, "  "+e.text())
 	}
-	if _, err := fmt.Fprintln(w, strings.Join(lines, "\n")); err != nil {
-		return err
-	}
-	return w.Flush()
+	return writeTable(out, lines)
 }
 
 func (e dryExample) text() string {

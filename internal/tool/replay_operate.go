@@ -132,17 +132,13 @@ func writeReplayStatus(out io.Writer, s replay.Status) error {
 	if s.Rate > 0 {
 		lines = append(lines, fmt.Sprintf("rate:\tat most %s records a second", humanize.Comma(int64(s.Rate))))
 	}
-	w := tabwriter.NewWriter(out, 0, 8, 2, ' ', 0)
 	if len(s.Partitions) > 0 {
 		lines = append(lines, "", "PARTITION\tFROM\tTO\tAT\tEND")
 	}
 	for _, p := range s.Partitions {
 		lines = append(lines, fmt.Sprintf("%d\t%d\t%d\t%d\t%d", p.Partition, p.From, p.To, p.Next, p.Cut))
 	}
-	if _, err := fmt.Fprintln(w, strings.Join(lines, "\n")); err != nil {
-		return err
-	}
-	return w.Flush()
+	return writeTable(out, lines)
 }
 
 // newReplayPauseCommand is `replay pause`, or `replay resume`.

@@ -7,7 +7,6 @@ import (
 	"maps"
 	"slices"
 	"strings"
-	"text/tabwriter"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -120,7 +119,6 @@ func (o *operation) ofLiveLine(ctx context.Context, s *control.Stream, is *strea
 }
 
 func writeStatus(out io.Writer, all []streamStatus) error {
-	w := tabwriter.NewWriter(out, 0, 8, 2, ' ', 0)
 	lines := []string{"STREAM\tGENERATION\tEPOCH\tRUN\tSTATE"}
 	for _, s := range all {
 		generation := "-"
@@ -129,10 +127,7 @@ func writeStatus(out io.Writer, all []streamStatus) error {
 		}
 		lines = append(lines, fmt.Sprintf("%s\t%s\t%d\t%d\t%s", s.Stream, generation, s.Epoch, s.Run, s.state()))
 	}
-	if _, err := fmt.Fprintln(w, strings.Join(lines, "\n")); err != nil {
-		return err
-	}
-	return w.Flush()
+	return writeTable(out, lines)
 }
 
 // state says in words what is out of the ordinary.

@@ -10,7 +10,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"text/tabwriter"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -129,7 +128,6 @@ func topicState(s topics.Spec, missing []topics.Spec, differs []admin.Mismatch) 
 }
 
 func writeTopics(out io.Writer, specs []topics.Spec, state func(topics.Spec) string) error {
-	w := tabwriter.NewWriter(out, 0, 8, 2, ' ', 0)
 	lines := []string{"TOPIC\tPARTITIONS\tREPLICATION\tSETTINGS\tSTATE"}
 	for _, s := range specs {
 		var settings []string
@@ -144,8 +142,5 @@ func writeTopics(out io.Writer, specs []topics.Spec, state func(topics.Spec) str
 		}
 		lines = append(lines, fmt.Sprintf("%s\t%d\t%s\t%s\t%s", s.Topic, s.Partitions, replication, strings.Join(settings, " "), state(s)))
 	}
-	if _, err := fmt.Fprintln(w, strings.Join(lines, "\n")); err != nil {
-		return err
-	}
-	return w.Flush()
+	return writeTable(out, lines)
 }

@@ -7,7 +7,6 @@ import (
 	"io"
 	"math"
 	"strings"
-	"text/tabwriter"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -148,7 +147,6 @@ func (o *operation) rawHistory(ctx context.Context, line *pipeline.Pipeline, h *
 }
 
 func (h *history) write(out io.Writer) error {
-	w := tabwriter.NewWriter(out, 0, 8, 2, ' ', 0)
 	lines := []string{"RAW RECORD\tTIME\tVALUE\tBY THE FILE'S STEPS"}
 	for _, e := range h.Raw {
 		value, _ := json.Marshal(e.Value)
@@ -162,10 +160,7 @@ func (h *history) write(out io.Writer) error {
 			lines = append(lines, "\t"+l.Closed.Why)
 		}
 	}
-	if _, err := fmt.Fprintln(w, strings.Join(lines, "\n")); err != nil {
-		return err
-	}
-	return w.Flush()
+	return writeTable(out, lines)
 }
 
 func (h *history) row() string {

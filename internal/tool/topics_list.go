@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
-	"text/tabwriter"
 	"time"
 
 	"github.com/dustin/go-humanize"
@@ -66,15 +65,11 @@ func listTopics(cmd *cobra.Command, path, output string) error {
 	if output == "json" {
 		return writeJSON(cmd.OutOrStdout(), all)
 	}
-	w := tabwriter.NewWriter(cmd.OutOrStdout(), 0, 8, 2, ' ', 0)
 	lines := []string{"TOPIC\tPARTITIONS\tOFFSETS\tSIZE\tRETENTION\tLAG"}
 	for i := range all {
 		lines = append(lines, all[i].line())
 	}
-	if _, err := fmt.Fprintln(w, strings.Join(lines, "\n")); err != nil {
-		return err
-	}
-	return w.Flush()
+	return writeTable(cmd.OutOrStdout(), lines)
 }
 
 func (l *listedTopic) line() string {

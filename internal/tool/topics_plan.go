@@ -8,7 +8,6 @@ import (
 	"io"
 	"slices"
 	"strings"
-	"text/tabwriter"
 
 	"github.com/spf13/cobra"
 	"github.com/twmb/franz-go/pkg/kadm"
@@ -200,7 +199,6 @@ func (x *planned) write(out io.Writer, output string, steps []admin.Step) error 
 		_, err := fmt.Fprintln(out, "the topics are as the file has them")
 		return err
 	}
-	w := tabwriter.NewWriter(out, 0, 8, 2, ' ', 0)
 	lines := []string{"TOPIC\tSETTING\tIS\tWANT\tAPPLY"}
 	for _, s := range steps {
 		does := s.Does
@@ -212,10 +210,7 @@ func (x *planned) write(out io.Writer, output string, steps []admin.Step) error 
 		}
 		lines = append(lines, strings.Join([]string{s.Topic, s.Setting, s.Is, s.Want, does}, "\t"))
 	}
-	if _, err := fmt.Fprintln(w, strings.Join(lines, "\n")); err != nil {
-		return err
-	}
-	return w.Flush()
+	return writeTable(out, lines)
 }
 
 // done says what was done.

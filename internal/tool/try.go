@@ -180,12 +180,23 @@ func (f *tryFlags) records(stdin io.Reader) ([]jsontext.Value, error) {
 		}
 		in = bytes.NewReader(data)
 	}
-	var out []jsontext.Value
+	out, err := readValues(in)
+	if err != nil {
+		return nil, err
+	}
+	if len(out) == 0 {
+		return nil, errors.New("there is no record: give one with --record FILE, or on stdin")
+	}
+	return out, nil
+}
+
+// readValues reads JSON values to the end; of an array, its elements.
+func readValues(in io.Reader) (out []jsontext.Value, err error) {
 	dec := jsontext.NewDecoder(in, jsontext.AllowDuplicateNames(true))
 	for {
 		v, err := dec.ReadValue()
 		if errors.Is(err, io.EOF) {
-			break
+			return out, nil
 		}
 		if err != nil {
 			return nil, fmt.Errorf("the records are no JSON: %w", err)
@@ -202,10 +213,6 @@ func (f *tryFlags) records(stdin io.Reader) ([]jsontext.Value, error) {
 			out = append(out, jsontext.Value(e))
 		}
 	}
-	if len(out) == 0 {
-		return nil, errors.New("there is no record: give one with --record FILE, or on stdin")
-	}
-	return out, nil
 }
 
 // watchEvery is how often files are looked at.

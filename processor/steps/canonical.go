@@ -94,26 +94,32 @@ func (f *keyField) check(v expression.Value, scratch *[]byte) error {
 			return f.twice(string(text), string(want))
 		}
 	case columntype.Moment, columntype.Date, columntype.Clock:
-		var space [48]byte
-		shape, utc := appendShape(space[:0], text)
-		switch {
-		case !utc:
-			return f.twice(string(text), "the time in UTC, or a column of type varchar")
-		case kind == columntype.Date && len(text) > len("2024-01-01"):
-			return nil // refused as the column's value
-		}
-		if first := f.shape.Load(); first == nil {
-			mine := string(shape)
-			f.shape.CompareAndSwap(nil, &mine)
-		}
-		if first := *f.shape.Load(); first != string(shape) {
-			return f.twice(string(text), "a time written as "+first+", as before")
-		}
+		return f.checkTime(text)
 	case columntype.Text:
 		if f.typ.Name() == "char" && bytes.HasSuffix(text, []byte(" ")) {
 			return f.twice(string(text), "a text without blanks at its end, or a column of type varchar")
 		}
 	default:
+	}
+	return nil
+}
+
+// checkTime refuses a time that is not spelled as those before.
+func (f *keyField) checkTime(text []byte) error {
+	var space [48]byte
+	shape, utc := appendShape(space[:0], text)
+	switch {
+	case !utc:
+		return f.twice(string(text), "the time in UTC, or a column of type varchar")
+	case f.typ.Kind() == columntype.Date && len(text) > len("2024-01-01"):
+		return nil // refused as the column's value
+	}
+	if first := f.shape.Load(); first == nil {
+		mine := string(shape)
+		f.shape.CompareAndSwap(nil, &mine)
+	}
+	if first := *f.shape.Load(); first != string(shape) {
+		return f.twice(string(text), "a time written as "+first+", as before")
 	}
 	return nil
 }

@@ -43,27 +43,9 @@ type Range struct{ From, To int64 }
 // ReadRanges is [Read] of these ranges, by partition. One that begins below the log's start begins there; one that ends above the
 // high watermark is waited for.
 func ReadRanges(ctx context.Context, opts []kgo.Opt, topic string, ranges map[int32]Range, f func(*kgo.Record)) error {
-	client, err := kgo.NewClient(opts...)
-	if err != nil {
+	at, left, err := within(ctx, opts, topic, ranges)
+	if err != nil || len(left) == 0 {
 		return err
-	}
-	defer client.Close()
-	starts, err := kadm.NewClient(client).ListStartOffsets(ctx, topic)
-	if err == nil {
-		err = starts.Error()
-	}
-	if err != nil {
-		return fmt.Errorf("read %s: %w", topic, err)
-	}
-	at, left := map[int32]kgo.Offset{}, map[int32]int64{}
-	for partition, r := range ranges {
-		start, _ := starts.Lookup(topic, partition)
-		if from := max(r.From, start.Offset); from < r.To {
-			at[partition], left[partition] = kgo.NewOffset().At(from), r.To
-		}
-	}
-	if len(left) == 0 {
-		return nil
 	}
 	reader, err := kgo.NewClient(append(slices.Clone(opts),
 		kgo.ConsumePartitions(map[string]map[int32]kgo.Offset{topic: at}), kgo.ConsumeResetOffset(kgo.NoResetOffset()),
@@ -88,4 +70,28 @@ func ReadRanges(ctx context.Context, opts []kgo.Opt, topic string, ranges map[in
 		}
 	}
 	return nil
+}
+
+// within are where ranges begin in the log and where they end, of those that have something there.
+func within(ctx context.Context, opts []kgo.Opt, topic string, ranges map[int32]Range) (at map[int32]kgo.Offset, left map[int32]int64, err error) {
+	client, err := kgo.NewClient(opts...)
+	if err != nil {
+		return nil, nil, err
+	}
+	defer client.Close()
+	starts, err := kadm.NewClient(client).ListStartOffsets(ctx, topic)
+	if err == nil {
+		err = starts.Error()
+	}
+	if err != nil {
+		return nil, nil, fmt.Errorf("read %s: %w", topic, err)
+	}
+	at, left = map[int32]kgo.Offset{}, map[int32]int64{}
+	for partition, r := range ranges {
+		start, _ := starts.Lookup(topic, partition)
+		if from := max(r.From, start.Offset); from < r.To {
+			at[partition], left[partition] = kgo.NewOffset().At(from), r.To
+		}
+	}
+	return at, left, nil
 }

@@ -35,37 +35,8 @@ type query struct {
 func parseQuery(values url.Values, now int64) (query, error) {
 	const day = 24 * time.Hour
 	q := query{start: now - (30 * day).Milliseconds(), end: now + day.Milliseconds(), offset: 1, order: "time", includeDeleted: "false"}
-	var err error
 	for name, all := range values {
-		value := all[len(all)-1]
-		switch name {
-		case "format":
-			if value != "geojson" {
-				err = bad("Bad format value %q. This imitation of the service answers geojson only.", value)
-			}
-		case "starttime":
-			q.start, err = parseTime(name, value)
-		case "endtime":
-			q.end, err = parseTime(name, value)
-		case "updatedafter":
-			q.updatedAfterSet = true
-			q.updatedAfter, err = parseTime(name, value)
-		case "minmagnitude":
-			q.minMag, err = parseMagnitude(name, value)
-		case "maxmagnitude":
-			q.maxMag, err = parseMagnitude(name, value)
-		case "orderby":
-			q.order, err = parseChoice(name, value, "time", "time-asc", "magnitude", "magnitude-asc")
-		case "includedeleted":
-			q.includeDeleted, err = parseChoice(name, value, "true", "false", "only")
-		case "limit":
-			q.limit, err = parseInt(name, value, maxEvents)
-		case "offset":
-			q.offset, err = parseInt(name, value, 0)
-		default:
-			err = bad("Unknown parameter %q.", name)
-		}
-		if err != nil {
+		if err := q.set(name, all[len(all)-1]); err != nil {
 			return q, err
 		}
 	}
@@ -76,6 +47,38 @@ func parseQuery(values url.Values, now int64) (query, error) {
 		return q, bad("Bad starttime value. starttime must be before endtime.")
 	}
 	return q, nil
+}
+
+// set takes a parameter. Its error is a [requestError].
+func (q *query) set(name, value string) (err error) {
+	switch name {
+	case "format":
+		if value != "geojson" {
+			err = bad("Bad format value %q. This imitation of the service answers geojson only.", value)
+		}
+	case "starttime":
+		q.start, err = parseTime(name, value)
+	case "endtime":
+		q.end, err = parseTime(name, value)
+	case "updatedafter":
+		q.updatedAfterSet = true
+		q.updatedAfter, err = parseTime(name, value)
+	case "minmagnitude":
+		q.minMag, err = parseMagnitude(name, value)
+	case "maxmagnitude":
+		q.maxMag, err = parseMagnitude(name, value)
+	case "orderby":
+		q.order, err = parseChoice(name, value, "time", "time-asc", "magnitude", "magnitude-asc")
+	case "includedeleted":
+		q.includeDeleted, err = parseChoice(name, value, "true", "false", "only")
+	case "limit":
+		q.limit, err = parseInt(name, value, maxEvents)
+	case "offset":
+		q.offset, err = parseInt(name, value, 0)
+	default:
+		err = bad("Unknown parameter %q.", name)
+	}
+	return err
 }
 
 // parseTime reads an ISO 8601 date or time, in UTC unless it says otherwise.
