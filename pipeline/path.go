@@ -28,7 +28,7 @@ func ParsePath(text string) ([]string, error) {
 	for rest := text; ; {
 		name, after, err := pathName(rest)
 		if err == nil && len(names) == 0 && name == "$" && rest[0] == '$' {
-			err = &PathError{Problem: "begins with $", Hint: "a path begins with the first name: data.items"}
+			err = &PathError{Problem: "begins with $", Hint: "a path begins with the first name: " + firstName(text)}
 		}
 		if err != nil {
 			err.Path = text
@@ -40,6 +40,14 @@ func ParsePath(text string) ([]string, error) {
 		}
 		rest = after[1:]
 	}
+}
+
+// firstName is what a JSONPath goes on with, or an example.
+func firstName(text string) string {
+	if rest := strings.TrimPrefix(text, "$."); rest != text && rest != "" && !strings.ContainsAny(rest, "[*@?$") {
+		return rest
+	}
+	return "data.items"
 }
 
 // pathName reads one name and returns what follows it: nothing, or a dot and more.

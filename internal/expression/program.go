@@ -59,7 +59,7 @@ func (p *Program) Condition() error {
 	if what == "" {
 		what = Null.String()
 	}
-	return &Error{Line: 1, Column: 1, Message: fmt.Sprintf("%s gives %s; a condition is true or false", p.source, what)}
+	return &Error{Line: 1, Column: 1, Message: fmt.Sprintf("%s gives %s; a condition is true or false, as a comparison is: name == \"value\"", p.source, what)}
 }
 
 // String is the source.

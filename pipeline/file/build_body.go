@@ -95,7 +95,12 @@ func (d *decoder) knownPlaceholders(f *ingestFile, at places, all map[string]boo
 				continue
 			}
 			if !all[name] && t.ok && !t.refs {
-				d.reportf(t.place, didYouMean(name, known, "known placeholders"), "{%s} stands for nothing", name)
+				hint := didYouMean(name, known, "known placeholders")
+				if nearest(name, known) == "" {
+					own := "one of your own has its values in slices: {" + name + ": [a, b]}"
+					hint = strings.TrimPrefix(hint+"; "+own, "; ")
+				}
+				d.reportf(t.place, hint, "{%s} stands for nothing", name)
 			}
 		}
 	}

@@ -73,7 +73,7 @@ func (d *decoder) headers(f *httpFile, setBy map[string]string) map[string]pipel
 		d.headerValue(&e.v)
 		name := http.CanonicalHeaderKey(e.name)
 		if by, twice := setBy[name]; twice {
-			d.reportAt(e.key, 0, 0, e.path, "", "the header is set by "+by+" too")
+			d.reportAt(e.key, 0, 0, e.path, "leave one of them out", "the header is set by "+by+" too")
 		}
 		setBy[name] = e.name
 		out[e.name] = e.v.v

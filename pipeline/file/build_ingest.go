@@ -90,7 +90,7 @@ func (d *decoder) parameters(f *ingestFile) {
 			return
 		}
 		if other, twice := by[t.s]; twice {
-			d.reportf(t.place, "", "the parameter %s is set by %s too", t.show(), other)
+			d.reportf(t.place, "leave one of them out", "the parameter %s is set by %s too", t.show(), other)
 		}
 		by[t.s] = what
 	}
@@ -110,7 +110,7 @@ func (d *decoder) parameters(f *ingestFile) {
 	setBy(&f.Auth.v.APIKey.v.Param, "auth.api_key.param")
 	for _, e := range f.Query.entries {
 		if other, twice := by[e.name]; twice {
-			d.reportAt(e.key, 0, 0, e.path, "", "the parameter "+quote(e.name)+" is set by "+other+" too")
+			d.reportAt(e.key, 0, 0, e.path, "leave one of them out", "the parameter "+quote(e.name)+" is set by "+other+" too")
 		}
 	}
 }

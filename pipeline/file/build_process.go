@@ -134,6 +134,10 @@ func (d *decoder) checkColumns(f *sinkFile, makes []string, made *place) {
 			if n := made.node; n.Kind == yaml.MappingNode && 2*i < len(n.Content) && n.Content[2*i].Value == name {
 				key = n.Content[2*i]
 			}
+			if why := badColumn(name); why != "" {
+				d.reportAt(key, 0, 0, made.path+"."+name, "give it another name, here and in sink.columns", "the column "+quote(name)+" "+why)
+				continue
+			}
 			d.reportAt(key, 0, 0, made.path+"."+name, didYouMean(name, columns, "columns"), "the table has no column "+quote(name)+": it would be dropped")
 		}
 	}

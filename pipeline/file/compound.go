@@ -97,7 +97,7 @@ func (m *mapping[T]) decode(d *decoder, p place) {
 		at := p.child(e.key, e.value, p.tag)
 		if p.tag.Get("names") == "name" {
 			if why := badName(e.key.Value); why != "" {
-				d.reportAt(e.key, 0, 0, at.path, nameHint, "the name "+quote(e.key.Value)+" "+why)
+				d.reportAt(e.key, 0, 0, at.path, nameHint(e.key.Value), "the name "+quote(e.key.Value)+" "+why)
 			}
 		}
 		m.entries = append(m.entries, entry[T]{place: at, name: e.key.Value})

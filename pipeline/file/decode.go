@@ -209,7 +209,7 @@ func (d *decoder) structure(v reflect.Value, p place) {
 		}
 	}
 	if len(fields.oneOf) > 0 {
-		d.exactlyOne(p, fields.oneOf, seen, meant)
+		d.exactlyOne(p, fields, seen, meant)
 	}
 }
 
@@ -223,7 +223,8 @@ func (d *decoder) note(names ...string) {
 	}
 }
 
-func (d *decoder) exactlyOne(p place, names []string, seen, meant map[string]bool) {
+func (d *decoder) exactlyOne(p place, fields *structFields, seen, meant map[string]bool) {
+	names := fields.oneOf
 	var have []string
 	for _, name := range names {
 		if seen[name] {
@@ -233,10 +234,25 @@ func (d *decoder) exactlyOne(p place, names []string, seen, meant map[string]boo
 	switch {
 	case slices.ContainsFunc(names, func(name string) bool { return meant[name] }):
 	case len(have) == 0:
-		d.reportf(p, "", "one of %s is missing", strings.Join(names, ", "))
+		d.reportf(p, about(fields), "one of %s is missing", strings.Join(names, ", "))
+	case len(have) > 1 && slices.Contains(names, "filter"):
+		d.reportf(p, "each is a step of its own, which begins with \"- \"", "%s stand in one step", strings.Join(have, " and "))
 	case len(have) > 1:
 		d.reportf(p, "keep one of them", "%s exclude each other", strings.Join(have, " and "))
 	}
+}
+
+// about says what the keys are of which one must be there, if they are few.
+func about(fields *structFields) string {
+	if len(fields.oneOf) > 3 {
+		return ""
+	}
+	var out []string
+	for _, name := range fields.oneOf {
+		sentence := firstSentence(fields.byName[name].tag.Get("doc"))
+		out = append(out, name+": "+strings.ToLower(sentence[:1])+sentence[1:])
+	}
+	return strings.Join(out, "; ")
 }
 
 // kindOf says what a node is, for messages.

@@ -77,7 +77,7 @@ func (t *text) decode(d *decoder, p place) {
 		t.failf(d, didYouMean(p.node.Value, words, "known"), "%s is not known", shown(p))
 	case p.tag.Get("pattern") == "name":
 		if why := badName(t.s); why != "" {
-			t.failf(d, nameHint, "%s %s", shown(p), why)
+			t.failf(d, nameHint(p.node.Value), "%s %s", shown(p), why)
 		}
 	}
 }

@@ -27,7 +27,7 @@ streams:
 		"{transform: distance@2}":                                            "shop.yaml:6:27: streams.orders.process[0].transform: this binary has no transform distance@2; it has distance@1",
 		"{transform: distance}":                                              "this binary has no transform distance@; it has distance@1",
 		"{map: {id: id, km: km}}, {transform: distance@1}":                   "it stands before the first map",
-		"{transform: distance@1, map: {id: id, km: km}}":                     "map and transform exclude each other",
+		"{transform: distance@1, map: {id: id, km: km}}":                     "map and transform stand in one step",
 		"{transform: distance@1}, {filter: km > 1}, {map: {id: id, km: km}}": "",
 	} {
 		_, err := file.InspectBytes("shop.yaml", []byte(strings.Replace(text, "STEPS", steps, 1)), unset, true)
