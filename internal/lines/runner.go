@@ -20,7 +20,7 @@ import (
 type Start func(line *pipeline.Pipeline, env stage.Env, rate int) (run func(context.Context) error, err error)
 
 // Runner runs one stage of the lines of a pipeline's streams, but for their base lines: it follows what is decided, begins those
-// that are declared, ends those that are dropped, and begins one anew whose table or rate is another. A line that cannot go on is told
+// that are declared, ends those that are dropped, and begins one anew whose logic or rate, or, of a sink, table, is another. A line that cannot go on is told
 // of, and tried again: it does not hold up the others, nor the live one.
 type Runner struct {
 	stage   string
@@ -47,10 +47,13 @@ type running struct {
 	end func() // returns once it has ended
 }
 
+// processors is the name of the stage that knows no tables.
+const processors = "processor"
+
 // followEvery is how often it is looked what is decided.
 const followEvery = 2 * time.Second
 
-// NewRunner returns a runner of the stage of that name. It does no I/O. env is that of the stage.
+// NewRunner returns a runner of the stage of that name, "processor" or "sink". It does no I/O. env is that of the stage.
 func NewRunner(name string, p *pipeline.Pipeline, env stage.Env, metrics *Metrics, start Start) *Runner {
 	return &Runner{
 		stage: name, p: p, env: env, start: start, metrics: metrics, running: map[string]*running{},
@@ -112,7 +115,10 @@ func (r *Runner) wanted() map[string]wanted {
 			if l.State == control.LineBuilding && l.BuiltAt.IsZero() {
 				w.rate = l.Rate
 			}
-			w.key = fmt.Sprint(line.Streams[0].Definition(), line.Streams[0].Sink.As, w.rate)
+			w.key = fmt.Sprint(line.Streams[0].Definition(), w.rate)
+			if r.stage != processors { // which know no table, and would hold up the line while their group has them again
+				w.key += line.Streams[0].Sink.As
+			}
 			all[line.Name] = w
 		}
 	}
