@@ -256,6 +256,24 @@ func TestShadowRefused(t *testing.T) {
 	}
 }
 
+// TestShadowOfALogicThatIsLive: a process was started with the edited file before the shadow was begun, which made its logic live.
+func TestShadowOfALogicThatIsLive(t *testing.T) {
+	w := newWorld(t, 1)
+	stop, _ := w.process(before, "live")
+	w.write(some(0, 20)...)
+	w.becomes("t", false)
+	stop()
+	edited := stream("id", `status != "void"`, map[string]string{"id": "id", "n": "n * 3"}, "id bigint key", "n bigint")
+	w.process(edited, "eager")
+	testkit.Eventually(t, patience, func() error {
+		_, err := w.builder(edited, "builder").Preview(t.Context())
+		if err == nil || !strings.Contains(err.Error(), "the live one already, since ") || !strings.Contains(err.Error(), "when eager began with this file") {
+			return fmt.Errorf("%w: want that it is live", err)
+		}
+		return nil
+	})
+}
+
 // TestMakingIsRepeated: whoever finds what another has left of a line's table makes it again. A table with rows is somebody's, and stays.
 func TestMakingIsRepeated(t *testing.T) {
 	w := newWorld(t, 1)

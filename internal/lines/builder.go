@@ -218,6 +218,15 @@ func (b *Builder) runs(s *control.Stream, logic string) *control.Line {
 	return nil
 }
 
+// isLive says that there is nothing to build: the file's logic is the one of the live generation.
+func (b *Builder) isLive(live *control.Generation) error {
+	if live.Kind != control.Other {
+		return b.refuse("the file's logic is the live one already. To process the records again by it, in place: %s", b.command("replay"))
+	}
+	return b.refuse("the file's logic is the live one already, since %s, when %s began with this file: records that came before have the rows "+
+		"that the logic before made. To process them again by this one, in place: %s", live.At.UTC().Format(time.RFC3339), live.By, b.command("replay"))
+}
+
 // maxIdentifier is how many characters a table's name has at most.
 const maxIdentifier = 64
 
@@ -240,7 +249,7 @@ func (b *Builder) plan(_ context.Context, s *control.Stream, live *control.Gener
 		return plan, b.refuse("a replay is under way, begun by %s; wait for its end, or end it: %s", s.Redo.By, b.command("replay abort"))
 	}
 	if live.Logic == logic {
-		return plan, b.refuse("the file's logic is the live one already. To process the records again by it, in place: %s", b.command("replay"))
+		return plan, b.isLive(live)
 	}
 	if l := b.runs(s, logic); l != nil {
 		verb := "replay swap"
