@@ -4,12 +4,14 @@ package lines_test
 
 import (
 	"context"
+	"errors"
 	"strings"
 	"testing"
 
 	_ "github.com/go-sql-driver/mysql" // the driver
 	"github.com/twmb/franz-go/pkg/kadm"
 
+	"github.com/millrace-io/millrace/internal/lines"
 	"github.com/millrace-io/millrace/internal/testservers"
 	"github.com/millrace-io/millrace/pipeline"
 	"github.com/millrace-io/millrace/topics"
@@ -84,4 +86,47 @@ func TestShadowOnServers(t *testing.T) {
 	w.write(some(0, 300)...)
 	w.becomes("t", false)
 	w.becomes("t__g2", true)
+}
+
+// TestShadowWithoutItsCommand: the command that builds a line dies before it adds the indexes. Stages go on with the line, which is not built, and
+// has no index; the command, run again, adds them, and it is.
+func TestShadowWithoutItsCommand(t *testing.T) {
+	w := onServers(t, 3)
+	_, _ = w.process(before, "live")
+	w.write(some(0, 500)...)
+	w.becomes("t", false)
+	if _, err := w.db.ExecContext(t.Context(), "ALTER TABLE t ADD INDEX by_n (n)"); err != nil {
+		t.Fatal(err)
+	}
+	b := w.builder(after, "builder")
+	plan, err := b.Begin(t.Context(), 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, die := context.WithTimeout(t.Context(), patience)
+	defer die()
+	working := work(true)
+	working.Told = func(lines.Progress) { die() } // it would add the indexes next
+	if err := b.Run(ctx, plan.Number, working); !errors.Is(err, context.Canceled) {
+		t.Fatalf("%v, want that it was canceled", err)
+	}
+	w.write(some(500, 200)...)
+	w.becomes("t__g2", true)
+	indexed := func() bool {
+		t.Helper()
+		var name, is string
+		if err := w.db.QueryRowContext(t.Context(), "SHOW CREATE TABLE t__g2").Scan(&name, &is); err != nil {
+			t.Fatal(err)
+		}
+		return strings.Contains(is, "KEY `by_n` (`n`)")
+	}
+	if l := w.decided().Line(2); !l.BuiltAt.IsZero() || indexed() {
+		t.Errorf("indexes are there: %t, and the line is %+v", indexed(), l)
+	}
+	w.built(w.build(w.builder(after, "again"), true))
+	if !indexed() {
+		t.Error("the line is built, and has no index")
+	}
+	w.becomes("t__g2", true)
+	w.becomes("t", false)
 }
