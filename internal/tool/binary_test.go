@@ -56,10 +56,16 @@ type child struct {
 // patience is how long a test waits for what must come.
 const patience = 40 * time.Second
 
-// launch starts a binary. It is killed when the test ends.
+// launch starts a binary. It is killed after two minutes, or when the test ends.
 func launch(t *testing.T, binary string, args ...string) *child {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(t.Context()), 2*time.Minute)
+	return launchFor(t, 2*time.Minute, binary, args...)
+}
+
+// launchFor starts a binary that is killed after some time, or when the test ends.
+func launchFor(t *testing.T, most time.Duration, binary string, args ...string) *child {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(t.Context()), most)
 	p := &child{Cmd: exec.CommandContext(ctx, os.Args[0], args...), ended: make(chan struct{})}
 	p.Env = append(os.Environ(), asBinary+"="+binary, "TMPDIR="+t.TempDir())
 	p.Stdout, p.Stderr = &p.stdout, &p.stderr

@@ -10,8 +10,6 @@ import (
 	"github.com/millrace-io/millrace/internal/testservers"
 )
 
-func init() { killStride = 3 }
-
 // TestCommandsKilledOnRealServers kills reset and recover as on the embedded ones.
 func TestCommandsKilledOnRealServers(t *testing.T) {
 	for name, kill := range map[string]func(*patient){"reset": (*patient).killResets, "recover": (*patient).killRecovers} {

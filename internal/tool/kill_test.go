@@ -17,7 +17,7 @@ import (
 )
 
 // killStride is by how many requests two deaths of a command differ.
-var killStride int64 = 4
+const killStride = 4
 
 // decidedNow is what is decided about the stream.
 func decidedNow(t *testing.T, path string) *control.Stream {

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -67,7 +68,7 @@ func (p *patient) await() {
 }
 
 func (p *patient) start() {
-	p.run = launch(p.t, "millrace", "run", p.path, "--listen", "127.0.0.1:0")
+	p.run = launchFor(p.t, 20*time.Minute, "millrace", "run", p.path, "--listen", "127.0.0.1:0")
 	p.run.address(p.t)
 }
 
