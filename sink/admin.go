@@ -149,7 +149,9 @@ func (a *Admin) change(ctx context.Context, stream string, do func(ctx context.C
 		switch a.store.dialect.Reason(err) {
 		case dialect.Deadlock, dialect.LockTimeout: // a batch, or a frozen sink, whose session the server ends soon
 		default:
-			return a.store.dialect.Classify(err)
+			if !isSwap(err) {
+				return a.store.dialect.Classify(err)
+			}
 		}
 		if stage.Sleep(ctx, wait.NextBackOff()) != nil {
 			return err
@@ -171,19 +173,9 @@ func (a *Admin) tryChange(ctx context.Context, st *pipeline.Stream, do func(ctx 
 			_, _ = conn.ExecContext(context.WithoutCancel(ctx), "ROLLBACK")
 		}
 	}()
-	table := st.Sink.Name()
-	if _, err := conn.ExecContext(ctx, a.store.statements.NewOwner, table); err != nil { // locks it
-		return err
-	}
-	is, err := a.store.ownedNow(ctx, conn, table)
+	table, err := a.lockOwner(ctx, conn, st)
 	if err != nil {
 		return err
-	}
-	if is.pipeline != "" && (is.pipeline != a.pipeline.Name || is.stream != st.Name) {
-		return &OwnerError{
-			Table: table, Owner: fmt.Sprintf("the stream %s of the pipeline %s writes it", is.stream, is.pipeline),
-			Remedy: a.store.adoption(st.Name),
-		}
 	}
 	if err := do(ctx, conn, table); err != nil {
 		return err
@@ -193,6 +185,32 @@ func (a *Admin) tryChange(ctx context.Context, st *pipeline.Stream, do func(ctx 
 	}
 	_, err = conn.ExecContext(ctx, "COMMIT")
 	return err
+}
+
+// lockOwner locks the row of a stream's table in millrace_owners, and returns the name that the table has: a swap may have given it another
+// one than a has for it. While tables are being renamed the error is errSwapping: nobody knows the names.
+func (a *Admin) lockOwner(ctx context.Context, conn *sql.Conn, st *pipeline.Stream) (table string, err error) {
+	var is owned
+	for range 2 { // it may be swapped until the row is locked
+		if table, err = a.store.nameNow(ctx, conn, rows.NewTable(st)); err != nil {
+			return "", err
+		}
+		if _, err := conn.ExecContext(ctx, a.store.statements.NewOwner, table); err != nil { // locks it
+			return "", err
+		}
+		if is, err = a.store.ownedNow(ctx, conn, table); err != nil {
+			return "", err
+		}
+		if is.pipeline == a.pipeline.Name && is.stream == st.Name {
+			return table, a.store.renaming(ctx, conn, table)
+		}
+	}
+	if is.pipeline == "" {
+		return table, nil
+	}
+	return "", &OwnerError{
+		Table: table, Owner: fmt.Sprintf("the stream %s of the pipeline %s writes it", is.stream, is.pipeline), Remedy: a.store.adoption(st.Name),
+	}
 }
 
 // Marking reports whether a redo of a stream is under way, as SetMarking has said; not, if no sink has run yet.

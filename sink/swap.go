@@ -306,6 +306,9 @@ func (s *Swapper) Rename(ctx context.Context) error {
 		return err
 	}
 	if err := s.transact(ctx, func() error {
+		if err := s.own(ctx, x.Table, x.From); err != nil { // once more: nobody took it from us, but a replay may have begun
+			return err
+		}
 		if err := s.own(ctx, x.To.Table, x.To); err != nil {
 			return err
 		}

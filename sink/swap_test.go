@@ -205,6 +205,7 @@ func swaps(t *testing.T, open func(t *testing.T) *pipeline.Pipeline) {
 		w.writes("a", 1)
 		w.wantLive(map[string]string{"a": "1"})
 	})
+	t.Run("AReplayBeginsMeanwhile", func(t *testing.T) { replayMeanwhile(t, open(t)) })
 	t.Run("ATableComesInTheWay", func(t *testing.T) {
 		w := newTwoLines(t, open(t))
 		s := w.swapper()
@@ -230,6 +231,60 @@ func swaps(t *testing.T, open func(t *testing.T) *pipeline.Pipeline) {
 	})
 	t.Run("Obstacles", func(t *testing.T) { swapObstacles(t, open(t)) })
 	t.Run("Drop", func(t *testing.T) { dropLine(t, open(t)) })
+}
+
+// replayMeanwhile begins a replay of the live line while it is frozen, which forbids the swap; and one whose table gets another name, which it
+// finds under that.
+func replayMeanwhile(t *testing.T, p *pipeline.Pipeline) {
+	w := newTwoLines(t, p)
+	ctx := t.Context()
+	file := *w.base.pipeline
+	file.Streams = []pipeline.Stream{{Name: "s", Sink: things("json")}}
+	a, err := OpenAdmin(&file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer a.Close()
+	marking := func(table string) (on bool) {
+		if err := w.base.store.db.QueryRow("SELECT marking > 0 FROM millrace_owners WHERE table_name = ?", table).Scan(&on); err != nil {
+			t.Errorf("%s: %v", table, err)
+		}
+		return on
+	}
+	s := w.swapper()
+	if err := errors.Join(s.Lock(ctx), s.Freeze(ctx), a.SetMarking(ctx, "s", 2, true)); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Rename(ctx); err == nil || !strings.Contains(err.Error(), "a replay of line 1 is under way") {
+		t.Errorf("%v, want it refused", err)
+	}
+	if finished, err := s.Clear(ctx); err != nil || finished {
+		t.Errorf("finished %t, %v", finished, err)
+	}
+	if err := errors.Join(a.SetMarking(ctx, "s", 2, false), s.Freeze(ctx), s.Rename(ctx)); err != nil {
+		t.Fatal(err)
+	}
+	set := make(chan error, 1) // one send, so that it never waits
+	waiting, cancel := context.WithTimeout(ctx, time.Minute)
+	defer cancel()
+	go func() { set <- a.SetMarking(waiting, "s", 3, true) }()
+	if err := s.Finish(ctx); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-set; err != nil {
+		t.Fatal(err)
+	}
+	if !marking("things__g1") || marking("things") {
+		t.Error("removals of line 1 are not marked, or those of line 2 are")
+	}
+	if err := a.SetMarking(ctx, "s", 3, false); err != nil || marking("things__g1") {
+		t.Errorf("the replay does not end: %v", err)
+	}
+	s.Close()
+	w.live = 2
+	w.claims()
+	w.writes("a", 1)
+	w.wantLive(map[string]string{"a": "1"})
 }
 
 // swapSteps looks at what each line may do after each step.

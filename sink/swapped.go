@@ -1,6 +1,7 @@
 package sink
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"errors"
@@ -77,10 +78,36 @@ func (s *store) names(ctx context.Context, db querier, where string, args ...any
 }
 
 // elsewhere reports whether one of these names is the other one that t may have, and none is its own.
-func elsewhere(t *rows.Table, names []string) bool {
-	return !slices.Contains(names, t.Name) && slices.ContainsFunc(names, func(name string) bool {
+func elsewhere(t *rows.Table, names []string) bool { return otherName(t, names) != "" }
+
+// otherName is the one of these names that is the other one that t may have; empty: there is none, or one is its own.
+func otherName(t *rows.Table, names []string) string {
+	at := slices.IndexFunc(names, func(name string) bool {
 		return aside.ReplaceAllString(name, "") == t.Name || aside.ReplaceAllString(t.Name, "") == name
 	})
+	if at < 0 || slices.Contains(names, t.Name) {
+		return ""
+	}
+	return names[at]
+}
+
+// nameNow is the name that t has, as far as the swaps go that have ended.
+func (s *store) nameNow(ctx context.Context, db querier, t *rows.Table) (string, error) {
+	all, err := s.names(ctx, db, " AND stream = ?", t.Stream)
+	return cmp.Or(otherName(t, all[t.Stream]), t.Name), err
+}
+
+// renaming returns errSwapping if the table may be renamed at any moment. Its row of millrace_owners is locked, so that this holds.
+func (s *store) renaming(ctx context.Context, db querier, table string) error {
+	found, err := db.QueryContext(ctx, "SELECT 1 FROM millrace_swaps WHERE step = 'rename' AND (table_name = ? OR to_table = ?)", table, table)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = found.Close() }()
+	if found.Next() {
+		return errSwapping
+	}
+	return found.Err()
 }
 
 // swapInTheWay says that a swap is in the way of a table.
