@@ -81,7 +81,7 @@ chaos: ## the kill test with KILLS=60 kills, the broker and mysqld among them; S
 	go test -tags integration -timeout 12h -count=1 -v -run '^TestKill$$' ./e2e -kill-servers -kills $(KILLS) -seed $(SEED)
 
 .PHONY: histories
-histories: ## HISTORIES=100000 random histories of a stream and its redos, against a plain model
+histories: ## HISTORIES=100000 random histories of a stream, its redos, lines and swaps, against a plain model
 	go test -timeout 12h -count=1 -v -run '^TestHistories$$' ./sink -histories $(HISTORIES)
 
 .PHONY: faults
