@@ -212,23 +212,11 @@ func (b *bench) sink(ctx context.Context) error {
 			if err != nil {
 				return err
 			}
-			at, err := applied(b.db, p.Name)(ctx)
+			s, err := b.sunk(ctx, p, env, file, end)
 			if err != nil {
 				return err
 			}
-			position := func(ctx context.Context) (int64, error) {
-				now, err := applied(b.db, p.Name)(ctx)
-				return now - at, err
-			}
-			s, err := b.measured(ctx, env, "sink", file, rows, end-at, position)
-			if err != nil {
-				return err
-			}
-			s.rate *= float64(rows) / float64(end-at) // a record that the filter refused takes an offset, and no row
 			*into = append(*into, s)
-			if n, err := count(ctx, b.db); err != nil || n != rows {
-				return fmt.Errorf("the table has %d rows, want %d (%w)", n, rows, err)
-			}
 		}
 		if err := b.load(ctx, rows, &limitInserts, &limitUpdates); err != nil {
 			return err
@@ -243,6 +231,28 @@ func (b *bench) sink(ctx context.Context) error {
 	updates.row("millrace sink, exactly once, updates")
 	ratio("of the limit", updates, limitUpdates, 65)
 	return nil
+}
+
+// sunk measures the sink up to an offset.
+func (b *bench) sunk(ctx context.Context, p *pipeline.Pipeline, env []string, file string, end int64) (sample, error) {
+	rows := b.flights.rows()
+	at, err := applied(b.db, p.Name)(ctx)
+	if err != nil {
+		return sample{}, err
+	}
+	position := func(ctx context.Context) (int64, error) {
+		now, err := applied(b.db, p.Name)(ctx)
+		return now - at, err
+	}
+	s, err := b.measured(ctx, env, "sink", file, rows, end-at, position)
+	if err != nil {
+		return s, err
+	}
+	s.rate *= float64(rows) / float64(end-at) // a record that the filter refused takes an offset, and no row
+	if n, err := count(ctx, b.db); err != nil || n != rows {
+		return s, fmt.Errorf("the table has %d rows, want %d (%w)", n, rows, err)
+	}
+	return s, nil
 }
 
 // load measures LOAD DATA of the rows that are in the table, first into the emptied table, then again.
@@ -329,24 +339,9 @@ func (b *bench) flow(ctx context.Context, p *pipeline.Pipeline, env []string, fi
 		}
 		running[name] = child
 	}
-	raw := written(b.adm, topics.Raw(p.Name, stream))
 	var started time.Time
 	rows := b.flights.rows()
-	position := func(ctx context.Context) (int64, error) {
-		if started.IsZero() {
-			n, err := raw(ctx)
-			if n == 0 || err != nil {
-				return 0, err
-			}
-			started = time.Now()
-		}
-		n, err := applied(b.db, p.Name)(ctx)
-		if err != nil || n < int64(rows) {
-			return min(n, int64(rows)-1), err
-		}
-		inTable, err := count(ctx, b.db)
-		return min(int64(inTable), int64(rows)), err
-	}
+	position := b.flowing(p.Name, rows, &started)
 	within, cancel := context.WithTimeout(ctx, 10*time.Minute)
 	defer cancel()
 	_, err := watch(within, running["sink"], int64(rows), position)
@@ -362,6 +357,26 @@ func (b *bench) flow(ctx context.Context, p *pipeline.Pipeline, env []string, fi
 		s.PeakMiB += u.PeakMiB
 	}
 	return s, each, err
+}
+
+// flowing is how many of the rows are in the table, and sets started when the first raw record is there.
+func (b *bench) flowing(name string, rows int, started *time.Time) func(context.Context) (int64, error) {
+	raw := written(b.adm, topics.Raw(name, stream))
+	return func(ctx context.Context) (int64, error) {
+		if started.IsZero() {
+			n, err := raw(ctx)
+			if n == 0 || err != nil {
+				return 0, err
+			}
+			*started = time.Now()
+		}
+		n, err := applied(b.db, name)(ctx)
+		if err != nil || n < int64(rows) {
+			return min(n, int64(rows)-1), err
+		}
+		inTable, err := count(ctx, b.db)
+		return min(int64(inTable), int64(rows)), err
+	}
 }
 
 // scripted runs the script to compare with, which makes its own table.

@@ -47,11 +47,8 @@ func (b *bench) scale(ctx context.Context) error {
 	b.dropScale(ctx)
 	defer func() { b.forget(context.WithoutCancel(ctx), p); b.dropScale(context.WithoutCancel(ctx)) }()
 	began := time.Now()
-	for ensured := false; !ensured; { // the brokers may need longer for so many than one call waits, as the stages know
-		err := admin.Ensure(ctx, b.adm, topics.Specs(p))
-		if ensured = err == nil; !ensured && !kerr.IsRetriable(err) || ctx.Err() != nil {
-			return err
-		}
+	if err := b.ensureAll(ctx, p); err != nil {
+		return err
 	}
 	fmt.Printf("\n%d streams of %d partitions, a process of each stage\n", b.streams, b.partitions)
 	tell("topics made", time.Since(began))
@@ -81,6 +78,15 @@ func (b *bench) scale(ctx context.Context) error {
 		return err
 	}
 	return b.rebalance(ctx, path, tell)
+}
+
+// ensureAll makes the topics. The brokers may need longer for so many than one call waits, as the stages know.
+func (b *bench) ensureAll(ctx context.Context, p *pipeline.Pipeline) error {
+	for {
+		if err := admin.Ensure(ctx, b.adm, topics.Specs(p)); err == nil || !kerr.IsRetriable(err) || ctx.Err() != nil {
+			return err
+		}
+	}
 }
 
 // startAll starts a process of each stage.

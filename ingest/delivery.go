@@ -100,8 +100,7 @@ func (h *hooks) deliver(w http.ResponseWriter, r *http.Request, e *endpoint) (st
 		done()
 		return "", refuse(http.StatusBadRequest, "body", errors.New("the body is not JSON: deliveries are taken as application/json"))
 	}
-	d := &delivery{body: body}
-	return h.take(r, e, d, done)
+	return h.take(r, e, &delivery{body: body}, done)
 }
 
 // receive reads a body, for which there must be room; done gives it back.

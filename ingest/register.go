@@ -42,10 +42,7 @@ func (in *Ingest) register(s *pipeline.Stream, run bool) error {
 		in.seen[s] = found
 		return nil
 	}
-	if err := checkIncremental(&s.Ingest, scale); err != nil {
-		return err
-	}
-	if err := checkRules(&s.Ingest); err != nil {
+	if err := checkRules(&s.Ingest, scale); err != nil {
 		return err
 	}
 	if err := in.checkAccess(s.Ingest.HTTP); err != nil {
@@ -81,8 +78,11 @@ func checkIncremental(in *pipeline.Ingest, scale cursor.Scale) error {
 	return err
 }
 
-// checkRules checks that what a stream says of its answers, its versions and its times can be followed.
-func checkRules(in *pipeline.Ingest) error {
+// checkRules checks that what a stream says of its positions, its answers, its versions and its times can be followed.
+func checkRules(in *pipeline.Ingest, scale cursor.Scale) error {
+	if err := checkIncremental(in, scale); err != nil {
+		return err
+	}
 	if _, err := cursor.NewVersions(in); err != nil {
 		return err
 	}

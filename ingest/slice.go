@@ -176,6 +176,12 @@ func (s *slice) connect() error {
 	if u, err := url.Parse(h.BaseURL); err == nil {
 		s.host = u.Host
 	}
+	s.observe()
+	return nil
+}
+
+// observe counts what the client does, and has it told where the slice waits for its API.
+func (s *slice) observe() {
 	s.client.Observe = s.in.metrics.observer(s.stream.Name)
 	count := s.client.Observe.Retry
 	s.client.Observe.Retry = func(e *fetch.Error) {
@@ -186,10 +192,9 @@ func (s *slice) connect() error {
 	}
 	s.client.Observe.Rests = func(d time.Duration) {
 		if d >= longPause {
-			s.waiting(&fetch.Error{URL: s.client.Redactor().Text(h.BaseURL), Status: http.StatusTooManyRequests, Text: "the API says that no requests are left for now", After: d})
+			s.waiting(&fetch.Error{URL: s.client.Redactor().Text(s.stream.Ingest.HTTP.BaseURL), Status: http.StatusTooManyRequests, Text: "the API says that no requests are left for now", After: d})
 		}
 	}
-	return nil
 }
 
 // warnAfter is how many attempts at a page may fail before somebody is told.

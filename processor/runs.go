@@ -25,24 +25,7 @@ const (
 // what a person should know.
 func (p *Processor) runs(topic string, file *stream, s *control.Stream, f *facts) *stream {
 	told := map[string]string{}
-	run := *file
-	live := s.Generation(s.Live)
-	switch {
-	case live.Logic == f.logic:
-	case f.conflicts(s) && !s.Knows(f.logic) && !f.kept(s):
-		run.stands = true
-		told[noticeOtherKey] = (&KeyError{file.name, file.file.Sink.Table}).Error() + "; it is not processed. Build another line of it beside: " +
-			p.env.Command("replay", file.name, "--shadow") + "; or give it another sink.table, then: " + p.env.Command("replay", file.name)
-	default:
-		old, err := p.liveLogic(file, live)
-		if err != nil {
-			run.stands = true
-			told[noticeLogic] = err.Error() + "; it is not processed. Start this process with the file of generation " + fmt.Sprint(s.Live)
-			break
-		}
-		run = *old
-		told[noticeOldFile] = p.oldFile(file.name, s, f)
-	}
+	run := p.logicOf(file, s, f, told)
 	if pause, ok := s.Paused[stageName]; ok {
 		run.stands = true
 		told[noticePaused] = p.pausedText(file.name, pause)
@@ -77,6 +60,29 @@ func (p *Processor) runs(topic string, file *stream, s *control.Stream, f *facts
 	p.metrics.generation.WithLabelValues(file.name).Set(float64(run.generation))
 	p.metrics.epoch.WithLabelValues(file.name).Set(float64(run.epoch))
 	return &run
+}
+
+// logicOf is the stream by the logic that is live. Where that is not the file's, or cannot be run, it notes so in told.
+func (p *Processor) logicOf(file *stream, s *control.Stream, f *facts, told map[string]string) stream {
+	run := *file
+	live := s.Generation(s.Live)
+	switch {
+	case live.Logic == f.logic:
+	case f.conflicts(s) && !s.Knows(f.logic) && !f.kept(s):
+		run.stands = true
+		told[noticeOtherKey] = (&KeyError{file.name, file.file.Sink.Table}).Error() + "; it is not processed. Build another line of it beside: " +
+			p.env.Command("replay", file.name, "--shadow") + "; or give it another sink.table, then: " + p.env.Command("replay", file.name)
+	default:
+		old, err := p.liveLogic(file, live)
+		if err != nil {
+			run.stands = true
+			told[noticeLogic] = err.Error() + "; it is not processed. Start this process with the file of generation " + fmt.Sprint(s.Live)
+			break
+		}
+		run = *old
+		told[noticeOldFile] = p.oldFile(file.name, s, f)
+	}
+	return run
 }
 
 // oldFile says what the logic of a file is that is not live.

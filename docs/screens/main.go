@@ -38,23 +38,13 @@ func run() error {
 	if err != nil {
 		return err
 	}
-	api, end := context.WithCancel(ctx)
-	defer end()
 	const address = "localhost:8765"
-	server := exec.CommandContext(api, binary, "demo", "api", "--no-faults", "--listen", address)
-	ready, err := server.StdoutPipe()
+	stopAPI, err := startAPI(ctx, binary, address)
 	if err != nil {
 		return err
 	}
-	if err := server.Start(); err != nil {
-		return err
-	}
-	if !bufio.NewScanner(ready).Scan() {
-		return errors.New("the demonstration's API does not start")
-	}
 	begin, err := record(ctx, dir, binary, "init", "http://"+address+"/fdsnws/event/1/query?format=geojson&orderby=time-asc&limit=100", "-o", "quakes.yaml", "--yes")
-	end()
-	_ = server.Wait() // it was killed
+	stopAPI()
 	if err != nil {
 		return err
 	}
@@ -99,4 +89,29 @@ func quoted(args []string) string {
 		}
 	}
 	return strings.Join(out, " ")
+}
+
+// startAPI starts the demonstration's API, and returns when it answers.
+func startAPI(ctx context.Context, binary, address string) (stop func(), err error) {
+	ctx, end := context.WithCancel(ctx)
+	defer func() {
+		if err != nil {
+			end()
+		}
+	}()
+	server := exec.CommandContext(ctx, binary, "demo", "api", "--no-faults", "--listen", address)
+	ready, err := server.StdoutPipe()
+	if err != nil {
+		return nil, err
+	}
+	if err := server.Start(); err != nil {
+		return nil, err
+	}
+	if !bufio.NewScanner(ready).Scan() {
+		return nil, errors.New("the demonstration's API does not start")
+	}
+	return func() {
+		end()
+		_ = server.Wait() // it was killed
+	}, nil
 }

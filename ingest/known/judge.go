@@ -44,26 +44,8 @@ func (k *Keys) Judge(before cursor.Known, r Rule) (v Verdict, why string) {
 	v.Known = cursor.Known{
 		Era: before.Era, Base: before.Base, Whole: before.Whole, Read: k.pass, Keys: k.shown, Loose: k.twice || !r.InTurn && k.fresh > 0,
 	}
-	var gone []uint64
-	later := int64(0) // keys that are not shown, and were after the read before
-	for id, e := range k.index {
-		shown := e.seen == uint32(k.pass)
-		switch {
-		case shown:
-			v.Known.Sum += mix(id)
-		case e.flags&isLater != 0 && !r.Steady:
-			later++
-		default:
-			gone = append(gone, id)
-		}
-		was := e.flags
-		if e.flags &^= isLater; shown {
-			e.flags &^= isFresh
-		}
-		if e.flags != was {
-			k.index[id] = e
-		}
-	}
+	gone, later, sum := k.notShown(r)
+	v.Known.Sum = sum
 	n := int64(len(gone))
 	switch v.Known.Left = later; {
 	case n == 0:
@@ -81,6 +63,30 @@ func (k *Keys) Judge(before cursor.Known, r Rule) (v Verdict, why string) {
 	}
 	k.read, k.pass, k.left = k.pass, 0, v.Known.Left > 0
 	return v, ""
+}
+
+// notShown are the keys that the read has not shown, without those that were shown after the read before, which are only counted
+// in later; sum is over those that it has shown.
+func (k *Keys) notShown(r Rule) (gone []uint64, later int64, sum uint64) {
+	for id, e := range k.index {
+		shown := e.seen == uint32(k.pass)
+		switch {
+		case shown:
+			sum += mix(id)
+		case e.flags&isLater != 0 && !r.Steady:
+			later++
+		default:
+			gone = append(gone, id)
+		}
+		was := e.flags
+		if e.flags &^= isLater; shown {
+			e.flags &^= isFresh
+		}
+		if e.flags != was {
+			k.index[id] = e
+		}
+	}
+	return gone, later, sum
 }
 
 // Slips reports whether a person should know that keys are left because they may have slipped between two pages.

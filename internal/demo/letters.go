@@ -43,12 +43,23 @@ func Letters(ctx context.Context, opts []kgo.Opt, topic string) ([]Letter, error
 			cl.AddConsumePartitions(map[string]map[int32]kgo.Offset{topic: {o.Partition: kgo.NewOffset().AtStart()}})
 		}
 	})
-	var letters []Letter
+	letters, err := readTo(ctx, cl, left)
+	if err != nil {
+		return nil, fmt.Errorf("read %s: %w", topic, err)
+	}
+	slices.SortFunc(letters, func(a, b Letter) int {
+		return cmp.Or(strings.Compare(a.Stage, b.Stage), strings.Compare(a.Key, b.Key))
+	})
+	return letters, nil
+}
+
+// readTo reads letters up to the ends in left, by partition.
+func readTo(ctx context.Context, cl *kgo.Client, left map[int32]int64) (letters []Letter, err error) {
 	seen := map[string]bool{}
 	for len(left) > 0 {
 		fetches := cl.PollFetches(ctx)
 		if err := fetches.Err(); err != nil {
-			return nil, fmt.Errorf("read %s: %w", topic, err)
+			return nil, err
 		}
 		fetches.EachRecord(func(r *kgo.Record) {
 			// What ends a transaction is an offset too; it is polled for nothing else.
@@ -62,9 +73,6 @@ func Letters(ctx context.Context, opts []kgo.Opt, topic string) ([]Letter, error
 			}
 		})
 	}
-	slices.SortFunc(letters, func(a, b Letter) int {
-		return cmp.Or(strings.Compare(a.Stage, b.Stage), strings.Compare(a.Key, b.Key))
-	})
 	return letters, nil
 }
 

@@ -49,16 +49,7 @@ func startBroker(ctx context.Context, dir string, log *slog.Logger) (_ *broker, 
 		log.Info("embedded Kafka broker: ended the transactions that the last process left open", "partitions", ended, "committed", committed)
 	}
 	port := portFile(filepath.Join(dir, "kafka.port"))
-	b.cluster, err = kfake.NewCluster(
-		kfake.NumBrokers(1),
-		kfake.ClusterID("millrace-embedded"),
-		kfake.DataDir(data),
-		kfake.ListenFn(port.listen),
-		kfake.GroupMaxSessionTimeout(maxSessionTimeout),
-		kfake.BrokerConfigs(settings),
-		kfake.WithLogger(brokerLog{log}),
-	)
-	if err != nil {
+	if b.cluster, err = newCluster(data, port, log); err != nil {
 		return nil, err
 	}
 	defer func() {
@@ -81,6 +72,18 @@ func startBroker(ctx context.Context, dir string, log *slog.Logger) (_ *broker, 
 		return nil, err
 	}
 	return b, port.save(b.cluster.ListenAddrs()[0])
+}
+
+func newCluster(data string, port portFile, log *slog.Logger) (*kfake.Cluster, error) {
+	return kfake.NewCluster(
+		kfake.NumBrokers(1),
+		kfake.ClusterID("millrace-embedded"),
+		kfake.DataDir(data),
+		kfake.ListenFn(port.listen),
+		kfake.GroupMaxSessionTimeout(maxSessionTimeout),
+		kfake.BrokerConfigs(settings),
+		kfake.WithLogger(brokerLog{log}),
+	)
 }
 
 // close stops the broker, which writes out what it holds.

@@ -39,16 +39,7 @@ the API says, and compares the two row by row.`,
   millrace demo --kafka localhost:9092 --mysql 'root:secret@tcp(localhost:3306)/test'
   millrace demo --print-pipeline > pipeline.yaml`,
 		Args: cli.Args(cobra.NoArgs),
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			if o.printPipeline {
-				_, err := cmd.OutOrStdout().Write(earthquakes.Pipeline)
-				return err
-			}
-			if err := runDemo(cmd.Context(), o, cmd.OutOrStdout()); err != nil {
-				return fmt.Errorf("demo: %w", err)
-			}
-			return nil
-		},
+		RunE: func(cmd *cobra.Command, _ []string) error { return o.run(cmd) },
 	}
 	o.flags(cmd.Flags())
 	cmd.AddCommand(newDemoAPICommand())
@@ -64,4 +55,16 @@ func (o *demoOptions) flags(f *pflag.FlagSet) {
 	f.BoolVar(&o.noFaults, "no-faults", false, "let the API never fail on purpose")
 	f.Uint64Var(&o.seed, "seed", o.seed, "of the API's revisions and faults; the same `number` gives the same ones")
 	f.BoolVar(&o.printPipeline, "print-pipeline", false, "print the pipeline file that the demonstration runs, to start your own from, and exit")
+}
+
+// run is `millrace demo`.
+func (o *demoOptions) run(cmd *cobra.Command) error {
+	if o.printPipeline {
+		_, err := cmd.OutOrStdout().Write(earthquakes.Pipeline)
+		return err
+	}
+	if err := runDemo(cmd.Context(), *o, cmd.OutOrStdout()); err != nil {
+		return fmt.Errorf("demo: %w", err)
+	}
+	return nil
 }

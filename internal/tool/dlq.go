@@ -83,19 +83,22 @@ With --limit 0 it is an export of the stream's letters, as NDJSON; with --all of
   millrace dlq show shop.yaml orders --key 4711
   millrace dlq show shop.yaml orders --limit 0 > refused.ndjson`,
 		Args: cli.Args(cobra.ExactArgs(2)),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			out, count := cmd.OutOrStdout(), 0
-			return readLetters(cmd.Context(), args[0], args[1:], true, func(stream string, l *letters.Letter) error {
-				if !f.matches(l) || !all && l.Closed != nil || most > 0 && count >= most {
-					return nil
-				}
-				count++
-				return writeLetter(out, stream, l)
-			})
-		},
+		RunE: func(cmd *cobra.Command, args []string) error { return showLetters(cmd, args, &f, most, all) },
 	}
 	f.flags(cmd, "reason")
 	cmd.Flags().BoolVar(&all, "all", false, "show what is closed, too")
 	cmd.Flags().IntVar(&most, "limit", 20, "at most so many; 0: all")
 	return cmd
+}
+
+// showLetters writes at most so many letters of a stream, or all for 0; closed ones if all.
+func showLetters(cmd *cobra.Command, args []string, f *letterFilter, most int, all bool) error {
+	out, count := cmd.OutOrStdout(), 0
+	return readLetters(cmd.Context(), args[0], args[1:], true, func(stream string, l *letters.Letter) error {
+		if !f.matches(l) || !all && l.Closed != nil || most > 0 && count >= most {
+			return nil
+		}
+		count++
+		return writeLetter(out, stream, l)
+	})
 }

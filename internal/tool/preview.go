@@ -40,13 +40,7 @@ STREAM may be left out where the file has one. It exits with 1 if the stage woul
   millrace preview shop.yaml orders --output json | jq .counts`,
 		Args:              cli.Args(cobra.RangeArgs(1, 2)),
 		ValidArgsFunction: cli.CompleteStream,
-		RunE: func(cmd *cobra.Command, args []string) error {
-			p, s, err := fileAndStream(args)
-			if err != nil {
-				return err
-			}
-			return f.run(cmd, p, s)
-		},
+		RunE:              f.run,
 	}
 	f.flags(cmd.Flags())
 	return cmd
@@ -97,7 +91,12 @@ func impatient(p *pipeline.Pipeline, s *pipeline.Stream) {
 	}
 }
 
-func (f *previewFlags) run(cmd *cobra.Command, p *pipeline.Pipeline, s *pipeline.Stream) error {
+// run is `millrace preview`.
+func (f *previewFlags) run(cmd *cobra.Command, args []string) error {
+	p, s, err := fileAndStream(args)
+	if err != nil {
+		return err
+	}
 	if f.output != "text" && f.output != "json" {
 		return &cli.UsageError{Err: fmt.Errorf("--output: %q; it must be text or json", f.output)}
 	}

@@ -12,6 +12,7 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"github.com/millrace-io/millrace/ingest"
 	"github.com/millrace-io/millrace/ingest/fetch"
@@ -55,13 +56,16 @@ one on them is written beside it, shop.test.yaml for shop.yaml.`,
 			return f.record(cmd, p, s, args[0])
 		},
 	}
-	flags := cmd.Flags()
+	f.flags(cmd.Flags())
+	return cmd
+}
+
+func (f *recordFlags) flags(flags *pflag.FlagSet) {
 	flags.StringVarP(&f.out, "output", "o", "", "`folder` to write (default testdata/STREAM beside FILE)")
 	flags.StringVar(&f.slice, "slice", "", "`name` of the slice to fetch (default the first; with for_each, those of the first three records of the parent)")
 	flags.IntVar(&f.pages, "pages", 0, "fetch this `number` of pages of each pass at most (default all)")
 	flags.IntVar(&f.passes, "passes", 1, "fetch this `number` of passes: the second asks for what has changed")
 	flags.StringSliceVar(&f.mask, "mask", nil, "replace the values of these `fields`, by name, wherever they stand")
-	return cmd
 }
 
 func (f *recordFlags) record(cmd *cobra.Command, p *pipeline.Pipeline, s *pipeline.Stream, name string) error {

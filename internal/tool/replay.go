@@ -213,16 +213,21 @@ func openReplay(ctx context.Context, path, stream, instance string, log *slog.Lo
 	x.env = stage.Env{
 		Instance: name, Streams: []string{stream}, Kafka: opts, Log: log, Metrics: registry, Health: &stage.Health{}, File: path,
 	}
-	s, err := decidedAbout(ctx, opts, p, stream)
+	return x, x.open(ctx)
+}
+
+// open finds the live line, and opens its replay.
+func (x *replaying) open(ctx context.Context) error {
+	s, err := decidedAbout(ctx, x.env.Kafka, x.file, x.stream)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	if x.pipeline, err = liveOf(p, stream, s); err != nil {
-		return nil, err
+	if x.pipeline, err = liveOf(x.file, x.stream, s); err != nil {
+		return err
 	}
-	x.foreign = lines.Decides(p, stream, s)
-	x.Replay, err = replay.Open(x.pipeline, stream, x.env)
-	return x, err
+	x.foreign = lines.Decides(x.file, x.stream, s)
+	x.Replay, err = replay.Open(x.pipeline, x.stream, x.env)
+	return err
 }
 
 func (x *replaying) close() {

@@ -53,8 +53,8 @@ first one, and which stages are paused. It asks the brokers only; how far the st
 
 // showStatus is `millrace status`.
 func showStatus(cmd *cobra.Command, args []string, output string) error {
-	if output != "table" && output != "json" {
-		return &cli.UsageError{Err: fmt.Errorf("--output: %q; want table or json", output)}
+	if err := checkOutput(output); err != nil {
+		return err
 	}
 	var names []string // nil: all
 	if len(args) > 1 {
@@ -69,18 +69,26 @@ func showStatus(cmd *cobra.Command, args []string, output string) error {
 	if err != nil {
 		return err
 	}
-	var all []streamStatus
-	for _, s := range o.streams {
-		is := statusOf(s.Name, v.Stream(s.Name))
-		if err := o.ofLiveLine(cmd.Context(), v.Stream(s.Name), &is); err != nil {
-			return err
-		}
-		all = append(all, is)
+	all, err := o.statuses(cmd.Context(), v)
+	if err != nil {
+		return err
 	}
 	if output == "table" {
 		return writeStatus(cmd.OutOrStdout(), all)
 	}
 	return writeJSON(cmd.OutOrStdout(), all)
+}
+
+// statuses are what is decided about the streams that the command names.
+func (o *operation) statuses(ctx context.Context, v *control.View) (all []streamStatus, err error) {
+	for _, s := range o.streams {
+		is := statusOf(s.Name, v.Stream(s.Name))
+		if err := o.ofLiveLine(ctx, v.Stream(s.Name), &is); err != nil {
+			return nil, err
+		}
+		all = append(all, is)
+	}
+	return all, nil
 }
 
 func statusOf(name string, s *control.Stream) streamStatus {

@@ -46,9 +46,13 @@ func (d *decoder) checkKey(f *sinkFile, key *dottedPaths, p *plan.Plan, w *flow)
 			break
 		}
 	}
-	if !sound || keys == 0 {
-		return
+	if sound && keys > 0 {
+		d.checkRawKey(key, used, kept)
 	}
+}
+
+// checkRawKey makes sure that every field of the raw key is used by a key column, and kept by one as it is.
+func (d *decoder) checkRawKey(key *dottedPaths, used, kept map[string]bool) {
 	for i := range key.list {
 		switch v := &key.list[i]; {
 		case !used[v.s]:
