@@ -16,6 +16,7 @@ type pages struct {
 	cursor cursor.Cursor     // of the pass
 	at     paginate.Position // of the next page
 	run    *ahead            // nil: one page at a time
+	beside *overlaps         // of run; nil: what pages in flight show cannot be in doubt
 	last   int64             // pages of the pass, as the API told last; 0: not known
 }
 
@@ -32,11 +33,29 @@ func (p *pages) start(ctx context.Context) {
 	pager, ok := p.s.pager.(paginate.Addressable)
 	if n := p.s.stream.Ingest.Concurrency; ok && p.run == nil && n > 1 && !p.s.stops() {
 		p.run = newAhead(ctx, p.s, pager, p.cursor, p.at, n, p.last)
+		if p.s.reader.version == nil {
+			p.beside = newOverlaps(n)
+		}
 	}
 }
 
-// next returns the next page of the pass.
+// next returns the next page of the pass. One that shows a key otherwise than a page that was in flight beside it is asked for again.
 func (p *pages) next(ctx context.Context) (*page, error) {
+	got, err := p.get(ctx)
+	if err != nil || p.beside == nil {
+		return got, err
+	}
+	if p.beside.disagree(got) {
+		got.close()
+		if got, err = p.s.fetch(ctx, p.cursor, p.at); err != nil {
+			return nil, err
+		}
+	}
+	p.beside.note(got)
+	return got, nil
+}
+
+func (p *pages) get(ctx context.Context) (*page, error) {
 	if p.run != nil {
 		got, err := p.run.next(ctx)
 		if err != nil && p.at.Closing { // it was asked for before it was known that it may be past the end
@@ -72,7 +91,7 @@ func (p *pages) advance(ctx context.Context, got *page, at paginate.Position) {
 func (p *pages) stop() {
 	if p.run != nil {
 		p.run.stop()
-		p.run = nil
+		p.run, p.beside = nil, nil
 	}
 }
 

@@ -2,6 +2,7 @@ package ingest
 
 import (
 	"net/url"
+	"time"
 
 	"github.com/zeebo/xxh3"
 
@@ -26,6 +27,8 @@ type page struct {
 	hash    xxh3.Uint128      // of the records' contents, in order; zero if there are none
 	ids     uint64            // sum of the hashes of the records' keys
 	guessed string            // what the records were taken for, if it was not declared
+
+	sent, received time.Time // what the page shows was so at some time between them
 
 	job *jobStep // what it leads to, of a report job; nil: the pager knows
 

@@ -7,6 +7,7 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/zeebo/xxh3"
 
@@ -130,11 +131,12 @@ func (s *slice) fetch(ctx context.Context, c cursor.Cursor, at paginate.Position
 		return nil, err
 	}
 	r = s.ask(r, c, at)
-	p := &page{slice: s, at: at, asked: r.URL, url: s.client.Redactor().URL(r.URL)}
+	p := &page{slice: s, at: at, asked: r.URL, url: s.client.Redactor().URL(r.URL), sent: time.Now()}
 	check := func(a *fetch.Answer) error { return s.reader.read(a, p) }
 	if _, err := s.client.Do(ctx, r, check, s.pastEnd(at)...); err != nil {
 		s.hintAtEnd(err, at)
 		return nil, err
 	}
+	p.received = time.Now()
 	return p, nil
 }

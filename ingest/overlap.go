@@ -1,0 +1,66 @@
+package ingest
+
+import "time"
+
+// overlaps notes what pages of a pass have shown of each key, for as long as a page that was asked for beside them may come. Of two
+// pages that were in flight at once and show a key with different contents, neither tells which is newer, and the one that is
+// committed last would win: its position in the pass says nothing. So the one that comes later in the pass is asked for once
+// more, after the answer to the other. Where records have a version, that decides, and nothing is noted.
+type overlaps struct {
+	shown map[uint64]sight // by the hash of the key
+	pages [][]uint64       // hashes of the keys of the pages noted, in order
+	first int              // number of the first of pages
+	keys  int              // in pages
+	most  int              // pages
+}
+
+// sight is what was shown of a key last, by which page, and when its answer was there.
+type sight struct {
+	content uint64
+	page    int
+	at      time.Time
+}
+
+// mostOverlapping bounds the keys that are noted, about 60 bytes each. Beyond, the pages that were asked for first are forgotten.
+const mostOverlapping = 1 << 18
+
+// newOverlaps is for n requests in flight.
+func newOverlaps(n int) *overlaps {
+	return &overlaps{shown: map[uint64]sight{}, most: (window + 1) * n}
+}
+
+// disagree reports whether p shows a key otherwise than a page before it in the pass, whose answer came after p was asked for.
+func (o *overlaps) disagree(p *page) bool {
+	for i := range p.records {
+		rec := &p.records[i]
+		if seen, ok := o.shown[rec.id]; ok && seen.content != rec.content && seen.at.After(p.sent) {
+			return true
+		}
+	}
+	return false
+}
+
+// note takes the next page of the pass in. Of a page whose records are not held, nothing is.
+func (o *overlaps) note(p *page) {
+	ids := make([]uint64, len(p.records))
+	for i := range p.records {
+		rec := &p.records[i]
+		ids[i] = rec.id
+		o.shown[rec.id] = sight{rec.content, o.first + len(o.pages), p.received}
+	}
+	o.pages, o.keys = append(o.pages, ids), o.keys+len(ids)
+	for len(o.pages) > o.most || o.keys > mostOverlapping && len(o.pages) > 1 {
+		o.forget()
+	}
+}
+
+// forget forgets the page that was noted first.
+func (o *overlaps) forget() {
+	for _, id := range o.pages[0] {
+		if o.shown[id].page == o.first {
+			delete(o.shown, id)
+		}
+	}
+	o.keys -= len(o.pages[0])
+	o.pages, o.first = o.pages[1:], o.first+1
+}

@@ -1,0 +1,101 @@
+package ingest_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"sync"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/millrace-io/millrace/internal/testkafka"
+	"github.com/millrace-io/millrace/internal/testkit"
+	"github.com/millrace-io/millrace/pipeline"
+)
+
+// moving is an API of four pages of two records, without versions. Record 5 changes while pages 2 to 4 are in flight, and moves from one of
+// them to another: the page that has it as it was is answered before, and the one that has it as it is after the change.
+type moving struct {
+	*httptest.Server
+	old, changed string // the pages
+	answered     chan struct{}
+
+	mu    sync.Mutex
+	asked map[string]int
+}
+
+func newMoving(t testing.TB, old, changed string) *moving {
+	a := &moving{old: old, changed: changed, answered: make(chan struct{}), asked: map[string]int{}}
+	a.Server = httptest.NewServer(a)
+	t.Cleanup(a.Close)
+	return a
+}
+
+func (a *moving) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	page := r.URL.Query().Get("page")
+	a.mu.Lock()
+	a.asked[page]++
+	first := a.asked[page] == 1
+	a.mu.Unlock()
+	ids := map[string][]int{"0": {1, 2}, "1": {3, 4}, "2": {6, 7}, "3": {8}}[page]
+	texts := map[int]string{}
+	switch page {
+	case a.old:
+		if first {
+			ids, texts[5] = append(ids[:1:1], 5), "as it was"
+			defer close(a.answered)
+		}
+	case a.changed:
+		select {
+		case <-a.answered:
+		case <-r.Context().Done():
+			return
+		}
+		ids, texts[5] = append(ids[:1:1], 5), "changed"
+	}
+	data := []item{}
+	for _, id := range ids {
+		text, ok := texts[id]
+		if !ok {
+			text = fmt.Sprint("text ", id)
+		}
+		data = append(data, item{ID: id, Text: text})
+	}
+	_ = json.NewEncoder(w).Encode(map[string]any{"data": data})
+}
+
+// TestARecordMovesBetweenPagesInFlight: where a record changes and moves while several pages are asked for, and no version tells which of
+// two contents is newer, the position of their pages does not decide.
+func TestARecordMovesBetweenPagesInFlight(t *testing.T) {
+	for name, pages := range map[string][2]string{"forward": {"3", "1"}, "back": {"1", "3"}} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			a := newMoving(t, pages[0], pages[1])
+			brokers := testkafka.New(t).ListenAddrs()
+			p := newPipeline(brokers, pipeline.Stream{Name: "items", Ingest: pipeline.Ingest{
+				HTTP: pipeline.HTTP{BaseURL: a.URL, Timeout: patience, Retry: pipeline.Retry{Initial: 1, Max: 1, Attempts: 2}},
+				Path: "/items", Records: []string{"data"}, Key: []string{"id"}, Concurrency: 4,
+				Paginate: pipeline.Paginate{Page: &pipeline.PageNumber{Param: "page", Size: 2, Stop: pipeline.StopRule{When: "empty"}}},
+			}})
+			r := start(t, p, "one", testConfig())
+			r.awaitPass(t)
+			r.stop()
+			var last item
+			for _, rec := range testkit.Records(t, brokers, "shop.items.raw") {
+				if string(rec.Key) == "5" {
+					if err := json.Unmarshal(rec.Value, &last); err != nil {
+						t.Fatal(err)
+					}
+				}
+			}
+			if d := cmp.Diff(item{ID: 5, Text: "changed"}, last); d != "" {
+				t.Errorf("the newest of record 5 in raw:\n%s", d)
+			}
+			if asked := a.asked[pages[0]] + a.asked[pages[1]]; asked != 3 {
+				t.Errorf("the pages that disagree were asked for %d times together, want 3", asked)
+			}
+		})
+	}
+}
