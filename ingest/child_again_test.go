@@ -211,3 +211,64 @@ func TestAFeedLeavesNothingBehind(t *testing.T) {
 		t.Errorf("children of a process that has stopped: %s", d)
 	}
 }
+
+// TestNotFoundDeletes where the pipeline file says that it is the API's word: 404 or 410 for a child takes what was fetched for it away, and
+// what comes back is there again. When the API has nothing of anything, nothing is deleted.
+func TestNotFoundDeletes(t *testing.T) {
+	t.Parallel()
+	a := newTree(t)
+	a.grow("/orders", 20)
+	for i := range 20 {
+		a.grow(fmt.Sprintf("/orders/%d/items", i+1), 2)
+	}
+	var none atomic.Int64 // children up to this one
+	a.intercept(func(w http.ResponseWriter, r *http.Request) bool {
+		var id int64
+		if _, err := fmt.Sscanf(r.URL.Path, "/orders/%d/items", &id); err != nil || id > none.Load() {
+			return false
+		}
+		w.WriteHeader([]int{http.StatusNotFound, http.StatusGone}[id%2])
+		return true
+	})
+	c := testkafka.New(t)
+	streams := a.orders()
+	streams[1].Ingest.Deletes = deletes()
+	streams[1].Ingest.Deletes.AtMost, streams[1].Ingest.Deletes.Missing = 10, true
+	r := start(t, newPipeline(c.ListenAddrs(), streams...), "one", testConfig())
+	r.awaitPass(t)
+	there := func(least, most int) {
+		t.Helper()
+		testkit.Eventually(t, patience, func() error {
+			keys := map[string]bool{}
+			for _, rec := range testkit.Records(t, c.ListenAddrs(), "shop.items.raw") {
+				if delete(keys, string(rec.Key)); rec.Value != nil {
+					keys[string(rec.Key)] = true
+				}
+			}
+			if n := len(keys); n < least || n > most {
+				return fmt.Errorf("%d items are there, want %d to %d", n, least, most)
+			}
+			return nil
+		})
+	}
+	there(40, 40)
+	none.Store(2)
+	order(t, c.ListenAddrs(), 1, 2)
+	order(t, c.ListenAddrs(), 2, 2)
+	there(36, 36)
+	none.Store(0)
+	order(t, c.ListenAddrs(), 1, 3)
+	there(38, 38)
+	none.Store(20)
+	for i := range 20 {
+		order(t, c.ListenAddrs(), i+1, 4)
+	}
+	testkit.Eventually(t, patience, testkit.That("it is told of", func() bool {
+		return strings.Contains(r.Health.Degraded()["ingest items"], "nothing for 8 records of orders in a row")
+	}))
+	testkit.Eventually(t, patience, testkit.That("all are asked for", func() bool {
+		return r.counter(t, "millrace_ingest_children_passed_over_total") == 22
+	}))
+	there(38-7*2, 38-6*2) // the second may be among the first seven, and has none
+	r.stop()
+}

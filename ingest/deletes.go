@@ -98,6 +98,9 @@ func (s *slice) blind(p *page) {
 		s.keys.Blind("it did not go to the end: " + string(p.ended))
 	case p.summary.Skipped:
 		s.keys.Blind("a page of it was passed over")
+	case s.nothing && s.missing():
+	case s.nothing && s.stream.Ingest.Deletes.Missing:
+		s.keys.Blind(fmt.Sprintf("the API has nothing for %d records of %s in a row: that is more likely its fault than theirs", inARow, s.stream.Ingest.ForEach.Parent))
 	case s.nothing:
 		s.keys.Blind(fmt.Sprintf("the API has nothing at its first page: HTTP %d", p.answer.Status))
 	case p.answer.Ruled:
@@ -105,6 +108,11 @@ func (s *slice) blind(p *page) {
 	case p.after.Done && p.summary.Doubt != "":
 		s.keys.Blind("it is not known to be complete: " + p.summary.Doubt)
 	}
+}
+
+// missing reports whether it is declared that all records of a child are gone of which the API has nothing, and it may be believed.
+func (s *slice) missing() bool {
+	return s.stream.Ingest.Deletes.Missing && s.child != nil && !s.child.feed.kids.allMissing()
 }
 
 // everything reports whether the pass of a page asks for all that the API shows.
@@ -116,8 +124,12 @@ func (s *slice) everything(p *page) bool {
 func (s *slice) decide(p *page) {
 	d := s.stream.Ingest.Deletes
 	before := *newKnown(&s.stream.Ingest, p.before)
+	most := d.AtMost
+	if s.nothing { // the API has said so, and not left it out
+		most = 100
+	}
 	v, why := s.keys.Judge(before, known.Rule{
-		AtMost: d.AtMost, Steady: d.Steady || p.at.Index == s.pager.First().Index || s.byKey(), InTurn: s.inTurn(), Allowed: s.allowed,
+		AtMost: most, Steady: d.Steady || p.at.Index == s.pager.First().Index || s.byKey(), InTurn: s.inTurn(), Allowed: s.allowed,
 	})
 	v.Known.Whole = p.after.Started
 	p.known, p.blinded = &v.Known, why

@@ -23,6 +23,9 @@ func (s *slice) follows(p *page, loop *paginate.Loop) (paginate.Position, pagina
 			s.show(leader)
 		}
 	}
+	if s.child != nil && !s.nothing && p.at.Index == s.pager.First().Index {
+		s.child.feed.kids.found()
+	}
 	if p.summary.Skipped {
 		return s.skip(p, loop)
 	}

@@ -26,6 +26,7 @@ type kids struct {
 	last         error
 	toldFailing  int
 	toldAt       time.Time
+	missing      int // children in a row of which the API has nothing
 	passed       int // over, since it was told of
 	passedTold   time.Time
 }
@@ -104,11 +105,26 @@ func (k *kids) left() int {
 	return k.due
 }
 
+// found notes that the API has something of a child, if it is an empty list.
+func (k *kids) found() {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.missing = 0
+}
+
+// allMissing reports whether so many children in a row are missing that it is more likely the API's fault than theirs.
+func (k *kids) allMissing() bool {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.missing >= inARow
+}
+
 // passedOver notes that the API has nothing of a child, and tells of those: at most once a quietPasses.
 func (k *kids) passedOver(which string) {
 	k.metrics.passedOver.Inc()
 	k.mu.Lock()
 	defer k.mu.Unlock()
+	k.missing++
 	k.passed++
 	if time.Since(k.passedTold) < quietPasses {
 		return

@@ -80,13 +80,11 @@ func (s *slice) deep(p *page, next paginate.Position, ended paginate.Reason) boo
 		return false
 	}
 	most := int64(i.Window.MaxResults)
-	switch ended {
-	case paginate.GoesOn:
+	if ended == paginate.GoesOn {
 		return next.Seen >= most || next.Total > most && s.pagerCounts()
-	case paginate.Known, paginate.NoNews, paginate.PassedOver:
-		return false
 	}
-	return shownWith(p) >= most
+	known := ended == paginate.Known || ended == paginate.NoNews || ended == paginate.PassedOver
+	return !known && shownWith(p) >= most
 }
 
 // shownWith is how many records a query has shown, those of p included.

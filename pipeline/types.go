@@ -355,6 +355,7 @@ type Deletes struct {
 	AtMost  float64       // percent of the known keys that one read may delete; beyond, a person is asked
 	Every   time.Duration // from one complete read to the next, where other passes ask for changes; 0: every pass is one
 	Steady  bool          // no record slips between two pages while others come and go
+	Missing bool          // 404 or 410 in the place of the first page of a child says that all that was fetched for its record is gone
 	MaxKeys int           // that are remembered in one process, for all slices
 }
 

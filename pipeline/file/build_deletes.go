@@ -30,9 +30,11 @@ func (d *decoder) deletes(f *ingestFile, in *pipeline.Ingest) *pipeline.Deletes 
 	if !c.isWord() && !c.v.By.set {
 		return nil
 	}
-	out := &pipeline.Deletes{AtMost: c.v.AtMost.p, Every: c.v.Every.d, Steady: c.v.Steady.on, MaxKeys: int(c.v.MaxKeys.n)}
+	out := &pipeline.Deletes{AtMost: c.v.AtMost.p, Every: c.v.Every.d, Steady: c.v.Steady.on, MaxKeys: int(c.v.MaxKeys.n), Missing: c.v.NotFound.s == "delete"}
 	changes := f.Incremental.set || f.Paginate.v.Cursor.v.Keep.set
 	switch {
+	case c.v.NotFound.set && !f.ForEach.set:
+		d.reportf(c.v.NotFound.place, "leave it out: a path without anything is a mistake there", "it is about the requests of a stream with for_each")
 	case in.Slices != nil && in.Slices.Shared:
 		d.mayHaveMoved(f)
 	case changes && out.Every == 0:

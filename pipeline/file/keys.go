@@ -178,6 +178,7 @@ type deletesFile struct {
 	AtMost   percent             `key:"at_most" doc:"How many of the known keys one complete read may delete, in percent. Beyond, it deletes nothing, tells so, and waits for millrace deletes --allow. One key may always go, unless no other is left." min:"0%" max:"100%" default:"10%"`
 	Every    duration            `key:"every" doc:"From the start of one complete read to the start of the next, where the other passes ask only for changes (incremental, keep). Absent: each pass is a complete read." max:"8760h" default:"0s"`
 	Steady   flag                `key:"steady" doc:"Nothing slips between two pages while records come and go, as where pages are in the order of the key. Then one complete read is enough; else, where there are several pages, the next one has to confirm it." default:"false"`
+	NotFound text                `key:"on_not_found" doc:"What 404 or 410 in the place of the first page means, with for_each: keep, nothing is known; delete, what was fetched for that record of the parent is deleted. Of eight such answers in a row, the last deletes nothing." words:"keep delete" default:"keep"`
 	MaxKeys  integer             `key:"max_keys" doc:"How many keys of the stream one process remembers, about 60 bytes each. With more, nothing is deleted." min:"1000" max:"1000000000" default:"1000000"`
 }
 
