@@ -69,6 +69,7 @@ type fleet struct {
 	t         testing.TB
 	dir       string // of the binaries
 	file      string
+	env       func(name string) []string // more of the environment of a process; nil: none
 	mu        sync.Mutex
 	processes map[string]*process // by name, such as sink-1
 	ended     []*process
@@ -112,6 +113,9 @@ func (f *fleet) launch(name, binary string, args ...string) *process {
 	p := &process{name: name, log: &testkit.Buffer{}, done: make(chan struct{})}
 	p.cmd = exec.Command(filepath.Join(f.dir, binary), args...)
 	p.cmd.Stdout, p.cmd.Stderr = p.log, p.log
+	if f.env != nil {
+		p.cmd.Env = append(os.Environ(), f.env(name)...)
+	}
 	if err := p.cmd.Start(); err != nil {
 		f.t.Fatal(err)
 	}

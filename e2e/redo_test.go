@@ -183,7 +183,7 @@ func (w *world) live(ctx context.Context) (map[string]uint16, error) {
 		return nil, err
 	}
 	out := map[string]uint16{}
-	for _, stream := range streamNames {
+	for _, stream := range w.source.names {
 		out[stream] = view.Stream(stream).Live
 	}
 	return out, nil

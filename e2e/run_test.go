@@ -61,8 +61,14 @@ var twoOfEach = []string{"ingest-1", "ingest-2", "processor-1", "processor-2", "
 // newWorld makes a world on servers that are there, of binaries as they are, or of a mutant if m is not nil.
 func newWorld(t testing.TB, seed uint64, brokers []string, dsn string, m *mutants.Mutant) *world {
 	t.Helper()
+	return newWorldOf(t, newSource(t, seed), seed, brokers, dsn, m)
+}
+
+// newWorldOf makes one around a source.
+func newWorldOf(t testing.TB, s *source, seed uint64, brokers []string, dsn string, m *mutants.Mutant) *world {
+	t.Helper()
 	w := &world{
-		t: t, source: newSource(t, seed), brokers: brokers, dsn: dsn, dice: rand.New(rand.NewPCG(seed, 2)),
+		t: t, source: s, brokers: brokers, dsn: dsn, dice: rand.New(rand.NewPCG(seed, 2)),
 		binaries: build(t, m), pipeline: fmt.Sprintf("e2e-%x", rand.Uint32()),
 	}
 	w.fleet = newFleet(t, w.binaries, w.source.file(w.pipeline, brokers, dsn))
@@ -84,8 +90,7 @@ func newWorld(t testing.TB, seed uint64, brokers []string, dsn string, m *mutant
 
 // changes has the source change n times, as fast as it takes to last about the given time, until ctx ends.
 func (w *world) changes(ctx context.Context, n int, over time.Duration) {
-	// Of ten changes three are in the stream that is cheapest to follow.
-	of := []string{"ordered", "versioned", "ordered", "sliced", "ordered", "behind", "ahead", "moving", "vanishing", "keyed"}
+	of := w.source.mix
 	const step = 20 * time.Millisecond
 	perStep := max(1, int(float64(n)*float64(step)/float64(over)))
 	for i := 0; i < n && ctx.Err() == nil; {
@@ -101,7 +106,7 @@ func (w *world) changes(ctx context.Context, n int, over time.Duration) {
 func (w *world) sendAgain(ctx context.Context) (sent int) {
 	dice := rand.New(rand.NewPCG(w.dice.Uint64(), 3))
 	for ctx.Err() == nil {
-		stream := streamNames[dice.IntN(len(streamNames))]
+		stream := w.source.names[dice.IntN(len(w.source.names))]
 		topic, partition := topics.Processed(w.pipeline, stream), int32(dice.IntN(6))
 		sent += w.copyRecords(ctx, dice, topic, partition)
 		testkit.Pause(ctx, 100*time.Millisecond)
@@ -169,7 +174,7 @@ func (w *world) settle(ctx context.Context, within time.Duration) error {
 func (w *world) position(ctx context.Context) (string, bool, error) {
 	var raw, rawEnd, applied, processedEnd int64
 	done := true
-	for _, stream := range streamNames {
+	for _, stream := range w.source.names {
 		rawTopic, processed := topics.Raw(w.pipeline, stream), topics.Processed(w.pipeline, stream)
 		ends, err := w.admin.ListEndOffsets(ctx, rawTopic, processed)
 		if err != nil {
@@ -248,6 +253,11 @@ func (w *world) watchOffsets(ctx context.Context) error {
 // verdict lets everything settle and compares.
 func (w *world) verdict(ctx context.Context, within time.Duration) (*comparison, error) {
 	w.source.setFaults(false)
+	if w.source.shapes != nil {
+		if err := w.source.shapes.sender.await(ctx, within); err != nil {
+			return nil, err
+		}
+	}
 	if err := w.settle(ctx, within); err != nil {
 		return nil, err
 	}

@@ -41,6 +41,11 @@ type source struct {
 	dice    *rand.Rand
 	streams map[string]*content
 	served  int
+
+	names  []string                                               // of the streams
+	mix    []string                                               // of ten changes, more or less, the streams
+	file   func(name string, brokers []string, dsn string) string // the pipeline over this source
+	shapes *shapes                                                // what TestKillShapes has beside
 }
 
 // content is a stream's records as they are now.
@@ -55,21 +60,31 @@ type content struct {
 var streamNames = []string{"versioned", "ordered", "sliced", "behind", "ahead", "moving", "vanishing", "keyed"}
 
 // vanishes reports whether records of a stream are deleted.
-func vanishes(stream string) bool { return stream == "vanishing" || stream == "keyed" }
+func vanishes(stream string) bool {
+	return slices.Contains([]string{"vanishing", "keyed", "parents", "children", "paged", "hooks"}, stream)
+}
 
 // skews are how far the clocks of streams are from ours.
 var skews = map[string]time.Duration{"behind": -5 * time.Minute, "ahead": 5 * time.Minute}
 
 // hasVersion reports whether a stream's revisions are ordered by their version, and not as they were committed.
 func hasVersion(stream string) bool {
-	return stream != "ordered" && stream != "sliced" && stream != "keyed"
+	return !slices.Contains([]string{"ordered", "sliced", "keyed", "parents", "children"}, stream)
 }
 
 var regions = []string{"north", "south", "west"}
 
 func newSource(t testing.TB, seed uint64) *source {
-	s := &source{faults: true, dice: rand.New(rand.NewPCG(seed, 1)), streams: map[string]*content{}}
-	for _, name := range streamNames {
+	s := newSourceOf(t, seed, streamNames)
+	// Of ten changes three are in the stream that is cheapest to follow.
+	s.mix = []string{"ordered", "versioned", "ordered", "sliced", "ordered", "behind", "ahead", "moving", "vanishing", "keyed"}
+	s.file = s.paths
+	return s
+}
+
+func newSourceOf(t testing.TB, seed uint64, names []string) *source {
+	s := &source{faults: true, dice: rand.New(rand.NewPCG(seed, 1)), streams: map[string]*content{}, names: names}
+	for _, name := range names {
 		s.streams[name] = &content{name: name, newest: map[string]int64{}, gone: map[string]int64{}}
 	}
 	s.server = httptest.NewServer(s)
@@ -95,6 +110,9 @@ func nextRev() int64 {
 func (s *source) change(name string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.shapes != nil && s.shapes.change(s, name) {
+		return
+	}
 	c := s.streams[name]
 	made := len(c.ids) + len(c.gone)
 	key := fmt.Sprintf("k%05d%s", made/2, [2]string{"a", "A"}[made%2]) // pairs differ in case only
@@ -107,22 +125,29 @@ func (s *source) change(name string) {
 	if vanishes(name) && len(c.ids) > 10 {
 		switch fate := s.dice.IntN(16); {
 		case fate < 2:
-			at := s.dice.IntN(len(c.ids))
-			c.gone[c.ids[at]] = c.newest[c.ids[at]]
-			delete(c.newest, c.ids[at])
-			c.ids = slices.Delete(c.ids, at, at+1)
+			c.remove(c.ids[s.dice.IntN(len(c.ids))])
 			return
 		case fate == 2 && len(c.gone) > 0:
 			key = slices.Sorted(maps.Keys(c.gone))[s.dice.IntN(len(c.gone))]
 		}
 	}
-	rev := nextRev() + skews[name].Milliseconds()
+	c.put(key, nextRev()+skews[name].Milliseconds())
+}
+
+func (c *content) put(key string, rev int64) {
 	if _, ok := c.newest[key]; !ok {
 		at, _ := slices.BinarySearch(c.ids, key)
 		c.ids = slices.Insert(c.ids, at, key)
 	}
 	c.newest[key] = rev
-	c.byRev = append(c.byRev, revision{name, key, rev})
+	c.byRev = append(c.byRev, revision{c.name, key, rev})
+}
+
+func (c *content) remove(key string) {
+	c.gone[key] = c.newest[key]
+	delete(c.newest, key)
+	at, _ := slices.BinarySearch(c.ids, key)
+	c.ids = slices.Delete(c.ids, at, at+1)
 }
 
 // newest returns the newest revision of every record.
@@ -151,7 +176,14 @@ func (s *source) setFaults(on bool) {
 // ServeHTTP answers, or fails in one of the ways in which APIs fail.
 func (s *source) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Date", time.Now().Add(skews[strings.TrimPrefix(r.URL.Path, "/")]).UTC().Format(http.TimeFormat))
+	if s.shapes != nil && s.shapes.token(w, r) {
+		return
+	}
 	body := s.answer(strings.TrimPrefix(r.URL.Path, "/"), r)
+	if body == nil {
+		http.NotFound(w, r)
+		return
+	}
 	s.mu.Lock()
 	s.served++
 	fault := 100
@@ -199,7 +231,7 @@ func (s *source) answer(stream string, r *http.Request) []byte {
 	case "ordered":
 		return c.after(number("since"), r.FormValue("after"), int(number("limit")))
 	default:
-		return []byte(`{"error":"no such stream"}`)
+		return s.shapes.answer(s, stream, r)
 	}
 }
 
@@ -275,8 +307,8 @@ func envelope(records []revision, next *string) []byte {
 	return []byte(b.String())
 }
 
-// file is the pipeline over this source.
-func (s *source) file(name string, brokers []string, dsn string) string {
+// paths is the pipeline over the streams of [streamNames].
+func (s *source) paths(name string, brokers []string, dsn string) string {
 	return fmt.Sprintf(`
 pipeline: %s
 kafka: {brokers: ["%s"], partitions: 6}

@@ -166,7 +166,7 @@ func (w *world) owns(ctx context.Context, sink string) error {
 
 // rows is nil if there are some in every table.
 func (w *world) rows(ctx context.Context) error {
-	for _, stream := range streamNames {
+	for _, stream := range w.source.names {
 		var n int
 		if err := w.db.QueryRowContext(ctx, "SELECT COUNT(*) FROM "+stream).Scan(&n); err != nil {
 			return err
@@ -182,7 +182,7 @@ func (w *world) rows(ctx context.Context) error {
 func (w *world) database(ctx context.Context) (any, error) {
 	var b strings.Builder
 	queries := []string{"SELECT 'millrace_offsets', topic, part, next_offset, HEX(high) FROM millrace_offsets ORDER BY topic, part"}
-	for _, stream := range streamNames {
+	for _, stream := range w.source.names {
 		queries = append(queries, fmt.Sprintf("SELECT '%s', COUNT(*), SUM(CRC32(CONCAT_WS('|', id, rev, amount, note, HEX(_mr_version)))), '', '' FROM %[1]s", stream))
 	}
 	for _, query := range queries {
@@ -230,7 +230,7 @@ func (w *world) claims(ctx context.Context, ingest string) error {
 // rawRecords counts those that readers of committed records see.
 func (w *world) rawRecords(ctx context.Context) (any, error) {
 	n := 0
-	for _, stream := range streamNames {
+	for _, stream := range w.source.names {
 		if err := testkit.Read(ctx, w.brokers, topics.Raw(w.pipeline, stream), func(*kgo.Record) { n++ }); err != nil {
 			return nil, err
 		}

@@ -1,0 +1,55 @@
+//go:build integration
+
+package e2e
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/millrace-io/millrace/internal/testkit"
+	"github.com/millrace-io/millrace/internal/testservers"
+)
+
+// TestKillShapes kills and freezes two processes of each stage, at random moments, over an API whose records are reached
+// through child streams, windows of time, keysets and parallel pages, under a refresh token that rotates, or are delivered
+// by webhooks, while they change and are deleted.
+func TestKillShapes(t *testing.T) {
+	s := seed(t)
+	src := newShapes(t, s)
+	w := newWorldOf(t, src, s, testservers.Kafka(t), testservers.MySQL(t), nil)
+	w.fleet.env = src.shapes.sender.env
+	k := &killer{fleet: w.fleet, dice: rand.New(rand.NewPCG(s, 4)), pause: 2500 * time.Millisecond}
+	k.others = []func() string{k.freezes("ingest-1"), k.freezes("ingest-2"), k.freezes(twoOfEach[2+k.dice.IntN(4)])}
+	c, err := w.survive(k, append(twoOfEach, "ingest-1", "ingest-2"), *recordsFlag/10, *killsFlag*2/3, 5*time.Minute)
+	t.Log(k)
+	if err != nil {
+		t.Fatal(err)
+	}
+	src.shapes.tokens.compare(c)
+	t.Log(c)
+	t.Logf("%d rotations, %d requests with a void token; %d deliveries, %d attempts more",
+		c.counts["rotations"], c.counts["401s"], src.shapes.sender.sent.Load(), src.shapes.sender.again.Load())
+	if c.counts["violations"] > 0 {
+		t.Errorf("%d violations", c.counts["violations"])
+	}
+	if c.counts["rotations"] < 5 || c.counts["401s"] == 0 || src.shapes.sender.again.Load() == 0 || c.counts["tombstones"] == 0 || c.counts["copies"] == 0 {
+		t.Error("the test did not try what it is for")
+	}
+	for _, name := range twoOfEach {
+		w.fleet.stop(name)
+	}
+}
+
+// freezes stops a process for a while (SIGSTOP): shorter or longer than its session lasts.
+func (k *killer) freezes(name string) func() string {
+	return func() string {
+		p := k.fleet.get(name)
+		_ = p.cmd.Process.Signal(syscall.SIGSTOP)
+		testkit.Pause(k.fleet.t.Context(), time.Duration(1+k.dice.IntN(14))*time.Second)
+		_ = p.cmd.Process.Signal(syscall.SIGCONT)
+		return fmt.Sprintf("%s-frozen", name)
+	}
+}
