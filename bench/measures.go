@@ -33,6 +33,8 @@ func child(ctx context.Context, name string, args []string) error {
 		return intervals(ctx, args[0], args[1], args[2], args[3])
 	case "limit-discard":
 		err = discard(ctx, args[0], number(1), number(2), number(3))
+	case "limit-plain":
+		err = plain(ctx, args[0], args[1], args[2], number(3), number(4), number(5))
 	case "limit-load":
 		err = loadData(ctx, args[0], table, args[1], args[2:])
 	}
