@@ -88,6 +88,10 @@ func Run(ctx context.Context, o Options) (*Finding, error) {
 	}
 	out.take(f)
 	out.split(o.URL)
+	if len(f.key.Paths) == 0 {
+		return nil, errors.New("the records have no field with a single value that could be their key: is this the resource's URL? " +
+			"Else write ingest.records and ingest.key by hand (docs/reference/records.md has the shapes), and look with millrace preview")
+	}
 	if len(out.columns) == 0 {
 		return nil, errors.New("no record was found, so the columns are not known: ask for a page that has some")
 	}

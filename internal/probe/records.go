@@ -59,6 +59,9 @@ func findRecords(a *answer, resource string) place {
 	collect(a.body, nil, evidence.Plain(resource), &all)
 	slices.SortStableFunc(all, func(x, y candidate) int { return y.score - x.score })
 	own := ownFields(a.body)
+	if whole, ok := mapAt(nil, a.body, ""); ok && (len(all) == 0 || !all[0].named) {
+		return whole.place
+	}
 	switch {
 	case len(all) == 0 && own > 0, len(all) > 0 && !all[0].named && own >= 6 && hasID(a.body):
 		p := place{shape: pipeline.Shape{Kind: pipeline.ShapeObject}, said: "the answer is one object"}
@@ -163,8 +166,11 @@ func mapAt(path []string, v jsontext.Value, resource string) (candidate, bool) {
 		}
 	}
 	c := candidate{n: n, place: place{path: path, shape: pipeline.Shape{Kind: pipeline.ShapeMap, KeyAs: "key", As: "value"}}}
-	name := evidence.Plain(path[len(path)-1])
-	c.named = slices.Contains(knownNames, name) || name == resource || name == "rates"
+	name := ""
+	if len(path) > 0 {
+		name = evidence.Plain(path[len(path)-1])
+		c.named = slices.Contains(knownNames, name) || name == resource || name == "rates"
+	}
 	c.score = min(n, 40) - 6*len(path)
 	if c.named {
 		c.score += 40
@@ -173,7 +179,11 @@ func mapAt(path []string, v jsontext.Value, resource string) (candidate, bool) {
 	if !c.named {
 		c.guess = "its members look like records, each under its name"
 	}
-	return c, n >= 3 && objects == n && shared >= 2 && shared*2 > len(fields) && !slices.Contains([]string{"links", "_links", "urls"}, name) ||
+	if slices.Contains([]string{"links", "_links", "urls"}, name) {
+		return c, false
+	}
+	alike := objects == n && shared*2 > len(fields)
+	return c, alike && (n >= 3 && shared >= 2 || n >= 2 && shared >= 1 && (c.named || len(path) == 0)) ||
 		n >= 5 && numbers == n && c.named
 }
 
