@@ -16,6 +16,7 @@ const (
 	Retried      Outcome = "retried"       // it was processed again, and is in the table
 	RefusedAgain Outcome = "refused again" // it was processed again, and there is another letter
 	Superseded   Outcome = "superseded"    // its key has a newer record, which was processed again in its place
+	Edited       Outcome = "edited"        // somebody has edited it, and written it to the raw topic again
 	Discarded    Outcome = "discarded"     // somebody has decided that it is not wanted
 )
 

@@ -74,5 +74,8 @@ func ProcessorTransactionalID(pipeline, instance string, session int) string {
 // GrowTransactionalID belongs to whoever writes the raw records of a pipeline again, to more partitions.
 func GrowTransactionalID(pipeline string) string { return pipeline + ".grow" }
 
+// EditTransactionalID belongs to whoever writes edited records of a stream to its raw topic.
+func EditTransactionalID(pipeline, stream string) string { return pipeline + ".edit." + stream }
+
 // SweepTransactionalID belongs to whoever deletes what an API shows no more from a raw topic.
 func SweepTransactionalID(pipeline, stream string) string { return pipeline + ".sweep." + stream }

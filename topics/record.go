@@ -11,12 +11,13 @@ import (
 
 // Headers of raw, processed and dead-letter records. Numbers are decimal text, but for mr-version.
 const (
-	HeaderSource = "mr-source" // raw: the source's version, int64; absent: none
-	HeaderPage   = "mr-page"   // raw: page id ":" ordinal of the record in the page
-	HeaderSlice  = "mr-slice"  // raw: absent for the slice ""
-	HeaderTime   = "mr-time"   // raw: when the answer was complete, Unix ms
-	HeaderURL    = "mr-url"    // raw: the request, without secrets
-	HeaderWas    = "mr-was"    // raw: partition ":" offset before the topic was given more partitions
+	HeaderSource = "mr-source"  // raw: the source's version, int64; absent: none
+	HeaderPage   = "mr-page"    // raw: page id ":" ordinal of the record in the page
+	HeaderSlice  = "mr-slice"   // raw: absent for the slice ""
+	HeaderTime   = "mr-time"    // raw: when the answer was complete, Unix ms
+	HeaderURL    = "mr-url"     // raw: the request, without secrets
+	HeaderEdit   = "mr-edit-of" // raw: mr-id of the letter whose record it is, edited
+	HeaderWas    = "mr-was"     // raw: partition ":" offset before the topic was given more partitions
 
 	HeaderVersion = "mr-version" // processed: a Version
 	HeaderPK      = "mr-pk"      // processed: JSON array of the key columns' values, with null values only

@@ -16,15 +16,17 @@ func newDLQCommand() *cobra.Command {
 		Short: "Look at the records that were refused, and send them through again",
 		Long: `Look at the records that were refused: by a step, by the database, or for want of a key. They wait in the dead-letter
 topics with their origin, their bytes and the reason; their keys keep the rows that they had. A letter is open until it is
-retried, superseded or discarded; nothing in these topics is ever deleted.`,
+retried, edited, superseded or discarded; nothing in these topics is ever deleted.`,
 		Example: `  millrace dlq list shop.yaml             how many, of which stream, where and why
   millrace dlq show shop.yaml orders      each record of a stream, with its reason
   millrace dlq retry shop.yaml orders     process them again, once the cause is removed
+  millrace dlq retry shop.yaml orders --edit    edit them in $EDITOR first
+  millrace dlq export shop.yaml orders    as NDJSON, to be edited and imported
   millrace dlq discard shop.yaml orders --key 4711 --reason "a test order"`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	cmd.AddCommand(newDLQListCommand(), newDLQShowCommand(), newDLQRetryCommand(), newDLQDiscardCommand())
+	cmd.AddCommand(newDLQListCommand(), newDLQShowCommand(), newDLQRetryCommand(), newDLQExportCommand(), newDLQImportCommand(), newDLQDiscardCommand())
 	return cmd
 }
 
@@ -78,7 +80,7 @@ func newDLQShowCommand() *cobra.Command {
 		Short: "Show the refused records of a stream",
 		Long: `Show the refused records of a stream as JSON, one a line: where each was refused and why, its origin, its key and its value as the
 API sent it. A value that is no JSON is given as text. Of a record that was refused several times the last letter is shown.
-With --limit 0 it is an export of the stream's letters, as NDJSON; with --all of those that are closed, too.`,
+With --limit 0 all are shown; with --all those that are closed, too. To edit them: ` + "`millrace dlq export`" + `.`,
 		Example: `  millrace dlq show shop.yaml orders
   millrace dlq show shop.yaml orders --key 4711
   millrace dlq show shop.yaml orders --limit 0 > refused.ndjson`,

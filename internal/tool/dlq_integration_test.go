@@ -23,7 +23,7 @@ import (
 )
 
 // TestRetryUnderKills: a column that is too small refuses 11,000 orders. A thousand of them are changed to what it takes; then it is made
-// larger, and the others are retried, by a process that is killed twice on the way. Each is in the table, made exactly once, and the
+// larger, and the others are retried, by a process that is killed twice on the way, as the one that runs the stages is. Each is in the table, made exactly once, and the
 // thousand stay as they were changed.
 func TestRetryUnderKills(t *testing.T) {
 	const changed, all, long = 1000, 11000, 5 * time.Minute
@@ -84,8 +84,11 @@ func TestRetryUnderKills(t *testing.T) {
 			}
 			return nil
 		})
-		retry.send(t, os.Kill)
-		retry.exit(t)
+		for _, p := range []*child{retry, run} {
+			p.send(t, os.Kill)
+			p.exit(t)
+		}
+		run = launch(t, "millrace", "run", file, "--listen", "127.0.0.1:0")
 	}
 	code, stdout, stderr = invoke(t, "millrace", "dlq", "retry", file, "orders", "--yes", "--instance", "retry")
 	if want := fmt.Sprintf("%d letters: %d retried, %d superseded", all, all-changed, changed); code != cli.ExitOK || !strings.Contains(stdout, want) {

@@ -22,7 +22,7 @@ type retryFlags struct {
 	letterFilter
 	replayFlags
 
-	force bool
+	force, edit bool
 }
 
 func newDLQRetryCommand() *cobra.Command {
@@ -42,14 +42,28 @@ those whose raw record is deleted have none any more: they stay open.
 A process that is killed loses nothing: run the same command again. It goes on with the retry that is under way. Keys that do
 not fit into one record of the control topic (256 KiB) are retried in several replays, one after the other.
 
+With --edit the raw records are edited first, in $VISUAL or $EDITOR. What is wrong with an edit (no JSON, another key, refused by the
+file's steps or columns) is said at the top of the text, which is opened again. A changed record is written to the raw topic, behind
+the others of its key, and its letter is closed, in one Kafka transaction; the processors take it as it comes. A letter that is not the newest
+record of its key is closed as superseded. What is not changed stays as it is.
+
 Exit codes: 0 nothing that was to be retried is open; 1 something that needs an operator, as the last line says, or letters were
 refused again; 2 wrong command line or pipeline file.`,
 		Example: `  millrace dlq retry shop.yaml orders --dry-run
   millrace dlq retry shop.yaml orders
+  millrace dlq retry shop.yaml orders --key 4711 --edit
   millrace dlq retry shop.yaml orders --step sink.orders --reason "Data too long" --yes
   millrace dlq retry shop.yaml orders --key 4711 --force --output json`,
 		Args: cli.Args(cobra.ExactArgs(2)),
-		RunE: func(cmd *cobra.Command, args []string) error { return retryLetters(cmd, args[0], args[1], f) },
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := checkOutput(f.output); err != nil {
+				return err
+			}
+			if f.edit {
+				return editLetters(cmd, args[0], args[1], f)
+			}
+			return retryLetters(cmd, args[0], args[1], f)
+		},
 	}
 	f.letterFilter.flags(cmd, "reason")
 	f.others(cmd.Flags())
@@ -59,6 +73,7 @@ refused again; 2 wrong command line or pipeline file.`,
 // others are the flags that say nothing about which letters.
 func (f *retryFlags) others(flags *pflag.FlagSet) {
 	flags.BoolVar(&f.force, "force", false, "also what was refused 5 times")
+	flags.BoolVar(&f.edit, "edit", false, "edit the raw records in $VISUAL or $EDITOR, and write those that are changed to the raw topic again")
 	flags.BoolVar(&f.dry, "dry-run", false, "change nothing; say what would become of the letters")
 	flags.BoolVar(&f.yes, "yes", false, "do not ask")
 	flags.StringVar(&f.output, "output", "table", "table or json")
@@ -80,9 +95,6 @@ type retried struct {
 }
 
 func retryLetters(cmd *cobra.Command, path, stream string, f *retryFlags) error {
-	if err := checkOutput(f.output); err != nil {
-		return err
-	}
 	log, err := (&cli.RunFlags{LogFormat: f.logFormat, LogLevel: f.logLevel}).Logger(cmd.ErrOrStderr())
 	if err != nil {
 		return err

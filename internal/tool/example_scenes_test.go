@@ -46,6 +46,8 @@ var sceneOf = []scene{
 	{"curl 'http://localhost:8080/", "empty", []string{"millrace demo api --listen localhost:8080"}},
 	{"millrace try shop.yaml orders --key", "corrected", nil},
 	{"millrace dlq retry", "corrected", nil},
+	{"millrace dlq import", "exported", nil},
+	{"millrace topics grow", "brokers of its own", running},
 	{"millrace topics grep shop.yaml orders '[", "regions", nil},
 	{"millrace reset", "ran", running}, // a sweep waits for a pass
 	{"millrace recover shop.yaml --kafka-lost", "lost", running},
@@ -137,6 +139,8 @@ func newScenes(t *testing.T) *scenes {
 		t.Fatal(err)
 	}
 	s.make(t, "brokers", "files", nil)
+	s.make(t, "brokers of its own", "files", nil)
+	s.make(t, "exported", "corrected", nil, "millrace dlq export shop.yaml orders > refused.ndjson")
 	return s
 }
 
@@ -218,8 +222,11 @@ func (s *scenes) play(t *testing.T, line string) error {
 	if err := os.CopyFS(dir, os.DirFS(filepath.Join(s.root, in.dir))); err != nil {
 		return err
 	}
-	if in.dir == "brokers" {
+	switch in.dir {
+	case "brokers":
 		s.servers(t, dir)
+	case "brokers of its own":
+		rewrite(t, filepath.Join(dir, "shop.yaml"), "pipeline: shop\n", fmt.Sprintf("pipeline: shop\nkafka: {brokers: [%q]}\n", testkafka.New(t).ListenAddrs()[0]))
 	}
 	here := newPlace(t, dir, s.api)
 	for _, beside := range in.beside {

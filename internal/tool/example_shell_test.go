@@ -60,7 +60,7 @@ func newPlace(t *testing.T, dir, api string) *place {
 			t.Fatal(err)
 		}
 	}
-	s.env = append(os.Environ(), "PATH="+bin+string(os.PathListSeparator)+os.Getenv("PATH"), "TEST_BINARY="+must(t, os.Executable), "LISTEN="+s.ports["localhost:9464"],
+	s.env = append(os.Environ(), `VISUAL=sed -i 's/"items": 0/"items": 1/'`, "PATH="+bin+string(os.PathListSeparator)+os.Getenv("PATH"), "TEST_BINARY="+must(t, os.Executable), "LISTEN="+s.ports["localhost:9464"],
 		"TMPDIR="+t.TempDir(), "TERM=xterm-256color", "HOSTNAME=shop-1", "SHOP_TOKEN=hush-hush", "SHOP_KEY=hush-hush-key")
 	return s
 }

@@ -1,0 +1,253 @@
+package letters
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/millrace-io/millrace/internal/stage"
+	"github.com/millrace-io/millrace/topics"
+	"github.com/millrace-io/millrace/topics/admin"
+)
+
+// An edited record is a raw record behind all others of its key, with the headers of its origin: it is processed as it comes. It is
+// written only if the origin is the newest of its key, in one Kafka transaction with the record that closes the letter. A newer record
+// could still be written between the look and the edit: so the offsets between are looked at before the commit, also what
+// is not committed there, and where there is one of the key the transaction is aborted. What is written later has a higher offset, and wins.
+
+// Edit is what is to become of the raw record of a letter.
+type Edit struct {
+	ID    string // of the letter's origin
+	Value []byte
+}
+
+// EditConfig says of which stream.
+type EditConfig struct {
+	Pipeline, Stream string // of the line whose dead-letter topic it is
+	Raw              string // topic
+	Epoch            uint16 // of the raw topic
+	By               string
+	Client           []kgo.Opt
+	MaxBytes         int32 // of a raw record
+}
+
+// Edited says what became of edits.
+type Edited struct {
+	Edited     int `json:"edited"`
+	Superseded int `json:"superseded"` // their keys have a newer raw record: the letters are closed
+	Closed     int `json:"closed"`     // they were closed before; nothing was done
+	NoRecord   int `json:"no_record"`  // the raw topic has their records no more: they stay open
+}
+
+// editsAtOnce are the edits of one transaction.
+const editsAtOnce = 500
+
+// Write writes edits, each once: it may be called again with the same ones after any error. Of one id there must be one edit. The error is
+// the brokers', or ctx's.
+func Write(ctx context.Context, cfg EditConfig, edits []Edit) (done Edited, err error) {
+	producer, err := kgo.NewClient(append(slices.Clone(cfg.Client), kgo.TransactionalID(topics.EditTransactionalID(cfg.Pipeline, cfg.Stream)),
+		kgo.TransactionTimeout(time.Minute), kgo.RecordPartitioner(kgo.ManualPartitioner()), kgo.RequiredAcks(kgo.AllISRAcks()),
+		kgo.ProducerBatchMaxBytes(cfg.MaxBytes+topics.LetterBytes))...)
+	if err != nil {
+		return done, err
+	}
+	defer producer.Close()
+	// From here on nobody else who edits letters of the stream can commit; so what is closed is read after it.
+	if _, _, err := producer.ProducerID(ctx); err != nil {
+		return done, fmt.Errorf("initialise the producer: %w", err)
+	}
+	for some := range slices.Chunk(edits, editsAtOnce) {
+		for wait := stage.NewBackoff(); ; {
+			w := &editing{EditConfig: cfg, producer: producer, said: done}
+			again, err := w.write(ctx, some)
+			if err != nil {
+				return done, fmt.Errorf("write edited records to %s: %w", cfg.Raw, err)
+			}
+			if done = w.said; !again {
+				break
+			}
+			done = w.before
+			if err := stage.Sleep(ctx, wait.NextBackOff()); err != nil {
+				return done, err
+			}
+		}
+	}
+	return done, nil
+}
+
+// editing is one transaction.
+type editing struct {
+	EditConfig
+
+	producer     *kgo.Client
+	before, said Edited
+	newest       map[string]*kgo.Record // raw, by key
+	ends         map[int32]int64        // of the raw topic, as it was read
+}
+
+// write writes some edits. again says that a newer record came meanwhile, and nothing was written.
+func (w *editing) write(ctx context.Context, edits []Edit) (again bool, err error) {
+	w.before = w.said
+	open, err := w.open(ctx, edits)
+	if err != nil {
+		return false, err
+	}
+	if err := w.read(ctx, open); err != nil {
+		return false, err
+	}
+	raw, closing := w.records(edits, open)
+	if len(closing) == 0 {
+		return false, nil
+	}
+	if err := w.producer.BeginTransaction(); err != nil {
+		return false, fmt.Errorf("begin: %w", err)
+	}
+	err = w.producer.ProduceSync(ctx, raw...).FirstErr()
+	if err == nil {
+		again, err = w.overtaken(ctx, raw)
+	}
+	if err == nil && !again {
+		err = w.producer.ProduceSync(ctx, closing...).FirstErr()
+	}
+	if err != nil || again {
+		return again, errors.Join(err, w.producer.EndTransaction(ctx, kgo.TryAbort))
+	}
+	if err := w.producer.EndTransaction(ctx, kgo.TryCommit); err != nil {
+		return false, fmt.Errorf("commit: %w", err) // whoever calls again finds whether it was
+	}
+	return false, nil
+}
+
+// open are the letters of edits that are open, by the id of the origin.
+func (w *editing) open(ctx context.Context, edits []Edit) (map[string]*Letter, error) {
+	all, err := Read(ctx, w.Client, w.Pipeline, w.Stream, false)
+	if err != nil {
+		return nil, err
+	}
+	of := map[string]*Letter{}
+	for _, l := range all {
+		if l.Closed == nil && l.Retryable() {
+			of[l.Origin.ID] = l
+		}
+	}
+	open := map[string]*Letter{}
+	for _, e := range edits {
+		if l := of[e.ID]; l != nil {
+			open[e.ID] = l
+		} else {
+			w.said.Closed++
+		}
+	}
+	return open, nil
+}
+
+// read finds the newest raw records of the keys of letters.
+func (w *editing) read(ctx context.Context, open map[string]*Letter) error {
+	keys := map[string]bool{}
+	for _, l := range open {
+		keys[string(l.Record.Key)] = true
+	}
+	cl, err := kgo.NewClient(w.Client...)
+	if err != nil {
+		return err
+	}
+	defer cl.Close()
+	ends, err := kadm.NewClient(cl).ListEndOffsets(ctx, w.Raw)
+	if err == nil {
+		err = ends.Error()
+	}
+	if err != nil {
+		return err
+	}
+	ranges := map[int32]admin.Range{}
+	w.ends, w.newest = map[int32]int64{}, map[string]*kgo.Record{}
+	ends.Each(func(o kadm.ListedOffset) {
+		w.ends[o.Partition], ranges[o.Partition] = o.Offset, admin.Range{From: 0, To: o.Offset}
+	})
+	versions := map[string]topics.Version{}
+	return admin.ReadRanges(ctx, w.Client, w.Raw, ranges, func(r *kgo.Record) {
+		if !keys[string(r.Key)] {
+			return
+		}
+		v, err := topics.RawVersion(r, w.Epoch, 0)
+		if was, ok := versions[string(r.Key)]; err == nil && (!ok || string(v[:]) > string(was[:])) {
+			versions[string(r.Key)], w.newest[string(r.Key)] = v, r
+		}
+	})
+}
+
+// records are the raw records to be written, and those that close the letters.
+func (w *editing) records(edits []Edit, open map[string]*Letter) (raw, closing []*kgo.Record) {
+	for _, e := range edits {
+		l := open[e.ID]
+		if l == nil {
+			continue
+		}
+		r := w.newest[string(l.Record.Key)]
+		if r == nil {
+			w.said.NoRecord++
+			continue
+		}
+		c := topics.Closing{Outcome: topics.Superseded, Generation: l.Generation, By: w.By}
+		if l.Position.Epoch == w.Epoch && r.Partition == l.Position.Partition && r.Offset == l.Position.Offset {
+			c.Outcome = topics.Edited
+			raw = append(raw, edited(r, e))
+			w.said.Edited++
+		} else {
+			w.said.Superseded++
+		}
+		closing = append(closing, c.Record(l.Record))
+	}
+	return raw, closing
+}
+
+// edited is the raw record that an edit writes.
+func edited(r *kgo.Record, e Edit) *kgo.Record {
+	headers := slices.DeleteFunc(slices.Clone(r.Headers), func(h kgo.RecordHeader) bool { return h.Key == topics.HeaderEdit || h.Key == topics.HeaderWas })
+	headers = append(headers, kgo.RecordHeader{Key: topics.HeaderEdit, Value: []byte(e.ID)})
+	return &kgo.Record{Topic: r.Topic, Partition: r.Partition, Key: r.Key, Value: e.Value, Headers: headers}
+}
+
+// overtaken reports whether a record of one of the keys stands between what was read and what was written.
+func (w *editing) overtaken(ctx context.Context, raw []*kgo.Record) (bool, error) {
+	last, ours := map[int32]int64{}, map[string]int64{}
+	for _, r := range raw {
+		last[r.Partition] = max(last[r.Partition], r.Offset)
+		ours[string(r.Key)] = r.Offset
+	}
+	from := map[int32]kgo.Offset{}
+	for n := range last {
+		from[n] = kgo.NewOffset().At(w.ends[n])
+	}
+	if len(from) == 0 {
+		return false, nil
+	}
+	reader, err := kgo.NewClient(append(slices.Clone(w.Client), kgo.ConsumePartitions(map[string]map[int32]kgo.Offset{w.Raw: from}),
+		kgo.ConsumeResetOffset(kgo.NoResetOffset()), kgo.FetchIsolationLevel(kgo.ReadUncommitted()), kgo.KeepControlRecords(),
+		kgo.FetchMaxWait(100*time.Millisecond))...)
+	if err != nil {
+		return false, err
+	}
+	defer reader.Close()
+	found := false
+	for len(last) > 0 {
+		fetches := reader.PollFetches(ctx)
+		if err := fetches.Err(); err != nil {
+			return false, err
+		}
+		for r := range fetches.RecordsAll() {
+			if at, ok := ours[string(r.Key)]; ok && !r.Attrs.IsControl() && r.Offset < at {
+				found = true
+			}
+			if end, ok := last[r.Partition]; ok && r.Offset >= end {
+				delete(last, r.Partition)
+			}
+		}
+	}
+	return found, nil
+}
