@@ -6,7 +6,9 @@ import (
 	"database/sql"
 	"fmt"
 	"testing"
+	"time"
 
+	"github.com/millrace-io/millrace/internal/testkit"
 	"github.com/millrace-io/millrace/internal/testservers"
 )
 
@@ -25,7 +27,7 @@ func TestCommandsKilledOnRealServers(t *testing.T) {
 			p := &patient{t: t, api: api, db: db, path: pipelineFile(t, api.URL,
 				fmt.Sprintf("kafka: {brokers: [%q], partitions: 3}", brokers[0]), fmt.Sprintf("database: {mysql: %q}", dsn))}
 			p.start()
-			p.await()
+			testkit.Eventually(t, 3*time.Minute, testkit.That("the first rows", func() bool { return len(p.ids()) == 8 }))
 			kill(p)
 			p.quiet()
 		})
