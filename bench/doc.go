@@ -17,6 +17,8 @@
 //	page       only if asked for: the memory of ingest while a page of 1 GiB goes through
 //	budget     only if asked for: how much of an API's quota three processes use, and how often they are turned away
 //	slices     only if asked for: 10,000 slices: the first fetch, a start, a take-over
+//	shadow     only if asked for: a line filled beside the live one, against the first time; diff, swap, rollback, and the longest
+//	           that a reader waits
 //	starts     only if asked for: from the start of a processor to its first commit, and until it has caught up
 //
 // Every measured program, the limits included, is a process of its own, so that its CPU time and its peak

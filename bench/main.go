@@ -58,7 +58,7 @@ func run(ctx context.Context, args []string) error {
 		return child(ctx, args[0], args[1:])
 	}
 	b := &bench{}
-	only := flag.String("only", "ingest,processor,sink,whole,latency", "what to measure; replay, scale, starts, grid, page, budget and slices too")
+	only := flag.String("only", "ingest,processor,sink,whole,latency", "what to measure; replay, shadow, scale, starts, grid, page, budget and slices too")
 	flag.StringVar(&b.kafka, "kafka", "127.0.0.1:29092", "broker")
 	flag.StringVar(&b.mysql, "mysql", "root:bench@tcp(127.0.0.1:23306)/bench", "DSN of a schema whose tables may be dropped")
 	flag.StringVar(&b.data, "data", "", "gzipped NDJSON of all flights; empty: copies of the extract that is shipped")
@@ -76,7 +76,7 @@ func run(ctx context.Context, args []string) error {
 	defer b.close()
 	measures := map[string]func(context.Context) error{
 		"ingest": b.ingest, "processor": b.processor, "sink": b.sink, "whole": b.whole, "latency": b.latency, "scale": b.scale, "starts": b.starts,
-		"replay": b.replay, "grid": b.grid, "page": b.page, "budget": b.budget, "slices": b.slices,
+		"replay": b.replay, "shadow": b.shadow, "grid": b.grid, "page": b.page, "budget": b.budget, "slices": b.slices,
 	}
 	for name := range strings.SplitSeq(*only, ",") {
 		measure, ok := measures[name]
@@ -174,7 +174,7 @@ func (b *bench) forget(ctx context.Context, p *pipeline.Pipeline) {
 }
 
 func (b *bench) drop(ctx context.Context) {
-	for _, t := range []string{table, "millrace_offsets", "millrace_marks", "millrace_owners", "millrace_tables", "millrace_caught_up"} {
+	for _, t := range []string{table, table + "__g1", table + "__g2", table + "__g3", "millrace_swaps", "millrace_offsets", "millrace_marks", "millrace_owners", "millrace_tables", "millrace_caught_up"} {
 		_, _ = b.db.ExecContext(ctx, "DROP TABLE IF EXISTS "+t)
 	}
 }
