@@ -35,6 +35,7 @@ type comparison struct {
 	raw        map[string]map[string][]rawRecord // by stream and key, in raw order
 	at         map[place]rawRecord
 	live       map[string]uint16 // the generation of each stream: what others made of a record may be wrong
+	lines      map[string][]line // of each stream
 	violations []string
 	counts     map[string]int
 }
@@ -67,8 +68,8 @@ func (c *comparison) wrongf(format string, args ...any) {
 }
 
 // compare reads all topics and tables of a settled pipeline.
-func compare(ctx context.Context, s *source, pipeline string, brokers []string, dsn string, live map[string]uint16) (*comparison, error) {
-	c := &comparison{pipeline: pipeline, source: s, live: live, raw: map[string]map[string][]rawRecord{}, at: map[place]rawRecord{}, counts: map[string]int{}}
+func compare(ctx context.Context, s *source, pipeline string, brokers []string, dsn string, live map[string]uint16, lines map[string][]line) (*comparison, error) {
+	c := &comparison{pipeline: pipeline, source: s, live: live, lines: lines, raw: map[string]map[string][]rawRecord{}, at: map[place]rawRecord{}, counts: map[string]int{}}
 	db, err := sql.Open("mysql", dsn)
 	if err != nil {
 		return nil, err
@@ -78,13 +79,15 @@ func compare(ctx context.Context, s *source, pipeline string, brokers []string, 
 		if err := c.readRaw(ctx, brokers, stream); err != nil {
 			return nil, err
 		}
-		refused, err := c.readOutcomes(ctx, brokers, stream)
-		if err != nil {
-			return nil, err
-		}
-		c.letters(stream, refused)
-		if err := c.table(ctx, db, stream); err != nil {
-			return nil, err
+		for _, l := range lines[stream] {
+			refused, err := c.readOutcomes(ctx, brokers, stream, l)
+			if err != nil {
+				return nil, err
+			}
+			c.letters(stream, refused)
+			if err := c.table(ctx, db, stream, l); err != nil {
+				return nil, err
+			}
 		}
 	}
 	return c, nil
@@ -186,15 +189,15 @@ func history(all []rawRecord) string {
 	return b.String()
 }
 
-// readOutcomes checks P2 and P4: every raw record has one outcome, the right one, in raw order. It returns the ids of
+// readOutcomes checks P2 and P4: every raw record has one outcome in a line, the right one, in raw order. It returns the ids of
 // the letters of the sink, by raw place.
-func (c *comparison) readOutcomes(ctx context.Context, brokers []string, stream string) (map[place]bool, error) {
+func (c *comparison) readOutcomes(ctx context.Context, brokers []string, stream string, l line) (map[place]bool, error) {
 	outcomes := map[place]int{}
 	by := map[made]int{}
 	last := map[int32]int64{}         // in the first generation; later ones may be of a redo, too
 	processedAt := map[string]place{} // mr-id of a letter that the sink would send → raw place
 	bytesOf := map[string][]byte{}    // and the value that it would have
-	topic := topics.Processed(c.pipeline, stream)
+	topic := topics.Processed(l.pipeline, stream)
 	err := testkit.Read(ctx, brokers, topic, func(r *kgo.Record) {
 		version, _ := topics.Header(r, topics.HeaderVersion)
 		v, err := topics.ParseVersion(version)
@@ -223,15 +226,15 @@ func (c *comparison) readOutcomes(ctx context.Context, brokers []string, stream 
 		} else {
 			by[at]++
 		}
-		if v.Generation() >= c.live[stream] {
-			c.value(r, x)
+		if l.shadow || v.Generation() >= c.live[stream] {
+			c.value(r, x, l)
 		}
 	})
 	if err != nil {
 		return nil, err
 	}
 	refused := map[place]bool{}
-	err = testkit.Read(ctx, brokers, topics.DeadLetters(c.pipeline, stream), func(r *kgo.Record) {
+	err = testkit.Read(ctx, brokers, topics.DeadLetters(l.pipeline, stream), func(r *kgo.Record) {
 		id, _ := topics.Header(r, topics.HeaderID)
 		if strings.HasPrefix(string(id), "sink:") {
 			c.counts["sink letters"]++
@@ -265,27 +268,29 @@ func (c *comparison) readOutcomes(ctx context.Context, brokers []string, stream 
 	return refused, err
 }
 
-// value checks a processed record against the raw one.
-func (c *comparison) value(r *kgo.Record, x rawRecord) {
+// value checks a processed record of a line against the raw one.
+func (c *comparison) value(r *kgo.Record, x rawRecord, l line) {
+	key := l.keyOf(x.revision)
 	if r.Value == nil {
 		pk, _ := topics.Header(r, topics.HeaderPK)
-		if !x.filtered() || string(pk) != fmt.Sprintf("[%q]", x.key) {
+		if !x.filtered() || string(pk) != fmt.Sprintf("[%q]", key) {
 			c.wrongf("processed %s[%d]@%d: no rows and pk %s, of %s", x.stream, r.Partition, r.Offset, pk, x.json())
 		}
 		return
 	}
 	var got struct {
 		ID     string      `json:"id"`
+		Code   string      `json:"code"`
 		Rev    int64       `json:"rev"`
 		Amount json.Number `json:"amount"`
 		Note   string      `json:"note"`
 	}
 	err := json.Unmarshal(r.Value, &got)
-	want := x.row()
+	want := l.row(x.revision)
 	if x.refusedByTable() {
 		want.note = strings.Repeat("too long ", 4)
 	}
-	if err != nil || x.filtered() || x.refusedByStep() || got.ID != x.key || (tableRow{got.Rev, got.Amount.String(), got.Note}) != want {
+	if err != nil || x.filtered() || x.refusedByStep() || got.ID+got.Code != key || (tableRow{got.Rev, got.Amount.String(), got.Note}) != want {
 		c.wrongf("processed %s[%d]@%d: %s, of %s", x.stream, r.Partition, r.Offset, r.Value, x.json())
 	}
 }
@@ -321,9 +326,9 @@ func (c *comparison) newestOf(all []rawRecord, counts func(rawRecord) bool) *raw
 	return newest
 }
 
-// table checks P3 and P5: the table is what its meaning gives, row by row and column by column.
-func (c *comparison) table(ctx context.Context, db *sql.DB, stream string) error {
-	rows, err := db.QueryContext(ctx, "SELECT id, rev, amount, note FROM "+stream)
+// table checks P3 and P5: the table of a line is what its meaning gives, row by row and column by column.
+func (c *comparison) table(ctx context.Context, db *sql.DB, stream string, l line) error {
+	rows, err := db.QueryContext(ctx, "SELECT "+l.key(stream)+", rev, amount, note FROM "+l.table)
 	if err != nil {
 		return err
 	}
@@ -340,21 +345,21 @@ func (c *comparison) table(ctx context.Context, db *sql.DB, stream string) error
 	}
 	for key, all := range c.raw[stream] {
 		newest := c.newestOf(all, func(x rawRecord) bool { return x.good() })
-		row, ok := got[key]
-		delete(got, key)
+		row, ok := got[l.keyOf(all[0].revision)]
+		delete(got, l.keyOf(all[0].revision))
 		switch {
 		case newest == nil || newest.filtered():
 			if ok {
-				c.wrongf("table %s: %s has a row of rev %d and must have none: %s", stream, key, row.rev, history(all))
+				c.wrongf("table %s: %s has a row of rev %d and must have none: %s", l.table, key, row.rev, history(all))
 			}
 		case !ok:
-			c.wrongf("table %s: no row of %s, which is at rev %d: %s", stream, key, newest.rev, history(all))
-		case row != newest.row():
-			c.wrongf("table %s: %s is %+v and must be %+v: %s", stream, key, row, newest.row(), history(all))
+			c.wrongf("table %s: no row of %s, which is at rev %d: %s", l.table, key, newest.rev, history(all))
+		case row != l.row(newest.revision):
+			c.wrongf("table %s: %s is %+v and must be %+v: %s", l.table, key, row, l.row(newest.revision), history(all))
 		}
 	}
 	for key, row := range got {
-		c.wrongf("table %s: a row %s of rev %d that nothing in raw gives", stream, key, row.rev)
+		c.wrongf("table %s: a row %s of rev %d that nothing in raw gives", l.table, key, row.rev)
 	}
 	return rows.Err()
 }

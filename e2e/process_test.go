@@ -71,6 +71,7 @@ type fleet struct {
 	file      string
 	env       func(name string) []string // more of the environment of a process; nil: none
 	mu        sync.Mutex
+	args      []string            // that stages have beside the file
 	processes map[string]*process // by name, such as sink-1
 	ended     []*process
 }
@@ -104,7 +105,7 @@ func newFleet(t testing.TB, dir, file string) *fleet {
 func (f *fleet) start(name string) *process {
 	f.t.Helper()
 	stage, _, _ := strings.Cut(name, "-")
-	return f.launch(name, stage, f.file, "--listen", "127.0.0.1:0", "--instance", name)
+	return f.launch(name, stage, append([]string{f.file, "--listen", "127.0.0.1:0", "--instance", name}, f.args...)...)
 }
 
 // launch starts a process of that name: a binary with its arguments.

@@ -54,6 +54,7 @@ type world struct {
 	admin    *kadm.Client
 	client   *kgo.Client
 	dice     *rand.Rand
+	shadowed []string // streams that have, or get, a second line
 }
 
 var twoOfEach = []string{"ingest-1", "ingest-2", "processor-1", "processor-2", "sink-1", "sink-2"}
@@ -107,7 +108,8 @@ func (w *world) sendAgain(ctx context.Context) (sent int) {
 	dice := rand.New(rand.NewPCG(w.dice.Uint64(), 3))
 	for ctx.Err() == nil {
 		stream := w.source.names[dice.IntN(len(w.source.names))]
-		topic, partition := topics.Processed(w.pipeline, stream), int32(dice.IntN(6))
+		pipelines := w.pipelinesOf(stream)
+		topic, partition := topics.Processed(pipelines[dice.IntN(len(pipelines))], stream), int32(dice.IntN(6))
 		sent += w.copyRecords(ctx, dice, topic, partition)
 		testkit.Pause(ctx, 100*time.Millisecond)
 	}
@@ -172,45 +174,57 @@ func (w *world) settle(ctx context.Context, within time.Duration) error {
 
 // position is where everything stands, and whether the stages have read all that there is.
 func (w *world) position(ctx context.Context) (string, bool, error) {
-	var raw, rawEnd, applied, processedEnd int64
+	var all standing
 	done := true
 	for _, stream := range w.source.names {
-		rawTopic, processed := topics.Raw(w.pipeline, stream), topics.Processed(w.pipeline, stream)
-		ends, err := w.admin.ListEndOffsets(ctx, rawTopic, processed)
-		if err != nil {
-			return "", false, err
-		}
-		ends.Each(func(o kadm.ListedOffset) {
-			if o.Topic == rawTopic {
-				rawEnd += o.Offset
-			} else {
-				processedEnd += o.Offset
+		for _, pipeline := range w.pipelinesOf(stream) {
+			is, read, err := w.standing(ctx, stream, pipeline)
+			if err != nil {
+				return "", false, err
 			}
-		})
-		committed := map[string]map[int32]int64{rawTopic: {}}
-		offsets, err := w.admin.FetchOffsetsForTopics(ctx, topics.ProcessorGroup(w.pipeline), rawTopic)
-		if err != nil {
-			return "", false, err
+			done = done && read
+			all = standing{all.raw + is.raw, all.rawEnd + is.rawEnd, all.applied + is.applied, all.processedEnd + is.processedEnd}
 		}
-		offsets.Each(func(o kadm.OffsetResponse) {
-			committed[rawTopic][o.Partition] = max(o.At, 0)
-			raw += max(o.At, 0)
-		})
-		stored, err := w.stored(ctx, processed)
-		if err != nil {
-			return "", false, err
-		}
-		for _, next := range stored {
-			applied += next
-		}
-		committed[processed] = stored
-		left, err := admin.Remaining(ctx, w.client, committed)
-		if err != nil {
-			return "", false, err
-		}
-		done = done && left == 0 && len(stored) > 0
 	}
-	return fmt.Sprintf("raw %d of %d, processed %d of %d", raw, rawEnd, applied, processedEnd), done, nil
+	return fmt.Sprintf("raw %d of %d, processed %d of %d", all.raw, all.rawEnd, all.applied, all.processedEnd), done, nil
+}
+
+// standing is how far the stages are, in offsets of all partitions.
+type standing struct{ raw, rawEnd, applied, processedEnd int64 }
+
+// standing is how far those of a pipeline, or of a line, are in a stream.
+func (w *world) standing(ctx context.Context, stream, pipeline string) (is standing, done bool, err error) {
+	rawTopic, processed := topics.Raw(w.pipeline, stream), topics.Processed(pipeline, stream)
+	ends, err := w.admin.ListEndOffsets(ctx, rawTopic, processed)
+	if err != nil {
+		return is, false, err
+	}
+	ends.Each(func(o kadm.ListedOffset) {
+		if o.Topic == rawTopic {
+			is.rawEnd += o.Offset
+		} else {
+			is.processedEnd += o.Offset
+		}
+	})
+	committed := map[string]map[int32]int64{rawTopic: {}}
+	offsets, err := w.admin.FetchOffsetsForTopics(ctx, topics.ProcessorGroup(pipeline), rawTopic)
+	if err != nil {
+		return is, false, err
+	}
+	offsets.Each(func(o kadm.OffsetResponse) {
+		committed[rawTopic][o.Partition] = max(o.At, 0)
+		is.raw += max(o.At, 0)
+	})
+	stored, err := w.stored(ctx, processed)
+	if err != nil {
+		return is, false, err
+	}
+	for _, next := range stored {
+		is.applied += next
+	}
+	committed[processed] = stored
+	left, err := admin.Remaining(ctx, w.client, committed)
+	return is, left == 0 && len(stored) > 0, err
 }
 
 // stored are the sink's next offsets.
@@ -239,7 +253,7 @@ func (w *world) watchOffsets(ctx context.Context) error {
 	if _, err := w.db.ExecContext(ctx, "CREATE TABLE backwards (topic VARCHAR(249), part INT, was BIGINT, became BIGINT)"); err != nil {
 		return err
 	}
-	err := testkit.Until(ctx, time.Minute, func() error {
+	err := testkit.Until(ctx, 3*time.Minute, func() error {
 		_, err := w.db.ExecContext(ctx, `CREATE TRIGGER forward BEFORE UPDATE ON millrace_offsets FOR EACH ROW
 			INSERT INTO backwards SELECT NEW.topic, NEW.part, OLD.next_offset, NEW.next_offset WHERE NEW.next_offset < OLD.next_offset`)
 		return err
@@ -271,7 +285,11 @@ func (w *world) verdict(ctx context.Context, within time.Duration) (*comparison,
 	if err != nil {
 		return nil, err
 	}
-	c, err := compare(ctx, w.source, w.pipeline, w.brokers, w.dsn, live)
+	lines, err := w.lines(ctx)
+	if err != nil {
+		return nil, err
+	}
+	c, err := compare(ctx, w.source, w.pipeline, w.brokers, w.dsn, live, lines)
 	if err != nil {
 		return nil, err
 	}

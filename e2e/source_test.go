@@ -55,6 +55,7 @@ type content struct {
 	gone   map[string]int64 // rev at the last deletion, by key
 	ids    []string         // in the order of ids, for pages
 	byRev  []revision       // every revision in order; the newest of a key is the one that counts
+	held   map[string]bool  // what does not change any more
 }
 
 var streamNames = []string{"versioned", "ordered", "sliced", "behind", "ahead", "moving", "vanishing", "keyed"}
@@ -125,11 +126,17 @@ func (s *source) change(name string) {
 	if vanishes(name) && len(c.ids) > 10 {
 		switch fate := s.dice.IntN(16); {
 		case fate < 2:
-			c.remove(c.ids[s.dice.IntN(len(c.ids))])
+			at := s.dice.IntN(len(c.ids))
+			if !c.held[c.ids[at]] {
+				c.remove(c.ids[at])
+			}
 			return
 		case fate == 2 && len(c.gone) > 0:
 			key = slices.Sorted(maps.Keys(c.gone))[s.dice.IntN(len(c.gone))]
 		}
+	}
+	if c.held[key] {
+		return
 	}
 	c.put(key, nextRev()+skews[name].Milliseconds())
 }
