@@ -84,6 +84,10 @@ chaos: ## the kill tests with KILLS=60 kills, the broker and mysqld among them; 
 histories: ## HISTORIES=100000 random histories of a stream, its redos, lines and swaps, against a plain model
 	go test -timeout 12h -count=1 -v -run '^TestHistories$$' ./sink -histories $(HISTORIES)
 
+.PHONY: forge
+forge: ## the test against a Git forge: builds Gitea, which takes minutes, and keeps it for make test
+	MILLRACE_BUILD_FORGE=1 go test -tags integration -timeout 30m -count=1 -v -run '^TestGitForge$$' ./e2e/foreign
+
 .PHONY: faults
 faults: ## the test of a MySQL that is read-only, full, locked, without a table or rights; SEED=0 draws a seed and prints it
 	go test -tags integration -timeout 15m -count=1 -v -run '^TestDatabaseFaults$$' ./e2e -seed $(SEED)
