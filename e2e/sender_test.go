@@ -120,8 +120,8 @@ func (s *sender) post(ctx context.Context, target string, d delivered) bool {
 		return false
 	}
 	r.Header.Set("Content-Type", "application/json")
-	r.Header.Set("X-GitHub-Event", d.kind)
-	r.Header.Set("X-GitHub-Delivery", fmt.Sprintf("%s-%d", d.key, d.rev))
+	r.Header.Set("X-Github-Event", d.kind)
+	r.Header.Set("X-Github-Delivery", fmt.Sprintf("%s-%d", d.key, d.rev))
 	r.Header.Set("X-Hub-Signature-256", "sha256="+hex.EncodeToString(mac.Sum(nil)))
 	answer, err := s.client.Do(r)
 	if err != nil {

@@ -29,7 +29,7 @@ func TestObjectsOfRecords(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		is := ""
+		var is string
 		if found, err := probe.Run(t.Context(), probe.Options{URL: u}); err != nil {
 			is = err.Error()
 		} else {

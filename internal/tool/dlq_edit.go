@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -205,7 +206,7 @@ func (e *editable) withRaw(ctx context.Context, all, chosen []*letters.Letter, o
 	err := readRaw(ctx, e.opts, topics.RawOf(e.line, e.stream.Name), func(r *kgo.Record) {
 		at := topics.RawPosition{InRaw: true, Epoch: e.epoch, Partition: r.Partition, Offset: r.Offset}
 		if l := of[at]; l != nil && json.Valid(r.Value) {
-			l.Record.Value, l.Record.Headers = r.Value, append(l.Record.Headers[:len(l.Record.Headers):len(l.Record.Headers)], r.Headers...)
+			l.Record.Value, l.Record.Headers = r.Value, append(slices.Clip(l.Record.Headers), r.Headers...)
 			chosen = append(chosen, l)
 			out.NoRecord--
 		}
@@ -247,7 +248,7 @@ func (e *editable) inEditor(ctx context.Context, cmd *cobra.Command) ([]letters.
 // runEditor runs $VISUAL or $EDITOR, as a shell would.
 func runEditor(ctx context.Context, cmd *cobra.Command, name string) error {
 	editor := cmp.Or(os.Getenv("VISUAL"), os.Getenv("EDITOR"), "vi")
-	c := exec.CommandContext(ctx, "sh", "-c", editor+` "$1"`, "sh", name)
+	c := exec.CommandContext(ctx, "sh", "-c", editor+` "$1"`, "sh", name) //nolint:gosec // the user's own setting, as git runs it
 	c.Stdin, c.Stdout, c.Stderr = cmd.InOrStdin(), cmd.OutOrStdout(), cmd.ErrOrStderr()
 	if err := c.Run(); err != nil {
 		return fmt.Errorf("editor %s: %w", editor, err)

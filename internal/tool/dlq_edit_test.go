@@ -65,7 +65,7 @@ func TestDLQRetryEdit(t *testing.T) {
 	r := newRefusals(t)
 	editor := func(script string) {
 		name := filepath.Join(t.TempDir(), "edit.sh")
-		if err := os.WriteFile(name, []byte("#!/bin/sh\nset -e\n"+script+"\n"), 0o700); err != nil { //nolint:gosec // it is to be run
+		if err := os.WriteFile(name, []byte("#!/bin/sh\nset -e\n"+script+"\n"), 0o700); err != nil {
 			t.Fatal(err)
 		}
 		t.Setenv("VISUAL", name)

@@ -56,7 +56,7 @@ func newPlace(t *testing.T, dir, api string) *place {
 		"millrace": programScript, "ingest": programScript, "processor": programScript, "sink": programScript, "jq": programScript, "curl": programScript,
 		"docker": "#!/bin/sh\n", "git": "#!/bin/sh\n",
 	} {
-		if err := os.WriteFile(filepath.Join(bin, name), []byte(text), 0o700); err != nil { //nolint:gosec // it is to be run
+		if err := os.WriteFile(filepath.Join(bin, name), []byte(text), 0o700); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -273,7 +273,7 @@ func curlMain(args []string) int {
 		if !strings.Contains(url, "://") {
 			url = "http://" + url
 		}
-		answer, err := http.Get(url) //nolint:gosec,noctx // a test's own
+		answer, err := http.Get(url)
 		if err != nil {
 			return 7
 		}

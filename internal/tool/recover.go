@@ -145,7 +145,7 @@ func recoverStreams(cmd *cobra.Command, o *operation, lost, yes bool) error {
 		if err := r.state.Repair(cmd.Context(), lost); err != nil {
 			return fmt.Errorf("stream %s: %w; run the command again", r.name, err)
 		}
-		x.say("%s: done; running processes take it up within seconds", r.name)
+		x.sayf("%s: done; running processes take it up within seconds", r.name)
 	}
 	if err := refetch(cmd.Context(), o, lines, lost && len(all) > 0); err != nil {
 		return err
@@ -166,7 +166,7 @@ func (x *recovering) look(lines []recoverable) (all []repair, err error) {
 			return nil, fmt.Errorf("stream %s: %w", l.name, err)
 		}
 		for _, f := range state.Found {
-			x.say("%s: found: %s", l.name, f)
+			x.sayf("%s: found: %s", l.name, f)
 		}
 		if state.KafkaLost && !x.lost {
 			x.refused = append(x.refused, s.Name)
@@ -174,20 +174,20 @@ func (x *recovering) look(lines []recoverable) (all []repair, err error) {
 		}
 		plan := state.Plan(x.lost)
 		if len(plan) == 0 {
-			x.say("%s: the positions are in order", l.name)
+			x.sayf("%s: the positions are in order", l.name)
 			continue
 		}
 		for _, line := range plan {
-			x.say("%s: to do: %s", l.name, line)
+			x.sayf("%s: to do: %s", l.name, line)
 		}
 		if gone := state.Gone(); gone != "" && !x.lost {
-			x.say("%s: raw records are gone that were not processed, partition %s: `millrace reset %s %s` fetches them again", l.name, gone, x.file, s.Name)
+			x.sayf("%s: raw records are gone that were not processed, partition %s: `millrace reset %s %s` fetches them again", l.name, gone, x.file, s.Name)
 		}
 		all = append(all, repair{l.name, state})
 	}
 	return all, nil
 }
 
-func (x *recovering) say(format string, args ...any) {
+func (x *recovering) sayf(format string, args ...any) {
 	_, _ = fmt.Fprintf(x.cmd.OutOrStdout(), format+"\n", args...)
 }

@@ -42,7 +42,7 @@ func (f *resetFlags) swept(cmd *cobra.Command, o *operation, r resetting) error 
 	if err != nil {
 		return err
 	}
-	x.say("the pass did not show %s", found(s))
+	x.sayf("the pass did not show %s", found(s))
 	if err := x.allow(s); err != nil {
 		return err
 	}
@@ -57,7 +57,7 @@ func (f *resetFlags) swept(cmd *cobra.Command, o *operation, r resetting) error 
 
 func (x *sweeping) stream() string { return x.cfg.Stream.Name }
 
-func (x *sweeping) say(format string, args ...any) {
+func (x *sweeping) sayf(format string, args ...any) {
 	_, _ = fmt.Fprintf(x.cmd.OutOrStdout(), x.stream()+": "+format+"\n", args...)
 }
 
@@ -71,10 +71,10 @@ func (x *sweeping) awaitPass(ctx context.Context) error {
 		return err
 	}
 	if view.Stream(x.stream()).IsPaused("ingest") {
-		x.say("ingest is paused: no pass ends until `millrace resume %s %s`", x.file, x.stream())
+		x.sayf("ingest is paused: no pass ends until `millrace resume %s %s`", x.file, x.stream())
 	}
-	x.say("waiting for a complete pass; %s goes on if this command ends before", x.again)
-	return reset.Await(ctx, x.cfg, x.going, func(p reset.Passed) { x.say("%s", passText(p)) })
+	x.sayf("waiting for a complete pass; %s goes on if this command ends before", x.again)
+	return reset.Await(ctx, x.cfg, x.going, func(p reset.Passed) { x.sayf("%s", passText(p)) })
 }
 
 // allow says whether what was found may be deleted, and asks where it is more than the limit.
@@ -102,7 +102,7 @@ func (x *sweeping) delete(ctx context.Context, s *reset.Sweep) error {
 		return err
 	}
 	if deleted > 0 {
-		x.say("%s deleted: their tombstones are in %s, and the rows go when processor and sink have come to them",
+		x.sayf("%s deleted: their tombstones are in %s, and the rows go when processor and sink have come to them",
 			count(deleted, "key"), topics.Raw(x.Name, x.stream()))
 	}
 	return nil
@@ -119,7 +119,7 @@ func (x *sweeping) forget(ctx context.Context) error {
 			break
 		}
 		if left != told {
-			x.say("waiting until the processors have passed the %d records that are left from before the reset", left)
+			x.sayf("waiting until the processors have passed the %d records that are left from before the reset", left)
 			told = left
 		}
 		if err := stage.Sleep(ctx, time.Second); err != nil {
@@ -129,7 +129,7 @@ func (x *sweeping) forget(ctx context.Context) error {
 	if err := reset.Forget(ctx, x.cfg, x.going); err != nil {
 		return err
 	}
-	x.say("the raw records from before the reset are deleted")
+	x.sayf("the raw records from before the reset are deleted")
 	return nil
 }
 

@@ -49,7 +49,7 @@ func (x *sweeping) olderIn(ctx context.Context, line *pipeline.Pipeline) error {
 	}
 	called := line.Stream(x.stream()).Sink.Name()
 	if x.cfg.Stream.Ingest.Version != "" {
-		x.say("%s of the table %s are of an earlier raw topic; as the stream has a version, the API may show some of them with a lower one, so they stay",
+		x.sayf("%s of the table %s are of an earlier raw topic; as the stream has a version, the API may show some of them with a lower one, so they stay",
 			count(int(older), "row"), called)
 		return nil
 	}
@@ -67,14 +67,14 @@ func (x *sweeping) olderIn(ctx context.Context, line *pipeline.Pipeline) error {
 	if err != nil {
 		return err
 	}
-	x.say("%s deleted", count(int(deleted), "row"))
+	x.sayf("%s deleted", count(int(deleted), "row"))
 	return nil
 }
 
 // allowOlder says how many rows, of all, are to be deleted, and asks where they are more than the limit.
 func (x *sweeping) allowOlder(older, all int64, table string) error {
 	limit, share := x.flags.limit, 100*float64(older)/float64(max(all, 1))
-	x.say("%s of the table %s, of %d, are of an earlier raw topic, and were not shown (%.1f %%)", count(int(older), "row"), table, all, share)
+	x.sayf("%s of the table %s, of %d, are of an earlier raw topic, and were not shown (%.1f %%)", count(int(older), "row"), table, all, share)
 	if share <= limit {
 		return nil
 	}
@@ -98,7 +98,7 @@ func (x *sweeping) through(ctx context.Context, line *pipeline.Pipeline, table *
 			at[n] = c.At
 		}
 		return at, nil
-	}, func(left int64) { x.say("waiting for the processors, which have %d records left", left) })
+	}, func(left int64) { x.sayf("waiting for the processors, which have %d records left", left) })
 	if err != nil {
 		return err
 	}
@@ -109,7 +109,7 @@ func (x *sweeping) through(ctx context.Context, line *pipeline.Pipeline, table *
 			at[n] = p.Next
 		}
 		return at, err
-	}, func(left int64) { x.say("waiting for the sinks, which have %d records left", left) })
+	}, func(left int64) { x.sayf("waiting for the sinks, which have %d records left", left) })
 }
 
 // awaitAll waits until the positions in a topic have passed all that it holds now, and tells how much is left when that changes.
