@@ -34,7 +34,7 @@ func (p *pages) start(ctx context.Context) {
 	if n := p.s.stream.Ingest.Concurrency; ok && p.run == nil && n > 1 && !p.s.stops() {
 		p.run = newAhead(ctx, p.s, pager, p.cursor, p.at, n, p.last)
 		if p.s.reader.version == nil {
-			p.beside = newOverlaps(n)
+			p.beside = newOverlaps(n, &p.s.in.overlapping)
 		}
 	}
 }
@@ -91,6 +91,9 @@ func (p *pages) advance(ctx context.Context, got *page, at paginate.Position) {
 func (p *pages) stop() {
 	if p.run != nil {
 		p.run.stop()
+		if p.beside != nil {
+			p.beside.close()
+		}
 		p.run, p.beside = nil, nil
 	}
 }

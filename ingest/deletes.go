@@ -98,8 +98,10 @@ func (s *slice) blind(p *page) {
 		s.keys.Blind("it did not go to the end: " + string(p.ended))
 	case p.summary.Skipped:
 		s.keys.Blind("a page of it was passed over")
-	case s.nothing && s.missing():
-	case s.nothing && s.stream.Ingest.Deletes.Missing:
+	case s.nothing && s.stream.Ingest.Deletes.Missing && s.child != nil:
+		if s.keys.Len() == 0 || s.child.feed.kids.gone() {
+			return
+		}
 		s.keys.Blind(fmt.Sprintf("the API has nothing for %d records of %s in a row: that is more likely its fault than theirs", inARow, s.stream.Ingest.ForEach.Parent))
 	case s.nothing:
 		s.keys.Blind(fmt.Sprintf("the API has nothing at its first page: HTTP %d", p.answer.Status))
@@ -108,11 +110,6 @@ func (s *slice) blind(p *page) {
 	case p.after.Done && p.summary.Doubt != "":
 		s.keys.Blind("it is not known to be complete: " + p.summary.Doubt)
 	}
-}
-
-// missing reports whether it is declared that all records of a child are gone of which the API has nothing, and it may be believed.
-func (s *slice) missing() bool {
-	return s.stream.Ingest.Deletes.Missing && s.child != nil && !s.child.feed.kids.allMissing()
 }
 
 // everything reports whether the pass of a page asks for all that the API shows.

@@ -23,7 +23,7 @@ func (s *slice) follows(p *page, loop *paginate.Loop) (paginate.Position, pagina
 			s.show(leader)
 		}
 	}
-	if s.child != nil && !s.nothing && p.at.Index == s.pager.First().Index {
+	if s.child != nil && !s.nothing && !p.summary.Skipped && !p.answer.Ruled && p.at.Index == s.pager.First().Index {
 		s.child.feed.kids.found()
 	}
 	if p.summary.Skipped {

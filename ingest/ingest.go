@@ -50,6 +50,7 @@ type Ingest struct {
 	kids        map[*pipeline.Stream]*kids // of child streams
 
 	childSegments atomic.Int64 // bytes of what children remember to have written
+	overlapping   atomic.Int64 // keys in the overlaps of all passes
 	hooks         *hooks       // nil: no stream is delivered
 
 	mu      sync.Mutex

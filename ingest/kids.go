@@ -26,7 +26,7 @@ type kids struct {
 	last         error
 	toldFailing  int
 	toldAt       time.Time
-	missing      int // children in a row of which the API has nothing
+	missing      int // children in a row that had records, and of which the API has nothing
 	passed       int // over, since it was told of
 	passedTold   time.Time
 }
@@ -112,11 +112,13 @@ func (k *kids) found() {
 	k.missing = 0
 }
 
-// allMissing reports whether so many children in a row are missing that it is more likely the API's fault than theirs.
-func (k *kids) allMissing() bool {
+// gone notes that the API has nothing of a child that had records. It reports false if so many in a row are gone that it is more
+// likely the API's fault than theirs.
+func (k *kids) gone() bool {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	return k.missing >= inARow
+	k.missing++
+	return k.missing < inARow
 }
 
 // passedOver notes that the API has nothing of a child, and tells of those: at most once a quietPasses.
@@ -124,7 +126,6 @@ func (k *kids) passedOver(which string) {
 	k.metrics.passedOver.Inc()
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	k.missing++
 	k.passed++
 	if time.Since(k.passedTold) < quietPasses {
 		return

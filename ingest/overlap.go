@@ -1,6 +1,9 @@
 package ingest
 
-import "time"
+import (
+	"sync/atomic"
+	"time"
+)
 
 // overlaps notes what pages of a pass have shown of each key, for as long as a page that was asked for beside them may come. Of two
 // pages that were in flight at once and show a key with different contents, neither tells which is newer, and the one that is
@@ -10,8 +13,8 @@ type overlaps struct {
 	shown map[uint64]sight // by the hash of the key
 	pages [][]uint64       // hashes of the keys of the pages noted, in order
 	first int              // number of the first of pages
-	keys  int              // in pages
 	most  int              // pages
+	all   *atomic.Int64    // keys, of all passes of the process
 }
 
 // sight is what was shown of a key last, by which page, and when its answer was there.
@@ -21,12 +24,18 @@ type sight struct {
 	at      time.Time
 }
 
-// mostOverlapping bounds the keys that are noted, about 60 bytes each. Beyond, the pages that were asked for first are forgotten.
+// mostOverlapping bounds the keys that a process notes, about 100 bytes each. Beyond, a pass forgets the pages that it asked for first.
 const mostOverlapping = 1 << 18
 
-// newOverlaps is for n requests in flight.
-func newOverlaps(n int) *overlaps {
-	return &overlaps{shown: map[uint64]sight{}, most: (window + 1) * n}
+// newOverlaps is for n requests in flight; all counts the keys of the process. It has to be closed.
+func newOverlaps(n int, all *atomic.Int64) *overlaps {
+	return &overlaps{shown: map[uint64]sight{}, most: (window + 1) * n, all: all}
+}
+
+func (o *overlaps) close() {
+	for len(o.pages) > 0 {
+		o.forget()
+	}
 }
 
 // disagree reports whether p shows a key otherwise than a page before it in the pass, whose answer came after p was asked for.
@@ -48,8 +57,9 @@ func (o *overlaps) note(p *page) {
 		ids[i] = rec.id
 		o.shown[rec.id] = sight{rec.content, o.first + len(o.pages), p.received}
 	}
-	o.pages, o.keys = append(o.pages, ids), o.keys+len(ids)
-	for len(o.pages) > o.most || o.keys > mostOverlapping && len(o.pages) > 1 {
+	o.pages = append(o.pages, ids)
+	o.all.Add(int64(len(ids)))
+	for len(o.pages) > o.most || o.all.Load() > mostOverlapping && len(o.pages) > 1 {
 		o.forget()
 	}
 }
@@ -61,6 +71,6 @@ func (o *overlaps) forget() {
 			delete(o.shown, id)
 		}
 	}
-	o.keys -= len(o.pages[0])
+	o.all.Add(-int64(len(o.pages[0])))
 	o.pages, o.first = o.pages[1:], o.first+1
 }

@@ -84,11 +84,16 @@ func (s *slice) deep(p *page, next paginate.Position, ended paginate.Reason) boo
 		return next.Seen >= most || next.Total > most && s.pagerCounts()
 	}
 	known := ended == paginate.Known || ended == paginate.NoNews || ended == paginate.PassedOver
-	return !known && shownWith(p) >= most
+	return !known && shownWith(p, ended) >= most
 }
 
-// shownWith is how many records a query has shown, those of p included.
-func shownWith(p *page) int64 { return p.at.Seen + int64(p.summary.Records) }
+// shownWith is how many records a query has shown, those of p included, which ends it so: not, if p is the page before once more.
+func shownWith(p *page, ended paginate.Reason) int64 {
+	if ended == paginate.Repeated {
+		return p.at.Seen
+	}
+	return p.at.Seen + int64(p.summary.Records)
+}
 
 // pagerCounts reports whether the total that a page tells is one of records.
 func (s *slice) pagerCounts() bool {
@@ -136,8 +141,8 @@ func (s *slice) beyond(p *page, next paginate.Position, ended paginate.Reason) (
 		return ended, errDeep
 	case ended == paginate.GoesOn && next.Seen < int64(s.stream.Ingest.Incremental.Window.MaxResults):
 		return ended, nil // all that the API shows of it
-	case ended == paginate.TotalReached && s.pagerCounts() && shownWith(p) == p.at.Total:
-		return ended, nil // there are just so many
+	case ended == paginate.TotalReached && s.pagerCounts() && p.at.Total > int64(s.stream.Ingest.Incremental.Window.MaxResults):
+		return ended, nil // it shows more than max_results, and there are just so many
 	}
 	s.lack()
 	return paginate.Capped, nil
@@ -183,8 +188,8 @@ func (s *slice) tellLacking() {
 	}
 	w := lacking.Lacking[0]
 	since, until := s.reader.scale.Bounds(w, s.back.form, false, false)
-	s.in.notices.Raise(s.stream.Name, noticeMaxResults, fmt.Sprintf("the API has more records from %s to %s than it shows of one query, and this window cannot be cut: "+
-		"some of them are MISSING; windows of which that is known: %d. Cut the stream further, by slices, and reset it", since, until, len(lacking.Lacking)),
+	s.in.notices.Raise(s.stream.Name, noticeMaxResults, fmt.Sprintf("the API has as many records from %s to %s as it shows of one query, or more, and this window cannot be cut: "+
+		"those beyond max_results are MISSING; windows of which that is known: %d. Cut the stream further, by slices, and reset it", since, until, len(lacking.Lacking)),
 		"slice", s.name)
 }
 

@@ -27,6 +27,7 @@ type archive struct {
 	mu      sync.Mutex
 	items   []item
 	most    int           // records that it shows of one query; 0: all
+	counts  int           // records at most that its total tells of; 0: all
 	refuses bool          // what lies deeper; else it is an empty page
 	behind  time.Duration // its clock, behind ours
 	newest  bool          // first
@@ -43,6 +44,13 @@ func newArchive(t testing.TB) *archive {
 	a.Server = httptest.NewServer(a)
 	t.Cleanup(a.Close)
 	return a
+}
+
+func (a *archive) total(n int) int {
+	if a.counts > 0 {
+		return min(n, a.counts)
+	}
+	return n
 }
 
 // add adds n records from a time on, so far apart.
@@ -106,7 +114,7 @@ func (a *archive) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		found = found[:min(len(found), a.most)]
 	}
 	from := min(offset, len(found))
-	_ = json.NewEncoder(w).Encode(map[string]any{"data": found[from:min(from+archivePage, len(found))], "total": total})
+	_ = json.NewEncoder(w).Encode(map[string]any{"data": found[from:min(from+archivePage, len(found))], "total": a.total(total)})
 }
 
 func (a *archive) requests() [][3]string {
@@ -313,6 +321,11 @@ func TestWindowsAreCut(t *testing.T) {
 		"by total": func(_ *archive, in *pipeline.Ingest) {
 			in.Paginate.Offset.Stop = pipeline.StopRule{When: "total", Field: []string{"total"}}
 			in.Incremental.Window.MaxResults = 50
+		},
+		"by a total that counts no further": func(a *archive, in *pipeline.Ingest) {
+			a.counts = a.most
+			in.Paginate.Offset.Stop = pipeline.StopRule{When: "total", Field: []string{"total"}}
+			in.Incremental.Window.MaxResults = a.most
 		},
 		"by pages that end there": func(a *archive, in *pipeline.Ingest) {
 			a.most = 45
