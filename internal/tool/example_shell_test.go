@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"regexp"
 	"strings"
 	"syscall"
@@ -102,6 +103,7 @@ func (s *place) start(t *testing.T, line string) (*playing, error) {
 		go func() { p.err = p.Wait(); close(p.ended) }()
 		return p, err
 	}
+	p.Env = append(slices.Clip(p.Env), racesOfTheLibrary)
 	terminal, err := pty.StartWithSize(p.Cmd, &pty.Winsize{Rows: 40, Cols: 160})
 	if err != nil {
 		close(p.ended)

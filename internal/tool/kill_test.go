@@ -1,3 +1,7 @@
+// With the race detector these take minutes, and other tests run the commands with it.
+
+//go:build !race
+
 package tool
 
 import (
