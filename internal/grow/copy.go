@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
-	"github.com/zeebo/xxh3"
 
 	"github.com/millrace-io/millrace/pipeline"
 	"github.com/millrace-io/millrace/topics"
@@ -51,8 +50,12 @@ func (g *grower) copy(ctx context.Context, s *pipeline.Stream) (int64, error) {
 	if _, _, err := c.producer.ProducerID(ctx); err != nil {
 		return 0, fmt.Errorf("initialise the producer: %w", err)
 	}
+	ends, err := g.ends(ctx, c.topic, g.To)
+	if err != nil {
+		return 0, err
+	}
 	done := map[int32]int64{}
-	if err := g.written(ctx, s, func(r *kgo.Record, partition int32, offset int64) {
+	if err := g.written(ctx, s, ends, func(r *kgo.Record, partition int32, offset int64) {
 		done[partition] = max(done[partition], offset+1)
 	}); err != nil {
 		return 0, err
@@ -140,14 +143,14 @@ func (c *copier) abort(ctx context.Context) {
 	}
 }
 
-// written calls f for each raw record of a stream that was written again, with where it was.
-func (g *grower) written(ctx context.Context, s *pipeline.Stream, f func(r *kgo.Record, partition int32, offset int64)) error {
-	from := map[int32]int64{}
-	for n := range g.To {
-		from[n] = g.grow(s.Name).First[n]
+// written calls f for each raw record of a stream below ends that was written again, with where it was.
+func (g *grower) written(ctx context.Context, s *pipeline.Stream, ends map[int32]int64, f func(r *kgo.Record, partition int32, offset int64)) error {
+	ranges := map[int32]admin.Range{}
+	for n, end := range ends {
+		ranges[n] = admin.Range{From: g.grow(s.Name).First[n], To: end}
 	}
 	var failed error
-	err := admin.ReadFrom(ctx, g.Control.Client, topics.Raw(g.Pipeline.Name, s.Name), from, func(r *kgo.Record) {
+	err := admin.ReadRanges(ctx, g.Control.Client, topics.Raw(g.Pipeline.Name, s.Name), ranges, func(r *kgo.Record) {
 		was, ok := topics.Header(r, topics.HeaderWas)
 		partition, offset, found := strings.Cut(string(was), ":")
 		n, err1 := strconv.ParseInt(partition, 10, 32)
@@ -160,51 +163,4 @@ func (g *grower) written(ctx context.Context, s *pipeline.Stream, f func(r *kgo.
 		f(r, int32(n), at)
 	})
 	return errors.Join(err, failed)
-}
-
-// sum is of all records of a partition, in any order.
-type sum struct {
-	records int64
-	hash    uint64
-}
-
-func (s *sum) add(r *kgo.Record, partition int32, offset int64) {
-	h := xxh3.New()
-	_, _ = fmt.Fprintf(h, "%d:%d:%d:%d:%t:", partition, offset, r.Timestamp.UnixMilli(), len(r.Key), r.Value == nil)
-	_, _ = h.Write(r.Key)
-	_, _ = h.Write(r.Value)
-	s.records++
-	s.hash += h.Sum64()
-}
-
-// compare reads what was written again and what it is of, and returns an error if they are not the same: then nothing is deleted.
-func (g *grower) compare(ctx context.Context, s *pipeline.Stream) error {
-	topic := topics.Raw(g.Pipeline.Name, s.Name)
-	starts, err := listed(g.adm.ListStartOffsets(ctx, topic))
-	if err != nil {
-		return err
-	}
-	before, after := map[int32]*sum{}, map[int32]*sum{}
-	ranges := map[int32]admin.Range{}
-	for n, end := range g.grow(s.Name).First {
-		ranges[n] = admin.Range{From: starts[n], To: end}
-		before[n], after[n] = &sum{}, &sum{}
-	}
-	if err := admin.ReadRanges(ctx, g.Control.Client, topic, ranges, func(r *kgo.Record) { before[r.Partition].add(r, r.Partition, r.Offset) }); err != nil {
-		return err
-	}
-	if err := g.written(ctx, s, func(r *kgo.Record, partition int32, offset int64) {
-		if of := after[partition]; of != nil && offset >= starts[partition] && (r.Key == nil || r.Partition == topics.Partition(r.Key, g.To)) {
-			of.add(r, partition, offset)
-		}
-	}); err != nil {
-		return err
-	}
-	for n, was := range before {
-		if *was != *after[n] {
-			return fmt.Errorf("partition %d of %s: %d records, and %d were written again, or others: nothing was deleted; run the command again, "+
-				"and if it says so again, it needs an operator", n, topic, was.records, after[n].records)
-		}
-	}
-	return nil
 }

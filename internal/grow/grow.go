@@ -290,7 +290,7 @@ func (g *grower) drain(ctx context.Context) error {
 	}
 	first := map[string]map[int32]int64{}
 	for _, name := range g.names() {
-		ends, err := g.ends(ctx, topics.Raw(g.Pipeline.Name, name))
+		ends, err := g.ends(ctx, topics.Raw(g.Pipeline.Name, name), g.grow(name).From)
 		if err != nil {
 			return err
 		}
@@ -328,19 +328,6 @@ func (g *grower) await(ctx context.Context, name string, below map[int32]int64) 
 			"Nothing is fetched until `millrace topics grow FILE --partitions %d` goes on", name, g.Within, err, g.To)
 	}
 	return nil
-}
-
-func (g *grower) ends(ctx context.Context, topic string) (map[int32]int64, error) {
-	return listed(g.adm.ListEndOffsets(ctx, topic))
-}
-
-func listed(all kadm.ListedOffsets, err error) (map[int32]int64, error) {
-	if err == nil {
-		err = all.Error()
-	}
-	out := map[int32]int64{}
-	all.Each(func(o kadm.ListedOffset) { out[o.Partition] = o.Offset })
-	return out, err
 }
 
 // openTable reaches the tables.

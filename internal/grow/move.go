@@ -38,16 +38,10 @@ func (g *grower) move(ctx context.Context) error {
 			return fmt.Errorf("stream %s: write its raw records again: %w", s.Name, err)
 		}
 		g.Tell("%s: %d raw records are written again, to %d partitions", s.Name, n, g.To)
-		if err := g.compare(ctx, s); err != nil {
-			return fmt.Errorf("stream %s: %w", s.Name, err)
-		}
 	}
-	next := map[string]map[int32]int64{}
-	for _, name := range g.names() {
-		var err error
-		if next[name], err = g.ends(ctx, topics.Raw(g.Pipeline.Name, name)); err != nil {
-			return err
-		}
+	next, err := g.verify(ctx)
+	if err != nil {
+		return err
 	}
 	return g.advance(ctx, control.GrowMoving, func(name string, s *control.Stream) {
 		s.Grow.State, s.Grow.Next = control.GrowCutting, next[name]
@@ -118,6 +112,9 @@ func (g *grower) cut(ctx context.Context) error {
 		return err
 	}
 	defer table.Close()
+	if err := g.quiet(ctx); err != nil {
+		return err
+	}
 	for i := range g.Pipeline.Streams {
 		s := &g.Pipeline.Streams[i]
 		if err := table.Moved(ctx, s.Name); err != nil {
