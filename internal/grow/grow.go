@@ -288,6 +288,11 @@ func (g *grower) drain(ctx context.Context) error {
 			return err
 		}
 	}
+	for _, name := range g.names() {
+		if err := admin.FenceID(ctx, g.Client, topics.EditTransactionalID(g.Pipeline.Name, name)); err != nil {
+			return err
+		}
+	}
 	first := map[string]map[int32]int64{}
 	for _, name := range g.names() {
 		ends, err := g.ends(ctx, topics.Raw(g.Pipeline.Name, name), g.grow(name).From)

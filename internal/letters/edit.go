@@ -2,6 +2,7 @@ package letters
 
 import (
 	"context"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"slices"
@@ -13,6 +14,7 @@ import (
 	"github.com/millrace-io/millrace/internal/stage"
 	"github.com/millrace-io/millrace/topics"
 	"github.com/millrace-io/millrace/topics/admin"
+	"github.com/millrace-io/millrace/topics/control"
 )
 
 // An edited record is a raw record behind all others of its key, with the headers of its origin: it is processed as it comes. It is
@@ -30,9 +32,8 @@ type Edit struct {
 type EditConfig struct {
 	Pipeline, Stream string // of the line whose dead-letter topic it is
 	Raw              string // topic
-	Epoch            uint16 // of the raw topic
-	By               string
-	Client           []kgo.Opt
+	Partitions       int32  // of the pipeline file
+	Control          control.Config
 	MaxBytes         int32 // of a raw record
 }
 
@@ -42,15 +43,18 @@ type Edited struct {
 	Superseded int `json:"superseded"` // their keys have a newer raw record: the letters are closed
 	Closed     int `json:"closed"`     // they were closed before; nothing was done
 	NoRecord   int `json:"no_record"`  // the raw topic has their records no more: they stay open
+	// BeforeGrow are of records from before the topics were given more partitions, which are at other offsets now: they stay open
+	// until a retry has processed the records again.
+	BeforeGrow int `json:"before_grow"`
 }
 
 // editsAtOnce are the edits of one transaction.
 const editsAtOnce = 500
 
-// Write writes edits, each once: it may be called again with the same ones after any error. Of one id there must be one edit. The error is
-// the brokers', or ctx's.
+// Write writes edits, each once: it may be called again with the same ones after any error. Of one id there must be one edit. The error says
+// that the topics are given more partitions, or have another number of them than the file; or it is the brokers', or ctx's.
 func Write(ctx context.Context, cfg EditConfig, edits []Edit) (done Edited, err error) {
-	producer, err := kgo.NewClient(append(slices.Clone(cfg.Client), kgo.TransactionalID(topics.EditTransactionalID(cfg.Pipeline, cfg.Stream)),
+	producer, err := kgo.NewClient(append(slices.Clone(cfg.Control.Client), kgo.TransactionalID(topics.EditTransactionalID(cfg.Pipeline, cfg.Stream)),
 		kgo.TransactionTimeout(time.Minute), kgo.RecordPartitioner(kgo.ManualPartitioner()), kgo.RequiredAcks(kgo.AllISRAcks()),
 		kgo.ProducerBatchMaxBytes(cfg.MaxBytes+topics.LetterBytes))...)
 	if err != nil {
@@ -61,9 +65,14 @@ func Write(ctx context.Context, cfg EditConfig, edits []Edit) (done Edited, err 
 	if _, _, err := producer.ProducerID(ctx); err != nil {
 		return done, fmt.Errorf("initialise the producer: %w", err)
 	}
+	// A grow that is decided after this takes the producer's id away first.
+	epoch, earlier, err := cfg.epochs(ctx, producer)
+	if err != nil {
+		return done, err
+	}
 	for some := range slices.Chunk(edits, editsAtOnce) {
 		for wait := stage.NewBackoff(); ; {
-			w := &editing{EditConfig: cfg, producer: producer, said: done}
+			w := &editing{EditConfig: cfg, producer: producer, epoch: epoch, earlier: earlier, said: done}
 			again, err := w.write(ctx, some)
 			if err != nil {
 				return done, fmt.Errorf("write edited records to %s: %w", cfg.Raw, err)
@@ -80,11 +89,39 @@ func Write(ctx context.Context, cfg EditConfig, edits []Edit) (done Edited, err 
 	return done, nil
 }
 
+// epochs are that of the raw topic, and those that it had with fewer partitions. The error says why nothing may be written now.
+func (cfg EditConfig) epochs(ctx context.Context, cl *kgo.Client) (epoch uint16, earlier map[uint16]bool, err error) {
+	view := control.NewView(cfg.Control)
+	defer view.Close()
+	if _, err := view.Refresh(ctx); err != nil {
+		return 0, nil, err
+	}
+	s := view.Stream(cfg.Stream)
+	if err := s.GrowRefusesFile(cfg.Partitions); err != nil {
+		return 0, nil, fmt.Errorf("stream %s: %w", cfg.Stream, err)
+	}
+	details, err := kadm.NewClient(cl).ListTopics(ctx, cfg.Raw)
+	if err == nil {
+		err = details[cfg.Raw].Err
+	}
+	if err != nil {
+		return 0, nil, fmt.Errorf("topic %s: %w", cfg.Raw, err)
+	}
+	id := details[cfg.Raw].ID
+	epoch, known := s.Epoch(hex.EncodeToString(id[:]))
+	if !known {
+		return 0, nil, fmt.Errorf("topic %s was made anew, and no processor has seen the new one yet: start one", cfg.Raw)
+	}
+	return epoch, s.EarlierEpochs(epoch), nil
+}
+
 // editing is one transaction.
 type editing struct {
 	EditConfig
 
 	producer     *kgo.Client
+	epoch        uint16          // of the raw topic
+	earlier      map[uint16]bool // epochs of the same topic, when it had fewer partitions
 	before, said Edited
 	newest       map[string]*kgo.Record // raw, by key
 	ends         map[int32]int64        // of the raw topic, as it was read
@@ -125,7 +162,7 @@ func (w *editing) write(ctx context.Context, edits []Edit) (again bool, err erro
 
 // open are the letters of edits that are open, by the id of the origin.
 func (w *editing) open(ctx context.Context, edits []Edit) (map[string]*Letter, error) {
-	all, err := Read(ctx, w.Client, w.Pipeline, w.Stream, false)
+	all, err := Read(ctx, w.Control.Client, w.Pipeline, w.Stream, false)
 	if err != nil {
 		return nil, err
 	}
@@ -152,7 +189,7 @@ func (w *editing) read(ctx context.Context, open map[string]*Letter) error {
 	for _, l := range open {
 		keys[string(l.Record.Key)] = true
 	}
-	cl, err := kgo.NewClient(w.Client...)
+	cl, err := kgo.NewClient(w.Control.Client...)
 	if err != nil {
 		return err
 	}
@@ -170,11 +207,11 @@ func (w *editing) read(ctx context.Context, open map[string]*Letter) error {
 		w.ends[o.Partition], ranges[o.Partition] = o.Offset, admin.Range{From: 0, To: o.Offset}
 	})
 	versions := map[string]topics.Version{}
-	return admin.ReadRanges(ctx, w.Client, w.Raw, ranges, func(r *kgo.Record) {
+	return admin.ReadRanges(ctx, w.Control.Client, w.Raw, ranges, func(r *kgo.Record) {
 		if !keys[string(r.Key)] {
 			return
 		}
-		v, err := topics.RawVersion(r, w.Epoch, 0)
+		v, err := topics.RawVersion(r, w.epoch, 0)
 		if was, ok := versions[string(r.Key)]; err == nil && (!ok || string(v[:]) > string(was[:])) {
 			versions[string(r.Key)], w.newest[string(r.Key)] = v, r
 		}
@@ -193,8 +230,12 @@ func (w *editing) records(edits []Edit, open map[string]*Letter) (raw, closing [
 			w.said.NoRecord++
 			continue
 		}
-		c := topics.Closing{Outcome: topics.Superseded, Generation: l.Generation, By: w.By}
-		if l.Position.Epoch == w.Epoch && r.Partition == l.Position.Partition && r.Offset == l.Position.Offset {
+		if w.earlier[l.Position.Epoch] { // whether r is the letter's cannot be told by the offset
+			w.said.BeforeGrow++
+			continue
+		}
+		c := topics.Closing{Outcome: topics.Superseded, Generation: l.Generation, By: w.Control.Who}
+		if l.Position.Epoch == w.epoch && r.Partition == l.Position.Partition && r.Offset == l.Position.Offset {
 			c.Outcome = topics.Edited
 			raw = append(raw, edited(r, e))
 			w.said.Edited++
@@ -227,7 +268,7 @@ func (w *editing) overtaken(ctx context.Context, raw []*kgo.Record) (bool, error
 	if len(from) == 0 {
 		return false, nil
 	}
-	reader, err := kgo.NewClient(append(slices.Clone(w.Client), kgo.ConsumePartitions(map[string]map[int32]kgo.Offset{w.Raw: from}),
+	reader, err := kgo.NewClient(append(slices.Clone(w.Control.Client), kgo.ConsumePartitions(map[string]map[int32]kgo.Offset{w.Raw: from}),
 		kgo.ConsumeResetOffset(kgo.NoResetOffset()), kgo.FetchIsolationLevel(kgo.ReadUncommitted()), kgo.KeepControlRecords(),
 		kgo.FetchMaxWait(100*time.Millisecond))...)
 	if err != nil {

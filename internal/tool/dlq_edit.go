@@ -35,6 +35,7 @@ type editable struct {
 	letters []*letters.Letter // open, as chosen
 	byID    map[string]*letters.Letter
 	epoch   uint16
+	earlier map[uint16]bool // epochs of the raw topic from before its partitions grew
 }
 
 // openEditable reaches the servers, and reads the letters.
@@ -54,7 +55,7 @@ func openEditable(ctx context.Context, path, stream string, f *letterFilter) (_ 
 		return nil, err
 	}
 	decided := view.Stream(stream)
-	if err := decided.GrowRefuses(); err != nil {
+	if err := decided.GrowRefusesFile(o.Kafka.Partitions); err != nil {
 		return nil, fmt.Errorf("stream %s: %w", stream, err)
 	}
 	if e.line, err = liveOf(o.Pipeline, stream, decided); err != nil {
@@ -63,6 +64,7 @@ func openEditable(ctx context.Context, path, stream string, f *letterFilter) (_ 
 	e.stream = e.line.Stream(stream)
 	if n := len(decided.Epochs); n > 0 {
 		e.epoch = decided.Epochs[n-1].Number
+		e.earlier = decided.EarlierEpochs(e.epoch)
 	}
 	if e.steps, err = dryrun.New(o.Stream(stream)); err != nil {
 		return nil, err
@@ -110,8 +112,8 @@ func (e *editable) child() bool { return e.stream.Ingest.ForEach != nil }
 // write writes edits to the raw topic.
 func (e *editable) write(ctx context.Context, edits []letters.Edit) (letters.Edited, error) {
 	return letters.Write(ctx, letters.EditConfig{
-		Pipeline: e.line.Name, Stream: e.stream.Name, Raw: topics.RawOf(e.line, e.stream.Name), Epoch: e.epoch,
-		By: e.control.Who, Client: e.opts, MaxBytes: e.Kafka.MaxRecordBytes,
+		Pipeline: e.line.Name, Stream: e.stream.Name, Raw: topics.RawOf(e.line, e.stream.Name), Partitions: e.Kafka.Partitions,
+		Control: e.control, MaxBytes: e.Kafka.MaxRecordBytes,
 	}, edits)
 }
 
@@ -137,7 +139,8 @@ func (e *editedLetters) write(cmd *cobra.Command, output string) error {
 		n    int
 		text string
 	}{
-		{e.Superseded, "superseded"}, {e.Closed, "closed before"}, {e.NoRecord, "without a raw record, and stay open"}, {e.Unchanged, "unchanged, and stay open"},
+		{e.Superseded, "superseded"}, {e.Closed, "closed before"}, {e.NoRecord, "without a raw record, and stay open"},
+		{e.BeforeGrow, "of before the partitions grew, and stay open: `millrace dlq retry` them first"}, {e.Unchanged, "unchanged, and stay open"},
 	} {
 		if of.n > 0 {
 			text = append(text, fmt.Sprintf("%d %s", of.n, of.text))
@@ -158,6 +161,10 @@ func editLetters(cmd *cobra.Command, path, stream string, f *retryFlags) error {
 	out := &editedLetters{Stream: stream, DryRun: f.dry}
 	var chosen []*letters.Letter
 	for _, l := range e.letters {
+		if e.earlier[l.Position.Epoch] && l.Retryable() {
+			out.BeforeGrow++
+			continue
+		}
 		if !l.Retryable() || !json.Valid(l.Record.Value) || l.Stage == "sink" {
 			out.NoRecord++ // a letter of a sink holds the row
 			continue
@@ -183,11 +190,11 @@ func editLetters(cmd *cobra.Command, path, stream string, f *retryFlags) error {
 		if err := confirm(cmd, f.yes, fmt.Sprintf("%s: write %s to the raw topic, in the place of what was refused?", stream, count(len(edits), "edited record"))); err != nil {
 			return err
 		}
-		without := out.NoRecord
+		without, grown := out.NoRecord, out.BeforeGrow
 		if out.Edited, err = e.write(ctx, edits); err != nil {
 			return err
 		}
-		out.NoRecord += without
+		out.NoRecord, out.BeforeGrow = out.NoRecord+without, out.BeforeGrow+grown
 	}
 	return out.write(cmd, f.output)
 }

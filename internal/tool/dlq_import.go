@@ -144,11 +144,11 @@ func importLetters(cmd *cobra.Command, path, stream, name string, f *importFlags
 		if err := confirm(cmd, f.yes, fmt.Sprintf("%s: write %s to the raw topic, in the place of what was refused?", stream, count(len(edits), "edited record"))); err != nil {
 			return err
 		}
-		closed := out.Closed
+		closed, grown := out.Closed, out.BeforeGrow
 		if out.Edited, err = e.write(ctx, edits); err != nil {
 			return fmt.Errorf("%w; run the command again: each is written once", err)
 		}
-		out.Closed += closed
+		out.Closed, out.BeforeGrow = out.Closed+closed, out.BeforeGrow+grown
 	}
 	return out.write(cmd, f.output)
 }
@@ -204,6 +204,10 @@ func (e *editable) one(line []byte, seen map[string]bool, out *editedLetters) (*
 	}
 	if !l.Retryable() {
 		return nil, fmt.Errorf("the letter %s has no raw record: the API has to send it again", x.ID)
+	}
+	if e.earlier[l.Position.Epoch] {
+		out.BeforeGrow++
+		return nil, nil //nolint:nilnil // there is nothing to do
 	}
 	if same(x.Value, l.Record.Value) {
 		out.Unchanged++

@@ -299,6 +299,7 @@ func (g *growing) afterwards(stop func()) {
 	g.awaitRows(refusedOrder)
 	g.check(5)
 	rewrite(g.t, g.path, "total + 0 / (id - 7)", "total")
+	g.say(cli.ExitOK, "1 of before the partitions grew, and stay open", "dlq", "retry", g.path, "orders", "--edit", "--dry-run")
 	g.say(cli.ExitOK, "orders: 1 letter", "dlq", "retry", g.path, "orders", "--yes")
 	g.awaitRows(-1)
 	rewrite(g.t, g.path, "total: total}", "total: total * 1}")

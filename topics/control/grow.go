@@ -2,6 +2,7 @@ package control
 
 import (
 	"fmt"
+	"slices"
 	"time"
 )
 
@@ -51,4 +52,29 @@ func (s *Stream) GrowRefuses() error {
 		return nil
 	}
 	return fmt.Errorf("its topics are given %d partitions: let `millrace topics grow FILE --partitions %d` end first", s.Grow.To, s.Grow.To)
+}
+
+// GrowRefusesFile is GrowRefuses, or why a command with a file of so many partitions may not begin what reads or writes all of them.
+func (s *Stream) GrowRefusesFile(partitions int32) error {
+	if err := s.GrowRefuses(); err != nil {
+		return err
+	}
+	if s.Partitions != 0 && s.Partitions != partitions {
+		return fmt.Errorf("its topics were given %d partitions, and the file says %d: set kafka.partitions: %d", s.Partitions, partitions, s.Partitions)
+	}
+	return nil
+}
+
+// EarlierEpochs are the epochs before this one of the same raw topic, when it had fewer partitions: their offsets are gone.
+func (s *Stream) EarlierEpochs(epoch uint16) map[uint16]bool {
+	out, id := map[uint16]bool{}, ""
+	for _, e := range slices.Backward(s.Epochs) {
+		switch {
+		case e.Number == epoch:
+			id = e.RawTopicID
+		case id != "" && e.RawTopicID == id:
+			out[e.Number] = true
+		}
+	}
+	return out
 }
