@@ -233,13 +233,13 @@ func (p *Processor) inOrder(turn context.Context, err error) bool {
 // lag counts the raw records without an outcome.
 func (p *Processor) lag(cl *kgo.Client) stage.Lag {
 	return func(ctx context.Context, streams ...string) (int64, error) {
-		var names []string
+		decided := map[string]*control.Stream{}
 		for topic, s := range p.streams {
 			if len(streams) == 0 || slices.Contains(streams, s.name) {
-				names = append(names, topic)
+				decided[topic] = p.decided.view.Stream(s.name)
 			}
 		}
-		return admin.Lag(ctx, cl, p.group, p.pipeline.Kafka.Partitions, names...)
+		return control.Lag(ctx, cl, p.group, decided)
 	}
 }
 

@@ -18,13 +18,24 @@ import (
 func (a *Admin) olderRows(is owned, of *control.Stream) string {
 	epoch := is.epoch
 	if n := len(of.Epochs); n > 0 {
-		epoch += of.Epochs[n-1].Number
+		epoch += firstOf(of.Epochs, of.Epochs[n-1].RawTopicID)
 	}
 	if epoch == 0 {
 		return ""
 	}
 	limit := a.store.dialect.AppendLiteral(nil, rows.Value{Form: rows.Bytes, Bytes: binary.BigEndian.AppendUint16(nil, epoch)})
 	return " WHERE LENGTH(" + rows.VersionColumn + ") >= 18 AND SUBSTR(" + rows.VersionColumn + ", 9, 2) < " + string(limit)
+}
+
+// firstOf is the number of the first epoch of a raw topic. One that was given more partitions has several, and the rows of all are of records
+// that it has.
+func firstOf(ascending []control.Epoch, rawTopicID string) uint16 {
+	for _, e := range ascending {
+		if e.RawTopicID == rawTopicID {
+			return e.Number
+		}
+	}
+	return 0
 }
 
 // Older counts the rows of a stream's table that no record of its raw topic of now has made, of is what is decided about the stream; and all rows.

@@ -9,12 +9,12 @@ import (
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
-	"github.com/twmb/franz-go/pkg/kerr"
 
 	"github.com/millrace-io/millrace/sink/dialect"
 	"github.com/millrace-io/millrace/sink/rows"
 	"github.com/millrace-io/millrace/topics"
 	"github.com/millrace-io/millrace/topics/admin"
+	"github.com/millrace-io/millrace/topics/control"
 )
 
 // Marks age only while the records that they are kept against can come: an outage of the processor, however long, ages none. So each
@@ -37,10 +37,6 @@ type goal struct {
 func (s *Sink) noteCaughtUp(ctx context.Context, goals map[string]*goal) error {
 	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
 	defer cancel()
-	committed, err := s.adm.FetchOffsets(ctx, topics.ProcessorGroup(s.pipeline.Name))
-	if err != nil && !errors.Is(err, kerr.GroupIDNotFound) { // no processor has ever run
-		return err
-	}
 	written, err := s.Positions(ctx)
 	if err != nil {
 		return err
@@ -57,7 +53,7 @@ func (s *Sink) noteCaughtUp(ctx context.Context, goals map[string]*goal) error {
 			g = &goal{since: now}
 			goals[topic] = g
 		}
-		reached, err := s.reach(ctx, g, topics.RawOf(s.pipeline, t.Stream), topic, committed, written[topic])
+		reached, err := s.reach(ctx, g, t.Stream, topic, written[topic])
 		if err == nil && reached {
 			g.noted = hour
 			_, err = s.store.db.ExecContext(ctx, s.store.statements.CaughtUp, topic)
@@ -69,22 +65,21 @@ func (s *Sink) noteCaughtUp(ctx context.Context, goals map[string]*goal) error {
 	return errors.Join(errs...)
 }
 
-// reach goes on towards a goal, from where the processor and the sink stood a moment ago, and says whether it is reached.
-func (s *Sink) reach(ctx context.Context, g *goal, raw, processed string, committed kadm.OffsetResponses, written map[int32]int64) (past bool, err error) {
+// reach goes on towards a goal of a stream, from where the sink stood a moment ago, and says whether it is reached.
+func (s *Sink) reach(ctx context.Context, g *goal, stream, processed string, written map[int32]int64) (past bool, err error) {
+	raw := topics.RawOf(s.pipeline, stream)
 	if g.raw == nil {
 		if g.raw, err = s.ends(ctx, raw); err != nil {
 			return false, err
 		}
 	}
 	if g.processed == nil {
-		at := map[int32]int64{}
-		for partition := range g.raw {
-			at[partition] = -1
-			if o, ok := committed.Lookup(raw, partition); ok {
-				at[partition] = o.At
-			}
+		decided := map[string]*control.Stream{raw: s.view.Stream(stream)}
+		next, err := control.Next(ctx, s.client, topics.ProcessorGroup(s.pipeline.Name), decided)
+		if err != nil {
+			return false, err
 		}
-		if past, err := s.past(ctx, raw, at, g.raw); err != nil || !past {
+		if past, err := s.past(ctx, raw, next[raw], g.raw); err != nil || !past {
 			return false, err
 		}
 		if g.processed, err = s.ends(ctx, processed); err != nil {

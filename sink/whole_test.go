@@ -3,6 +3,7 @@ package sink
 import (
 	"context"
 	"database/sql"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -494,8 +495,15 @@ func TestMarksDoNotAgeInAnOutage(t *testing.T) {
 	if n := hours(); n != 0 {
 		t.Errorf("%d hours while the processor still has not", n)
 	}
+	details, err := w.adm.ListTopics(t.Context(), raw)
+	if err != nil {
+		t.Fatal(err)
+	}
+	id := details[raw].ID
 	var at kadm.Offsets
-	at.AddOffset(raw, 0, 1, -1) // before the marker of the transaction
+	at.Add(kadm.Offset{ // before the marker of the transaction
+		Topic: raw, At: 1, LeaderEpoch: -1, Metadata: topics.Position{RawTopicID: hex.EncodeToString(id[:])}.Metadata(),
+	})
 	if err := w.adm.CommitAllOffsets(t.Context(), topics.ProcessorGroup("p"), at); err != nil {
 		t.Fatal(err)
 	}

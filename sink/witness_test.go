@@ -3,6 +3,7 @@ package sink
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -138,6 +139,18 @@ func witnesses(t *testing.T, open func(t *testing.T) *pipeline.Pipeline) {
 			t.Errorf("%d rows deleted, %v", n, err)
 		}
 		fine(t, f)
+	})
+	t.Run("RowsOfARawTopicThatWasGivenMorePartitions", func(t *testing.T) {
+		f := newFixture(t, open(t), false)
+		f.apply(event{1, 0, "a", row(1)})
+		grown := &control.Stream{Epochs: []control.Epoch{{RawTopicID: "aa"}, {Number: 1, RawTopicID: "aa"}, {Number: 2, RawTopicID: "aa"}}}
+		if n, err := f.admin().DeleteOlder(t.Context(), "s", grown); err != nil || n != 0 {
+			t.Errorf("%d rows deleted, %v", n, err)
+		}
+		anew := &control.Stream{Epochs: append(slices.Clone(grown.Epochs), control.Epoch{Number: 3, RawTopicID: "bb"})}
+		if n, err := f.admin().DeleteOlder(t.Context(), "s", anew); err != nil || n != 1 {
+			t.Errorf("%d rows deleted, %v", n, err)
+		}
 	})
 	t.Run("OddKeys", func(t *testing.T) {
 		f := newFixture(t, open(t), false)

@@ -66,7 +66,7 @@ func (x *Process) through(ctx context.Context, env stage.Env) error {
 	defer cl.Close()
 	view := control.NewView(control.Config{Pipeline: x.Pipeline.Name, Who: env.Instance, Client: env.Kafka})
 	defer view.Close()
-	for _, left := range []func(context.Context, *kgo.Client) (int64, error){x.rawLeft, x.processedLeft} {
+	for _, left := range []func(context.Context, *kgo.Client, *control.View) (int64, error){x.rawLeft, x.processedLeft} {
 		for ctx.Err() == nil {
 			asking, cancel := context.WithTimeout(ctx, 10*time.Second)
 			_, err := view.Refresh(asking)
@@ -90,7 +90,8 @@ func (x *Process) through(ctx context.Context, env stage.Env) error {
 // leftOf is how many records left counts of the streams whose base line is live, and those that other live lines have still to process or
 // to write.
 func (x *Process) leftOf(
-	ctx context.Context, cl *kgo.Client, env stage.Env, view *control.View, left func(context.Context, *kgo.Client) (int64, error),
+	ctx context.Context, cl *kgo.Client, env stage.Env, view *control.View,
+	left func(context.Context, *kgo.Client, *control.View) (int64, error),
 ) (n int64, err error) {
 	chosen, err := x.Pipeline.Choose(x.options.Streams)
 	if err != nil {
@@ -112,7 +113,7 @@ func (x *Process) leftOf(
 	if len(x.based) == 0 {
 		return n, nil
 	}
-	more, err := left(ctx, cl)
+	more, err := left(ctx, cl, view)
 	return n + more, err
 }
 
@@ -147,48 +148,34 @@ func (x *Process) lineLeft(ctx context.Context, cl *kgo.Client, env stage.Env, s
 	return g.Unwritten(ctx, upTo)
 }
 
-// rawLeft is how many raw records the processor has not committed.
-func (x *Process) rawLeft(ctx context.Context, cl *kgo.Client) (int64, error) {
-	committed, err := kadm.NewClient(cl).FetchOffsets(ctx, topics.ProcessorGroup(x.Pipeline.Name))
+// rawLeft is how many raw records of the streams whose base line is live have no outcome yet.
+func (x *Process) rawLeft(ctx context.Context, cl *kgo.Client, view *control.View) (int64, error) {
+	decided := map[string]*control.Stream{}
+	for _, name := range x.based {
+		decided[topics.Raw(x.Pipeline.Name, name)] = view.Stream(name)
+	}
+	from, err := control.Next(ctx, cl, topics.ProcessorGroup(x.Pipeline.Name), decided)
 	if err != nil {
 		return 0, err
 	}
-	return x.left(ctx, cl, topics.Raw, func(topic string, partition int32) int64 {
-		if o, ok := committed.Lookup(topic, partition); ok {
-			return o.At
-		}
-		return -1
-	})
+	return admin.Remaining(ctx, cl, from)
 }
 
-// processedLeft is how many processed records the database does not have.
-func (x *Process) processedLeft(ctx context.Context, cl *kgo.Client) (int64, error) {
+// processedLeft is how many processed records of these streams the database does not have.
+func (x *Process) processedLeft(ctx context.Context, cl *kgo.Client, _ *control.View) (int64, error) {
 	next, err := x.sink.Positions(ctx)
 	if err != nil {
 		return 0, err
 	}
-	return x.left(ctx, cl, topics.Processed, func(topic string, partition int32) int64 {
-		if offset, ok := next[topic][partition]; ok {
-			return offset
-		}
-		return -1
-	})
-}
-
-// left is how many records the topics of the streams whose base line is live have from the next offsets on.
-func (x *Process) left(
-	ctx context.Context, cl *kgo.Client, topic func(pipeline, stream string) string, next func(topic string, partition int32) int64,
-) (int64, error) {
-	chosen, err := x.Pipeline.Choose(x.based)
-	if err != nil {
-		return 0, err
-	}
 	from := map[string]map[int32]int64{}
-	for _, s := range chosen {
-		name := topic(x.Pipeline.Name, s.Name)
+	for _, stream := range x.based {
+		name := topics.Processed(x.Pipeline.Name, stream)
 		from[name] = map[int32]int64{}
 		for partition := range x.Pipeline.Kafka.Partitions {
-			from[name][partition] = next(name, partition)
+			from[name][partition] = -1
+			if offset, ok := next[name][partition]; ok {
+				from[name][partition] = offset
+			}
 		}
 	}
 	return admin.Remaining(ctx, cl, from)

@@ -446,7 +446,9 @@ func TestForgettingDeletesWhatWasBefore(t *testing.T) {
 	}
 	offsets := kadm.Offsets{}
 	for n, at := range sweep.From {
-		offsets.AddOffset("shop.items.raw", n, at, -1)
+		offsets.Add(kadm.Offset{
+			Topic: "shop.items.raw", Partition: n, At: at, LeaderEpoch: -1, Metadata: topics.Position{RawTopicID: sweep.RawTopicID}.Metadata(),
+		})
 	}
 	if _, err := kadm.NewClient(s.cfg.Client).CommitOffsets(t.Context(), topics.ProcessorGroup("shop"), offsets); err != nil {
 		t.Fatal(err)

@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
-	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/zeebo/xxh3"
 
@@ -292,18 +291,17 @@ func (s *Sweep) write(ctx context.Context, producer *kgo.Client) error {
 // Left is how many raw records from before the reset the processors have not passed, as [Behind] counts.
 func Left(ctx context.Context, cfg Config, plan *control.Sweep) (int64, error) {
 	topic := topics.Raw(cfg.Pipeline.Name, cfg.Stream.Name)
-	adm := kadm.NewClient(cfg.Client)
-	committed, err := adm.FetchOffsets(ctx, topics.ProcessorGroup(cfg.Pipeline.Name))
-	if err != nil && !errors.Is(err, kerr.GroupIDNotFound) {
+	view := control.NewView(cfg.Control)
+	defer view.Close()
+	if _, err := view.Refresh(ctx); err != nil {
 		return 0, err
 	}
-	at := map[int32]int64{}
-	for n := range plan.From {
-		if o, ok := committed.Lookup(topic, n); ok {
-			at[n] = o.At
-		}
+	decided := map[string]*control.Stream{topic: view.Stream(cfg.Stream.Name)}
+	next, err := control.Next(ctx, cfg.Client, topics.ProcessorGroup(cfg.Pipeline.Name), decided)
+	if err != nil {
+		return 0, err
 	}
-	return Behind(ctx, cfg, topic, at, plan.From)
+	return Behind(ctx, cfg, topic, next[topic], plan.From)
 }
 
 // Forget deletes the raw records from before the reset, which the processors have passed, and ends the sweep.

@@ -68,6 +68,13 @@ func (x *exchange) change(id int, gone bool) {
 	}
 }
 
+// forget shows an order no more.
+func (x *exchange) forget(id int) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	delete(x.totals, id)
+}
+
 // some changes some orders at random, but the one that is refused.
 func (x *exchange) some() {
 	for range 5 {

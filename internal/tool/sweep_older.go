@@ -2,19 +2,17 @@ package tool
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
-	"github.com/twmb/franz-go/pkg/kerr"
 
 	"github.com/millrace-io/millrace/internal/reset"
 	"github.com/millrace-io/millrace/internal/stage"
 	"github.com/millrace-io/millrace/pipeline"
 	"github.com/millrace-io/millrace/sink"
 	"github.com/millrace-io/millrace/topics"
-	"github.com/millrace-io/millrace/topics/admin"
+	"github.com/millrace-io/millrace/topics/control"
 )
 
 // older deletes the rows that only an earlier raw topic, which is gone, has made: the complete pass has written all that the API shows once
@@ -89,15 +87,12 @@ func (x *sweeping) through(ctx context.Context, line *pipeline.Pipeline, table *
 	adm := kadm.NewClient(x.client)
 	raw, processed := topics.RawOf(line, x.stream()), topics.Processed(line.Name, x.stream())
 	err := awaitAll(ctx, x.cfg, adm, raw, func() (map[int32]int64, error) {
-		committed, err := admin.Cut(ctx, x.client, topics.ProcessorGroup(line.Name), raw)
-		if err != nil && !errors.Is(err, kerr.GroupIDNotFound) {
+		of, err := decidedAbout(ctx, x.operation.opts, line, x.stream())
+		if err != nil {
 			return nil, err
 		}
-		at := map[int32]int64{}
-		for n, c := range committed {
-			at[n] = c.At
-		}
-		return at, nil
+		next, err := control.Next(ctx, x.client, topics.ProcessorGroup(line.Name), map[string]*control.Stream{raw: of})
+		return next[raw], err
 	}, func(left int64) { x.sayf("waiting for the processors, which have %d records left", left) })
 	if err != nil {
 		return err

@@ -224,7 +224,7 @@ func (o *operation) lagsOf(ctx context.Context, p *pipeline.Pipeline, v *control
 		}
 		raw, processed := topics.RawOf(p, s.Name), topics.Processed(p.Name, s.Name)
 		if decided.LiveNumber() == lineNumber(p) {
-			n, err := admin.Lag(ctx, o.client, topics.ProcessorGroup(p.Name), o.Kafka.Partitions, raw)
+			n, err := o.processorLag(ctx, p, raw, s.Name)
 			if err != nil {
 				return err
 			}
@@ -237,6 +237,15 @@ func (o *operation) lagsOf(ctx context.Context, p *pipeline.Pipeline, v *control
 		out[processed] = map[string]int64{"sink": n}
 	}
 	return nil
+}
+
+// processorLag is how many records of a raw topic the processors of a pipeline, or of a line, have to do.
+func (o *operation) processorLag(ctx context.Context, p *pipeline.Pipeline, raw, stream string) (int64, error) {
+	decided, err := decidedAbout(ctx, o.opts, p, stream) // its positions are the line's own
+	if err != nil {
+		return 0, err
+	}
+	return control.Lag(ctx, o.client, topics.ProcessorGroup(p.Name), map[string]*control.Stream{raw: decided})
 }
 
 func sinkLag(ctx context.Context, o *operation, p *pipeline.Pipeline, db *sink.Admin, s *pipeline.Stream) (int64, error) {
