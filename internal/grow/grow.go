@@ -80,7 +80,7 @@ func Look(ctx context.Context, cfg Config) (p Plan, err error) {
 			}
 			continue
 		}
-		n := int32(len(d.Partitions))
+		n := max(int32(len(d.Partitions)), decided.Partitions) // a broker may not know all yet
 		p.From = n
 		if n == cfg.To {
 			continue
@@ -246,7 +246,7 @@ func (g *grower) begin(ctx context.Context, underWay bool) (err error) {
 			}
 			return control.ErrUnchanged
 		}
-		if underWay || counts[name] >= g.To {
+		if underWay || counts[name] >= g.To || s.Partitions >= g.To {
 			return control.ErrUnchanged
 		}
 		begun, err := begun(name, s, ids[name])
@@ -265,7 +265,7 @@ func (g *grower) begin(ctx context.Context, underWay bool) (err error) {
 }
 
 // advance decides the next step of all streams at once. to is given a copy.
-func (g *grower) advance(ctx context.Context, from control.GrowState, to func(name string, s *control.Stream)) (err error) {
+func (g *grower) advance(ctx context.Context, from control.GrowState, to func(name string, s *control.Stream) error) (err error) {
 	g.is, err = control.ChangeAll(ctx, g.Control, g.names(), func(name string, s *control.Stream) error {
 		was := g.grow(name)
 		if s.Grow == nil || !s.Grow.At.Equal(was.At) || s.Grow.RawTopicID != was.RawTopicID {
@@ -274,8 +274,7 @@ func (g *grower) advance(ctx context.Context, from control.GrowState, to func(na
 		if s.Grow.State != from {
 			return control.ErrUnchanged // another process was first
 		}
-		to(name, s)
-		return nil
+		return to(name, s)
 	})
 	return err
 }
@@ -293,6 +292,13 @@ func (g *grower) drain(ctx context.Context) error {
 			return err
 		}
 	}
+	runs := map[string]uint32{}
+	if err := g.advance(ctx, control.GrowDraining, func(name string, s *control.Stream) error {
+		runs[name] = s.Run.Number
+		return control.ErrUnchanged
+	}); err != nil || g.state() != control.GrowDraining {
+		return err
+	}
 	first := map[string]map[int32]int64{}
 	for _, name := range g.names() {
 		ends, err := g.ends(ctx, topics.Raw(g.Pipeline.Name, name), g.grow(name).From)
@@ -309,8 +315,13 @@ func (g *grower) drain(ctx context.Context) error {
 			return err
 		}
 	}
-	return g.advance(ctx, control.GrowDraining, func(name string, s *control.Stream) {
+	return g.advance(ctx, control.GrowDraining, func(name string, s *control.Stream) error {
+		if s.Run.Number != runs[name] || s.Lost != nil {
+			return fmt.Errorf("stream %s: its processors lost their positions, or others were declared, meanwhile: run `millrace recover FILE %s`, and then "+
+				"this command again", name, name)
+		}
 		s.Grow.State, s.Grow.First = control.GrowMoving, first[name]
+		return nil
 	})
 }
 

@@ -43,8 +43,9 @@ func (g *grower) move(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return g.advance(ctx, control.GrowMoving, func(name string, s *control.Stream) {
+	return g.advance(ctx, control.GrowMoving, func(name string, s *control.Stream) error {
 		s.Grow.State, s.Grow.Next = control.GrowCutting, next[name]
+		return nil
 	})
 }
 
@@ -184,7 +185,7 @@ func (g *grower) forget(ctx context.Context, offsets kadm.Offsets) error {
 }
 
 // end is the decision that it is done.
-func (g *grower) end(_ string, s *control.Stream) {
+func (g *grower) end(_ string, s *control.Stream) error {
 	now := time.Now().UTC().Truncate(time.Second)
 	last := s.Epochs[len(s.Epochs)-1]
 	s.Epochs = append(s.Epochs, control.Epoch{
@@ -196,4 +197,5 @@ func (g *grower) end(_ string, s *control.Stream) {
 	}
 	s.Moved, s.Partitions, s.Grow = nil, s.Grow.To, nil
 	s.Reset.Fenced++
+	return nil
 }

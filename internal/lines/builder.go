@@ -242,7 +242,7 @@ func (b *Builder) plan(_ context.Context, s *control.Stream, live *control.Gener
 		return plan, b.refuse("line %d is being built, begun by %s at %s, by another logic than this file's; `%s` shows it. One is built at a time: "+
 			"swap it, or drop it: %s", l.Number, l.By, l.At.UTC().Format(time.RFC3339), b.command("replay status"), b.command("replay drop"))
 	}
-	if err := s.GrowRefuses(); err != nil {
+	if err := s.GrowRefusesFile(b.pipeline.Kafka.Partitions); err != nil {
 		return plan, b.refuse("%v", err)
 	}
 	if s.Redo != nil {

@@ -54,6 +54,9 @@ func (s *State) Repair(ctx context.Context, kafkaLost bool) error {
 		return ErrKafkaLost
 	}
 	if kafkaLost {
+		if err := s.mayBeginAnew(ctx); err != nil {
+			return err
+		}
 		// First the rows: what is processed again must win against them.
 		if err := s.cfg.Table.BeginAnew(ctx, s.cfg.Stream.Name); err != nil {
 			return err
@@ -79,11 +82,26 @@ func (s *State) Repair(ctx context.Context, kafkaLost bool) error {
 	return nil
 }
 
+// mayBeginAnew is why the rows may not be made older now: while the topics are given more partitions, what it declares would not hold.
+func (s *State) mayBeginAnew(ctx context.Context) error {
+	_, err := control.Change(ctx, s.cfg.Control, s.cfg.Stream.Name, func(d *control.Stream) error {
+		if err := d.GrowRefuses(); err != nil {
+			return err
+		}
+		return control.ErrUnchanged
+	})
+	return err
+}
+
 // declare says from where processors go on.
 func (s *State) declare(ctx context.Context, from map[int32]int64, why string) error {
 	_, err := control.Change(ctx, s.cfg.Control, s.cfg.Stream.Name, func(d *control.Stream) error {
 		if d.Run.Number != s.decided.Run.Number {
 			return errors.New("positions were declared by another process meanwhile: look again")
+		}
+		// The end of a grow declares positions too, and these would be lost. Until all is processed it waits for those that are declared here.
+		if d.Grow != nil && d.Grow.State != control.GrowDraining {
+			return d.GrowRefuses()
 		}
 		d.Run = control.Run{Number: d.Run.Number + 1, From: from, Why: why}
 		d.Lost = nil

@@ -160,7 +160,7 @@ func (r *Replay) decide(s *control.Stream, plan *Plan) error {
 	if live == nil {
 		return refuse("no processor of this version has run it yet, so it is not known what was processed: start one")
 	}
-	if err := s.GrowRefuses(); err != nil {
+	if err := s.GrowRefusesFile(r.pipeline.Kafka.Partitions); err != nil {
 		return refuse("%v", err)
 	}
 	epoch, ok := s.Epoch(plan.Redo.RawTopicID)

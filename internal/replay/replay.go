@@ -98,7 +98,20 @@ func (r *Replay) rawTopicID(ctx context.Context) (string, error) {
 	if d.Err != nil {
 		return "", fmt.Errorf("topic %s: %w", r.raw(), d.Err)
 	}
+	if n := int32(len(d.Partitions)); n != r.pipeline.Kafka.Partitions {
+		return "", &partitionsError{r.raw(), n, r.pipeline.Kafka.Partitions}
+	}
 	return hex.EncodeToString(d.ID[:]), nil
+}
+
+// partitionsError says that the raw topic has another number of partitions than the file: some would be left out.
+type partitionsError struct {
+	topic    string
+	is, file int32
+}
+
+func (e *partitionsError) Error() string {
+	return fmt.Sprintf("topic %s has %d partitions, and the file says %d: set kafka.partitions: %d", e.topic, e.is, e.file, e.is)
 }
 
 // ErrMadeAnew says that the raw topic is not the one that the redo began with.
@@ -121,9 +134,10 @@ const (
 // needsOperator tells what no retry passes.
 func needsOperator(err error) bool {
 	var owner *sink.OwnerError
+	var partitions *partitionsError
 	var refused *dialect.RefusedError
 	var defect *dialect.DefectError
 	var server *dialect.ServerError
 	return errors.As(err, &owner) || errors.As(err, &refused) || errors.As(err, &defect) || errors.As(err, &server) ||
-		errors.Is(err, ErrMadeAnew) || admin.NeedsOperator(err)
+		errors.As(err, &partitions) || errors.Is(err, ErrMadeAnew) || admin.NeedsOperator(err)
 }

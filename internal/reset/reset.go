@@ -151,6 +151,9 @@ func Run(ctx context.Context, cfg Config, o Options) error {
 		return err
 	}
 	_, err = control.Change(ctx, cfg.Control, cfg.Stream.Name, func(s *control.Stream) error {
+		if err := s.GrowRefuses(); err != nil { // it began when another reset had ended, while this one went on
+			return err
+		}
 		s.Reset.Done = true
 		if o.Sweep {
 			done.At, done.By, done.Forget = s.Reset.At, s.Reset.By, o.Forget

@@ -273,6 +273,7 @@ func growUnderKills(t *testing.T, within time.Duration, path string, db *sql.DB,
 	g.kill(command)
 	g.say(cli.ExitError, "its topics are given 5 partitions", "replay", path, "orders", "--yes")
 	g.say(cli.ExitError, "its topics are given 5 partitions", "topics", "grow", path, "--partitions", "6", "--yes")
+	g.say(cli.ExitError, "its topics are given 5 partitions", "recover", path, "orders", "--kafka-lost", "--yes")
 	g.start()
 	for _, states := range [][]control.GrowState{
 		{control.GrowMoving, control.GrowCutting, ""}, {control.GrowCutting, ""}, // each may be over before it is seen
@@ -293,6 +294,8 @@ func growUnderKills(t *testing.T, within time.Duration, path string, db *sql.DB,
 	g.run.send(t, syscall.SIGTERM)
 	g.run.exit(t)
 	g.say(cli.ExitError, "kafka.partitions: 5", "run", path, "--listen", "")
+	g.say(cli.ExitError, "set kafka.partitions: 5", "replay", path, "orders", "--yes")
+	g.say(cli.ExitError, "set kafka.partitions: 5", "dlq", "retry", path, "orders", "--edit", "--yes")
 	rewrite(t, path, "partitions: 3", "partitions: 5")
 	g.start()
 	g.afterwards(stop)
