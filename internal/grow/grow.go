@@ -89,6 +89,9 @@ func Look(ctx context.Context, cfg Config) (p Plan, err error) {
 		if n > cfg.To {
 			return p, refuse("stream %s: its topics have %d partitions, and a topic never gets fewer", s.Name, n)
 		}
+		if err := keepsTime(ctx, kadm.NewClient(cfg.Client), s.Name, d.Topic); err != nil {
+			return p, err
+		}
 		if _, err := begun(s.Name, decided, hex.EncodeToString(d.ID[:])); err != nil {
 			return p, err
 		}

@@ -30,7 +30,7 @@ func (g *grower) move(ctx context.Context) error {
 		if err := g.partitions(ctx, s); err != nil {
 			return err
 		}
-		if err := g.largest(ctx, s, g.Pipeline.Kafka.MaxRecordBytes+wasBytes); err != nil {
+		if err := g.room(ctx, s); err != nil {
 			return err
 		}
 		n, err := g.copy(ctx, s)
@@ -93,19 +93,6 @@ func (g *grower) give(ctx context.Context, topic string) error {
 	return nil
 }
 
-// largest sets the largest batch of a stream's raw topic.
-func (g *grower) largest(ctx context.Context, s *pipeline.Stream, bytes int32) error {
-	topic, value := topics.Raw(g.Pipeline.Name, s.Name), fmt.Sprint(bytes)
-	set, err := g.adm.AlterTopicConfigs(ctx, []kadm.AlterConfig{{Op: kadm.SetConfig, Name: "max.message.bytes", Value: &value}}, topic)
-	if err == nil {
-		_, err = set.On(topic, func(r *kadm.AlterConfigsResponse) error { return r.Err })
-	}
-	if err != nil {
-		return fmt.Errorf("topic %s: set max.message.bytes: %w", topic, err)
-	}
-	return nil
-}
-
 // cut deletes the records of before, and lets the stages go on.
 func (g *grower) cut(ctx context.Context) error {
 	table, err := g.openTable()
@@ -114,6 +101,9 @@ func (g *grower) cut(ctx context.Context) error {
 	}
 	defer table.Close()
 	if err := g.quiet(ctx); err != nil {
+		return err
+	}
+	if err := g.synced(ctx); err != nil {
 		return err
 	}
 	for i := range g.Pipeline.Streams {
@@ -134,7 +124,7 @@ func (g *grower) cut(ctx context.Context) error {
 				return err
 			}
 		}
-		if err := g.largest(ctx, s, g.Pipeline.Kafka.MaxRecordBytes); err != nil {
+		if err := g.roomNoMore(ctx, s); err != nil {
 			return err
 		}
 	}
