@@ -39,7 +39,7 @@ func next(
 		names = append(names, topic)
 	}
 	if len(names) == 0 { // no name would mean every topic
-		return nil, nil
+		return map[string]map[int32]int64{}, nil
 	}
 	adm := kadm.NewClient(cl)
 	details, err := adm.ListTopics(kadm.WithAuthorizedOps(ctx), names...) // the brokers', not the client's cache
