@@ -26,8 +26,10 @@ import (
 // restart. Sinks are killed during some of them.
 func TestDatabaseFaults(t *testing.T) {
 	s := seed(t)
-	w := newWorld(t, s, testservers.Kafka(t), testservers.NewSmallMySQL(t, 480).DSN(), nil)
+	server := testservers.NewSmallMySQL(t, 480)
+	w := newWorld(t, s, testservers.Kafka(t), server.DSN(), nil)
 	d := newBadDay(w, rand.New(rand.NewPCG(s, 8)))
+	d.server = server
 	c, err := d.survive(twoOfEach)
 	if err != nil {
 		t.Fatal(err)
@@ -56,6 +58,7 @@ type databaseFault struct {
 type badDay struct {
 	*world
 	dice            *rand.Rand
+	server          *testservers.MySQLServer
 	admin           *sql.Conn // it stays when others cannot connect
 	schema, account string
 }
@@ -185,6 +188,7 @@ func (d *badDay) bear(ctx context.Context, f databaseFault) error {
 		return err
 	}
 	if f.fill {
+		d.server.Exec(d.t, "sh", "-c", "head -c 8m /dev/zero >"+reserve)
 		if err := d.fill(ctx); err != nil {
 			return err
 		}
@@ -212,6 +216,9 @@ func (d *badDay) bear(ctx context.Context, f databaseFault) error {
 		}
 	}
 	told := time.Since(began)
+	if f.fill {
+		d.server.Exec(d.t, "rm", reserve)
+	}
 	if err := d.administer(ctx, f.lift, false); err != nil {
 		return err
 	}
@@ -256,6 +263,9 @@ func (d *badDay) administer(ctx context.Context, statements []string, cut bool) 
 	}
 	return nil
 }
+
+// reserve is a file on the server's disk that gives DROP TABLE room: on a full one mysqld has died of it.
+const reserve = "/var/lib/mysql/reserve.bin"
 
 // fill takes all room on the server's disk, for big pieces and then for small ones.
 func (d *badDay) fill(ctx context.Context) error {
