@@ -115,7 +115,7 @@ func (w *world) redo(ctx context.Context, stream string, k *killer) {
 		if n < 3 {
 			time.AfterFunc(time.Duration(1000+dice.IntN(4000))*time.Millisecond, end)
 		}
-		out, err := w.millrace(life, "replay", w.fleet.file, stream, "--yes")
+		out, err := w.millrace(life, "replay", w.fleet.file, stream, "--yes", "--letters", "100000") // a slow machine has many keys by then
 		end()
 		if err == nil {
 			return

@@ -17,6 +17,9 @@ import (
 // through child streams, windows of time, keysets and parallel pages, under a refresh token that rotates, or are delivered
 // by webhooks, while they change and are deleted.
 func TestKillShapes(t *testing.T) {
+	if !*serversFlag {
+		t.Skip("minutes of kills: make chaos")
+	}
 	s := seed(t)
 	src := newShapes(t, s)
 	w := newWorldOf(t, src, s, testservers.Kafka(t), testservers.MySQL(t), nil)
