@@ -30,13 +30,7 @@ var redone = []string{"versioned", "ordered", "sliced"}
 // TestRedoUnderKills deploys a wrong filter and a wrong map, corrects the file, and has the table put right by a redo, beside
 // live traffic, while every process is killed at random, those of the redo too. Who reads the tables all the time never sees
 // a row go back, or come back.
-//
-// It is red now and then, and so not a part of every run: of a key whose newest record the table refuses, the row may stay of the old
-// logic if processes die meanwhile. docs/runbooks/logic-was-wrong.md tells what to do.
 func TestRedoUnderKills(t *testing.T) {
-	if !*serversFlag {
-		t.Skip("it has an open fault, see its comment: make chaos")
-	}
 	s := seed(t)
 	w := newWorld(t, s, testservers.Kafka(t), testservers.MySQL(t), nil)
 	right := w.source.file(w.pipeline, w.brokers, w.dsn)

@@ -430,6 +430,38 @@ func TestTableRefusesTheNewest(t *testing.T) {
 	w.want(map[int]int{0: 3, 1: 6, 3: 12, 4: 15})
 }
 
+// TestTakesPartInALaterRound: who takes part names the generation that is under way, and runs until the whole redo has ended.
+func TestTakesPartInALaterRound(t *testing.T) {
+	const none = 0.25
+	w := newWorld(t, 2, wrong)
+	w.write(raw(1, "ok", 2), raw(1, "ok", none), raw(2, "ok", 3))
+	w.settle()
+	r := w.open(right, "redo")
+	if _, err := r.Begin(t.Context(), replay.Ask{}); err != nil {
+		t.Fatal(err)
+	}
+	stop := w.background(r, work())
+	var round uint16
+	testkit.Eventually(t, time.Minute, testkit.That("another round is under way", func() bool {
+		s := w.decided()
+		if s.Redo == nil {
+			t.Fatal("it has ended before it was looked at")
+		}
+		round = s.Redo.Generation
+		return round != s.Redo.First
+	}))
+	_ = stop()
+	later := work()
+	later.Generation = round
+	if err := w.open(right, "heir").Run(t.Context(), later); err != nil {
+		t.Fatal(err)
+	}
+	if s := w.decided(); s.Redo != nil {
+		t.Errorf("it is still under way: %+v", s.Redo)
+	}
+	w.want(map[int]int{1: 6, 2: 9})
+}
+
 // TestProcessedTopicMadeAnew while a replay is under way, and once all of it is written: it begins anew by itself, and the table is right, with what the
 // sink had not taken.
 func TestProcessedTopicMadeAnew(t *testing.T) {

@@ -17,7 +17,7 @@ import (
 
 // Work is how a process takes part.
 type Work struct {
-	Generation uint16           // of the redo, its first; 0: of the one that is under way
+	Generation uint16           // of the redo, in whichever round; 0: of the one that is under way
 	Processor  processor.Config // how it processes
 	Letters    int              // as in processor.RedoConfig
 	Memory     int64            // as there
@@ -44,7 +44,7 @@ func (r *Replay) Run(ctx context.Context, w Work) error {
 		}); err != nil {
 			return err
 		}
-		if s.Redo == nil || w.Generation != 0 && s.Redo.First != w.Generation {
+		if s.Redo == nil || w.Generation != 0 && (w.Generation < s.Redo.First || w.Generation > s.Redo.Generation) {
 			return nil
 		}
 		w.Generation = s.Redo.First
