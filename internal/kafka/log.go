@@ -92,7 +92,7 @@ func withoutGuess(r slog.Record) slog.Record {
 }
 
 // ofNoUse reports whether a client warns of what passes by itself, or of what was meant: the stage that waits for the
-// brokers says so, once, and what a client cannot do without them it tries again. Its guess at TLS is in
+// brokers says so, once, and what a client cannot do without them it retries. Its guess at TLS is in
 // the error that the stage tells; its guess at SASL is not always.
 func ofNoUse(r *slog.Record) bool {
 	if strings.HasSuffix(r.Message, guess) {
@@ -111,10 +111,21 @@ func ofNoUse(r *slog.Record) bool {
 	useless := false
 	r.Attrs(func(a slog.Attr) bool {
 		err, ok := a.Value.Any().(error)
-		useless = ok && (transient(err) || errors.Is(err, kerr.FencedInstanceID)) // which the processor tells, with the remedy
+		useless = ok && (transient(err) || fenced(err))
 		return !ok
 	})
 	return useless
+}
+
+// fenced reports whether another client has taken a place over. Its stage tells it: a command or a process that takes over is meant,
+// and of two processes with one instance the processor says the remedy.
+func fenced(err error) bool {
+	for _, place := range []error{kerr.FencedInstanceID, kerr.ProducerFenced, kerr.InvalidProducerEpoch} {
+		if errors.Is(err, place) {
+			return true
+		}
+	}
+	return false
 }
 
 // transient reports whether an error of a client passes by itself.

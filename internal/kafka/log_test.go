@@ -76,6 +76,8 @@ func TestWarningsOfNoUseAreForDebugging(t *testing.T) {
 		log.Log(kgo.LogLevelWarn, "read from broker received EOF during api versions discovery (is TLS misconfigured?)", "addr", "b:9092", "err", io.EOF)
 		log.Log(kgo.LogLevelError, "group session ended", "group", "g", "err", kerr.FencedInstanceID)
 		log.Log(kgo.LogLevelWarn, "metadata has a new ID for a topic we already hold", "topic", "t")
+		log.Log(kgo.LogLevelError, "fatal InitProducerID error, failing all buffered records", "broker", "0", "err", kerr.InvalidProducerEpoch)
+		log.Log(kgo.LogLevelError, "fatal InitProducerID error, failing all buffered records", "broker", "0", "err", kerr.ProducerFenced)
 		log.Log(kgo.LogLevelWarn, "unable to request api versions", "broker", 1, "err", io.ErrUnexpectedEOF)
 	}
 	var out bytes.Buffer
@@ -91,7 +93,7 @@ func TestWarningsOfNoUseAreForDebugging(t *testing.T) {
 	}
 	out.Reset()
 	warn(newLogger(slog.New(slog.NewTextHandler(&out, &slog.HandlerOptions{Level: slog.LevelDebug}))))
-	if n := strings.Count(out.String(), "\n"); n != 10 {
-		t.Errorf("%d lines of 10 for debugging:\n%s", n, out.String())
+	if n := strings.Count(out.String(), "\n"); n != 12 {
+		t.Errorf("%d lines of 12 for debugging:\n%s", n, out.String())
 	}
 }
