@@ -189,13 +189,11 @@ func (d *decoder) structure(v reflect.Value, p place) {
 			d.value(v.FieldByIndex(f.index).Addr().Interface(), at)
 		case p.path == "" && strings.HasPrefix(e.key.Value, "x-"): // a place for anchors
 		default:
-			near := nearest(e.key.Value, fields.names)
-			meant[near] = true
-			d.note(near, e.key.Value)
-			hint := didYouMean(e.key.Value, fields.names, "known keys")
-			if place := elsewhere(e.key.Value); near == "" && place != "" {
-				hint = "it is a key of " + place
+			near, hint := suggest(e.key.Value, p.path, fields.names)
+			for _, key := range near {
+				meant[key] = true
 			}
+			d.note(append(near, e.key.Value)...)
 			d.reportAt(e.key, 0, 0, at.path, hint, "unknown key")
 			unknown = true
 		}

@@ -84,6 +84,7 @@ var mistakes = []string{
 	"another database ~~ database: {mysql: ~~ database: {postgres:",
 	"two ways to log in ~~ {bearer: \"${SHOP_TOKEN}\"} ~~ {bearer: \"${SHOP_TOKEN}\", api_key: {header: X-Key, value: \"${SHOP_TOKEN}\"}}",
 	"an auth of another name ~~ auth: {bearer: ~~ auth: {token:",
+	"an API key right below auth ~~ {bearer: \"${SHOP_TOKEN}\"} ~~ {header: X-Api-Key, value: \"${SHOP_TOKEN}\"}",
 	"a bearer that is not below auth ~~   auth: {bearer: \"${SHOP_TOKEN}\"} ~~   bearer: \"${SHOP_TOKEN}\"",
 	"an API key without a place ~~ {bearer: \"${SHOP_TOKEN}\"} ~~ {api_key: {value: \"${SHOP_TOKEN}\"}}",
 	// Requests.
