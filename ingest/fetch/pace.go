@@ -95,14 +95,19 @@ func (p *pace) may(low, waits bool) (rest time.Duration, ok bool) {
 }
 
 // mine is what this process may take: no more than its share of the quota, as others may not have begun theirs; and where less is left than the shares of all
-// explain, as somebody else uses the quota, too, its share of that.
+// explain, its share of that, as somebody else uses the quota, too. Or the others are ahead, and leave its share: so it asks on, one request at a time, while that is left.
 func (p *pace) mine() int64 {
 	limit, flying := float64(p.limit), float64(p.flying)
+	own := math.Floor(limit*p.share) - float64(p.used)
 	left := float64(p.least) - flying
 	if explained := limit - (float64(p.used)+flying+1)/p.share; float64(p.least) < explained {
-		left = math.Floor(float64(p.least)*p.share) - flying
+		alone := 0.0
+		if left >= own {
+			alone = 1 - flying
+		}
+		left = max(math.Floor(float64(p.least)*p.share)-flying, alone)
 	}
-	return int64(min(left, math.Floor(limit*p.share)-float64(p.used)))
+	return int64(min(left, own))
 }
 
 // rests is how long no request may be made, because the quota is used up.

@@ -1,6 +1,7 @@
 package fetch_test
 
 import (
+	"context"
 	"fmt"
 	"net/http"
 	"strconv"
@@ -121,6 +122,38 @@ func TestQuotaIsLearned(t *testing.T) {
 			})
 		}
 	}
+}
+
+// TestSlowShareIsUsed: a process that has few slices asks on after the others have used up their shares, until its own is used up.
+func TestSlowShareIsUsed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const windows = 5
+		time.Sleep(time.Until(time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)))
+		q := &quota{limit: 240, per: time.Minute, style: "seconds", began: time.Now()}
+		ctx, cancel := context.WithTimeout(t.Context(), windows*time.Minute-time.Second)
+		defer cancel()
+		var wg sync.WaitGroup
+		for _, slices := range []int{3, 8, 13} {
+			var budgets fetch.Budgets
+			h := settings()
+			h.Retry.Attempts = 1000
+			budgets.For(h).Share(slices, 24)
+			cl := fetch.NewClient(h, q, budgets.For(h), fetch.NewMemory(1<<20, 1<<20, ""))
+			for range (slices * slices) / 8 { // the fewer slices, the slower
+				wg.Go(func() {
+					for ctx.Err() == nil {
+						if _, err := get(ctx, cl, "https://api.test/v1"); err != nil && ctx.Err() == nil {
+							t.Error(err)
+						}
+					}
+				})
+			}
+		}
+		wg.Wait()
+		if used := float64(q.served) / windows / float64(q.limit); used < 0.98 || q.refused > 0 {
+			t.Errorf("%.1f %% of the quota used, %d requests turned away", 100*used, q.refused)
+		}
+	})
 }
 
 // TestConcurrencyBacksOff: an API that bears five requests at once is asked by about as many after a while, and no longer told that it is
