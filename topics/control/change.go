@@ -2,13 +2,16 @@ package control
 
 import (
 	"context"
+	"crypto/rand"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"maps"
 	"slices"
 	"time"
 
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/millrace-io/millrace/internal/changelog"
@@ -22,7 +25,7 @@ const keyPrefix = "stream/"
 // transactionTimeout bounds how long readers wait for a process that died while it decided.
 const transactionTimeout = 10 * time.Second
 
-// quiet is how long brokers that do not answer are waited for.
+// quiet is how long brokers that do not answer are waited for, and how long they are asked again that answer with an error.
 const quiet = 20 * time.Second
 
 // Config says whose decisions they are.
@@ -36,9 +39,10 @@ type Config struct {
 var ErrUnchanged = errors.New("nothing is to be changed")
 
 // Change decides about a stream. f is given what was decided so far, which it changes; if it returns [ErrUnchanged], or
-// any other error, nothing is written. f may be called several times, when another process decides at the same time. Change returns
-// what holds now. When its error is f's, but for ErrUnchanged, the state is the one that f was given at first. After an error of the
-// brokers it is not known whether the decision was written: whoever asks again finds out.
+// any other error, nothing is written. f may be called several times: when another process decides at the same time, or the brokers
+// gave an answer that may pass. Change returns what it has decided, which was written once, or what holds if it decided nothing. When its error
+// is f's, but for ErrUnchanged, the state is the one that f was given at first. After an error of the brokers it is not known whether the
+// decision was written: whoever asks again finds out.
 func Change(ctx context.Context, cfg Config, stream string, f func(*Stream) error) (Stream, error) {
 	all, err := ChangeAll(ctx, cfg, []string{stream}, func(_ string, s *Stream) error { return f(s) })
 	return all[stream], err
@@ -47,9 +51,11 @@ func Change(ctx context.Context, cfg Config, stream string, f func(*Stream) erro
 // ChangeAll is [Change] for several streams, in one transaction: f is called for each, in their order. Where it returns
 // [ErrUnchanged] the stream stays as it is. After any other error f is called no more, and nothing is written.
 func ChangeAll(ctx context.Context, cfg Config, streams []string, f func(stream string, s *Stream) error) (map[string]Stream, error) {
-	for wait := stage.NewBackoff(); ; {
-		all, err := change(ctx, cfg, streams, f)
-		if _, fenced := errors.AsType[*changelog.FencedError](err); !fenced {
+	d := decision{cfg: cfg, topic: topics.Control(cfg.Pipeline), streams: streams, f: f, id: rand.Text()}
+	for wait, until := stage.NewBackoff(), time.Now().Add(quiet); ; {
+		all, err := d.attempt(ctx)
+		_, fenced := errors.AsType[*changelog.FencedError](err)
+		if err == nil || d.refused || !fenced && (!passes(err) || time.Now().After(until)) {
 			return all, err
 		}
 		if stage.Sleep(ctx, wait.NextBackOff()) != nil { // at random, so that they do not fence each other again
@@ -58,49 +64,83 @@ func ChangeAll(ctx context.Context, cfg Config, streams []string, f func(stream 
 	}
 }
 
-func change(ctx context.Context, cfg Config, streams []string, f func(string, *Stream) error) (map[string]Stream, error) {
-	topic := topics.Control(cfg.Pipeline)
+// passes reports whether what the brokers answered may be another answer the next time. UNKNOWN_SERVER_ERROR is any exception that a broker did
+// not expect, and a connection that ends before it has begun is of what stands before one that is started: the client takes neither for passing.
+func passes(err error) bool {
+	if answer, ok := errors.AsType[*kerr.Error](err); ok {
+		return answer.Retriable && !errors.Is(answer, kerr.UnknownTopicOrPartition) || errors.Is(answer, kerr.UnknownServerError)
+	}
+	return errors.Is(err, io.EOF)
+}
+
+// decision is one call of ChangeAll, in however many attempts. An attempt that failed may have been committed all the same: so each leaves the
+// id in what it writes, and the next one, which by its claim keeps the one before from being committed later, looks for it.
+type decision struct {
+	cfg     Config
+	topic   string
+	streams []string
+	f       func(stream string, s *Stream) error
+	id      string
+	refused bool              // the error is f's
+	written map[string]Stream // by the last attempt that wrote
+}
+
+// attempt decides, unless an attempt before has.
+func (d *decision) attempt(ctx context.Context) (map[string]Stream, error) {
 	records := map[string][]byte{}
 	log, err := changelog.Claim(ctx, changelog.Config{
-		Topic: topic, TransactionalID: topic, TransactionTimeout: transactionTimeout, Owner: cfg.Who, Quiet: quiet, Client: slices.Clone(cfg.Client),
+		Topic: d.topic, TransactionalID: d.topic, TransactionTimeout: transactionTimeout, Owner: d.cfg.Who, Quiet: quiet,
+		Client: slices.Clone(d.cfg.Client),
 	}, func(key string, value []byte) { records[key] = slices.Clone(value) })
 	if err != nil {
 		return nil, err
 	}
 	defer log.Close()
-	before, after := map[string]Stream{}, map[string]Stream{}
-	for _, name := range streams {
-		key := keyPrefix + name
-		if before[name], err = decode(topic, key, records[key]); err != nil {
+	before, made := map[string]Stream{}, false
+	for _, name := range d.streams {
+		if before[name], err = decode(d.topic, keyPrefix+name, records[keyPrefix+name]); err != nil {
 			return nil, err
 		}
+		made = made || slices.Contains(before[name].Decisions, d.id)
 	}
-	changed := map[string][]byte{} // by key
-	for _, name := range streams {
-		key := keyPrefix + name
-		s, err := decode(topic, key, records[key]) // a copy
-		if err != nil {
-			return nil, err
-		}
-		switch err := f(name, &s); {
-		case errors.Is(err, ErrUnchanged):
-			after[name] = before[name]
-			continue
-		case err != nil:
-			return before, err
-		}
-		if changed[key], err = json.Marshal(s); err != nil {
-			return before, err
-		}
-		after[name] = s
+	if made {
+		return d.written, nil
 	}
-	if len(changed) == 0 {
-		return before, nil
+	after, changed, err := d.decide(records, before)
+	if err != nil || len(changed) == 0 {
+		return before, err
 	}
+	d.written = after
 	if err := commit(ctx, log, changed); err != nil {
 		return before, err
 	}
 	return after, nil
+}
+
+// decide asks f. changed are the records to write, by key.
+func (d *decision) decide(records map[string][]byte, before map[string]Stream) (after map[string]Stream, changed map[string][]byte, err error) {
+	after, changed = map[string]Stream{}, map[string][]byte{}
+	for _, name := range d.streams {
+		key := keyPrefix + name
+		s, err := decode(d.topic, key, records[key]) // a copy
+		if err != nil {
+			return nil, nil, err
+		}
+		switch err := d.f(name, &s); {
+		case errors.Is(err, ErrUnchanged):
+			after[name] = before[name]
+			continue
+		case err != nil:
+			d.refused = true
+			return nil, nil, err
+		}
+		s.decided(d.id)
+		if changed[key], err = json.Marshal(s); err != nil {
+			return nil, nil, err
+		}
+		after[name] = s
+	}
+	return after, changed, nil
 }
 
 // commit writes records in one transaction.

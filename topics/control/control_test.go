@@ -10,6 +10,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/millrace-io/millrace/internal/testkafka"
@@ -17,8 +18,9 @@ import (
 )
 
 type world struct {
-	cfg control.Config
-	adm *kadm.Client
+	cluster *kfake.Cluster
+	cfg     control.Config
+	adm     *kadm.Client
 }
 
 func newWorld(t *testing.T) *world {
@@ -26,8 +28,9 @@ func newWorld(t *testing.T) *world {
 	cluster := testkafka.New(t)
 	testkafka.Topics(t, cluster, 1, "shop.control")
 	return &world{
-		cfg: control.Config{Pipeline: "shop", Who: "test", Client: []kgo.Opt{kgo.SeedBrokers(cluster.ListenAddrs()...)}},
-		adm: kadm.NewClient(testkafka.Client(t, cluster)),
+		cluster: cluster,
+		cfg:     control.Config{Pipeline: "shop", Who: "test", Client: []kgo.Opt{kgo.SeedBrokers(cluster.ListenAddrs()...)}},
+		adm:     kadm.NewClient(testkafka.Client(t, cluster)),
 	}
 }
 

@@ -34,6 +34,16 @@ type Stream struct {
 	Grow     *Grow  `json:"grow,omitempty"` // nil: none is under way
 	// Partitions is how many the topics have since they were given more; 0: they never were.
 	Partitions int32 `json:"partitions,omitempty"`
+	// Decisions are the ids of the last decisions, the newest last: whoever does not know what became of one finds it there.
+	Decisions []string `json:"decisions,omitempty"`
+}
+
+// keptDecisions is how many others may decide while one is attempted again.
+const keptDecisions = 16
+
+// decided notes a decision.
+func (s *Stream) decided(id string) {
+	s.Decisions = append(s.Decisions[max(0, len(s.Decisions)-keptDecisions+1):len(s.Decisions):len(s.Decisions)], id)
 }
 
 // Generation is one logic of a stream, or the same logic once more over what was processed before.
