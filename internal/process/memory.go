@@ -12,7 +12,7 @@ import (
 // a transaction. Whoever sets GOMEMLIMIT decides instead. Where more lives than was thought (large records, many streams)
 // the limit grows with it, so that the collector never runs all the time.
 const (
-	memoryOfStage    = 145 << 20
+	memoryOfStage    = 110 << 20
 	memoryOfEmbedded = 256 << 20 // broker and database in the process
 	memoryEvery      = time.Second
 )
