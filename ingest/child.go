@@ -32,6 +32,7 @@ type child struct {
 	under      bool  // a pass is under way
 	gone       bool  // the record was deleted
 	began      time.Time
+	rereads    rereads
 
 	active   bool // a slice fetches it
 	leaving  bool // it is about to be removed
@@ -58,6 +59,7 @@ func (c *child) set(state []byte, cur cursor.Cursor) {
 	c.state = state
 	c.want, c.done, c.gone = cur.Child.Want, cur.Child.Done, cur.Child.Gone
 	c.under, c.began = !cur.Done, cur.Started
+	c.rereads = c.feed.rereads(cur)
 	if c.gone && !c.active {
 		c.feed.gone[c] = true
 		signal(c.feed.reaping)
@@ -73,6 +75,7 @@ func (c *child) dirty() bool {
 // isDue says when the child is to be fetched; ok is false if it is not.
 func (c *child) isDue() (at time.Time, ok bool) {
 	every := c.feed.stream.Ingest.Every
+	again, reread := c.readAgain()
 	switch {
 	case c.active || c.gone:
 		return time.Time{}, false
@@ -83,12 +86,18 @@ func (c *child) isDue() (at time.Time, ok bool) {
 			return c.due, true // it keeps its turn
 		}
 		return time.Now(), true
-	case every <= 0 || c.want>>revisionBits != c.feed.at.Generation:
+	case c.want>>revisionBits != c.feed.at.Generation:
 		return time.Time{}, false
+	case every <= 0:
+		return again, reread
 	case c.feed.in.cfg.Once && c.began.Before(c.feed.in.started):
 		return time.Now(), true
 	}
-	return time.Now().Add(min(time.Until(c.began.Add(every)), every)), true // a clock may have been set back
+	at = time.Now().Add(min(time.Until(c.began.Add(every)), every)) // a clock may have been set back
+	if reread && again.Before(at) {
+		at = again
+	}
+	return at, true
 }
 
 // slice is the slice that fetches the child.

@@ -27,9 +27,10 @@ type decisions struct {
 
 // position is what a decision about a stream changes in how its positions are to be read.
 type position struct {
-	reset  uint32
-	done   bool
-	fenced uint32
+	reset   uint32
+	done    bool
+	fenced  uint32
+	allowed string // what may be deleted of a child stream, whose slices are read for it; empty: nothing
 }
 
 const (
@@ -92,7 +93,7 @@ func (d *decisions) take(stream string) {
 	} else {
 		d.in.notices.Clear(stream, noticePaused)
 	}
-	before, now := d.resets[stream], position{s.Reset.Number, s.Reset.Done, s.Reset.Fenced}
+	before, now := d.resets[stream], position{s.Reset.Number, s.Reset.Done, s.Reset.Fenced, d.allowed(stream, s)}
 	if before == now {
 		return
 	}
@@ -101,6 +102,14 @@ func (d *decisions) take(stream string) {
 		d.in.env.Log.Info("the stream was reset: its positions are read again", "stream", stream, "by", s.Reset.By)
 	}
 	d.claimAgain(stream)
+}
+
+// allowed is what a person has allowed to delete of a child stream.
+func (d *decisions) allowed(stream string, s *control.Stream) string {
+	if of := d.in.p.Stream(stream); of == nil || of.Ingest.ForEach == nil || len(s.Deletes) == 0 {
+		return ""
+	}
+	return fmt.Sprint(s.Deletes)
 }
 
 // lookAgain has the partitions with slices of a stream claimed again.

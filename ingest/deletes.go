@@ -23,7 +23,7 @@ import (
 // of a slice writes tombstones of the keys that it did not show, in the transaction of the cursor that ends its pass. Which
 // keys are there is in memory, as hashes, and in the state topic, with their text: see package known. The commit loop marks
 // what a page shows before the page is written. Marks are in memory alone: a read during which the partition went to another
-// owner deletes nothing, and the next one does.
+// owner deletes nothing, and is made once more.
 
 // gone is a key that is to be deleted.
 type gone struct {
@@ -65,6 +65,7 @@ func (s *slice) survey(p *page) error {
 		s.order.broken = true
 	}
 	if !s.keys.Reads(p.after.Pass) {
+		s.tear(p)
 		return nil
 	}
 	err := s.reader.each(p, 0, func(_ int, rec *record, _ bool) error {
@@ -128,7 +129,7 @@ func (s *slice) decide(p *page) {
 	v, why := s.keys.Judge(before, known.Rule{
 		AtMost: most, Steady: d.Steady || p.at.Index == s.pager.First().Index || s.byKey(), InTurn: s.inTurn(), Allowed: s.allowed,
 	})
-	v.Known.Whole = p.after.Started
+	v.Known.Whole, v.Known.Torn = p.after.Started, false
 	p.known, p.blinded = &v.Known, why
 	for _, id := range v.Gone {
 		p.gone = append(p.gone, gone{id: id, revision: s.keys.Revision(id)})
@@ -167,6 +168,9 @@ func (s *slice) wholeIsDue(c cursor.Cursor, at time.Time) bool {
 	d := s.stream.Ingest.Deletes
 	if d == nil || d.Every == 0 || c.Known == nil || c.Since == nil && c.Kept == "" {
 		return false
+	}
+	if s.child != nil && c.Left() {
+		return true
 	}
 	return at.UTC().Truncate(time.Millisecond).Sub(c.Known.Whole) >= d.Every
 }
@@ -298,7 +302,7 @@ const noticeDeletes = "deletes"
 
 // tellDeletes tells what a complete read that has ended with a page, which is committed, leaves for a person to decide.
 func (s *slice) tellDeletes(p *page) {
-	if p.known == nil {
+	if p.known == nil || p.torn() {
 		return
 	}
 	d, text := s.stream.Ingest.Deletes, ""

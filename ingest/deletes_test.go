@@ -391,20 +391,20 @@ func TestNotModifiedDeletesNothing(t *testing.T) {
 	testkit.Eventually(t, patience, testkit.That("two of four are held", func() bool {
 		return strings.Contains(r.Health.Degraded()["ingest items"], "2 of 4 keys are not shown any more, as 0, 1")
 	}))
-	allow(t, c.ListenAddrs(), r)
+	allow(t, c.ListenAddrs(), r, "items/")
 	a.awaitThere(t, c.ListenAddrs()) // although the API would say that nothing has changed
 	before := same.Load()
 	testkit.Eventually(t, patience, testkit.That("304 again", func() bool { return same.Load() > before }))
 	r.stop()
 }
 
-// allow lets the next read of items delete what is held, as `millrace deletes --allow` does.
-func allow(t *testing.T, brokers []string, r *process) {
+// allow lets the next read of a slice of items delete what is held, as `millrace deletes --allow` does.
+func allow(t *testing.T, brokers []string, r *process, slice string) {
 	t.Helper()
 	_, err := control.Change(t.Context(), control.Config{Pipeline: "shop", Who: "op", Client: []kgo.Opt{kgo.SeedBrokers(brokers...)}}, "items",
 		func(s *control.Stream) error {
-			h := held(t, brokers, "items/")
-			s.Deletes = map[string]control.Allowed{"items/": {Since: h.Since, Keys: h.Keys}}
+			h := held(t, brokers, slice)
+			s.Deletes = map[string]control.Allowed{slice: {Since: h.Since, Keys: h.Keys}}
 			return nil
 		})
 	if err != nil {

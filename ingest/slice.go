@@ -294,7 +294,7 @@ const minPause = 10 * time.Millisecond
 
 // awaitPass returns when a pass is under way or due.
 func (s *slice) awaitPass(ctx context.Context) error {
-	if !s.plan.Done {
+	if !s.plan.Done || s.plan.Torn() {
 		return nil
 	}
 	ended := s.plan.Pass > 0 && !s.plan.Ended.Before(s.in.started) // one in this process

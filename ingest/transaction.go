@@ -221,7 +221,7 @@ func (s *slice) countPage(p *page) {
 		s.of.filledOne()
 	case p.after.Done:
 		s.metrics.passes.Inc()
-		if s.child == nil && s.settled() {
+		if s.child == nil && s.settled() && !p.torn() {
 			s.in.passEnded(s.key)
 		}
 		s.in.seen[s.stream].passes.end(s, s.tally, p, s.child == nil && s.in.lastPass(s.stream))

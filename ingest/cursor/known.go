@@ -14,6 +14,7 @@ type Known struct {
 	Left     int64  `json:"left,omitempty"`  // keys that it did not show, and that were not deleted
 	Slipping int64  `json:"slipping,omitempty"`
 	Held     *Held  `json:"held,omitempty"` // nil: nothing is
+	Torn     bool   `json:"torn,omitempty"` // the last pass that asked for everything was begun by one process and ended by another: it tells nothing
 
 	Whole time.Time `json:"whole,omitzero"` // start of the last pass that asked for everything and has ended
 }
@@ -37,4 +38,14 @@ func (k *Known) Anew(pass int64) *Known {
 
 // Settled reports whether the last complete read left nothing to decide, so that another one that shows the same has
 // nothing to tell.
-func (k *Known) Settled() bool { return k != nil && k.Read > 0 && k.Left == 0 }
+func (k *Known) Settled() bool { return k != nil && k.Read > 0 && k.Left == 0 && !k.Torn }
+
+// Left reports whether the pass of c, which has ended, was a complete read that has left keys which another one tells of: they may have slipped
+// between its pages. What a person has to decide, and what a pass after it has left open, does not count.
+func (c Cursor) Left() bool {
+	k := c.Known
+	return c.Done && k != nil && k.Read == c.Pass && k.Left > 0 && (k.Held == nil || k.Slipping > 0)
+}
+
+// Torn reports whether the pass of c, which has ended, is to be made once more, as it does not tell what is gone.
+func (c Cursor) Torn() bool { return c.Done && c.Known != nil && c.Known.Torn }
