@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"sync"
+	"time"
 
 	"github.com/millrace-io/millrace/ingest/cursor"
 	"github.com/millrace-io/millrace/ingest/paginate"
@@ -18,6 +19,9 @@ type pages struct {
 	run    *ahead            // nil: one page at a time
 	beside *overlaps         // of run; nil: what pages in flight show cannot be in doubt
 	last   int64             // pages of the pass, as the API told last; 0: not known
+
+	open   map[uint64]time.Time // keys of which it is not known which of two contents is newer, unless a page shows them that is asked for after that time
+	inTurn bool                 // nothing is fetched ahead any more
 }
 
 func (s *slice) pages(ctx context.Context) *pages {
@@ -31,28 +35,12 @@ func (s *slice) pages(ctx context.Context) *pages {
 // start fetches ahead, if the API allows it. A pass begins with one page: often it is the only one.
 func (p *pages) start(ctx context.Context) {
 	pager, ok := p.s.pager.(paginate.Addressable)
-	if n := p.s.stream.Ingest.Concurrency; ok && p.run == nil && n > 1 && !p.s.stops() {
+	if n := p.s.stream.Ingest.Concurrency; ok && p.run == nil && n > 1 && !p.inTurn && !p.s.stops() {
 		p.run = newAhead(ctx, p.s, pager, p.cursor, p.at, n, p.last)
 		if p.s.reader.version == nil {
 			p.beside = newOverlaps(n, &p.s.in.overlapping)
 		}
 	}
-}
-
-// next returns the next page of the pass. One that shows a key otherwise than a page that was in flight beside it is asked for again.
-func (p *pages) next(ctx context.Context) (*page, error) {
-	got, err := p.get(ctx)
-	if err != nil || p.beside == nil {
-		return got, err
-	}
-	if p.beside.disagree(got) {
-		got.close()
-		if got, err = p.s.fetch(ctx, p.cursor, p.at); err != nil {
-			return nil, err
-		}
-	}
-	p.beside.note(got)
-	return got, nil
 }
 
 func (p *pages) get(ctx context.Context) (*page, error) {

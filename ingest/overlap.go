@@ -3,15 +3,18 @@ package ingest
 import (
 	"sync/atomic"
 	"time"
+
+	"github.com/millrace-io/millrace/ingest/paginate"
 )
 
 // overlaps notes what pages of a pass have shown of each key, for as long as a page that was asked for beside them may come. Of two
 // pages that were in flight at once and show a key with different contents, neither tells which is newer, and the one that is
 // committed last would win: its position in the pass says nothing. So the one that comes later in the pass is asked for once
-// more, after the answer to the other. Where records have a version, that decides, and nothing is noted.
+// more, after the answer to the other. Where records have a version, that decides, and nothing is noted. If that page has lost the key by then, the
+// other is asked for once more, too; and if that does not show what was written any more, the pass walks over all pages once more, in turn.
 type overlaps struct {
 	shown map[uint64]sight // by the hash of the key
-	pages [][]uint64       // hashes of the keys of the pages noted, in order
+	pages []noted          // in order
 	first int              // number of the first of pages
 	most  int              // pages
 	all   *atomic.Int64    // keys, of all passes of the process
@@ -22,6 +25,12 @@ type sight struct {
 	content uint64
 	page    int
 	at      time.Time
+}
+
+// noted is a page of which the keys are noted.
+type noted struct {
+	at  paginate.Position
+	ids []uint64 // hashes of the keys
 }
 
 // mostOverlapping bounds the keys that a process notes, about 100 bytes each. Beyond, a pass forgets the pages that it asked for first.
@@ -38,16 +47,23 @@ func (o *overlaps) close() {
 	}
 }
 
-// disagree reports whether p shows a key otherwise than a page before it in the pass, whose answer came after p was asked for.
-func (o *overlaps) disagree(p *page) bool {
+// disagree are the keys that p shows otherwise than a page before it in the pass, whose answer came after p was asked for.
+// With each comes what that page showed.
+func (o *overlaps) disagree(p *page) (differ map[uint64]sight) {
 	for i := range p.records {
 		rec := &p.records[i]
 		if seen, ok := o.shown[rec.id]; ok && seen.content != rec.content && seen.at.After(p.sent) {
-			return true
+			if differ == nil {
+				differ = map[uint64]sight{}
+			}
+			differ[rec.id] = seen
 		}
 	}
-	return false
+	return differ
 }
+
+// position is that of a page that is noted.
+func (o *overlaps) position(number int) paginate.Position { return o.pages[number-o.first].at }
 
 // note takes the next page of the pass in. Of a page whose records are not held, nothing is.
 func (o *overlaps) note(p *page) {
@@ -57,7 +73,7 @@ func (o *overlaps) note(p *page) {
 		ids[i] = rec.id
 		o.shown[rec.id] = sight{rec.content, o.first + len(o.pages), p.received}
 	}
-	o.pages = append(o.pages, ids)
+	o.pages = append(o.pages, noted{p.at, ids})
 	o.all.Add(int64(len(ids)))
 	for len(o.pages) > o.most || o.all.Load() > mostOverlapping && len(o.pages) > 1 {
 		o.forget()
@@ -66,11 +82,11 @@ func (o *overlaps) note(p *page) {
 
 // forget forgets the page that was noted first.
 func (o *overlaps) forget() {
-	for _, id := range o.pages[0] {
+	for _, id := range o.pages[0].ids {
 		if o.shown[id].page == o.first {
 			delete(o.shown, id)
 		}
 	}
-	o.all.Add(-int64(len(o.pages[0])))
+	o.all.Add(-int64(len(o.pages[0].ids)))
 	o.pages, o.first = o.pages[1:], o.first+1
 }

@@ -40,7 +40,7 @@ func (s *slice) pass(ctx context.Context) error {
 		if err != nil {
 			return s.tooDeep(ctx, err)
 		}
-		next, ended, err := s.accept(p, &loop)
+		next, ended, err := s.accept(p, &loop, pages)
 		if err != nil {
 			p.close()
 			return err
@@ -53,7 +53,7 @@ func (s *slice) pass(ctx context.Context) error {
 			s.goesOn() // a request past the end may have been tried again meanwhile
 			return s.awaitEnd(ctx, p)
 		}
-		if next.Index == 0 {
+		if next.Index == 0 && !pages.inTurn {
 			return errAgain
 		}
 		pages.advance(open, p, next)
@@ -61,7 +61,7 @@ func (s *slice) pass(ctx context.Context) error {
 }
 
 // accept finds where the pass goes on after a page, or why it ends with it, and gives the page its place.
-func (s *slice) accept(p *page, loop *paginate.Loop) (paginate.Position, paginate.Reason, error) {
+func (s *slice) accept(p *page, loop *paginate.Loop, of *pages) (paginate.Position, paginate.Reason, error) {
 	if s.late(p) {
 		return paginate.Position{}, paginate.GoesOn, errCut
 	}
@@ -75,6 +75,7 @@ func (s *slice) accept(p *page, loop *paginate.Loop) (paginate.Position, paginat
 	if err != nil {
 		return next, ended, err
 	}
+	next, ended = of.again(next, ended)
 	s.guess(p.guessed)
 	s.place(p, next, ended)
 	return next, ended, nil
