@@ -319,6 +319,9 @@ func (s *delivered) page(in *Ingest, d *delivery) (*deliveredPage, []*kgo.Record
 	raw := newRawRecords(p.page, &rawSpace{})
 	var out []*kgo.Record
 	err = s.reader.each(p.page, 0, func(ordinal int, rec *record, _ bool) error {
+		if s.wasWritten(d, ordinal) {
+			return nil
+		}
 		if rec.deleted = rec.deleted || slices.Contains(s.hook.Deletes, d.kind); rec.deleted {
 			s.dateDeletion(rec, now)
 		}
@@ -363,7 +366,7 @@ func (p *deliveredPage) outcome(ordinal int, rec *record, raw *kgo.Record) *kgo.
 
 // pageID names a delivery: by its id, or by its content.
 func (d *delivery) pageID() string {
-	if d.id != "" && len(d.id) <= 100 {
+	if d.named() {
 		return "webhook." + d.id
 	}
 	return fmt.Sprintf("webhook.%016x", xxh3.Hash(d.body))

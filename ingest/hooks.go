@@ -49,13 +49,14 @@ type endpoint struct {
 type delivered struct {
 	*slice
 
-	hook *pipeline.Webhook
-	when errorRule    // when.when is nil: all deliveries are the stream's
-	kind atomic.Int32 // of the first version, a [cursor.Kind]
+	hook   *pipeline.Webhook
+	when   errorRule      // when.when is nil: all deliveries are the stream's
+	kind   atomic.Int32   // of the first version, a [cursor.Kind]
+	before *webhook.Known // values of mr-page that the raw topic had when the process began
 }
 
 const (
-	knownDeliveries = 10_000           // ids for each endpoint, 24 bytes each
+	knownDeliveries = 10_000           // ids for each endpoint, and records of before for each stream, 40 bytes each
 	deliveryRoom    = 32 << 20         // bytes of deliveries in hand
 	hookHeaderBytes = 64 << 10         // of a request's headers
 	hookReadTimeout = 20 * time.Second // for a delivery to come in
@@ -97,7 +98,7 @@ func (h *hooks) add(s *pipeline.Stream) error {
 		}
 		h.endpoints[hook.Path] = e
 	}
-	d := &delivered{hook: hook}
+	d := &delivered{hook: hook, before: webhook.NewKnown(knownDeliveries)}
 	if d.when = newErrorRule(hook.When); d.when.err != nil {
 		return fmt.Errorf("ingest.webhook.when: %w", d.when.err)
 	}

@@ -13,9 +13,11 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/millrace-io/millrace/internal/testkafka"
@@ -270,5 +272,37 @@ func TestWebhookBeforeKafkaIsThere(t *testing.T) {
 	testkit.Eventually(t, patience, testkit.That("it does not listen", func() bool { address = r.WebhookAddress(); return address != "" }))
 	if code, text := newSender(t).deliver(address, "issues", "d1", `{"id": 1, "version": 1}`); code != http.StatusServiceUnavailable {
 		t.Errorf("%d %s without Kafka", code, text)
+	}
+}
+
+// TestWebhookIsRecognisedAfterARestart: what was delivered before is known by the raw topic, so that a delivery that comes again writes only what
+// is missing of it: here, what is of the other stream. A delivery without an id is none of them.
+func TestWebhookIsRecognisedAfterARestart(t *testing.T) {
+	t.Parallel()
+	c := testkafka.New(t)
+	p := hookPipeline(c.ListenAddrs(), hooked("issues", "issue"), hooked("copies", "both"), hooked("others", "both"))
+	deliver := func(who, kind, id, body string) {
+		t.Helper()
+		r := start(t, p, who, testConfig())
+		if code, text := newSender(t).deliver(r.listening(t), kind, id, body); code != http.StatusOK {
+			t.Errorf("%d %s", code, text)
+		}
+		r.stop()
+	}
+	deliver("one", "issue", "d1", `{"id": 1, "version": 1}`)
+	deliver("two", "issue", "d1", `{"id": 1, "version": 1}`)
+	deliver("three", "issue", "", `{"id": 2, "version": 1}`)
+	deliver("four", "issue", "", `{"id": 2, "version": 1}`)
+	page := topics.RawHeaders{PageID: "webhook.d2", Time: time.Now(), URL: "webhook:///hooks"}
+	produce(t, c.ListenAddrs(), &kgo.Record{Topic: "shop.copies.raw", Key: []byte("3"), Value: []byte(`{"id": 3, "version": 1}`), Headers: page.Append(nil)})
+	deliver("five", "both", "d2", `{"id": 3, "version": 1}`)
+	got := map[string]int{}
+	for _, topic := range []string{"issues", "copies", "others"} {
+		for _, rec := range testkit.Records(t, c.ListenAddrs(), "shop."+topic+".raw") {
+			got[topic+" "+string(rec.Key)]++
+		}
+	}
+	if d := cmp.Diff(map[string]int{"issues 1": 1, "issues 2": 2, "copies 3": 1, "others 3": 1}, got); d != "" {
+		t.Errorf("records: %s", d)
 	}
 }

@@ -168,6 +168,7 @@ func (in *Ingest) run(ctx context.Context) error {
 	}
 	defer in.decisions.view.Close()
 	if in.hooks != nil {
+		in.hooks.restore(ctx)
 		in.hooks.ready.Store(true)
 	}
 	var telling sync.WaitGroup

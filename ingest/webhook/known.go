@@ -12,11 +12,13 @@ type Known struct {
 	ids  map[xxh3.Uint128]struct{}
 	ring []xxh3.Uint128
 	next int
+
+	bound int
 }
 
 // NewKnown returns one that remembers so many.
 func NewKnown(bound int) *Known {
-	return &Known{ids: map[xxh3.Uint128]struct{}{}, ring: make([]xxh3.Uint128, 0, bound)}
+	return &Known{ids: map[xxh3.Uint128]struct{}{}, bound: bound}
 }
 
 // Has reports whether a delivery was taken; none has an empty id.
@@ -38,7 +40,7 @@ func (k *Known) Add(id string) {
 	if _, ok := k.ids[h]; ok {
 		return
 	}
-	if len(k.ring) < cap(k.ring) {
+	if len(k.ring) < k.bound {
 		k.ring = append(k.ring, h)
 	} else {
 		delete(k.ids, k.ring[k.next])
