@@ -75,6 +75,11 @@ func (b *bench) cell(ctx context.Context, api string, latency time.Duration, con
 			end = min(end, int64(gridSeconds*float64(concurrency*page)/latency.Seconds()))
 		}
 		s, err := b.measured(ctx, env, "ingest", file, b.records, end, written(b.adm, topics.Raw(p.Name, stream)))
+		share := 1.0
+		if err == nil {
+			share, err = recordShare(ctx, p.Kafka.Brokers, b.adm, topics.Raw(p.Name, stream))
+		}
+		s.rate *= share
 		b.forget(ctx, p)
 		if err != nil {
 			return err

@@ -75,6 +75,46 @@ func written(adm *kadm.Client, topic string) func(context.Context) (int64, error
 	}
 }
 
+// recordShare returns how many of a topic's offsets are records, from 0 to 1: the others are markers that transactions have ended with, many where these are small.
+func recordShare(ctx context.Context, brokers []string, adm *kadm.Client, topic string) (float64, error) {
+	end, err := written(adm, topic)(ctx)
+	if err != nil || end == 0 {
+		return 1, err
+	}
+	offsets, err := adm.ListCommittedOffsets(ctx, topic)
+	if err != nil {
+		return 1, err
+	}
+	left := offsets.KOffsets()[topic]
+	at := map[string]map[int32]kgo.Offset{topic: {}}
+	for p, o := range left {
+		if o.EpochOffset().Offset > 0 {
+			at[topic][p] = kgo.NewOffset().AtStart()
+		}
+	}
+	c, err := kgo.NewClient(kgo.SeedBrokers(brokers...), kgo.ConsumePartitions(at), kgo.KeepControlRecords(), kgo.FetchIsolationLevel(kgo.ReadCommitted()))
+	if err != nil {
+		return 1, err
+	}
+	defer c.Close()
+	records := 0
+	for waiting := len(at[topic]); waiting > 0; {
+		fetches := c.PollFetches(ctx)
+		if err := fetches.Err(); err != nil {
+			return 1, err
+		}
+		fetches.EachRecord(func(r *kgo.Record) {
+			if !r.Attrs.IsControl() {
+				records++
+			}
+			if r.Offset == left[r.Partition].EpochOffset().Offset-1 {
+				waiting--
+			}
+		})
+	}
+	return float64(records) / float64(end), nil
+}
+
 // lastData returns the sum, over the partitions of a topic, of the offset after the last record that a
 // read_committed reader gets: where a reader of the topic stands when it has read everything.
 func lastData(ctx context.Context, brokers []string, adm *kadm.Client, topic string) (int64, error) {
