@@ -44,38 +44,38 @@ func (r *rate) pause(ctx context.Context, records int, since time.Time) {
 	_ = stage.Sleep(ctx, max(due-took, yield*took))
 }
 
-// A redo with a rate looks through the log lookFactor times as fast as it processes it, and at least lookLeast records a second, of all
+// A redo with a rate scans the log scanFactor times as fast as it processes it, and at least scanLeast records a second, of all
 // processes: that produces nothing, and takes only cores and the brokers' time.
 const (
-	lookFactor = 10
-	lookLeast  = 10_000
+	scanFactor = 10
+	scanLeast  = 10_000
 )
 
-// glance slows down the looking through of a process. One goroutine may use it at a time.
-type glance struct {
+// scanLimit limits how fast a process scans the log. One goroutine may use it at a time.
+type scanLimit struct {
 	*rate
 	sessions int // of this process
-	looked   int // since the last rest
+	scanned  int // since the last rest
 	rested   time.Time
 }
 
-// look is called with each record. It rests, every 10 ms, until the records since the last rest may have taken so long; less if ctx
+// wait is called with each record. It rests, every 10 ms, until the records since the last rest may have taken so long; less if ctx
 // ends.
-func (g *glance) look(ctx context.Context) {
-	if g.limit == 0 {
+func (l *scanLimit) wait(ctx context.Context) {
+	if l.limit == 0 {
 		return
 	}
-	g.mu.Lock()
-	processes := max(1, g.share/max(1, g.sessions))
-	g.mu.Unlock()
-	second := max(1, max(lookLeast, lookFactor*g.limit)/processes)
-	if g.looked++; g.looked < max(1, second/100) {
+	l.mu.Lock()
+	processes := max(1, l.share/max(1, l.sessions))
+	l.mu.Unlock()
+	second := max(1, max(scanLeast, scanFactor*l.limit)/processes)
+	if l.scanned++; l.scanned < max(1, second/100) {
 		return
 	}
-	if !g.rested.IsZero() {
-		_ = stage.Sleep(ctx, time.Until(g.rested.Add(time.Duration(g.looked)*time.Second/time.Duration(second))))
+	if !l.rested.IsZero() {
+		_ = stage.Sleep(ctx, time.Until(l.rested.Add(time.Duration(l.scanned)*time.Second/time.Duration(second))))
 	}
-	g.looked, g.rested = 0, time.Now()
+	l.scanned, l.rested = 0, time.Now()
 }
 
 // countEvery is how often the sessions of all processes are counted, where they share a rate.

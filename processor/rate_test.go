@@ -38,9 +38,9 @@ func TestRate(t *testing.T) {
 	}
 }
 
-// TestLookThroughIsSlowedDown: a redo with a rate looks through the log ten times as fast, at 10,000 records a second at least, and
+// TestScanIsLimited: a redo with a rate scans the log ten times as fast, at 10,000 records a second at least, and
 // each of several processes has its share of that. Where the work itself takes longer there is no rest.
-func TestLookThroughIsSlowedDown(t *testing.T) {
+func TestScanIsLimited(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		for _, c := range []struct {
 			limit, share, records int
@@ -52,11 +52,11 @@ func TestLookThroughIsSlowedDown(t *testing.T) {
 			{10, 2, 20_000, 0, 2 * time.Second},
 			{5000, 2, 20_000, time.Millisecond, 20 * time.Second},
 		} {
-			g := glance{rate: &rate{limit: c.limit, share: c.share}, sessions: 2}
+			l := scanLimit{rate: &rate{limit: c.limit, share: c.share}, sessions: 2}
 			began := time.Now()
 			for range c.records {
 				time.Sleep(c.work)
-				g.look(t.Context())
+				l.wait(t.Context())
 			}
 			if is := time.Since(began); is < c.want-c.want/20 || is > c.want {
 				t.Errorf("%d records at %d a second, %d sessions: %v, want %v", c.records, c.limit, c.share, is, c.want)

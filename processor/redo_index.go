@@ -95,7 +95,7 @@ func (r *Redo) marks(ctx context.Context, partition int32) (m *redo.Marks, refus
 	}
 	w := newWorker(r.stream, newArena())
 	looked := 0
-	log.glance = &glance{rate: &r.p.rate, sessions: r.p.sessionCount()}
+	log.scan = &scanLimit{rate: &r.p.rate, sessions: r.p.sessionCount()}
 	m, err = redo.Build(ctx, rng, log, func(raw *kgo.Record) bool {
 		version, err := topics.RawVersion(raw, r.stream.epoch, r.stream.generation)
 		if err == nil {
@@ -151,7 +151,7 @@ type partitionLog struct {
 	kafka     []kgo.Opt
 	topic     string
 	partition int32
-	glance    *glance // nil: it is read as fast as it goes
+	scan      *scanLimit // nil: it is read as fast as it goes
 }
 
 // Read is [redo.Log]'s. It finds the end by position, for it may be a marker.
@@ -183,8 +183,8 @@ func (l partitionLog) Read(ctx context.Context, from, to int64, f func(*kgo.Reco
 			if at = r.Offset + 1; r.Attrs.IsControl() {
 				continue
 			}
-			if l.glance != nil {
-				l.glance.look(ctx)
+			if l.scan != nil {
+				l.scan.wait(ctx)
 			}
 			if err := f(r); err != nil {
 				return err

@@ -88,7 +88,7 @@ func (l *line) beginRedo() {
 func (l *line) setMarking(on bool) error {
 	r := l.redo
 	if err := l.at.db().renaming(l.t.Context(), l.at.db().db, historyTable); err != nil {
-		return nil //nolint:nilerr // later
+		return nil //nolint:nilerr // tables are being renamed: the redo takes this step at its next turn
 	}
 	r.marking = on
 	l.notef("removals of line %d are marked: %t", l.number, on)
