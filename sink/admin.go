@@ -4,7 +4,6 @@ import (
 	"context"
 	"database/sql"
 	"encoding/binary"
-	"errors"
 	"fmt"
 
 	"github.com/millrace-io/millrace/internal/stage"
@@ -124,7 +123,7 @@ func (a *Admin) Applied(ctx context.Context, stream string, of *control.Stream) 
 	if err != nil {
 		return nil, fmt.Errorf("sink: %w", err)
 	}
-	out, err := a.store.applied(ctx, topics.Processed(a.pipeline.Name, stream), st.Sink.Name(), of)
+	out, err := a.store.applied(ctx, topics.Processed(a.pipeline.Name, stream), rows.NewTable(st), of)
 	if err != nil && !a.store.dialect.Missing(err) {
 		return nil, fmt.Errorf("sink: stream %s: positions: %w", stream, a.store.dialect.Classify(err))
 	}
@@ -219,11 +218,11 @@ func (a *Admin) Marking(ctx context.Context, stream string) (on bool, err error)
 	if err != nil {
 		return false, fmt.Errorf("sink: %w", err)
 	}
-	err = a.store.db.QueryRowContext(ctx, "SELECT marking > 0 FROM millrace_owners WHERE table_name = ?", st.Sink.Name()).Scan(&on)
-	if errors.Is(err, sql.ErrNoRows) || a.store.dialect.Missing(err) {
+	_, is, err := a.store.mineNow(ctx, a.store.db, rows.NewTable(st))
+	if a.store.dialect.Missing(err) {
 		return false, nil
 	}
-	return on, a.store.dialect.Classify(err)
+	return is.marking, a.store.dialect.Classify(err)
 }
 
 // Positions returns how far a stream's table has come, by partition of its processed topic; none, if no sink has run yet. It

@@ -1,12 +1,13 @@
 package sink
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"encoding/binary"
 	"fmt"
 
-	"github.com/millrace-io/millrace/pipeline"
+	"github.com/millrace-io/millrace/internal/stage"
 	"github.com/millrace-io/millrace/sink/dialect"
 	"github.com/millrace-io/millrace/sink/rows"
 	"github.com/millrace-io/millrace/topics"
@@ -39,35 +40,51 @@ func firstOf(ascending []control.Epoch, rawTopicID string) uint16 {
 }
 
 // Older counts the rows of a stream's table that no record of its raw topic of now has made, of is what is decided about the stream; and all rows.
-// It reads the whole table, without locks, and only if the raw topic was ever made anew or the table's epoch raised.
+// It reads the whole table, and only if the raw topic was ever made anew or the table's epoch raised. It locks no row; a swap waits for it. While
+// tables are being renamed it waits.
 func (a *Admin) Older(ctx context.Context, stream string, of *control.Stream) (older, all int64, err error) {
-	st, is, err := a.owned(ctx, stream)
+	st, err := a.stream(stream)
+	if err != nil {
+		return 0, 0, fmt.Errorf("sink: %w", err)
+	}
+	for wait := stage.NewBackoff(); ; {
+		older, all, err := a.countOlder(ctx, rows.NewTable(st), of)
+		if err == nil {
+			return older, all, nil
+		}
+		if !isSwap(err) || stage.Sleep(ctx, wait.NextBackOff()) != nil {
+			return 0, 0, fmt.Errorf("sink: stream %s: count older rows: %w", stream, a.store.dialect.Classify(err))
+		}
+	}
+}
+
+// countOlder is Older, in one transaction: the databases rename no table that it has read. The error is errSwapping if t was renamed before.
+func (a *Admin) countOlder(ctx context.Context, t *rows.Table, of *control.Stream) (older, all int64, err error) {
+	tx, err := a.store.db.BeginTx(ctx, nil)
 	if err != nil {
 		return 0, 0, err
 	}
-	where := a.olderRows(is, of)
-	if where == "" || is.pipeline != a.pipeline.Name || is.stream != stream {
+	defer func() { _ = tx.Rollback() }()
+	name, is, err := a.store.mineNow(ctx, tx, t)
+	if a.store.dialect.Missing(err) {
 		return 0, 0, nil
 	}
-	table := dialect.Quote(st.Sink.Name())
+	where := a.olderRows(is, of)
+	if err != nil || is.pipeline == "" || where == "" {
+		return 0, 0, err
+	}
+	table := dialect.Quote(name)
 	query := "SELECT (SELECT COUNT(*) FROM " + table + where + "), (SELECT COUNT(*) FROM " + table + ")"
-	if err := a.store.db.QueryRowContext(ctx, query).Scan(&older, &all); err != nil {
-		return 0, 0, fmt.Errorf("sink: stream %s: count older rows: %w", stream, a.store.dialect.Classify(err))
+	failed := tx.QueryRowContext(ctx, query).Scan(&older, &all)
+	if now, _, err := a.store.mineNow(ctx, tx, t); err != nil {
+		return 0, 0, cmp.Or(failed, err)
+	} else if now != name {
+		return 0, 0, errSwapping
 	}
-	return older, all, nil
-}
-
-// owned is a stream, and what is known of its table's owner.
-func (a *Admin) owned(ctx context.Context, stream string) (*pipeline.Stream, owned, error) {
-	st, err := a.stream(stream)
-	if err != nil {
-		return nil, owned{}, fmt.Errorf("sink: %w", err)
+	if err := a.store.renaming(ctx, tx, name); err != nil && !a.store.dialect.Missing(err) {
+		return 0, 0, err
 	}
-	is, err := a.store.ownedNow(ctx, a.store.db, st.Sink.Name())
-	if err != nil && !a.store.dialect.Missing(err) {
-		return nil, owned{}, fmt.Errorf("sink: stream %s: owner: %w", stream, a.store.dialect.Classify(err))
-	}
-	return st, is, nil
+	return older, all, failed
 }
 
 // DeleteOlder deletes the rows that Older counts, and returns how many. Who calls it has seen to it that all that the source shows was fetched

@@ -90,7 +90,7 @@ func (s *Sink) goOnFrom(ctx context.Context, topic string, of *control.Stream) (
 	if n == 0 || of.Epochs[n-1].RawTopicID != hex.EncodeToString(id[:]) {
 		return nil, nil //nolint:nilnil // as the comment says
 	}
-	is, err := s.store.ownedNow(ctx, s.store.db, s.tables.of(topic).Name)
+	_, is, err := s.store.mineNow(ctx, s.store.db, s.tables.of(topic))
 	if err != nil {
 		return nil, s.store.dialect.Classify(err)
 	}

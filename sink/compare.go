@@ -127,17 +127,23 @@ func newComparer(ctx context.Context, p *pipeline.Pipeline, stream string) (_ *c
 			a.Close()
 		}
 	}()
-	st, is, err := a.owned(ctx, stream)
+	st, err := a.stream(stream)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("sink: %w", err)
 	}
+	t := rows.NewTable(st)
 	s := a.store
+	name, is, err := s.mineNow(ctx, s.db, t)
+	if err != nil && !s.dialect.Missing(err) {
+		return nil, fmt.Errorf("sink: stream %s: owner: %w", stream, s.dialect.Classify(err))
+	}
+	t.Name = name
 	if s.bytes, err = s.dialect.Inspect(ctx, s.db); err != nil {
 		return nil, s.dialect.Classify(err)
 	}
 	s.bytes, s.statements = min(s.bytes, s.cfg.StatementBytes), s.dialect.Statements()
 	c := &comparer{
-		store: s, writer: newWriter(s), decoder: rows.NewDecoder(), table: rows.NewTable(st), epoch: is.epoch,
+		store: s, writer: newWriter(s), decoder: rows.NewDecoder(), table: t, epoch: is.epoch,
 		is: Comparison{Columns: map[string]int64{}, Reasons: map[string]int64{}},
 	}
 	if err := c.look(ctx); err != nil {

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/millrace-io/millrace/sink/rows"
 	"github.com/millrace-io/millrace/topics"
 	"github.com/millrace-io/millrace/topics/control"
 )
@@ -74,7 +75,7 @@ func (s *Sink) lostTail(ctx context.Context, topic string) error {
 	if err != nil {
 		return nil // not known
 	}
-	is, err := s.store.ownedNow(ctx, s.store.db, s.tables.of(topic).Name)
+	_, is, err := s.store.mineNow(ctx, s.store.db, s.tables.of(topic))
 	if err != nil || is.topicID != [16]byte(details[topic].ID) {
 		return nil // not known, or the processed topic was made anew, too: the next claim sees to it
 	}
@@ -90,7 +91,7 @@ func (s *Sink) lostTail(ctx context.Context, topic string) error {
 // positionsFor are what processors go on from, by partition of the raw topic of now.
 func (s *Sink) positionsFor(ctx context.Context, topic string, of *control.Stream) (map[int32]int64, error) {
 	t := s.tables.of(topic)
-	from, err := s.store.applied(ctx, topic, t.Name, of)
+	from, err := s.store.applied(ctx, topic, t, of)
 	if err != nil {
 		return nil, s.store.dialect.Classify(err)
 	}
@@ -108,12 +109,12 @@ func (s *Sink) positionsFor(ctx context.Context, topic string, of *control.Strea
 
 // applied says, by partition of the raw topic of now, from where on its records were not applied. A partition of which none is
 // known to be is left out.
-func (s *store) applied(ctx context.Context, topic, table string, of *control.Stream) (map[int32]int64, error) {
+func (s *store) applied(ctx context.Context, topic string, t *rows.Table, of *control.Stream) (map[int32]int64, error) {
 	var epoch uint16 // of the raw topic
 	if n := len(of.Epochs); n > 0 {
 		epoch = of.Epochs[n-1].Number
 	}
-	is, err := s.ownedNow(ctx, s.db, table)
+	_, is, err := s.mineNow(ctx, s.db, t)
 	if err != nil {
 		return nil, err
 	}

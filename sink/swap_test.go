@@ -15,6 +15,7 @@ import (
 	"github.com/millrace-io/millrace/sink/dialect"
 	"github.com/millrace-io/millrace/sink/rows"
 	"github.com/millrace-io/millrace/topics"
+	"github.com/millrace-io/millrace/topics/control"
 )
 
 // twoLines is a database with the tables of two lines of a stream: things is the one that is read.
@@ -206,6 +207,7 @@ func swaps(t *testing.T, open func(t *testing.T) *pipeline.Pipeline) {
 		w.wantLive(map[string]string{"a": "1"})
 	})
 	t.Run("AReplayBeginsMeanwhile", func(t *testing.T) { replayMeanwhile(t, open(t)) })
+	t.Run("WhatIsReadUnderTheNameOfBefore", func(t *testing.T) { readByOldName(t, open(t)) })
 	t.Run("ATableComesInTheWay", func(t *testing.T) {
 		w := newTwoLines(t, open(t))
 		s := w.swapper()
@@ -285,6 +287,56 @@ func replayMeanwhile(t *testing.T, p *pipeline.Pipeline) {
 	w.claims()
 	w.writes("a", 1)
 	w.wantLive(map[string]string{"a": "1"})
+}
+
+// readByOldName: what is known of a line is read of that line, also by who knows the name alone that its table had before the swap.
+func readByOldName(t *testing.T, p *pipeline.Pipeline) {
+	w := newTwoLines(t, p)
+	ctx := t.Context()
+	file := *w.base.pipeline
+	file.Streams = []pipeline.Stream{{Name: "s", Sink: things("json")}}
+	a, err := OpenAdmin(&file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer a.Close()
+	w.writes("a", 1)
+	if err := a.BeginAnew(ctx, "s"); err != nil { // so that the tables of the lines have different epochs
+		t.Fatal(err)
+	}
+	w.base.offset = 0
+	w.claims()
+	w.raw = 7
+	w.writes("b", 2)
+	read := func(when string) {
+		t.Helper()
+		if got, err := a.Applied(ctx, "s", &control.Stream{}); err != nil || len(got) != 1 || got[0] != 8 {
+			t.Errorf("%s: applied %v, %v; want 8", when, got, err)
+		}
+		if older, all, err := a.Older(ctx, "s", &control.Stream{}); err != nil || older != 1 || all != 2 {
+			t.Errorf("%s: %d older rows of %d, %v; want 1 of 2", when, older, all, err)
+		}
+	}
+	read("before")
+	s := w.swapper()
+	if err := errors.Join(s.Lock(ctx), s.Freeze(ctx), s.Rename(ctx)); err != nil {
+		t.Fatal(err)
+	}
+	short, cancel := context.WithTimeout(ctx, 200*time.Millisecond)
+	defer cancel()
+	if older, all, err := a.Older(short, "s", &control.Stream{}); err == nil {
+		t.Errorf("while the tables are renamed: %d older rows of %d, want it to wait", older, all)
+	}
+	if err := s.Finish(ctx); err != nil {
+		t.Fatal(err)
+	}
+	read("after")
+	if err := a.SetMarking(ctx, "s", 2, true); err != nil {
+		t.Fatal(err)
+	}
+	if on, err := a.Marking(ctx, "s"); err != nil || !on {
+		t.Errorf("marking is %t, %v", on, err)
+	}
 }
 
 // swapSteps looks at what each line may do after each step.

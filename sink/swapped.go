@@ -97,6 +97,38 @@ func (s *store) nameNow(ctx context.Context, db querier, t *rows.Table) (string,
 	return cmp.Or(otherName(t, all[t.Stream]), t.Name), err
 }
 
+// mineNow is the row of t in millrace_owners under the name that t has by now, and that name; the zero value with the name of before if this
+// pipeline does not write it. One statement reads both, so that no swap comes between. A row without an owner counts: a command may have made it
+// before the first claim.
+func (s *store) mineNow(ctx context.Context, db querier, t *rows.Table) (name string, is owned, err error) {
+	found, err := db.QueryContext(ctx, "SELECT table_name, pipeline, stream, topic_id, epoch, marking > 0 FROM millrace_owners"+
+		" WHERE (pipeline = ? AND stream = ?) OR table_name = ?", s.pipeline, t.Stream, t.Name)
+	if err != nil {
+		return t.Name, is, err
+	}
+	defer func() { _ = found.Close() }()
+	var mine []string
+	all := map[string]owned{}
+	for found.Next() {
+		var name string
+		var is owned
+		var id []byte
+		if err := found.Scan(&name, &is.pipeline, &is.stream, &id, &is.epoch, &is.marking); err != nil {
+			return t.Name, owned{}, err
+		}
+		copy(is.topicID[:], id)
+		switch {
+		case is.pipeline == s.pipeline && is.stream == t.Stream:
+			mine = append(mine, name)
+		case is.pipeline != "":
+			continue
+		}
+		all[name] = is
+	}
+	name = cmp.Or(otherName(t, mine), t.Name)
+	return name, all[name], found.Err()
+}
+
 // renaming returns errSwapping if the table may be renamed at any moment. Its row of millrace_owners is locked, so that this holds.
 func (s *store) renaming(ctx context.Context, db querier, table string) error {
 	found, err := db.QueryContext(ctx, "SELECT 1 FROM millrace_swaps WHERE step = 'rename' AND (table_name = ? OR to_table = ?)", table, table)

@@ -158,7 +158,7 @@ func (s *store) replay(t *rows.Table) string {
 
 // marking reports whether a redo is under way, which makes the rows of a table again.
 func (s *store) marking(ctx context.Context, t *rows.Table) bool {
-	is, err := s.ownedNow(ctx, s.db, t.Name)
+	_, is, err := s.mineNow(ctx, s.db, t)
 	return err == nil && is.marking
 }
 
