@@ -92,12 +92,7 @@ func (w *world) watched() (out []string) {
 
 // decided is what is decided about a stream.
 func (w *world) decided(ctx context.Context, stream string) (*control.Stream, error) {
-	view := control.NewView(control.Config{Pipeline: w.pipeline, Client: []kgo.Opt{kgo.SeedBrokers(w.brokers...)}})
-	defer view.Close()
-	if _, err := view.Refresh(ctx); err != nil {
-		return nil, err
-	}
-	return view.Stream(stream), nil
+	return control.About(ctx, control.Config{Pipeline: w.pipeline, Client: []kgo.Opt{kgo.SeedBrokers(w.brokers...)}}, stream)
 }
 
 // lines are those of every stream, by what is decided.

@@ -91,12 +91,10 @@ func Write(ctx context.Context, cfg EditConfig, edits []Edit) (done Edited, err 
 
 // epochs are that of the raw topic, and those that it had with fewer partitions. The error says why nothing may be written now.
 func (cfg EditConfig) epochs(ctx context.Context, cl *kgo.Client) (epoch uint16, earlier map[uint16]bool, err error) {
-	view := control.NewView(cfg.Control)
-	defer view.Close()
-	if _, err := view.Refresh(ctx); err != nil {
+	s, err := control.About(ctx, cfg.Control, cfg.Stream)
+	if err != nil {
 		return 0, nil, err
 	}
-	s := view.Stream(cfg.Stream)
 	if err := s.GrowRefusesFile(cfg.Partitions); err != nil {
 		return 0, nil, fmt.Errorf("stream %s: %w", cfg.Stream, err)
 	}

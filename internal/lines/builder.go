@@ -193,12 +193,9 @@ func (b *Builder) live(ctx context.Context, s *control.Stream) (*control.Generat
 		if err != nil {
 			return nil, err
 		}
-		v := control.NewView(control.Config{Pipeline: line.Name, Client: b.env.Kafka})
-		defer v.Close()
-		if _, err := v.Refresh(ctx); err != nil {
+		if s, err = control.About(ctx, control.Config{Pipeline: line.Name, Client: b.env.Kafka}, b.stream.Name); err != nil {
 			return nil, err
 		}
-		s = v.Stream(b.stream.Name)
 	}
 	g := s.Generation(s.Live)
 	if g == nil {

@@ -250,10 +250,9 @@ func (w *world) becomes(table string, changed bool) {
 // decided is what is decided about the stream.
 func (w *world) decided() *control.Stream {
 	w.t.Helper()
-	v := control.NewView(control.Config{Pipeline: w.name, Client: w.env("view").Kafka})
-	defer v.Close()
-	if _, err := v.Refresh(w.t.Context()); err != nil {
+	s, err := control.About(w.t.Context(), control.Config{Pipeline: w.name, Client: w.env("view").Kafka}, "s")
+	if err != nil {
 		w.t.Fatal(err)
 	}
-	return v.Stream("s")
+	return s
 }

@@ -64,12 +64,9 @@ func Look(ctx context.Context, cfg Config) (*State, error) {
 	if s.processed, err = cfg.log(ctx, topics.Processed(cfg.Pipeline.Name, cfg.Stream.Name)); err != nil {
 		return nil, err
 	}
-	view := control.NewView(cfg.Control)
-	defer view.Close()
-	if _, err := view.Refresh(ctx); err != nil {
+	if s.decided, err = control.About(ctx, cfg.Control, cfg.Stream.Name); err != nil {
 		return nil, err
 	}
-	s.decided = view.Stream(cfg.Stream.Name)
 	committed, err := admin.Cut(ctx, cfg.Client, topics.ProcessorGroup(cfg.Pipeline.Name), s.raw.name)
 	if err != nil && !errors.Is(err, kerr.GroupIDNotFound) {
 		return nil, err

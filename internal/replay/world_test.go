@@ -294,12 +294,11 @@ func (w *world) run(r *replay.Replay) {
 // decided is what is decided about the stream.
 func (w *world) decided() *control.Stream {
 	w.t.Helper()
-	v := control.NewView(control.Config{Pipeline: "p", Client: w.env("view").Kafka})
-	defer v.Close()
-	if _, err := v.Refresh(w.t.Context()); err != nil {
+	s, err := control.About(w.t.Context(), control.Config{Pipeline: "p", Client: w.env("view").Kafka}, "s")
+	if err != nil {
 		w.t.Fatal(err)
 	}
-	return v.Stream("s")
+	return s
 }
 
 // await waits for a state of the redo.

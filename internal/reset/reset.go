@@ -110,6 +110,22 @@ func (cfg Config) statePartitions(ctx context.Context) ([]int32, error) {
 	return slices.Sorted(maps.Keys(all)), nil
 }
 
+// AbortAbandoned aborts what a reset of the stream has left open which died: else the positions could be read only once that has timed
+// out. It is for resets that are not done: an ingest whose transaction is open for long is fenced, too.
+func AbortAbandoned(ctx context.Context, cfg Config) error {
+	ids := map[int32]string{}
+	for n := range cfg.feeds() {
+		if cfg.child() {
+			ids[n] = topics.IngestTransactionalID(cfg.Pipeline.Name, n)
+		}
+	}
+	for _, name := range cfg.Slices() {
+		n := statePartition(cursor.Key(cfg.Stream.Name, name))
+		ids[n] = topics.IngestTransactionalID(cfg.Pipeline.Name, n)
+	}
+	return admin.AbortAbandoned(ctx, cfg.Client, topics.IngestState(cfg.Pipeline.Name), ids)
+}
+
 // feeds are the partitions of ingest's state that have children of the stream, and the partitions of its parent's raw topic that
 // they are of.
 func (cfg Config) feeds() map[int32][]int32 {
@@ -134,6 +150,9 @@ func Run(ctx context.Context, cfg Config, o Options) error {
 		return fmt.Errorf("the stream %s is one of events: it has no pass that shows everything, so nothing tells what is gone", cfg.Stream.Name)
 	}
 	if err := decideReset(ctx, cfg, o); err != nil {
+		return err
+	}
+	if err := AbortAbandoned(ctx, cfg); err != nil {
 		return err
 	}
 	var done *control.Sweep

@@ -225,12 +225,11 @@ func (s *shop) sweep() *control.Sweep {
 
 func (s *shop) decided() *control.Stream {
 	s.t.Helper()
-	v := control.NewView(s.cfg.Control)
-	defer v.Close()
-	if _, err := v.Refresh(s.ctx()); err != nil {
+	is, err := control.About(s.ctx(), s.cfg.Control, "items")
+	if err != nil {
 		s.t.Fatal(err)
 	}
-	return v.Stream("items")
+	return is
 }
 
 func (s *shop) awaitPass(sweep *control.Sweep) {

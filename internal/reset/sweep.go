@@ -63,6 +63,15 @@ var ErrElsewhere = errors.New("the raw topic was made anew since the reset, so t
 // Look finds the keys whose newest raw record is older than the reset and no tombstone, beside running ingests.
 func Look(ctx context.Context, cfg Config, plan *control.Sweep) (*Sweep, error) {
 	s := &Sweep{cfg: cfg, plan: plan, gone: map[string]last{}, upTo: map[int32]int64{}, attempts: rand.Text()}
+	if plan.Deleting != "" { // whoever deletes may have died in its transaction, which would be waited for until it times out
+		ids := map[int32]string{}
+		for n := range cfg.Pipeline.Kafka.Partitions {
+			ids[n] = topics.SweepTransactionalID(cfg.Pipeline.Name, cfg.Stream.Name)
+		}
+		if err := admin.AbortAbandoned(ctx, cfg.Client, topics.Raw(cfg.Pipeline.Name, cfg.Stream.Name), ids); err != nil {
+			return nil, err
+		}
+	}
 	id, ends, err := cfg.rawEnds(ctx)
 	if err != nil {
 		return nil, err
@@ -291,12 +300,11 @@ func (s *Sweep) write(ctx context.Context, producer *kgo.Client) error {
 // Left is how many raw records from before the reset the processors have not passed, as [Behind] counts.
 func Left(ctx context.Context, cfg Config, plan *control.Sweep) (int64, error) {
 	topic := topics.Raw(cfg.Pipeline.Name, cfg.Stream.Name)
-	view := control.NewView(cfg.Control)
-	defer view.Close()
-	if _, err := view.Refresh(ctx); err != nil {
+	s, err := control.About(ctx, cfg.Control, cfg.Stream.Name)
+	if err != nil {
 		return 0, err
 	}
-	decided := map[string]*control.Stream{topic: view.Stream(cfg.Stream.Name)}
+	decided := map[string]*control.Stream{topic: s}
 	next, err := control.Next(ctx, cfg.Client, topics.ProcessorGroup(cfg.Pipeline.Name), decided)
 	if err != nil {
 		return 0, err

@@ -85,12 +85,7 @@ func (x *Lines) tellf(format string, args ...any) {
 func (x *Lines) decided(ctx context.Context, pipeline string) (*control.Stream, error) {
 	cfg := x.control
 	cfg.Pipeline = pipeline
-	v := control.NewView(cfg)
-	defer v.Close()
-	if _, err := v.Refresh(ctx); err != nil {
-		return nil, err
-	}
-	return v.Stream(x.stream.Name), nil
+	return control.About(ctx, cfg, x.stream.Name)
 }
 
 // line is one line of the stream.

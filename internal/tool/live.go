@@ -30,12 +30,11 @@ func decidedAbout(ctx context.Context, opts []kgo.Opt, p *pipeline.Pipeline, str
 	if !found.Has(topic) {
 		return &control.Stream{}, nil
 	}
-	v := control.NewView(control.Config{Pipeline: p.Name, Client: opts})
-	defer v.Close()
-	if _, err := v.Refresh(ctx); err != nil {
+	s, err := control.About(ctx, control.Config{Pipeline: p.Name, Client: opts}, stream)
+	if err != nil {
 		return nil, fmt.Errorf("which line of %s is live: %w", stream, err)
 	}
-	return v.Stream(stream), nil
+	return s, nil
 }
 
 // liveLine is the live line of a stream, as a pipeline of its own: p itself, if no other line was ever swapped in, or nothing ever ran.

@@ -156,6 +156,11 @@ func (f *resetFlags) plan(cmd *cobra.Command, o *operation) (all []resetting, er
 		if f.sweep {
 			r.going = view.Stream(s.Name).Sweep
 		}
+		if was := view.Stream(s.Name).Reset; was.Number > 0 && !was.Done {
+			if err := reset.AbortAbandoned(cmd.Context(), r.cfg); err != nil {
+				return nil, err
+			}
+		}
 		if err := f.tell(cmd, o, r); err != nil {
 			return nil, err
 		}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"strings"
 	"time"
 
@@ -47,6 +48,68 @@ func FenceID(ctx context.Context, cl *kgo.Client, id string) error {
 		return fmt.Errorf("fence %s: %w", id, err)
 	}
 	return nil
+}
+
+// abandoned is how long a transaction that is open keeps its readers waiting until it is taken for left by a process that died. One that decides
+// or sets positions back takes milliseconds; a slow one that is fenced begins again.
+const abandoned = 2 * time.Second
+
+// AbortAbandoned aborts the transactions that a process has left open in a topic which died: else whoever reads there waits until they
+// time out. ids are the transactional ids, by partition, of all who write there. A process that lives and only was slow is fenced. The
+// error is the brokers', or ctx's.
+func AbortAbandoned(ctx context.Context, cl *kgo.Client, topic string, ids map[int32]string) error {
+	open, err := openAt(ctx, cl, topic)
+	maps.DeleteFunc(open, func(n int32, _ int64) bool { return ids[n] == "" })
+	if err != nil || len(open) == 0 {
+		return err
+	}
+	const looks = 20
+	tick := time.NewTicker(abandoned / looks)
+	defer tick.Stop()
+	for range looks {
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-tick.C:
+		}
+		now, err := openAt(ctx, cl, topic)
+		maps.DeleteFunc(open, func(n int32, at int64) bool { is, still := now[n]; return !still || is != at })
+		if err != nil || len(open) == 0 {
+			return err
+		}
+	}
+	for n := range open {
+		if err := FenceID(ctx, cl, ids[n]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// openAt is, by partition of a topic, where the first transaction begins that is open; a partition without one is left out.
+func openAt(ctx context.Context, cl *kgo.Client, topic string) (map[int32]int64, error) {
+	adm := kadm.NewClient(cl)
+	ends, err := adm.ListEndOffsets(ctx, topic)
+	if err == nil {
+		err = ends.Error()
+	}
+	if err != nil {
+		return nil, fmt.Errorf("end of %s: %w", topic, err)
+	}
+	stable, err := adm.ListCommittedOffsets(ctx, topic) // after the ends, so that one below them is open
+	if err == nil {
+		err = stable.Error()
+	}
+	if err != nil {
+		return nil, fmt.Errorf("open transactions of %s: %w", topic, err)
+	}
+	open := map[int32]int64{}
+	stable.Each(func(o kadm.ListedOffset) {
+		if end, ok := ends.Lookup(topic, o.Partition); ok && o.Offset < end.Offset {
+			open[o.Partition] = o.Offset
+		}
+	})
+	return open, nil
 }
 
 // fenceTimeout is the transaction timeout of an id until its next producer sets its own.

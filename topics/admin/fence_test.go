@@ -96,6 +96,63 @@ func TestFence(t *testing.T) {
 	fenceSuite(t, c.ListenAddrs(), "in", "out")
 }
 
+// abandonedSuite: what was left open by an id that is named is aborted, so that its partition can be read to the end. Another id is
+// spared.
+func abandonedSuite(t *testing.T, brokers []string, topic string) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	cl := newClient(t, brokers)
+	for _, r := range mustCreate(t, kadm.NewClient(cl), topic) { // with two partitions
+		if r.Err != nil {
+			t.Fatal(r.Err)
+		}
+	}
+	open := func(id string, partition int32, value string) *kgo.Client {
+		x, err := kgo.NewClient(kgo.SeedBrokers(brokers...), kgo.TransactionalID(topic+id), kgo.TransactionTimeout(10*time.Minute),
+			kgo.RecordPartitioner(kgo.ManualPartitioner()))
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(x.Close)
+		if err := x.BeginTransaction(); err != nil {
+			t.Fatal(err)
+		}
+		if err := x.ProduceSync(ctx, &kgo.Record{Topic: topic, Partition: partition, Value: []byte(value)}).FirstErr(); err != nil {
+			t.Fatal(err)
+		}
+		return x
+	}
+	died, other := open(".0", 0, "of one that died"), open(".other", 1, "of another")
+	read := func(partition int32) (got []string) {
+		if err := admin.ReadRanges(ctx, []kgo.Opt{kgo.SeedBrokers(brokers...)}, topic, map[int32]admin.Range{partition: {From: 0, To: 1}},
+			func(r *kgo.Record) { got = append(got, string(r.Value)) }); err != nil {
+			t.Fatal(err)
+		}
+		return got
+	}
+	if err := admin.AbortAbandoned(ctx, cl, topic, map[int32]string{0: topic + ".0"}); err != nil {
+		t.Fatal(err)
+	}
+	if got := read(0); len(got) > 0 {
+		t.Errorf("committed: %q", got)
+	}
+	if err := died.EndTransaction(ctx, kgo.TryCommit); err == nil {
+		t.Error("an aborted transaction was committed")
+	}
+	if err := other.EndTransaction(ctx, kgo.TryCommit); err != nil {
+		t.Errorf("another transaction: %v", err)
+	}
+	if got := read(1); !slices.Equal(got, []string{"of another"}) {
+		t.Errorf("committed: %q", got)
+	}
+	if err := admin.AbortAbandoned(ctx, cl, topic, map[int32]string{0: topic + ".0", 1: topic + ".other"}); err != nil {
+		t.Fatal(err) // nothing is open
+	}
+}
+
+func TestAbortAbandoned(t *testing.T) { abandonedSuite(t, testkafka.New(t).ListenAddrs(), "decisions") }
+
 // TestCutWaits for a transaction that would move the offsets.
 func TestCutWaits(t *testing.T) {
 	c := testkafka.New(t)

@@ -29,3 +29,8 @@ func TestRemainingOnKafka(t *testing.T) {
 func TestFenceOnKafka(t *testing.T) {
 	fenceSuite(t, testservers.Kafka(t), testservers.Unique(t)+".in", testservers.Unique(t)+".out")
 }
+
+// TestAbortAbandonedOnKafka: without it, the brokers would abort the transaction after its time-out of ten minutes.
+func TestAbortAbandonedOnKafka(t *testing.T) {
+	abandonedSuite(t, testservers.Kafka(t), testservers.Unique(t))
+}

@@ -43,7 +43,7 @@ func (w *world) view(t *testing.T) *control.View {
 
 func refresh(t *testing.T, v *control.View) []string {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	changed, err := v.Refresh(ctx)
 	if err != nil {
@@ -56,6 +56,35 @@ func add(s *control.Stream) error {
 	s.Generations = append(s.Generations, control.Generation{Number: s.Next(), Kind: control.Other, Logic: fmt.Sprint(s.Next())})
 	s.Live = s.Generations[len(s.Generations)-1].Number
 	return nil
+}
+
+// TestAnUnfinishedDecisionIsAborted: who was killed while it decided has left a transaction open, which would be waited for until it times out.
+func TestAnUnfinishedDecisionIsAborted(t *testing.T) {
+	w := newWorld(t)
+	if _, err := control.Change(t.Context(), w.cfg, "orders", add); err != nil {
+		t.Fatal(err)
+	}
+	died, err := kgo.NewClient(append([]kgo.Opt{kgo.TransactionalID("shop.control"), kgo.TransactionTimeout(10 * time.Minute)}, w.cfg.Client...)...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer died.Close()
+	if err := died.BeginTransaction(); err != nil {
+		t.Fatal(err)
+	}
+	if err := died.ProduceSync(t.Context(), &kgo.Record{Topic: "shop.control", Key: []byte("stream/orders"), Value: []byte("{}")}).FirstErr(); err != nil {
+		t.Fatal(err)
+	}
+	v := w.view(t)
+	if d := cmp.Diff([]string{"orders"}, refresh(t, v)); d != "" {
+		t.Error(d)
+	}
+	if n := len(v.Stream("orders").Generations); n != 1 {
+		t.Errorf("%d generations, want the one that was decided", n)
+	}
+	if err := died.EndTransaction(t.Context(), kgo.TryCommit); err == nil {
+		t.Error("the decision was written after all")
+	}
 }
 
 // TestEachDecisionSeesTheOnesBefore: no number is given twice, however many decide at the same time.

@@ -13,6 +13,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/millrace-io/millrace/topics"
+	"github.com/millrace-io/millrace/topics/admin"
 )
 
 // View reads what is decided about the streams of a pipeline. Its methods may be called concurrently. It must be closed.
@@ -23,6 +24,7 @@ type View struct {
 	reading sync.Mutex // the client, and where it is
 	cl      *kgo.Client
 	at      int64 // the next offset
+	looked  bool  // for a decision that was left unfinished
 
 	mu      sync.RWMutex
 	streams map[string]*Stream
@@ -31,6 +33,16 @@ type View struct {
 // NewView returns a view that has read nothing yet. It does no I/O.
 func NewView(cfg Config) *View {
 	return &View{topic: topics.Control(cfg.Pipeline), opts: slices.Clone(cfg.Client), streams: map[string]*Stream{}}
+}
+
+// About returns what is decided about a stream at the time of the call: see [View.Refresh].
+func About(ctx context.Context, cfg Config, stream string) (*Stream, error) {
+	v := NewView(cfg)
+	defer v.Close()
+	if _, err := v.Refresh(ctx); err != nil {
+		return nil, err
+	}
+	return v.Stream(stream), nil
 }
 
 // Close gives back the connections. The view stays as it is.
@@ -58,7 +70,7 @@ func (v *View) Stream(name string) *Stream {
 }
 
 // Refresh reads all that was decided before it was called, and returns the streams about which something was, sorted. It
-// waits for a decision that is being written. The error is the brokers', or ctx's. A topic that was made anew is read from
+// waits for a decision that is being written; the first time, one is aborted that was left unfinished, by a process that died. The error is the brokers', or ctx's. A topic that was made anew is read from
 // its start.
 func (v *View) Refresh(ctx context.Context) (changed []string, err error) {
 	v.reading.Lock()
@@ -75,6 +87,11 @@ func (v *View) refresh(ctx context.Context) ([]string, error) {
 		if err := v.begin(); err != nil {
 			return nil, err
 		}
+	}
+	if !v.looked {
+		// The transactional id is called as the topic. Whoever is not allowed to abort it waits until it times out.
+		_ = admin.AbortAbandoned(ctx, v.cl, v.topic, map[int32]string{0: v.topic})
+		v.looked = true
 	}
 	ends, err := kadm.NewClient(v.cl).ListEndOffsets(ctx, v.topic)
 	if err != nil {
