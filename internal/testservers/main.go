@@ -26,9 +26,20 @@ var shared struct {
 	containers []*container
 }
 
-// Main runs the tests of a package, removes the shared servers, also when it is interrupted, checks that no
-// goroutine is left if all tests passed, and exits. It is what TestMain calls.
+// Main is [Run], checks that no goroutine is left if all tests passed, and exits. It is what TestMain calls.
 func Main(m *testing.M, opts ...goleak.Option) {
+	code := Run(m)
+	if code == 0 {
+		if err := goleak.Find(opts...); err != nil {
+			fmt.Fprintln(os.Stderr, "testservers:", err)
+			code = 1
+		}
+	}
+	os.Exit(code)
+}
+
+// Run runs the tests of a package, and removes the shared servers, also when it is interrupted. It returns the code to exit with.
+func Run(m *testing.M) (code int) {
 	shared.mu.Lock()
 	shared.inMain = true
 	shared.mu.Unlock()
@@ -43,18 +54,14 @@ func Main(m *testing.M, opts ...goleak.Option) {
 		case <-done:
 		}
 	}()
-	code := m.Run()
+	code = m.Run()
 	signal.Stop(interrupted)
 	close(done)
-	err := closeShared()
-	if code == 0 {
-		err = errors.Join(err, goleak.Find(opts...))
-	}
-	if err != nil {
+	if err := closeShared(); err != nil {
 		fmt.Fprintln(os.Stderr, "testservers:", err)
 		code = max(code, 1)
 	}
-	os.Exit(code)
+	return code
 }
 
 func closeShared() error {
@@ -73,7 +80,7 @@ func share(start func(context.Context) (*container, error)) (*container, error) 
 	shared.mu.Lock()
 	defer shared.mu.Unlock()
 	if !shared.inMain {
-		return nil, errors.New("func TestMain must call testservers.Main, which removes the servers at the end")
+		return nil, errors.New("func TestMain must call testservers.Main, or Run, which removes the servers at the end")
 	}
 	c, err := start(context.Background())
 	if err == nil {

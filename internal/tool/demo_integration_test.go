@@ -5,12 +5,9 @@ package tool
 import (
 	"bytes"
 	"context"
-	"database/sql"
 	"strings"
 	"testing"
 	"time"
-
-	"github.com/go-sql-driver/mysql"
 
 	"github.com/millrace-io/millrace/internal/testservers"
 )
@@ -19,8 +16,7 @@ import (
 // twice, since a second run goes on.
 func TestDemoOnRealServers(t *testing.T) {
 	brokers := testservers.NewKafka(t).Brokers()
-	first := testservers.NewMySQL(t).DSN()
-	second := withSchema(t, first, "millrace_demo_second")
+	first, second := testservers.MySQL(t), testservers.MySQL(t)
 	for name, o := range map[string]demoOptions{
 		"Kafka and MySQL":  {kafka: brokers, mysql: first, seed: 1},
 		"MySQL":            {mysql: second, dataDir: t.TempDir(), seed: 2, noFaults: true},
@@ -41,23 +37,4 @@ func TestDemoOnRealServers(t *testing.T) {
 			}
 		})
 	}
-}
-
-// withSchema creates another schema on the server of dsn and returns its DSN.
-func withSchema(t *testing.T, dsn, schema string) string {
-	t.Helper()
-	db, err := sql.Open("mysql", dsn)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = db.Close() }()
-	if _, err := db.ExecContext(t.Context(), "CREATE DATABASE "+schema); err != nil {
-		t.Fatal(err)
-	}
-	cfg, err := mysql.ParseDSN(dsn)
-	if err != nil {
-		t.Fatal(err)
-	}
-	cfg.DBName = schema
-	return cfg.FormatDSN()
 }

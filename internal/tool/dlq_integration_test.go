@@ -31,7 +31,7 @@ func TestRetryUnderKills(t *testing.T) {
 	api.set(0, all, 1000)
 	server := httptest.NewServer(api)
 	t.Cleanup(server.Close)
-	dsn := testservers.NewMySQL(t).DSN()
+	dsn := testservers.MySQL(t)
 	db, err := sql.Open("mysql", dsn)
 	if err != nil {
 		t.Fatal(err)

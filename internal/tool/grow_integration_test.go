@@ -15,7 +15,7 @@ import (
 
 // TestGrowOnRealServers is TestGrow on Kafka and MySQL.
 func TestGrowOnRealServers(t *testing.T) {
-	dsn := testservers.NewMySQL(t).DSN()
+	dsn := testservers.MySQL(t)
 	db, err := sql.Open("mysql", dsn)
 	if err != nil {
 		t.Fatal(err)

@@ -16,7 +16,7 @@ import (
 func TestCommandsKilledOnRealServers(t *testing.T) {
 	for name, kill := range map[string]func(*patient){"reset": (*patient).killResets, "recover": (*patient).killRecovers} {
 		t.Run(name, func(t *testing.T) {
-			dsn := testservers.NewMySQL(t).DSN()
+			dsn := testservers.MySQL(t)
 			db, err := sql.Open("mysql", dsn)
 			if err != nil {
 				t.Fatal(err)

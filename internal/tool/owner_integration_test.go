@@ -36,7 +36,7 @@ type remade struct {
 func newRemade(t *testing.T) *remade {
 	t.Helper()
 	r := &remade{t: t, brokers: testservers.NewKafka(t).Brokers()}
-	dsn := testservers.NewMySQL(t).DSN()
+	dsn := testservers.MySQL(t)
 	var err error
 	if r.db, err = sql.Open("mysql", dsn); err != nil {
 		t.Fatal(err)

@@ -83,7 +83,7 @@ func TestSweepUnderTraffic(t *testing.T) {
 	api := &market{orders: map[int]int{}}
 	server := httptest.NewServer(api)
 	t.Cleanup(server.Close)
-	dsn := testservers.NewMySQL(t).DSN()
+	dsn := testservers.MySQL(t)
 	db, err := sql.Open("mysql", dsn)
 	if err != nil {
 		t.Fatal(err)
