@@ -5,6 +5,8 @@ package e2e
 import (
 	"context"
 	"fmt"
+	"maps"
+	"slices"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -34,7 +36,8 @@ func (w *world) awaitGone(ctx context.Context, within time.Duration) error {
 				delete(there, key)
 			}
 			if len(there) > 0 {
-				return fmt.Errorf("raw %s: %d records are there that the API has deleted", stream, len(there))
+				keys := slices.Sorted(maps.Keys(there))
+				return fmt.Errorf("raw %s: %d records are there that the API has deleted: %q", stream, len(there), keys[:min(len(keys), 10)])
 			}
 		}
 		return nil

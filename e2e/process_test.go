@@ -3,6 +3,7 @@
 package e2e
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -211,13 +212,14 @@ type killer struct {
 	dice   *rand.Rand
 	pause  time.Duration // between kills, on average
 	others []func() string
+	often  int // one of so many is one of others; 0: of 8
 	log    []string
 }
 
 // once kills something, and starts it again a little later.
 func (k *killer) once(names []string) {
 	testkit.Pause(k.fleet.t.Context(), time.Duration(float64(k.pause)*(0.2+1.6*k.dice.Float64()))) // at random
-	if len(k.others) > 0 && k.dice.IntN(8) == 0 {
+	if len(k.others) > 0 && k.dice.IntN(cmp.Or(k.often, 8)) == 0 {
 		k.log = append(k.log, k.others[k.dice.IntN(len(k.others))]())
 		return
 	}

@@ -267,19 +267,16 @@ func (w *world) watchOffsets(ctx context.Context) error {
 // verdict lets everything settle and compares.
 func (w *world) verdict(ctx context.Context, within time.Duration) (*comparison, error) {
 	w.source.setFaults(false)
+	waits := []func(context.Context, time.Duration) error{w.settle, w.awaitGone, w.settle}
 	if w.source.shapes != nil {
-		if err := w.source.shapes.sender.await(ctx, within); err != nil {
+		waits = append([]func(context.Context, time.Duration) error{w.source.shapes.sender.await}, waits...)
+	}
+	for _, wait := range waits {
+		start := time.Now()
+		if err := wait(ctx, within); err != nil {
 			return nil, err
 		}
-	}
-	if err := w.settle(ctx, within); err != nil {
-		return nil, err
-	}
-	if err := w.awaitGone(ctx, within); err != nil {
-		return nil, err
-	}
-	if err := w.settle(ctx, within); err != nil {
-		return nil, err
+		w.t.Logf("waited %v", time.Since(start).Round(time.Second))
 	}
 	live, err := w.live(ctx)
 	if err != nil {

@@ -5,6 +5,7 @@ package e2e
 import (
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"syscall"
 	"testing"
 	"time"
@@ -15,18 +16,21 @@ import (
 
 // TestKillShapes kills and freezes two processes of each stage, at random moments, over an API whose records are reached
 // through child streams, windows of time, keysets and parallel pages, under a refresh token that rotates, or are delivered
-// by webhooks, while they change and are deleted.
+// by webhooks, while they change and are deleted. With -kill-servers it takes minutes; without, a small source and a few kills, of ingest above all.
 func TestKillShapes(t *testing.T) {
-	if !*serversFlag {
-		t.Skip("minutes of kills: make chaos")
-	}
 	s := seed(t)
-	src := newShapes(t, s)
+	size, names, records, kills := shapesSize{parents: 40, past: 2000, shown: 500}, []string{"ingest-1", "ingest-2"}, 2500, 7
+	k := &killer{dice: rand.New(rand.NewPCG(s, 4)), pause: 2500 * time.Millisecond, often: 3}
+	if *serversFlag {
+		size, names, records, kills = shapesSize{parents: 120, past: 6000, shown: 1500}, append(slices.Clone(twoOfEach), "ingest-1", "ingest-2"), *recordsFlag/10, *killsFlag*2/3
+		k.often = 8
+	}
+	src := newShapes(t, s, size)
 	w := newWorldOf(t, src, s, testservers.Kafka(t), testservers.MySQL(t), nil)
 	w.fleet.env = src.shapes.sender.env
-	k := &killer{fleet: w.fleet, dice: rand.New(rand.NewPCG(s, 4)), pause: 2500 * time.Millisecond}
+	k.fleet = w.fleet
 	k.others = []func() string{k.freezes("ingest-1"), k.freezes("ingest-2"), k.freezes(twoOfEach[2+k.dice.IntN(4)])}
-	c, err := w.survive(k, append(twoOfEach, "ingest-1", "ingest-2"), *recordsFlag/10, *killsFlag*2/3, 5*time.Minute)
+	c, err := w.survive(k, names, records, kills, 5*time.Minute)
 	t.Log(k)
 	if err != nil {
 		t.Fatal(err)

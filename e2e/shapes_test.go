@@ -19,30 +19,32 @@ import (
 //
 //	parents   keyset over ids, everything in each pass; records are deleted, and their children with them
 //	children  a request for each parent; whatever happens to a child is a change of its parent
-//	windows   a past of an hour in windows, and what is new beside; a query shows shownMost records at most, and no more
+//	windows   a past of an hour in windows, and what is new beside; a query shows a limited number of records, and no more
 //	paged     pages by number up to a total, six at once, everything in each pass; records are deleted
 //	hooks     signed deliveries, each sent until it is answered with 2xx, now and then once more; see [sender]
 type shapes struct {
 	tokens *tokens
 	sender *sender
 	start  time.Time // of the past
+	size   shapesSize
 
 	removals map[revision]bool // deletions that are delivered: each is a revision
 }
 
-const (
-	mostParents = 120  // parents
-	past        = 6000 // records of windows that are there from the start, half of them in five minutes
-	shownMost   = 1500
-)
+// shapesSize is how much there is of it.
+type shapesSize struct {
+	parents int // at most
+	past    int // records of windows that are there from the start, half of them in five minutes
+	shown   int // records of windows, by a query
+}
 
-func newShapes(t testing.TB, seed uint64) *source {
+func newShapes(t testing.TB, seed uint64, size shapesSize) *source {
 	s := newSourceOf(t, seed, []string{"parents", "children", "windows", "paged", "hooks"})
 	s.mix = []string{"parents", "children", "windows", "children", "paged", "children", "hooks", "children", "windows", "hooks"}
-	s.shapes = &shapes{tokens: newTokens(), start: time.Now().Add(-time.Hour).Truncate(time.Second), removals: map[revision]bool{}}
+	s.shapes = &shapes{size: size, tokens: newTokens(), start: time.Now().Add(-time.Hour).Truncate(time.Second), removals: map[revision]bool{}}
 	s.shapes.sender = newSender(t, rand.New(rand.NewPCG(seed, 5)))
 	s.file = s.shapesFile
-	for i := range past {
+	for i := range size.past {
 		at := time.Duration(s.dice.Int64N(int64(50 * time.Minute)))
 		if i%2 == 0 {
 			at = 20*time.Minute + time.Duration(s.dice.Int64N(int64(5*time.Minute)))
@@ -96,7 +98,7 @@ func (s *source) changeParent() {
 		return
 	case fate == 1 && len(gone) > 0:
 		key = s.pick(gone)
-	case fate < 10 || len(parents.ids) >= mostParents:
+	case fate < 10 || len(parents.ids) >= s.shapes.size.parents:
 		key = s.pick(parents.ids)
 	}
 	parents.put(key, nextRev())
@@ -156,7 +158,7 @@ func (h *shapes) answer(s *source, stream string, r *http.Request) []byte {
 		}
 		return c.children(r.FormValue("parent"), r.FormValue("after"), int(number("limit")))
 	case "windows":
-		return c.window(number("since"), r.FormValue("until"), r.FormValue("after"), int(number("limit")))
+		return c.window(number("since"), r.FormValue("until"), r.FormValue("after"), int(number("limit")), h.size.shown)
 	case "paged":
 		page := envelope(c.page(0, "", int(number("page")-1)*int(number("size")), int(number("size"))), nil)
 		return slices.Concat([]byte(fmt.Sprintf(`{"total": %d,`, len(c.ids))), page[1:])
@@ -175,8 +177,8 @@ func (c *content) children(parent, after string, limit int) []byte {
 	return envelope(out, nil)
 }
 
-// window is a page of what changed in a time, in the order of ids. cursor is how many were shown before, and the last of them.
-func (c *content) window(since int64, until, cursor string, limit int) []byte {
+// window is a page of what changed in a time, in the order of ids. cursor is how many were shown before, and the last of them; most are shown of all.
+func (c *content) window(since int64, until, cursor string, limit, most int) []byte {
 	text, after, _ := strings.Cut(cursor, ":")
 	shown, _ := strconv.Atoi(text)
 	end := int64(1 << 62)
@@ -190,7 +192,7 @@ func (c *content) window(since int64, until, cursor string, limit int) []byte {
 	var out []revision
 	for _, id := range c.ids[from:] {
 		rev := c.newest[id]
-		if rev < since || rev > end || shown+len(out) == shownMost {
+		if rev < since || rev > end || shown+len(out) == most {
 			continue
 		}
 		if len(out) == limit {
@@ -260,5 +262,5 @@ streams:
       webhook: {path: /hooks, verify: {github: "%s"}, types: [changed], deletes: [deleted]}
       records: {object: record}
       version: {field: rev, as: time}`+processAndSink+`
-`, name, brokers[0], dsn, s.server.URL, s.server.URL, "parents", "children", s.shapes.start.UnixMilli(), shownMost, "windows", "paged", hookSecret, "hooks")
+`, name, brokers[0], dsn, s.server.URL, s.server.URL, "parents", "children", s.shapes.start.UnixMilli(), s.shapes.size.shown, "windows", "paged", hookSecret, "hooks")
 }
