@@ -22,17 +22,28 @@ type moving struct {
 	*httptest.Server
 	old, changed string // the pages
 	slips        bool
-	answered     chan struct{}
+	reached      chan struct{} // closed when the changed page is asked for
+	answered     chan struct{} // closed when the old one is answered
 
 	mu    sync.Mutex
 	asked map[string]int
 }
 
 func newMoving(t testing.TB, old, changed string) *moving {
-	a := &moving{old: old, changed: changed, answered: make(chan struct{}), asked: map[string]int{}}
+	a := &moving{old: old, changed: changed, reached: make(chan struct{}), answered: make(chan struct{}), asked: map[string]int{}}
 	a.Server = httptest.NewServer(a)
 	t.Cleanup(a.Close)
 	return a
+}
+
+// awaited waits for a channel to be closed, and reports whether it was before the request ended.
+func awaited(r *http.Request, c <-chan struct{}) bool {
+	select {
+	case <-c:
+		return true
+	case <-r.Context().Done():
+		return false
+	}
 }
 
 func (a *moving) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -47,6 +58,9 @@ func (a *moving) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case a.old:
 		if first {
 			ids, texts[5] = append(ids[:1:1], 5), "as it was"
+			if !awaited(r, a.reached) {
+				return
+			}
 			defer close(a.answered)
 		}
 	case "2":
@@ -57,9 +71,10 @@ func (a *moving) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		if a.slips && !first {
 			break
 		}
-		select {
-		case <-a.answered:
-		case <-r.Context().Done():
+		if first {
+			close(a.reached)
+		}
+		if !awaited(r, a.answered) {
 			return
 		}
 		ids, texts[5] = append(ids[:1:1], 5), "changed"
