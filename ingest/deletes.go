@@ -129,7 +129,7 @@ func (s *slice) decide(p *page) {
 	v, why := s.keys.Judge(before, known.Rule{
 		AtMost: most, Steady: d.Steady || p.at.Index == s.pager.First().Index || s.byKey(), InTurn: s.inTurn(), Allowed: s.allowed,
 	})
-	v.Known.Whole, v.Known.Torn = p.after.Started, false
+	v.Known.Whole = p.after.Started
 	p.known, p.blinded = &v.Known, why
 	for _, id := range v.Gone {
 		p.gone = append(p.gone, gone{id: id, revision: s.keys.Revision(id)})

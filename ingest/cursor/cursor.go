@@ -86,7 +86,7 @@ func (c Cursor) Begin(at time.Time, first paginate.Position) Cursor {
 	return Cursor{
 		Version: version, Pass: c.Pass + 1, Started: stamp(at), Kind: c.Kind, Field: c.Field, Since: c.Since, Form: c.Form, Top: c.Top, TopKind: c.TopKind, TopRule: c.TopRule,
 		Shared: c.Shared, Shown: c.Shown, Auto: c.Auto, Kept: c.Kept, KeptOf: c.KeptOf, Fetched: c.Fetched, Validator: c.Validator, Next: first, Doubt: c.Doubt && c.goesOn(),
-		Raw: c.Raw, Child: c.Child, Known: c.Known,
+		Raw: c.Raw, Child: c.Child, Known: c.Known.begin(),
 	}
 }
 

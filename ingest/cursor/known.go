@@ -36,6 +36,16 @@ func (k *Known) Anew(pass int64) *Known {
 	return &Known{Era: pass + 1, Base: pass + 1, Whole: k.Whole}
 }
 
+// begin is k when another pass begins.
+func (k *Known) begin() *Known {
+	if k == nil || !k.Torn {
+		return k
+	}
+	whole := *k
+	whole.Torn = false
+	return &whole
+}
+
 // Settled reports whether the last complete read left nothing to decide, so that another one that shows the same has
 // nothing to tell.
 func (k *Known) Settled() bool { return k != nil && k.Read > 0 && k.Left == 0 && !k.Torn }
