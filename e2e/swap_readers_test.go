@@ -35,6 +35,7 @@ type audience struct {
 	w       *world
 	anchors map[string]map[int64]bool // revs of rows that nobody changes, by stream
 	away    bool                      // the server may be away
+	pause   time.Duration             // between two reads of a reader: others need the machine, too
 
 	mu    sync.Mutex
 	wrong []string
@@ -83,11 +84,16 @@ func (a *audience) watch(ctx context.Context) (wait func()) {
 }
 
 func (a *audience) open() *sql.DB {
-	db, err := sql.Open("mysql", a.w.dsn)
+	dsn, err := mysql.ParseDSN(a.w.dsn)
 	if err != nil {
-		a.w.t.Error(err)
+		a.w.t.Fatal(err)
 	}
-	return db
+	dsn.Logger = &mysql.NopLogger{} // the server may be away
+	c, err := mysql.NewConnector(dsn)
+	if err != nil {
+		a.w.t.Fatal(err)
+	}
+	return sql.OpenDB(c)
 }
 
 // reader opens a reading, and again when the server was away.
@@ -99,7 +105,7 @@ func (a *audience) reader(ctx context.Context, name, stream string, open func(co
 			var rows []readRow
 			if rows, err = read(ctx); err == nil {
 				a.judge(name, seen, rows, a.anchors[stream])
-				testkit.Pause(ctx, 100*time.Millisecond) // others need the machine, too
+				testkit.Pause(ctx, a.pause)
 			}
 		}
 		if end != nil {

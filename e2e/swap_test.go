@@ -6,9 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"os/exec"
-	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -27,14 +25,7 @@ var changed = []string{"ordered", "vanishing"}
 func TestSwap(t *testing.T) {
 	s := newSwapping(t, newShadowed(t, seed(t), testservers.Kafka(t), testservers.MySQL(t)))
 	s.begin()
-	s.each(func(ctx context.Context, d *swapper) error { return d.shadow(ctx, nil, 0) })
-	s.each(s.compared)
-	for range 3 {
-		s.each(func(ctx context.Context, d *swapper) error { // a slow machine may have a swap taken back
-			return testkit.Until(ctx, 5*time.Minute, func() error { return d.swap(ctx) })
-		})
-		testkit.Pause(t.Context(), 2*time.Second) // in which readers read
-	}
+	s.thrice()
 	s.end()
 	for name, turns := range s.turns {
 		if turns < 3 {
@@ -47,6 +38,7 @@ func TestSwap(t *testing.T) {
 type swapping struct {
 	*audience
 
+	rate     int // changes a second
 	swappers []*swapper
 	files    [2]string // of before, and with the logic of the second lines
 	rest     func()
@@ -65,7 +57,7 @@ func newShadowed(t *testing.T, seed uint64, brokers []string, dsn string) *world
 
 func newSwapping(t *testing.T, w *world) *swapping {
 	t.Helper()
-	s := &swapping{audience: &audience{w: w, anchors: map[string]map[int64]bool{}}}
+	s := &swapping{audience: &audience{w: w, anchors: map[string]map[int64]bool{}, pause: 100 * time.Millisecond}, rate: 100}
 	s.files[0] = w.source.file(w.pipeline, w.brokers, w.dsn)
 	s.files[1] = s.files[0]
 	for _, stream := range changed {
@@ -96,7 +88,7 @@ func (s *swapping) begin() {
 	}
 	busy, rest := context.WithCancel(ctx)
 	s.rest = rest
-	s.traffic.Go(func() { w.changes(busy, 100*3600, time.Hour) }) // 100 a second, until end
+	s.traffic.Go(func() { w.changes(busy, s.rate*3600, time.Hour) }) // until end
 	s.traffic.Go(func() { w.sendAgain(busy) })
 	s.wait = s.watch(busy)
 	w.t.Cleanup(func() {
@@ -110,6 +102,19 @@ func (s *swapping) begin() {
 			}
 		}
 	})
+}
+
+// thrice builds the second lines, compares them, and swaps them three times.
+func (s *swapping) thrice() {
+	s.w.t.Helper()
+	s.each(func(ctx context.Context, d *swapper) error { return d.shadow(ctx, nil, 0) })
+	s.each(s.compared)
+	for range 3 {
+		s.each(func(ctx context.Context, d *swapper) error { // a slow machine may have a swap taken back
+			return testkit.Until(ctx, 5*time.Minute, func() error { return d.swap(ctx) })
+		})
+		testkit.Pause(s.w.t.Context(), 2*time.Second) // in which readers read
+	}
 }
 
 // stop ends traffic and readers.
@@ -199,121 +204,4 @@ func (s *swapping) end() {
 		w.fleet.stop(name)
 	}
 	w.t.Logf("reads %v, of which so many saw another line than before: %v", s.reads, s.turns)
-}
-
-// TestSwapUnderKills does the same while everything is killed: the commands that swap at every statement of a swap once, and at any moment, as
-// those that build the lines; processes of every stage; mysqld and the broker. It is a part of `make chaos`.
-func TestSwapUnderKills(t *testing.T) {
-	if !*serversFlag {
-		t.Skip("it takes a quarter of an hour on a busy machine: run it with -kill-servers")
-	}
-	number := seed(t)
-	kafka, server := testservers.NewKafka(t), testservers.NewMySQL(t)
-	s := newSwapping(t, newShadowed(t, number, kafka.Brokers(), server.DSN()))
-	s.away = true
-	dice := rand.New(rand.NewPCG(number, 9))
-	k := &killer{dice: rand.New(rand.NewPCG(number, 4)), pause: 6 * time.Second, fleet: s.w.fleet}
-	servers := []func() string{
-		func() string { kafka.Kill(t); kafka.Start(t); return "broker" },
-		func() string { server.Kill(t); server.Start(t); return "mysqld" },
-	}
-	k.others = servers
-	s.begin()
-	s.each(func(ctx context.Context, d *swapper) error {
-		return d.shadow(ctx, rand.New(rand.NewPCG(number, uint64(len(d.stream)))), 2)
-	})
-	s.killedAtMoments(k, dice, servers)
-	t.Log(k)
-	for _, d := range s.swappers {
-		if err := d.settled(t.Context()); err != nil {
-			t.Fatal(err)
-		}
-		d.atLeast(t, 2)
-	}
-	s.end()
-}
-
-// killedAtMoments kills the commands that swap at every statement of a swap, each of the two at every other one and then at any moment, until
-// there were as many kills as are asked for. Meanwhile processes are killed, and each server once.
-func (s *swapping) killedAtMoments(k *killer, dice *rand.Rand, servers []func() string) {
-	w := s.w
-	w.t.Helper()
-	busy, rest := context.WithCancel(w.t.Context())
-	defer rest()
-	moments, err := s.swappers[0].rehearse(busy)
-	if err != nil {
-		w.t.Fatal(err)
-	}
-	moments = slices.Repeat(moments, max(1, (*killsFlag+len(moments)-1)/len(moments)))
-	var all, drivers sync.WaitGroup
-	all.Go(func() {
-		for busy.Err() == nil {
-			w.write(s.files[k.dice.IntN(2)]) // whoever is started again has either
-			k.once(twoOfEach)
-		}
-	})
-	for i, d := range s.swappers {
-		own := rand.New(rand.NewPCG(dice.Uint64(), uint64(i)))
-		drivers.Go(func() {
-			for n := i; n < len(moments) && busy.Err() == nil; n += len(s.swappers) {
-				if n == 8+i { // the one server in the first half, and the other
-					w.t.Log(servers[i]())
-				}
-				if err := s.killedAt(busy, d, moments[n], own); err != nil {
-					w.t.Error(err)
-					return
-				}
-			}
-		})
-	}
-	drivers.Wait()
-	if !w.t.Failed() {
-		w.t.Logf("the commands that swap were killed at %d statements", len(moments))
-		s.killedAtRandom(busy, dice)
-	}
-	rest()
-	all.Wait()
-	if w.t.Failed() {
-		w.t.FailNow()
-	}
-}
-
-// killedAtRandom kills the commands that swap at any moment, a few times.
-func (s *swapping) killedAtRandom(ctx context.Context, dice *rand.Rand) {
-	ctx, cancel := context.WithTimeout(ctx, 20*time.Second)
-	defer cancel()
-	var all sync.WaitGroup
-	for i, d := range s.swappers {
-		own := rand.New(rand.NewPCG(dice.Uint64(), uint64(i)))
-		all.Go(func() {
-			kills, err := d.atRandom(ctx, own)
-			if err != nil {
-				s.w.t.Error(err)
-			}
-			s.w.t.Logf("the command that swaps %s was killed %d times at random", d.stream, kills)
-		})
-	}
-	all.Wait()
-}
-
-// killedAt has the command killed at a moment. If it does not come to that, something else that was killed had the swap taken back before.
-func (s *swapping) killedAt(ctx context.Context, d *swapper, at moment, dice *rand.Rand) error {
-	f, sinks := fate(dice.IntN(int(fates))), dice.IntN(2) == 0
-	for range 10 {
-		if err := testkit.Until(ctx, 2*time.Minute, func() error { return s.w.db.PingContext(ctx) }); err != nil {
-			return err
-		}
-		killed, err := d.killAt(ctx, at, f, time.Duration(dice.IntN(4000))*time.Millisecond)
-		switch {
-		case err != nil:
-			return err
-		case killed && sinks: // else the next command ends the swap
-			err = d.ended(ctx)
-			fallthrough
-		case killed:
-			s.w.t.Logf("%s: killed at %d. %s, %s", d.stream, at.nth, at.statement[:min(len(at.statement), 60)], f)
-			return err
-		}
-	}
-	return fmt.Errorf("%s: the moment %+v of the swap did not come", d.stream, at)
 }
