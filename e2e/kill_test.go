@@ -5,6 +5,8 @@ package e2e
 import (
 	"context"
 	"math/rand/v2"
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -53,15 +55,20 @@ func frozenFor(t *testing.T, dice *rand.Rand) {
 	testkit.Pause(t.Context(), time.Duration(1+dice.IntN(20))*time.Second)
 }
 
-// survive runs two processes of each stage while the source changes and old records are sent again, and has k kill some
+// survive runs the processes of w while the source changes and old records are sent again, and has k kill some
 // of the named ones; then it lets everything settle and compares.
 func (w *world) survive(k *killer, names []string, records, kills int, settle time.Duration) (*comparison, error) {
 	ctx := w.t.Context()
-	w.fleet.startAll("sink-1", "sink-2")
+	isSink := func(name string) bool { return strings.HasPrefix(name, "sink-") }
+	for _, name := range w.runs {
+		if isSink(name) {
+			w.fleet.start(name)
+		}
+	}
 	if err := w.watchOffsets(ctx); err != nil {
 		return nil, err
 	}
-	w.fleet.startAll(twoOfEach[:4]...)
+	w.fleet.startAll(slices.DeleteFunc(slices.Clone(w.runs), isSink)...)
 	busy, rest := context.WithCancel(ctx)
 	defer rest()
 	changed, again := make(chan struct{}), make(chan int, 1) // again: one send, so that it never waits

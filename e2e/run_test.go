@@ -55,6 +55,7 @@ type world struct {
 	client   *kgo.Client
 	dice     *rand.Rand
 	shadowed []string // streams that have, or get, a second line
+	runs     []string // the processes that survive starts
 }
 
 var twoOfEach = []string{"ingest-1", "ingest-2", "processor-1", "processor-2", "sink-1", "sink-2"}
@@ -69,7 +70,7 @@ func newWorld(t testing.TB, seed uint64, brokers []string, dsn string, m *mutant
 func newWorldOf(t testing.TB, s *source, seed uint64, brokers []string, dsn string, m *mutants.Mutant) *world {
 	t.Helper()
 	w := &world{
-		t: t, source: s, brokers: brokers, dsn: dsn, dice: rand.New(rand.NewPCG(seed, 2)),
+		t: t, source: s, brokers: brokers, dsn: dsn, runs: twoOfEach, dice: rand.New(rand.NewPCG(seed, 2)),
 		binaries: build(t, m), pipeline: fmt.Sprintf("e2e-%x", rand.Uint32()),
 	}
 	w.fleet = newFleet(t, w.binaries, w.source.file(w.pipeline, brokers, dsn))

@@ -14,22 +14,22 @@ import (
 	"github.com/millrace-io/millrace/internal/testservers"
 )
 
-// TestKillShapes kills and freezes two processes of each stage, at random moments, over an API whose records are reached
+// TestKillShapes kills and freezes processes of each stage, two of ingest at least, at random moments, over an API whose records are reached
 // through child streams, windows of time, keysets and parallel pages, under a refresh token that rotates, or are delivered
-// by webhooks, while they change and are deleted. With -kill-servers it takes minutes; without, a small source and a few kills, of ingest above all.
+// by webhooks, while they change and are deleted. With -kill-servers it takes minutes; without, the source is small and it is ingest that is killed.
 func TestKillShapes(t *testing.T) {
 	s := seed(t)
-	size, names, records, kills := shapesSize{parents: 40, past: 2000, shown: 500}, []string{"ingest-1", "ingest-2"}, 2500, 7
+	size, runs, kills, records := shapesSize{parents: 40, past: 2000, shown: 500}, []string{"ingest-1", "ingest-2", "processor-1", "sink-1"}, 7, 2500
 	k := &killer{dice: rand.New(rand.NewPCG(s, 4)), pause: 2500 * time.Millisecond, often: 3}
+	names := runs[:2]
 	if *serversFlag {
-		size, names, records, kills = shapesSize{parents: 120, past: 6000, shown: 1500}, append(slices.Clone(twoOfEach), "ingest-1", "ingest-2"), *recordsFlag/10, *killsFlag*2/3
-		k.often = 8
+		size, runs, kills, records = shapesSize{parents: 120, past: 6000, shown: 1500}, twoOfEach, *killsFlag*2/3, *recordsFlag/10
+		names, k.often = append(slices.Clone(runs), "ingest-1", "ingest-2"), 8
 	}
 	src := newShapes(t, s, size)
 	w := newWorldOf(t, src, s, testservers.Kafka(t), testservers.MySQL(t), nil)
-	w.fleet.env = src.shapes.sender.env
-	k.fleet = w.fleet
-	k.others = []func() string{k.freezes("ingest-1"), k.freezes("ingest-2"), k.freezes(twoOfEach[2+k.dice.IntN(4)])}
+	w.runs, w.fleet.env, k.fleet = runs, src.shapes.sender.env, w.fleet
+	k.others = []func() string{k.freezes("ingest-1"), k.freezes("ingest-2"), k.freezes(runs[2+k.dice.IntN(len(runs)-2)])}
 	c, err := w.survive(k, names, records, kills, 5*time.Minute)
 	t.Log(k)
 	if err != nil {
@@ -45,7 +45,7 @@ func TestKillShapes(t *testing.T) {
 	if c.counts["rotations"] < 5 || c.counts["401s"] == 0 || src.shapes.sender.again.Load() == 0 || c.counts["tombstones"] == 0 || c.counts["copies"] == 0 {
 		t.Error("the test did not try what it is for")
 	}
-	for _, name := range twoOfEach {
+	for _, name := range runs {
 		w.fleet.stop(name)
 	}
 }
