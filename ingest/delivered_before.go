@@ -22,15 +22,15 @@ const (
 
 // restore reads the last records of each stream that is delivered.
 func (h *hooks) restore(ctx context.Context) {
-	ctx, cancel := context.WithTimeout(ctx, restoreDeliveriesWithin)
+	within, cancel := context.WithTimeout(ctx, restoreDeliveriesWithin)
 	defer cancel()
 	for _, e := range h.endpoints {
 		for _, s := range e.streams {
 			if s.hook.ID == "" && s.hook.IDAt == nil {
 				continue
 			}
-			if err := h.restoreStream(ctx, s); err != nil && ctx.Err() == nil {
-				s.log.Warn("what was delivered before is not known: if it is sent again, it is written once more", "err", err)
+			if err := h.restoreStream(within, s); err != nil && ctx.Err() == nil {
+				s.log.Warn("not all that was delivered before this process began is known: what is sent again may be written once more", "err", err)
 			}
 		}
 	}
