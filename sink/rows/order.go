@@ -38,7 +38,7 @@ func inKeyOrder(changes []*Change) {
 		if c := cmp.Compare(a.head, b.head); c != 0 {
 			return c
 		}
-		return compareKeys(a.Key, b.Key)
+		return CompareKeys(a.Key, b.Key)
 	})
 	for i := range all {
 		changes[i] = all[i].Change
@@ -65,8 +65,9 @@ func apart(changes []*Change) (column, common int) {
 	return column, common
 }
 
-// compareKeys compares value by value: numbers by how many digits they have, then, as all others, by their bytes.
-func compareKeys(a, b Values) int {
+// CompareKeys compares the keys of two rows of one table, value by value: numbers by how many digits they have, then, as all others, by their
+// bytes. It is nearly the order of the primary key (that of numbers below zero is another), and always the same one: 0 is for equal keys alone.
+func CompareKeys(a, b Values) int {
 	for len(a) > 0 && len(b) > 0 {
 		var x, y Value
 		x, a = a.Next()
