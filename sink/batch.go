@@ -31,14 +31,29 @@ func (m *move) note(version topics.Version) (late bool) {
 	return false
 }
 
+// moveOf is the move of p's claim, before its records are known.
+func (j *job) moveOf(p *polled) move {
+	m := move{claim: p.claim, from: p.from, next: p.from, high: p.claim.high}
+	if j.filling == nil {
+		return m
+	}
+	m.from, m.next = p.claim.next, p.claim.next
+	if end, ok := j.filling.ends[p.claim]; ok {
+		m.next, m.high = end.next, end.high
+	}
+	return m
+}
+
 // newBatch makes j's batch, whose changes live in d's memory. Its positions begin where the claims stand.
 func newBatch(d *rows.Decoder, j *job) *batch {
 	d.Reset()
 	b, changes := &batch{}, d.Changes(j.records)
 	for _, p := range j.polled {
-		m, begin := move{claim: p.claim, from: p.from, next: p.from, high: p.claim.high}, len(changes)
+		m, begin := j.moveOf(&p), len(changes)
 		for _, r := range p.records {
-			m.next = r.Offset + 1
+			if j.filling == nil {
+				m.next = r.Offset + 1
+			}
 			if r.Attrs.IsControl() {
 				continue // the end of a transaction of the processor's: a place in the log, and nothing else
 			}
@@ -48,7 +63,7 @@ func newBatch(d *rows.Decoder, j *job) *batch {
 			x.Marking = p.claim.marking
 			if x.Epoch = p.claim.epoch; x.Valid {
 				x.Version = x.Version.Raised(x.Epoch)
-				x.Late = m.note(x.Version)
+				x.Late = j.late(&m, x.Version)
 			}
 		}
 		m.changes = changes[begin:]
@@ -56,6 +71,14 @@ func newBatch(d *rows.Decoder, j *job) *batch {
 	}
 	slices.SortFunc(b.moves, func(a, b move) int { return a.claim.compare(b.claim) })
 	return b
+}
+
+// late reports whether a record of m was applied before, or may have been.
+func (j *job) late(m *move, version topics.Version) bool {
+	if j.filling != nil {
+		return j.filling.late
+	}
+	return m.note(version)
 }
 
 // drop leaves out of b what belongs to revoked claims.

@@ -35,6 +35,9 @@ type claim struct {
 
 	connection uint64 // that millrace_offsets says writes it: whoever takes over ends it
 
+	fill   *fill   // that has its records; nil: they are written in the order of the topic. Sink.mu guards it
+	sorted [8]byte // highest raw epoch and offset that the fill has read; the loop's alone
+
 	revoked atomic.Bool // no longer ours
 	reclaim time.Time   // when to claim it again, if it is revoked and the group still assigns it to us
 }

@@ -80,6 +80,7 @@ func (s *Sink) claimAll(ctx context.Context, wanted []topicPartition, infos map[
 		return err
 	}
 	s.take(bids)
+	s.beginFill(ctx, bids)
 	return nil
 }
 

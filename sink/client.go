@@ -17,6 +17,7 @@ func (s *Sink) join(ctx, life context.Context) (err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	clear(s.claims)
+	s.closeFills()
 	if s.client, err = kgo.NewClient(append(s.clientOpts(ctx), kgo.WithContext(life))...); err == nil {
 		s.adm = kadm.NewClient(s.client)
 		for topic := range s.tables.all() {

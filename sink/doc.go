@@ -26,6 +26,8 @@
 // with guard.go, remove.go, marks.go and upsert.go (the transaction). Package dialect writes what differs from one
 // database to the next.
 //
+// A large table of a line that is being built is filled in the order of its keys (fill.go), by package sorted.
+//
 // follow.go reads what is decided in the control topic: pauses (parking.go), positions that processors have lost (lost.go), and
 // the columns of the logic that is live (define.go; old.go counts the rows of older logic). witness.go notices a table that
 // has lost rows. admin.go is for commands beside running sinks, and compare.go for dry runs.

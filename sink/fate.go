@@ -161,6 +161,9 @@ func (s *Sink) written(j *job, r result) {
 func (s *Sink) tell(j *job, r result) {
 	newest := map[string]time.Time{}
 	for _, p := range j.polled {
+		if len(p.records) == 0 {
+			continue // the end of a fill
+		}
 		stream, last := p.claim.table.Stream, p.records[len(p.records)-1].Timestamp
 		if last.After(newest[stream]) {
 			newest[stream] = last

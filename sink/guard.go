@@ -150,7 +150,8 @@ func (w *writer) committed(ctx context.Context, b *batch) (bool, error) {
 		w.disconnect()
 		return false, err
 	}
-	m := b.moves[0] // they moved together or not at all
+	at := slices.IndexFunc(b.moves, func(m move) bool { return m.next != m.from })
+	m := b.moves[max(at, 0)] // they moved together or not at all
 	var next int64
 	var owner []byte
 	err := w.session.QueryRowContext(ctx, w.store.statements.LockOffset, m.claim.topic, m.claim.partition).Scan(&next, &owner)
@@ -160,6 +161,9 @@ func (w *writer) committed(ctx context.Context, b *batch) (bool, error) {
 	if _, ended := w.session.ExecContext(ctx, "ROLLBACK"); err != nil || ended != nil {
 		w.disconnect()
 		return false, w.store.dialect.Classify(errors.Join(err, ended))
+	}
+	if at < 0 { // a fill's, which moves nothing: it is written again, which changes nothing where it was written
+		return false, nil
 	}
 	// Another owner that has gone on is past m.next only if it began at m.next or before; either way the next
 	// attempt, which is fenced, writes nothing. Our own token at m.next says that we did it.

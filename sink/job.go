@@ -31,6 +31,8 @@ type job struct {
 	unknown  *result // of a COMMIT whose outcome could not be asked yet
 	doubted  bool    // the server has answered once with an error that nobody listed
 	looked   bool    // at the table, after a row of it was refused: it is in order
+
+	filling *filling // not nil: it is of a fill
 }
 
 // polled are records of one partition, in the order of their offsets.
@@ -98,7 +100,7 @@ func (j *job) pieces(n int) []*job {
 	for _, p := range j.polled {
 		for len(p.records) > 0 {
 			if len(out) == 0 || out[len(out)-1].records >= n {
-				out = append(out, &job{letters: j.letters, sent: newSent(), looked: j.looked})
+				out = append(out, &job{letters: j.letters, sent: newSent(), looked: j.looked, filling: j.filling})
 			}
 			last := out[len(out)-1]
 			last.fill(&p, n-last.records, Config{MaxRecords: n, MaxBatchBytes: math.MaxInt})

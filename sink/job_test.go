@@ -7,6 +7,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/millrace-io/millrace/pipeline"
+	"github.com/millrace-io/millrace/sink/rows"
 )
 
 func TestJobsAreBounded(t *testing.T) {
@@ -109,5 +110,27 @@ func TestJobsThatWaitBecomeOne(t *testing.T) {
 	}
 	if queue := <-feed; len(queue) != 1 || queue[0].records != fewRecords {
 		t.Errorf("%d jobs wait, the first of %d records", len(queue), queue[0].records)
+	}
+}
+
+// TestPiecesOfAFillMoveNothing: a job of a fill that is cut stays where it is, whatever offsets its records have.
+func TestPiecesOfAFillMoveNothing(t *testing.T) {
+	c := &claim{table: &rows.Table{Stream: "s"}, next: 3}
+	var records []*kgo.Record
+	for _, offset := range []int64{9, 4, 7, 3, 8} {
+		records = append(records, &kgo.Record{Offset: offset})
+	}
+	j := newJob(nil, "p")
+	j.polled, j.records, j.filling = []polled{{c, 3, records}}, len(records), &filling{}
+	n := 0
+	for _, piece := range j.pieces(2) {
+		for _, m := range newBatch(rows.NewDecoder(), piece).moves {
+			if n += len(m.changes); m.from != 3 || m.next != 3 || m.high != c.high {
+				t.Errorf("from %d to %d", m.from, m.next)
+			}
+		}
+	}
+	if n != len(records) {
+		t.Errorf("%d records, want %d", n, len(records))
 	}
 }

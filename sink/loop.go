@@ -25,6 +25,7 @@ func (s *Sink) loop(ctx, hard context.Context) error {
 	}
 	group.Go(func() { s.tend(serving) })
 	group.Go(func() { s.pruneMarks(serving, pruneEvery) })
+	defer s.forgetFills()
 	defer group.Wait()
 	defer stop()
 	defer func() {
@@ -42,6 +43,7 @@ func (s *Sink) loop(ctx, hard context.Context) error {
 			return err
 		}
 		s.reclaim(ctx)
+		s.tendFills(serving, hard, group.Go)
 		now := time.Now()
 		if idle && now.After(nextPing) {
 			s.ping(ctx) // the client is silent about brokers that do not answer
@@ -134,18 +136,23 @@ func (s *Sink) poll(ctx context.Context, at time.Time) [][]*job {
 func (s *Sink) serve(ctx, hard context.Context, w *writer, feed <-chan []*job) {
 	d := rows.NewDecoder()
 	for queue := range feed {
-		wait := stage.NewBackoff()
-		for len(queue) > 0 && ctx.Err() == nil {
-			s.mu.RLock()
-			rest, later := s.write(hard, w, d, queue[0])
-			s.mu.RUnlock()
-			queue = append(rest, queue[1:]...)
-			if !later {
-				wait.Reset()
-				continue
-			}
-			_ = stage.Sleep(ctx, wait.NextBackOff())
+		s.writeAll(ctx, hard, w, d, queue)
+	}
+}
+
+// writeAll writes jobs, in their order, until none is left or ctx is cancelled.
+func (s *Sink) writeAll(ctx, hard context.Context, w *writer, d *rows.Decoder, queue []*job) {
+	wait := stage.NewBackoff()
+	for len(queue) > 0 && ctx.Err() == nil {
+		s.mu.RLock()
+		rest, later := s.write(hard, w, d, queue[0])
+		s.mu.RUnlock()
+		queue = append(rest, queue[1:]...)
+		if !later {
+			wait.Reset()
+			continue
 		}
+		_ = stage.Sleep(ctx, wait.NextBackOff())
 	}
 }
 

@@ -13,6 +13,7 @@ type metrics struct {
 	duration                                    prometheus.Histogram
 	retries                                     *prometheus.CounterVec
 	records, rows, deletes, superseded, letters *prometheus.CounterVec
+	fill                                        *prometheus.GaugeVec
 }
 
 func newMetrics(r prometheus.Registerer) *metrics {
@@ -36,6 +37,9 @@ func newMetrics(r prometheus.Registerer) *metrics {
 		deletes: vec("stream", "deletes_total", "Rows removed."),
 		superseded: vec("stream", "superseded_total",
 			"Records not sent, because the batch had a newer one of the same key, or because a mark says that a newer one removed the row."),
+		fill: f.NewGaugeVec(prometheus.GaugeOpts{
+			Name: "millrace_sink_fill_records", Help: "Records of a fill in key order that is under way: read and sorted, and of them written.",
+		}, []string{"stream", "state"}),
 		letters: vec("stream", "dead_letters_total", "Records sent to the dead-letter topic."),
 	}
 }

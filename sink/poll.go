@@ -73,6 +73,10 @@ func (s *Sink) split(fetches kgo.Fetches) (queues [][]*job) {
 			s.parking.soon(p.Topic)
 			return
 		}
+		if c.fill != nil {
+			c.fill.read(c, records)
+			return
+		}
 		byWriter[c.writer] = extend(byWriter[c.writer], polled{c, c.polled, records})
 		c.polled = records[len(records)-1].Offset + 1
 	})

@@ -47,6 +47,8 @@ type Sink struct {
 	// hand, and no more is begun before it.
 	mu     sync.RWMutex
 	claims map[topicPartition]*claim
+	fills  []*fill // that are under way; guarded as claims are
+	sorts  sorts
 
 	parking parking
 	view    *control.View

@@ -407,6 +407,11 @@ func suite(t *testing.T, open func(t *testing.T) *pipeline.Pipeline) {
 	t.Run("Differences", func(t *testing.T) { differences(t, open) })
 	t.Run("TableIsWhatItMeans", func(t *testing.T) { testModel(t, open, false) })
 	t.Run("TableIsWhatItMeansWithVersions", func(t *testing.T) { testModel(t, open, true) })
+	t.Run("AFillIsTheSame", func(t *testing.T) { fills(t, open, false) })
+	t.Run("AFillIsTheSameWithVersions", func(t *testing.T) { fills(t, open, true) })
+	t.Run("AFillKeepsTheOrderOfAKey", func(t *testing.T) { fillsKeepOrder(t, open) })
+	t.Run("AFillIsFenced", func(t *testing.T) { fillsFenced(t, open) })
+	t.Run("AFillDoesNotTakeItsPositionForACommit", func(t *testing.T) { fillsUnanswered(t, open) })
 	t.Run("KeysDifferInCase", func(t *testing.T) {
 		f := plain(t)
 		f.apply(event{0, 0, "aB", row(1)}, event{1, 0, "Ab", row(2)}, event{2, 0, "ab ", row(3)}, event{3, 0, "ab", row(4)})

@@ -18,6 +18,10 @@ func TestRebalanceMidBatchMySQL(t *testing.T) {
 	}
 }
 
+func TestFillsThatAreTakenOverMySQL(t *testing.T) {
+	fillsTakenOver(t, newWorld(t, onMySQLWithLoads(t)))
+}
+
 // TestCommitsCutUnderLoad cuts connections during COMMIT, again and again; each time the sink has to find out whether
 // it happened.
 func TestCommitsCutUnderLoad(t *testing.T) {

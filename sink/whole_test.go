@@ -33,7 +33,7 @@ import (
 
 // world is a pipeline of one stream, a broker, and a processor that is played by the test.
 type world struct {
-	t        *testing.T
+	t        testing.TB
 	pipeline *pipeline.Pipeline
 	seeds    []string
 	cluster  *kfake.Cluster
@@ -43,11 +43,12 @@ type world struct {
 	want     map[string]string // column n by key
 	refused  int
 
+	prepare    func(*Sink)      // of each sink, before it runs; nil: nothing
 	generation uint16           // of records
 	offsets    map[string]int64 // raw offset of each key's newest record
 }
 
-func newWorld(t *testing.T, p *pipeline.Pipeline) *world {
+func newWorld(t testing.TB, p *pipeline.Pipeline) *world {
 	t.Helper()
 	p.Name = "p"
 	p.Kafka = pipeline.Kafka{Partitions: 6, Replication: -1, MaxRecordBytes: 1 << 20}
@@ -161,6 +162,9 @@ func (w *world) start(name string, change func(*Config)) *running {
 	})
 	if err != nil {
 		w.t.Fatal(err)
+	}
+	if w.prepare != nil {
+		w.prepare(r.sink)
 	}
 	ctx, cancel := context.WithCancel(context.WithoutCancel(w.t.Context()))
 	r.stop = cancel

@@ -20,7 +20,12 @@ import (
 // onServers has Kafka and MySQL.
 func onServers(t *testing.T, partitions int32) *world {
 	t.Helper()
-	dsn := testservers.MySQL(t)
+	return onDSN(t, testservers.MySQL(t), partitions)
+}
+
+// onDSN has Kafka, and MySQL there.
+func onDSN(t *testing.T, dsn string, partitions int32) *world {
+	t.Helper()
 	w := &world{
 		t: t, name: testservers.Unique(t), partitions: partitions, brokers: testservers.Kafka(t), database: pipeline.Database{MySQL: pipeline.Secret(dsn)},
 	}

@@ -67,6 +67,16 @@ func NewSmallMySQL(t testing.TB, mib int) *MySQLServer {
 	return &MySQLServer{container: s, dsn: dsn}
 }
 
+// NewMySQLWith starts a server for this test with options of mysqld, with its data on disk. It is removed when the test ends.
+func NewMySQLWith(t testing.TB, options ...string) *MySQLServer {
+	t.Helper()
+	s := own(t, func(ctx context.Context) (*container, error) {
+		return startMySQL(ctx, testcontainers.WithCmd(options...))
+	})
+	dsn, _ := createSchema(t, mysqlDSN(s.addr))
+	return &MySQLServer{container: s, dsn: dsn}
+}
+
 // DSN returns the address of an empty schema, which stays the same when the server is started again.
 func (s *MySQLServer) DSN() string { return s.dsn }
 

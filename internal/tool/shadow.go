@@ -18,7 +18,8 @@ const aboutShadow = `
 
 With --shadow the live table is not touched: the records are processed, by the file's logic, into another table beside it, a line of
 its own with topics and groups of its own. Keys and columns may differ, and it can be looked at before anybody reads it. It begins like
-the live table, with the columns and indexes that somebody has added to that one; the indexes are added when it is filled. Stages
+the live table, with the columns and indexes that somebody has added to that one; the indexes are added when it is filled. A table too large
+for MySQL's buffer pool is filled in the order of its keys, once all is processed; what is sorted is in temporary files. Stages
 that run fill it without a restart, this process helps, and it is done when all that is in the raw topic is in the new table; from then
 on the stages keep it up to date. The live table goes on by the logic that it had, also where processes are started with the new file.
 Then ` + "`millrace replay diff`" + ` compares the two, and ` + "`millrace replay swap`" + ` puts the new one in the place of the live one.`

@@ -43,6 +43,9 @@ const (
 // Runs reports whether stages run a line in this state.
 func (s LineState) Runs() bool { return s == LineBuilding || s == LineLive || s == LineOld }
 
+// Building reports whether a line is filled and not built yet.
+func (l *Line) Building() bool { return l.State == LineBuilding && l.BuiltAt.IsZero() }
+
 // Line returns the line of that number, or nil.
 func (s *Stream) Line(number uint16) *Line {
 	for i := range s.Lines {

@@ -27,16 +27,21 @@ func Permit(p *pipeline.Pipeline, client []kgo.Opt) func(context.Context) error 
 	if p.Line == nil {
 		return nil
 	}
-	stream := p.Streams[0].Name
 	return func(ctx context.Context) error {
-		v := NewView(Config{Pipeline: p.Line.Of, Client: client})
-		defer v.Close()
-		if _, err := v.Refresh(ctx); err != nil {
-			return err
+		l, err := LineNow(ctx, p, client)
+		if err == nil && l != nil && !l.State.Runs() {
+			err = &EndedError{p.Streams[0].Name, l.Number, l.State}
 		}
-		if l := v.Stream(stream).Line(p.Line.Number); l != nil && !l.State.Runs() {
-			return &EndedError{stream, l.Number, l.State}
-		}
-		return nil
+		return err
 	}
+}
+
+// LineNow reads what is decided about a line, which p is, other than the base line; nil: nothing.
+func LineNow(ctx context.Context, p *pipeline.Pipeline, client []kgo.Opt) (*Line, error) {
+	v := NewView(Config{Pipeline: p.Line.Of, Client: client})
+	defer v.Close()
+	if _, err := v.Refresh(ctx); err != nil {
+		return nil, err
+	}
+	return v.Stream(p.Streams[0].Name).Line(p.Line.Number), nil
 }
