@@ -88,6 +88,10 @@ histories: ## HISTORIES=100000 random histories of a stream, its redos, lines an
 forge: ## the test against a Git forge: builds Gitea, which takes minutes, and keeps it for make test
 	MILLRACE_BUILD_FORGE=1 go test -tags integration -timeout 30m -count=1 -v -run '^TestGitForge$$' ./e2e/foreign
 
+.PHONY: jdbc
+jdbc: ## the test of swaps under the eyes of a Java program: fetches its driver and pool by Maven, and keeps them for make test
+	MILLRACE_FETCH_JDBC=1 go test -tags integration -timeout 30m -count=1 -v -run '^TestSwapReadByJDBC$$' ./e2e
+
 .PHONY: faults
 faults: ## the test of a MySQL that is read-only, full, locked, without a table or rights; SEED=0 draws a seed and prints it
 	go test -tags integration -timeout 15m -count=1 -v -run '^TestDatabaseFaults$$' ./e2e -seed $(SEED)

@@ -5,7 +5,8 @@
 // raw topic, the processed topic, the dead letters and the table are compared with the truth, record by record.
 //
 //	go test -tags integration ./e2e -run TestKill -seed 7 -kills 40
-//	make chaos KILLS=200 SEED=7      the broker and mysqld are killed too, and the commands that swap, at every statement
+//	make chaos KILLS=200 SEED=7      the broker and mysqld are killed too, and the commands that swap at any moment
+//	make jdbc                        a swap under the eyes of a Java program, which make test then has too
 //	make faults SEED=7               read-only, full, locked, dropped, without rights: what happens to MySQL in operation
 //	make mutants                     one mechanism after the other switched off: the comparison must notice
 package e2e
