@@ -41,5 +41,6 @@ func AsAdmin() kgo.Opt { return kgo.SASL(plain.Auth{User: Admin, Pass: Admin}.As
 func (s *GuardedKafka) ACLs(t testing.TB, line string) (output string) {
 	t.Helper()
 	line = strings.NewReplacer(s.addr, insideKafka, "admin.properties", "/dev/null").Replace(line)
-	return s.Exec(t, "sh", "-c", "/opt/kafka/bin/"+line)
+	const quickStart = "KAFKA_JVM_PERFORMANCE_OPTS='-XX:TieredStopAtLevel=1 -XX:+UseSerialGC' " // of a program that runs for a second
+	return s.Exec(t, "sh", "-c", quickStart+"/opt/kafka/bin/"+line)
 }

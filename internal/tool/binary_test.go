@@ -54,12 +54,12 @@ type child struct {
 }
 
 // patience is how long a test waits for what must come.
-const patience = 40 * time.Second
+const patience = 90 * time.Second
 
-// launch starts a binary. It is killed after two minutes, or when the test ends.
+// launch starts a binary. It is killed after five minutes, or when the test ends.
 func launch(t *testing.T, binary string, args ...string) *child {
 	t.Helper()
-	return launchFor(t, 2*time.Minute, binary, args...)
+	return launchFor(t, 5*time.Minute, binary, args...)
 }
 
 // launchFor starts a binary that is killed after some time, or when the test ends.

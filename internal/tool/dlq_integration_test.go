@@ -3,7 +3,6 @@
 package tool
 
 import (
-	"database/sql"
 	"fmt"
 	"net/http/httptest"
 	"os"
@@ -16,7 +15,6 @@ import (
 	"github.com/millrace-io/millrace/internal/cli"
 	"github.com/millrace-io/millrace/internal/letters"
 	"github.com/millrace-io/millrace/internal/testkit"
-	"github.com/millrace-io/millrace/internal/testservers"
 	"github.com/millrace-io/millrace/topics"
 	"github.com/millrace-io/millrace/topics/admin"
 	"github.com/millrace-io/millrace/topics/control"
@@ -26,25 +24,19 @@ import (
 // larger, and the others are retried, by a process that is killed twice on the way, as the one that runs the stages is. Each is in the table, made exactly once, and the
 // thousand stay as they were changed.
 func TestRetryUnderKills(t *testing.T) {
+	t.Parallel()
 	const changed, all, long = 1000, 11000, 5 * time.Minute
 	api := &market{orders: map[int]int{}}
 	api.set(0, all, 1000)
 	server := httptest.NewServer(api)
 	t.Cleanup(server.Close)
-	dsn := testservers.MySQL(t)
-	db, err := sql.Open("mysql", dsn)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = db.Close() })
-	brokers := testservers.NewKafka(t).Brokers()
-	opts := []kgo.Opt{kgo.SeedBrokers(brokers...)}
-	file := pipelineFile(t, server.URL, fmt.Sprintf("kafka: {brokers: [%q], partitions: 3}", brokers[0]), fmt.Sprintf("database: {mysql: %q}", dsn))
+	x := newOnServers(t, server.URL)
+	file, db, opts := x.file, x.db, []kgo.Opt{kgo.SeedBrokers(x.brokers...)}
 	rewrite(t, file, "total: bigint", "total: tinyint")
 	run := launch(t, "millrace", "run", file, "--listen", "127.0.0.1:0")
 	states := func() map[string]int {
 		out := map[string]int{}
-		found, err := letters.Read(t.Context(), opts, "shop", "orders", false)
+		found, err := letters.Read(t.Context(), opts, x.name, "orders", false)
 		for _, l := range found {
 			out[outcome(l)]++
 		}
@@ -71,7 +63,7 @@ func TestRetryUnderKills(t *testing.T) {
 		t.Errorf("dry run: %d %s%s", code, stdout, stderr)
 	}
 	began := time.Now()
-	view := control.NewView(control.Config{Pipeline: "shop", Client: opts})
+	view := control.NewView(control.Config{Pipeline: x.name, Client: opts})
 	t.Cleanup(view.Close)
 	for _, at := range []control.RedoState{control.Running, control.Ending} { // it is killed as soon as it is there
 		retry := launch(t, "millrace", "dlq", "retry", file, "orders", "--yes", "--instance", "retry", "--log-level", "info")
@@ -107,7 +99,7 @@ func TestRetryUnderKills(t *testing.T) {
 		t.Errorf("%d rows, want %d", n, all)
 	}
 	made := map[string]int{} // by the retry, by key
-	if err := admin.Read(t.Context(), opts, topics.Processed("shop", "orders"), func(r *kgo.Record) {
+	if err := admin.Read(t.Context(), opts, topics.Processed(x.name, "orders"), func(r *kgo.Record) {
 		if _, again := topics.Header(r, topics.HeaderAttempt); again {
 			made[string(r.Key)]++
 		}

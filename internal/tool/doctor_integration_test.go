@@ -19,6 +19,7 @@ import (
 // TestDoctorOnGuardedBrokers: on a real broker with ACLs, what the user lacks is found with its code and the command that allows it, and
 // once those very commands have run, doctor finds nothing and the pipeline runs. Then each right is taken away alone, and found.
 func TestDoctorOnGuardedBrokers(t *testing.T) {
+	t.Parallel()
 	server := testservers.NewGuardedKafka(t)
 	url, _ := orders(t)
 	path := pipelineFile(t, url, fmt.Sprintf("kafka: {brokers: [%q], partitions: 3, sasl: {mechanism: PLAIN, username: %s, password: %s}}",

@@ -12,7 +12,7 @@ import (
 // TestExamplesOnRealServers runs the examples of --help that name servers, and those of one stage alone, on Apache Kafka and MySQL.
 func TestExamplesOnRealServers(t *testing.T) {
 	s := newScenes(t)
-	s.kafka, s.mysql = testservers.NewKafka(t).Brokers()[0], testservers.MySQL(t)
+	s.kafka, s.mysql = testservers.Kafka(t)[0], testservers.MySQL(t)
 	ran := map[string]bool{}
 	for _, c := range programs() {
 		for _, line := range examplesOf(c) {

@@ -122,6 +122,7 @@ type growing struct {
 	within time.Duration // how long it waits
 	api    *exchange
 	path   string
+	name   string // of the pipeline
 	opts   []kgo.Opt
 	view   *control.View
 	db     *sql.DB
@@ -197,7 +198,7 @@ func (g *growing) check(partitions int32) {
 	g.t.Helper()
 	last := map[string]int{}
 	was := map[string]bool{}
-	if err := admin.Read(g.t.Context(), g.opts, "shop.orders.raw", func(r *kgo.Record) {
+	if err := admin.Read(g.t.Context(), g.opts, topics.Raw(g.name, "orders"), func(r *kgo.Record) {
 		key := string(r.Key)
 		if want := topics.Partition(r.Key, partitions); r.Partition != want {
 			g.t.Errorf("key %s is in partition %d, want %d", key, r.Partition, want)
@@ -247,18 +248,18 @@ func TestGrow(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	growUnderKills(t, patience, path, db, []kgo.Opt{kgo.SeedBrokers(cluster.ListenAddrs()...)})
+	growUnderKills(t, patience, path, "shop", db, []kgo.Opt{kgo.SeedBrokers(cluster.ListenAddrs()...)})
 }
 
-func growUnderKills(t *testing.T, within time.Duration, path string, db *sql.DB, opts []kgo.Opt) {
+func growUnderKills(t *testing.T, within time.Duration, path, name string, db *sql.DB, opts []kgo.Opt) {
 	t.Helper()
 	t.Cleanup(func() { _ = db.Close() })
-	g := &growing{t: t, within: within, api: newExchange(t), path: path, opts: opts, db: db}
+	g := &growing{t: t, within: within, api: newExchange(t), path: path, name: name, opts: opts, db: db}
 	rewrite(t, path, "http://API", g.api.URL)
 	rewrite(t, path, "every: 100ms}", "every: 100ms, deletes: {when: gone}}\n    process: [{map: {id: id, total: total + 0 / (id - 7)}}]")
 	g.start()
 	g.awaitRows(refusedOrder)
-	g.view = control.NewView(control.Config{Pipeline: "shop", Client: opts})
+	g.view = control.NewView(control.Config{Pipeline: name, Client: opts})
 	t.Cleanup(g.view.Close)
 	g.say(cli.ExitError, "--yes answers", "topics", "grow", path, "--partitions", "5")
 	g.say(cli.ExitError, "a topic never gets fewer", "topics", "grow", path, "--partitions", "2", "--yes")

@@ -17,6 +17,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/millrace-io/millrace/internal/testkit"
+	"github.com/millrace-io/millrace/topics"
 	"github.com/millrace-io/millrace/topics/control"
 )
 
@@ -57,6 +58,7 @@ func (p *patient) quiet() {
 
 // TestResetKilledAtEachStep: the command is run again, and the table is what the API shows, as if it had not been killed.
 func TestResetKilledAtEachStep(t *testing.T) {
+	t.Parallel()
 	p := newPatient(t, 8)
 	p.killResets()
 	p.quiet()
@@ -104,6 +106,7 @@ func (p *patient) killResets() {
 
 // TestRecoverKilledAtEachStep: what retention took comes again, and after --kafka-lost everything does, once.
 func TestRecoverKilledAtEachStep(t *testing.T) {
+	t.Parallel()
 	p := newPatient(t, 8)
 	p.killRecovers()
 	p.run.send(t, syscall.SIGTERM)
@@ -124,7 +127,7 @@ func (p *patient) killRecovers() {
 		p.paused()
 		p.processed(func() { p.add(next) })
 		next++
-		p.forget("shop.orders.processed")
+		p.forget(topics.Processed(p.name, "orders"))
 		p.command(0, "resumed: sink", "resume", "orders")
 	}, func(int64) { p.command(0, "orders: done", "recover", "--yes") }, after)
 	killEach(t, p.path, func(cmd *cobra.Command, o *operation) error { return recoverStreams(cmd, o, true, true) }, func(int64) {
@@ -146,7 +149,7 @@ func (p *patient) paused() {
 func (p *patient) processed(change func()) {
 	p.t.Helper()
 	p.brokers(func(adm *kadm.Client) {
-		const raw, group = "shop.orders.raw", "shop.processor"
+		raw, group := topics.Raw(p.name, "orders"), topics.ProcessorGroup(p.name)
 		end := func() (n int64) {
 			ends, err := adm.ListEndOffsets(p.t.Context(), raw)
 			if err != nil {
@@ -169,6 +172,7 @@ func (p *patient) processed(change func()) {
 
 // TestPauseAndResumeKilledAtEachStep: each is run again, and holds.
 func TestPauseAndResumeKilledAtEachStep(t *testing.T) {
+	t.Parallel()
 	p := newPatient(t, 8)
 	stages := []string{"ingest", "processor", "sink"}
 	pause := func(cmd *cobra.Command, o *operation) error { return o.decidePauses(cmd, stages, "paused", paused("")) }

@@ -4,7 +4,6 @@ package tool
 
 import (
 	"context"
-	"database/sql"
 	"fmt"
 	"maps"
 	"net/http"
@@ -25,23 +24,16 @@ import (
 
 // remade is a pipeline on real servers whose API has other values whenever its factor changes.
 type remade struct {
-	t       *testing.T
-	brokers []string
-	db      *sql.DB
-	file    string
-	factor  atomic.Int64
-	orders  atomic.Int64 // how many the API has
+	onServers
+
+	t      *testing.T
+	factor atomic.Int64
+	orders atomic.Int64 // how many the API has
 }
 
 func newRemade(t *testing.T) *remade {
 	t.Helper()
-	r := &remade{t: t, brokers: testservers.NewKafka(t).Brokers()}
-	dsn := testservers.MySQL(t)
-	var err error
-	if r.db, err = sql.Open("mysql", dsn); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = r.db.Close() })
+	r := &remade{t: t}
 	api := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		var list []string
 		for i := range r.orders.Load() {
@@ -50,7 +42,7 @@ func newRemade(t *testing.T) *remade {
 		_, _ = fmt.Fprintf(w, "[%s]", strings.Join(list, ","))
 	}))
 	t.Cleanup(api.Close)
-	r.file = pipelineFile(t, api.URL, fmt.Sprintf("kafka: {brokers: [%q], partitions: 3}", r.brokers[0]), fmt.Sprintf("database: {mysql: %q}", dsn))
+	r.onServers = newOnServers(t, api.URL)
 	return r
 }
 
@@ -122,15 +114,16 @@ func (r *remade) loseKafka(name string) {
 // TestTopicsMadeAnewOnRealServers: all topics are deleted beside the database, and the API has changed. The table equals what it has
 // now. Then the pipeline is renamed: it is refused the table until it adopts it, and the one before is refused from then on.
 func TestTopicsMadeAnewOnRealServers(t *testing.T) {
+	t.Parallel()
 	r := newRemade(t)
 	r.once(300, 1)
 	r.table(300, 1, 0, 0)
-	r.loseKafka("shop")
-	if log := r.once(300, 2); !strings.Contains(log, "the topic shop.orders.processed was made anew: what the new one holds replaces the rows") {
+	r.loseKafka(r.name)
+	if log := r.once(300, 2); !strings.Contains(log, "the topic "+topics.Processed(r.name, "orders")+" was made anew: what the new one holds replaces the rows") {
 		t.Errorf("not told:\n%s", log)
 	}
 	r.table(300, 2, 0, 0)
-	r.loseKafka("shop")
+	r.loseKafka(r.name)
 	r.once(5, 3)
 	r.table(5, 3, 300, 2)
 	if log := r.once(5, 4); strings.Contains(log, "was made anew") {
@@ -138,22 +131,22 @@ func TestTopicsMadeAnewOnRealServers(t *testing.T) {
 	}
 	r.table(5, 4, 300, 2)
 
-	before := r.file
+	before, store := r.file, testservers.Unique(t)
 	content, err := os.ReadFile(before)
 	if err != nil {
 		t.Fatal(err)
 	}
 	r.file = before + ".renamed.yaml"
-	if err := os.WriteFile(r.file, []byte(strings.Replace(string(content), "pipeline: shop", "pipeline: store", 1)), 0o600); err != nil {
+	if err := os.WriteFile(r.file, []byte(strings.Replace(string(content), "pipeline: "+r.name, "pipeline: "+store, 1)), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	r.refused(r.file, "table orders: the stream orders of the pipeline shop writes it")
+	r.refused(r.file, "table orders: the stream orders of the pipeline "+r.name+" writes it")
 	r.table(5, 4, 300, 2)
-	if log := r.once(5, 5, "--adopt", "orders"); !strings.Contains(log, "the table orders was adopted, from the stream orders of the pipeline shop") {
+	if log := r.once(5, 5, "--adopt", "orders"); !strings.Contains(log, "the table orders was adopted, from the stream orders of the pipeline "+r.name) {
 		t.Errorf("not told:\n%s", log)
 	}
 	r.table(5, 5, 300, 2)
-	r.refused(before, "table orders: the stream orders of the pipeline store writes it")
+	r.refused(before, "table orders: the stream orders of the pipeline "+store+" writes it")
 	r.table(5, 5, 300, 2)
 }
 

@@ -26,13 +26,14 @@ type patient struct {
 	t    *testing.T
 	api  *warehouse
 	path string
+	name string // of the pipeline
 	run  *child
 	db   *sql.DB // of a pipeline that is not embedded
 }
 
 func newPatient(t *testing.T, orders int) *patient {
 	t.Helper()
-	p := &patient{t: t, api: newWarehouse(t, orders)}
+	p := &patient{t: t, api: newWarehouse(t, orders), name: "shop"}
 	p.path = pipelineFile(t, p.api.URL)
 	p.start()
 	awaitTable(t, p.path, p.api.shows())

@@ -15,7 +15,6 @@ import (
 	"time"
 
 	"github.com/millrace-io/millrace/internal/testkit"
-	"github.com/millrace-io/millrace/internal/testservers"
 )
 
 // market is an API whose orders change all the time.
@@ -79,17 +78,13 @@ func totals(t *testing.T, db *sql.DB) map[int]int {
 // TestSweepUnderTraffic: two processes run, the first orders change all the time, the API shows fewer, and some come back just when the
 // tombstones are written. Each time the table equals the API in the end, and a reader never misses an order that the API has always shown.
 func TestSweepUnderTraffic(t *testing.T) {
+	t.Parallel()
 	const always, gone, back = 1000, 1040, 1080
 	api := &market{orders: map[int]int{}}
 	server := httptest.NewServer(api)
 	t.Cleanup(server.Close)
-	dsn := testservers.MySQL(t)
-	db, err := sql.Open("mysql", dsn)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = db.Close() })
-	file := pipelineFile(t, server.URL, fmt.Sprintf("kafka: {brokers: [%q], partitions: 3}", testservers.NewKafka(t).Brokers()[0]), fmt.Sprintf("database: {mysql: %q}", dsn))
+	x := newOnServers(t, server.URL)
+	file, db := x.file, x.db
 	api.set(0, back, 1)
 	one := launch(t, "millrace", "run", file, "--listen", "127.0.0.1:0")
 	two := launch(t, "millrace", "run", file, "--listen", "127.0.0.1:0", "--instance", "two")

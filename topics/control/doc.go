@@ -4,5 +4,5 @@
 //
 // [Change] decides. Whoever decides takes the topic over first, as the owner of a partition of ingest's state does: it
 // fences who decided before, then reads all that was committed, and only then writes. So of two that decide at the same
-// time one sees what the other has decided. [View] reads.
+// time one sees what the other has decided. [View] reads, and aborts what somebody left open who died.
 package control
