@@ -5,7 +5,9 @@ package tool
 import (
 	"encoding/json"
 	"fmt"
+	"net/http"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/twmb/franz-go/pkg/kadm"
@@ -43,9 +45,7 @@ func TestDoctorOnGuardedBrokers(t *testing.T) {
 		return wrong
 	}
 
-	if code, _, stderr := invoke(t, "millrace", "run", path, "--once", "--listen", ""); code == 0 {
-		t.Errorf("it runs without any right: %s", stderr)
-	}
+	waitsForRights(t, path)
 	said := look()
 	for _, code := range []doctor.Code{doctor.KafkaTopics, doctor.KafkaGroupRights, doctor.KafkaTransactions} {
 		if !strings.HasPrefix(said[code].Fix, "kafka-acls.sh ") {
@@ -116,6 +116,24 @@ func TestDoctorOnGuardedBrokers(t *testing.T) {
 		give(right)
 	}
 	well("with all rights again")
+}
+
+// waitsForRights runs a pipeline whose user may nothing until it says so.
+func waitsForRights(t *testing.T, path string) {
+	t.Helper()
+	p := launch(t, "millrace", "run", path, "--once", "--listen", "127.0.0.1:0")
+	address := p.address(t)
+	testkit.Eventually(t, patience, func() error {
+		code, body := get(t, address+"/readyz")
+		if code != http.StatusServiceUnavailable || !strings.Contains(body, "authoriz") {
+			return fmt.Errorf("without any right it says %d %s", code, body)
+		}
+		return nil
+	})
+	p.send(t, syscall.SIGTERM)
+	if code := p.exit(t).ExitCode(); code == 0 {
+		t.Errorf("one pass has ended without any right: %s", p.stderr.String())
+	}
 }
 
 func guarded(t *testing.T, server *testservers.GuardedKafka) *kgo.Client {
