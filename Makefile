@@ -23,7 +23,7 @@ check: fmt-check tidy-check vet lint race vuln ## all that must pass before a co
 
 .PHONY: test
 test: ## all tests: unit, embedded servers and, where there is Docker, real Kafka and MySQL (P=2 packages at once)
-	$(TESTSUM) -- -tags integration -p $(P) -timeout 30m ./...
+	$(TESTSUM) -- -tags integration -p $(P) -timeout 45m ./...
 
 .PHONY: race
 race: ## the tests that need no Docker, with the race detector
