@@ -74,6 +74,7 @@ func TestDLQ(t *testing.T) {
 
 // TestDLQRetryAndDiscard retries letters beside the process that made them, and alone, and discards one.
 func TestDLQRetryAndDiscard(t *testing.T) {
+	t.Parallel()
 	url, _ := orders(t)
 	path := pipelineFile(t, url)
 	rewrite(t, path, "    sink:", "    process: [{map: {id: id, total: total / (total - 20) * (total - 20) / (total - 30) * (total - 30)}}]\n    sink:")

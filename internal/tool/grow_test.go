@@ -242,6 +242,7 @@ func (g *growing) say(wantCode int, want string, args ...string) {
 // TestGrow gives topics more partitions while the API changes all the time, and kills the command in each of its steps, and the process that
 // runs the stages.
 func TestGrow(t *testing.T) {
+	t.Parallel()
 	cluster := testkafka.New(t)
 	path := pipelineFile(t, "http://API", fmt.Sprintf("kafka: {brokers: [%q], partitions: 3}", cluster.ListenAddrs()[0]))
 	db, err := sql.Open("sqlite", "file:"+filepath.Join(filepath.Dir(path), "data", "millrace.db")+"?_pragma=busy_timeout(5000)")

@@ -210,6 +210,7 @@ func TestPauseAndResumeKilledAtEachStep(t *testing.T) {
 
 // TestRecoverBesideTraffic: what is processed and written while it looks is not past the end of a log, which would be taken for a loss.
 func TestRecoverBesideTraffic(t *testing.T) {
+	t.Parallel()
 	p := newPatient(t, 8)
 	o, err := operate(t.Context(), p.path, []string{"orders"})
 	if err != nil {

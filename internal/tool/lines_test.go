@@ -14,6 +14,7 @@ import (
 // TestWhatWorksAfterASwap: with another line live, and the first one dropped, a run that is started with the new file goes on, a replay
 // in place acts on the live line, and --once ends when that one has all.
 func TestWhatWorksAfterASwap(t *testing.T) {
+	t.Parallel()
 	p := newPatient(t, 5)
 	rewrite(t, p.path, "sink: {table: orders, columns: {id: bigint key, total: bigint}}",
 		"process: [{map: {id: id, total: total + 1}}]\n    sink: {table: orders, columns: {id: bigint key, total: bigint}}")

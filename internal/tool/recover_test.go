@@ -165,6 +165,7 @@ func (p *patient) inOrder() {
 
 // TestRecoverAGroupThatWasMoved: another program wrote the positions of the processors while they were not there.
 func TestRecoverAGroupThatWasMoved(t *testing.T) {
+	t.Parallel()
 	p := newPatient(t, 20)
 	p.command(0, "orders: the positions are in order", "recover", "--yes")
 	p.command(0, "paused: processor", "pause", "orders", "--stage", "processor")
@@ -195,6 +196,7 @@ func TestRecoverAGroupThatWasMoved(t *testing.T) {
 // TestRecoverWhatRetentionTook from the processed topic: what was not written yet is processed again. Then from the raw topic: it is fetched
 // again.
 func TestRecoverWhatRetentionTook(t *testing.T) {
+	t.Parallel()
 	p := newPatient(t, 20)
 	p.command(0, "paused: sink", "pause", "orders", "--stage", "sink")
 	p.told("paused since")
@@ -232,6 +234,7 @@ func TestRecoverWhatRetentionTook(t *testing.T) {
 
 // TestRecoverADatabaseThatIsOlder needs no command: the sink reads on from where it was.
 func TestRecoverADatabaseThatIsOlder(t *testing.T) {
+	t.Parallel()
 	p := newPatient(t, 20)
 	p.stop()
 	p.copy("millrace.db", "backup.db")
@@ -248,6 +251,7 @@ func TestRecoverADatabaseThatIsOlder(t *testing.T) {
 // TestRecoverAKafkaThatIsOlder: offsets are given twice, so the rows count as older, and everything is fetched again. What the API shows no more
 // goes with a sweep, although the raw topic knows nothing of it.
 func TestRecoverAKafkaThatIsOlder(t *testing.T) {
+	t.Parallel()
 	p := newPatient(t, 20)
 	p.stop()
 	p.copy("kafka", "backup")

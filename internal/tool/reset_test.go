@@ -90,6 +90,7 @@ func awaitTable(t *testing.T, path string, want []int) {
 
 // TestResetBesideARun: rows of what the API shows no more go with --sweep, up to a limit; the raw history goes with --all.
 func TestResetBesideARun(t *testing.T) {
+	t.Parallel()
 	api := newWarehouse(t, 30)
 	path := pipelineFile(t, api.URL)
 	p := launch(t, "millrace", "run", path, "--listen", "127.0.0.1:0")

@@ -30,6 +30,7 @@ func numbers(ctx context.Context, path, table string) (all string) {
 // TestReplayShadow builds a table with another key and other columns beside a process that runs, which is started with the new file then;
 // and once more where nothing runs.
 func TestReplayShadow(t *testing.T) {
+	t.Parallel()
 	api := newWarehouse(t, 3)
 	path := pipelineFile(t, api.URL)
 	p := &patient{t: t, api: api, path: path}
@@ -101,6 +102,7 @@ func TestReplayShadowAlone(t *testing.T) {
 
 // TestCommandsActOnTheLiveLine: once another line is live, what is asked of a stream is asked of that line.
 func TestCommandsActOnTheLiveLine(t *testing.T) {
+	t.Parallel()
 	api := newWarehouse(t, 3)
 	path := pipelineFile(t, api.URL)
 	p := &patient{t: t, api: api, path: path}
@@ -164,6 +166,7 @@ func TestCommandsActOnTheLiveLine(t *testing.T) {
 // TestReplayShadowKilled kills the command and the process that has the servers while a line is filled. Both go on where it was, the process
 // with the new file, and the line's table lacks nothing.
 func TestReplayShadowKilled(t *testing.T) {
+	t.Parallel()
 	const orders = 400
 	api := newWarehouse(t, orders)
 	path := pipelineFile(t, api.URL)
