@@ -103,8 +103,8 @@ var Swaps = []Mutant{
 		Name: OneDecider, // any number of processes decide at the same time
 		Edits: []Edit{{
 			File: "topics/control/change.go",
-			Old:  "TransactionalID: topic, TransactionTimeout",
-			New:  "TransactionalID: fmt.Sprint(topic, &topic), TransactionTimeout",
+			Old:  "TransactionalID: d.topic, TransactionTimeout",
+			New:  "TransactionalID: rand.Text(), TransactionTimeout",
 		}},
 	},
 	{
