@@ -99,7 +99,7 @@ faults: ## the test of a MySQL that is read-only, full, locked, without a table 
 .PHONY: mutants
 mutants: ## kill and zombie tests with one mechanism after the other edited out (go build -overlay): each must turn red
 	go test -tags integration,mutants -timeout 60m -count=1 -v -run '^(TestMutants|TestFencingMutant)$$' ./e2e -seed $(SEED)
-	go test -tags mutants -timeout 40m -count=1 -v -run '^(TestRedoMutants|TestDecisionsMutants|TestSwapsMutants)$$' ./e2e/mutants
+	go test -tags mutants -timeout 40m -count=1 -v -run '^(TestRedoMutants|TestDecisionsMutants|TestSwapsMutants|TestRepairsMutants)$$' ./e2e/mutants
 
 .PHONY: fuzz
 fuzz: ## every fuzz test for FUZZTIME=30s

@@ -37,9 +37,12 @@ const (
 	SecondLook           = "second-look"            // diff: what differs is looked at again when both lines are as far
 	BarrierFirst         = "barrier-first"          // swap: the other line has come as far before the tables are renamed
 	WholeBarrier         = "whole-barrier"          // swap: a line is as far when its table has all of its processed topic, to the watermark
+	HighBarrier          = "high-barrier"           // swap: a line is as far when its positions are, although its table has no row of the newest records
 	OneConnection        = "one-connection"         // swap: the driver never connects again
 	Kill                 = "kill"                   // swap: a driver that stands still is ended before its swap is
 	GuardedTrial         = "guarded-trial"          // sink: what a trial refuses counts only if the claims still held afterwards
+	CompletePass         = "complete-pass"          // reset: a sweep waits until a pass of every slice has ended
+	NewestEdited         = "newest-edited"          // letters: an edit is written only if its letter is of the key's newest raw record
 	OneDecider           = "one-decider"            // control: whoever decides takes the id first, and then reads
 )
 

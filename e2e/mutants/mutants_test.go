@@ -49,6 +49,11 @@ func TestMutantsCompile(t *testing.T) {
 			t.Errorf("%s: %v, red in %v", m, err, mutants.SwapsTests[m.Name])
 		}
 	}
+	for _, m := range mutants.Repairs {
+		if err := m.Build(t.Context(), root, ""); err != nil || mutants.RepairsTests[m.Name].Name == "" {
+			t.Errorf("%s: %v, red in %v", m, err, mutants.RepairsTests[m.Name])
+		}
+	}
 }
 
 // TestEveryMechanism: each stage has a mutant for each of its mechanisms.

@@ -30,6 +30,13 @@ func TestSwapsMutants(t *testing.T) {
 	}
 }
 
+// TestRepairsMutants does so with sweeps and edits of dead letters.
+func TestRepairsMutants(t *testing.T) {
+	for _, m := range mutants.Repairs {
+		red(t, m, mutants.RepairsTests[m.Name])
+	}
+}
+
 func red(t *testing.T, m mutants.Mutant, test mutants.RedTest) {
 	t.Helper()
 	t.Run(m.Name, func(t *testing.T) {

@@ -13,6 +13,7 @@ var SwapsTests = map[string]RedTest{
 
 	OneConnection: {"./sink", "TestSQLite/Swaps/KilledAtEachStatement", ""},
 	OneDecider:    {"./topics/control", "TestEachDecisionSeesTheOnesBefore", ""},
+	HighBarrier:   {"./internal/swap", "TestWhatALineRefusedIsNotWaitedFor", ""},
 	WholeBarrier:  {"./internal/lines", "TestABarrierLooksAtTheWatermark", ""},
 	Kill:          {"./sink", "TestADriverThatWaitsIsKilled", "integration"},
 	GuardedTrial:  {"./sink", "TestRowsAreTriedInTheirOwnTableOnly", "integration"},
@@ -113,6 +114,15 @@ var Swaps = []Mutant{
 			File: "internal/lines/gauge.go",
 			Old:  "ends(ctx, b.gauge.cl, topics.Processed(b.gauge.line.Name, b.gauge.stream));",
 			New:  "listed(kadm.NewClient(b.gauge.cl).ListCommittedOffsets(ctx, topics.Processed(b.gauge.line.Name, b.gauge.stream)));",
+		}},
+	},
+	{
+		Name: HighBarrier, // a line is as far as the newest raw record that is a row of its table
+		Edits: []Edit{{
+			File: "internal/lines/gauge.go",
+			Old:  "	left, err := b.gauge.Unwritten(ctx, b.processed)\n	return err == nil && left == 0, err\n",
+			New: "	applied, err := b.gauge.db.Applied(ctx, b.gauge.stream, b.gauge.view.Stream(b.gauge.stream))\n" +
+				"	for partition, goal := range b.raw {\n		if applied[partition] < goal {\n			return false, err\n		}\n	}\n	return err == nil, err\n",
 		}},
 	},
 	{

@@ -378,6 +378,28 @@ func TestDropTheFirstLine(t *testing.T) {
 	w.becomes("t__g2", 3, true)
 }
 
+// TestWhatALineRefusedIsNotWaitedFor: the newest records are rows of the live line, and dead letters of the other one, which is as far all the same.
+func TestWhatALineRefusedIsNotWaitedFor(t *testing.T) {
+	w := newWorld(t, doubles)
+	w.process(doubles)
+	w.write(some(0, 50)...)
+	w.becomes("t", 2, false)
+	const refuses = 5_000_000 // 0 / 0
+	divides := stream(`status != "draft"`, "n * 2 + 0 / (n - 5000000)", true)
+	w.shadow(divides)
+	partition := map[int32]bool{}
+	for id := 1000; len(partition) < partitions; id++ {
+		r := raw(id, "open", refuses)
+		w.write(r)
+		partition[r.Partition] = true
+	}
+	w.becomes("t", 2, false)
+	w.must(w.lines(divides), swap.Ask{}, 2)
+	if rows, err := w.read("t"); err != nil || rows[1000] != "" || len(rows) == 0 {
+		t.Errorf("%v: record 1000 is a row of the line that refuses it, or there is none: %v", err, rows)
+	}
+}
+
 // TestALineThatDoesNotCatchUp: without stages that run, a swap is refused, or taken back, and the live line goes on.
 func TestALineThatDoesNotCatchUp(t *testing.T) {
 	w := newWorld(t, doubles)
