@@ -93,10 +93,11 @@ func (s *State) mayBeginAnew(ctx context.Context) error {
 	return err
 }
 
-// declare says from where processors go on.
+// declare says from where processors go on; from is nil for the start. That holds whatever a sink has declared since it was looked; another place
+// does not.
 func (s *State) declare(ctx context.Context, from map[int32]int64, why string) error {
 	_, err := control.Change(ctx, s.cfg.Control, s.cfg.Stream.Name, func(d *control.Stream) error {
-		if d.Run.Number != s.decided.Run.Number {
+		if from != nil && d.Run.Number != s.decided.Run.Number {
 			return errors.New("positions were declared by another process meanwhile: look again")
 		}
 		// The end of a grow declares positions too, and these would be lost. Until all is processed it waits for those that are declared here.

@@ -5,6 +5,7 @@
 package tool
 
 import (
+	"io"
 	"math"
 	"slices"
 	"strings"
@@ -236,4 +237,43 @@ func TestRecoverBesideTraffic(t *testing.T) {
 		t.Errorf("%s%v", &told, err)
 	}
 	p.quiet()
+}
+
+// TestRecoverBesideADeclaration: a sink that runs declares positions after --kafka-lost has looked, which declares its own all the same: from the start.
+func TestRecoverBesideADeclaration(t *testing.T) {
+	p := newPatient(t, 8)
+	o, err := operate(t.Context(), p.path, []string{"orders"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer o.close()
+	other := control.Config{Pipeline: "shop", Who: "a sink", Client: slices.Clone(o.opts)}
+	m := &mortal{at: math.MaxInt64, end: func() {}}
+	var once sync.Once
+	m.before = func(key kmsg.Key) {
+		if key != kmsg.InitProducerID {
+			return
+		}
+		once.Do(func() {
+			if _, err := control.Change(t.Context(), other, "orders", func(s *control.Stream) error {
+				s.Run.Number++
+				return nil
+			}); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	m.take(t, o)
+	cmd := &cobra.Command{}
+	cmd.SetContext(t.Context())
+	cmd.SetOut(io.Discard)
+	if err := recoverStreams(cmd, o, true, true); err != nil {
+		t.Error(err)
+	}
+	if run := decidedNow(t, p.path).Run; run.Number < 2 || run.Why != "Kafka is older than the database" {
+		t.Errorf("%+v", run)
+	}
+	p.await()
+	p.run.send(t, syscall.SIGTERM)
+	p.run.exit(t)
 }
