@@ -4,7 +4,7 @@ GOTESTSUM     = go run gotest.tools/gotestsum@v1.13.0
 GOVULNCHECK   = go run golang.org/x/vuln/cmd/govulncheck@v1.9.0
 VULNDB        = https://vuln.go.dev
 
-TAGS    = integration,mutants,compose
+TAGS    = integration,mutants,compose,jdbc
 P       ?= 2
 KILLS   ?= 60
 HISTORIES ?= 100000
@@ -89,8 +89,8 @@ forge: ## the test against a Git forge: builds Gitea, which takes minutes, and k
 	MILLRACE_BUILD_FORGE=1 go test -tags integration -timeout 30m -count=1 -v -run '^TestGitForge$$' ./e2e/foreign
 
 .PHONY: jdbc
-jdbc: ## the test of swaps under the eyes of a Java program: fetches its driver and pool by Maven, and keeps them for make test
-	MILLRACE_FETCH_JDBC=1 go test -tags integration -timeout 30m -count=1 -v -run '^TestSwapReadByJDBC$$' ./e2e
+jdbc: ## the test of swaps under the eyes of a Java program, with a JDK and Maven, which fetches its driver and pool
+	go test -tags integration,jdbc -timeout 30m -count=1 -v -run '^TestSwapReadByJDBC$$' ./e2e
 
 .PHONY: faults
 faults: ## the test of a MySQL that is read-only, full, locked, without a table or rights; SEED=0 draws a seed and prints it

@@ -1,4 +1,4 @@
-//go:build integration
+//go:build integration && jdbc
 
 package e2e
 
@@ -47,13 +47,9 @@ func TestSwapReadByJDBC(t *testing.T) {
 // artifacts are what the program needs beside a JDK, as Maven names it.
 var artifacts = []string{"com.mysql:mysql-connector-j:9.7.0", "com.zaxxer:HikariCP:6.3.3", "org.slf4j:slf4j-api:2.0.17"}
 
-// jars returns the class path. If it was not fetched before, it is fetched by Maven where MILLRACE_FETCH_JDBC is set, and the test
-// is skipped elsewhere.
+// jars returns the class path. What was not fetched before is fetched by Maven.
 func jars(t *testing.T) (classes string) {
 	t.Helper()
-	if _, err := exec.LookPath("java"); err != nil {
-		t.Skip("there is no java")
-	}
 	dir, err := os.UserCacheDir()
 	if err != nil {
 		dir = os.TempDir()
@@ -65,9 +61,6 @@ func jars(t *testing.T) (classes string) {
 		file = filepath.Join(dir, strings.ReplaceAll(file, ":", "-")+".jar")
 		if all = append(all, file); there(file) {
 			continue
-		}
-		if os.Getenv("MILLRACE_FETCH_JDBC") == "" {
-			t.Skip("the driver and the pool are not there: make jdbc")
 		}
 		out, err := exec.CommandContext(t.Context(), "mvn", "-B", "-q", "org.apache.maven.plugins:maven-dependency-plugin:3.8.1:copy",
 			"-Dartifact="+artifact, "-DoutputDirectory="+dir).CombinedOutput()
