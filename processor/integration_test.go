@@ -24,7 +24,8 @@ func onKafka(t *testing.T, name string, partitions int32) (*pipeline.Pipeline, b
 	p := shop(partitions)
 	p.Name = name
 	addrs := brokers(testservers.Kafka(t))
-	cl, err := kgo.NewClient(kgo.SeedBrokers(addrs...), kgo.RecordPartitioner(kgo.ManualPartitioner()))
+	cl, err := kgo.NewClient(kgo.SeedBrokers(addrs...), kgo.RecordPartitioner(kgo.ManualPartitioner()),
+		kgo.UnknownTopicRetries(-1), kgo.RecordDeliveryTimeout(2*time.Minute))
 	if err != nil {
 		t.Fatal(err)
 	}
