@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+	"testing"
 	"time"
 
 	_ "github.com/go-sql-driver/mysql" // the driver
@@ -64,6 +65,16 @@ func (c *comparison) wrongf(format string, args ...any) {
 	c.counts["violations"]++
 	if c.counts[format]++; c.counts[format] <= maxOfKind && len(c.violations) < maxViolations {
 		c.violations = append(c.violations, fmt.Sprintf(format, args...))
+	}
+}
+
+// mustHold logs what was compared, and ends the whole run where a promise was broken. It panics for that: a test that fails is run
+// once more by make test, and with other dice this could pass.
+func (c *comparison) mustHold(t testing.TB) {
+	t.Helper()
+	t.Log(c)
+	if n := c.counts["violations"]; n > 0 {
+		panic(fmt.Sprintf("%s: %d violations\n%s", t.Name(), n, c))
 	}
 }
 

@@ -38,10 +38,7 @@ func TestKill(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Log(c)
-	if c.counts["violations"] > 0 {
-		t.Errorf("%d violations", c.counts["violations"])
-	}
+	c.mustHold(t)
 	if c.counts["copies"] == 0 || c.counts["sink letters"] == 0 || c.counts["processor letters"] == 0 || c.counts["tombstones"] == 0 {
 		t.Error("the test did not try what it is for")
 	}
@@ -56,7 +53,7 @@ func frozenFor(t *testing.T, dice *rand.Rand) {
 }
 
 // survive runs the processes of w while the source changes and old records are sent again, and has k kill some
-// of the named ones; then it lets everything settle and compares.
+// of the named ones, more often on a machine where something is still untried; then it lets everything settle and compares.
 func (w *world) survive(k *killer, names []string, records, kills int, settle time.Duration) (*comparison, error) {
 	ctx := w.t.Context()
 	isSink := func(name string) bool { return strings.HasPrefix(name, "sink-") }
@@ -77,7 +74,7 @@ func (w *world) survive(k *killer, names []string, records, kills int, settle ti
 		w.changes(busy, records, time.Duration(kills)*(k.pause+1200*time.Millisecond))
 	}()
 	go func() { again <- w.sendAgain(busy) }()
-	for range kills {
+	for n := 0; n < kills || n < 3*kills && k.untried != nil && k.untried(); n++ {
 		k.once(names)
 	}
 	<-changed

@@ -213,7 +213,9 @@ type killer struct {
 	pause  time.Duration // between kills, on average
 	others []func() string
 	often  int // one of so many is one of others; 0: of 8
-	log    []string
+	// untried tells that something that the test is for did not happen yet; nil: all did
+	untried func() bool
+	log     []string
 }
 
 // once kills something, and starts it again a little later.

@@ -83,6 +83,13 @@ func (t *tokens) admits(access string) bool {
 	return false
 }
 
+// tried is how often tokens rotated, and how many requests had a void one.
+func (t *tokens) tried() (rotated, refused int) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.rotated, t.refused
+}
+
 // compare adds what went wrong to c.
 func (t *tokens) compare(c *comparison) {
 	t.mu.Lock()
