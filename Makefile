@@ -12,7 +12,10 @@ SEED    ?= 0
 IMAGE   ?= millrace:dev
 FUZZTIME ?= 30s
 # One line a package, then the failures again, what was skipped, and one closing line.
-TESTSUM = $(GOTESTSUM) --format standard-quiet
+# A test that fails is run once more, and both runs are told: one that passes then is a fault to be found, but does
+# not stop others. No second run after a data race, a panic (as of a broken promise), a failed build or four failures.
+TESTSUM = $(GOTESTSUM) --format standard-quiet --packages ./... --rerun-fails=1 --rerun-fails-max-failures=3 \
+	--rerun-fails-abort-on-data-race
 
 .PHONY: help
 help: ## this list
@@ -23,11 +26,11 @@ check: fmt-check tidy-check vet lint race vuln ## all that must pass before a co
 
 .PHONY: test
 test: ## all tests: unit, embedded servers and, where there is Docker, real Kafka and MySQL (P=2 packages at once)
-	$(TESTSUM) -- -tags integration -p $(P) -timeout 45m ./...
+	$(TESTSUM) -- -tags integration -p $(P) -timeout 45m
 
 .PHONY: race
 race: ## the tests that need no Docker, with the race detector
-	$(TESTSUM) -- -race -p $(P) -timeout 20m ./...
+	$(TESTSUM) -- -race -p $(P) -timeout 20m
 
 .PHONY: vet
 vet: ## go vet, of the files behind build tags too
