@@ -11,7 +11,7 @@ import (
 )
 
 // replay measures how fast a stream is processed again, against how fast processor and sink take the same records in the
-// first place; and what live records wait for meanwhile, with a rate.
+// first place; and what live records wait for meanwhile, with a rate, and beside a shadow with that rate.
 func (b *bench) replay(ctx context.Context) error {
 	p, file, env, err := b.pipeline("http://127.0.0.1", 500, 1)
 	if err != nil {
@@ -43,7 +43,19 @@ func (b *bench) replay(ctx context.Context) error {
 		"processed again, into the same rows", again/1000, 100*again/live)
 
 	for range b.runs {
-		if err := b.beside(ctx, p, env, file); err != nil {
+		if err := b.beside(ctx, p, env, replaying{"replay", []string{"replay", file, stream}, "alone"}); err != nil {
+			return err
+		}
+	}
+	other, err := b.otherLogic("upper(origin)")
+	if err != nil {
+		return err
+	}
+	for range b.runs {
+		if err := b.beside(ctx, p, env, replaying{"shadow", []string{"replay", other, stream, "--shadow"}, "beside a line that is built"}); err != nil {
+			return err
+		}
+		if _, err := b.command(ctx, env, "replay", "drop", other, stream, "--yes"); err != nil {
 			return err
 		}
 	}

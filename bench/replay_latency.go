@@ -4,7 +4,9 @@ import (
 	"context"
 	"fmt"
 	"path/filepath"
+	"slices"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -19,24 +21,31 @@ import (
 // replayAlone is measured before the replay, and after it.
 const replayAlone = 10 * time.Second
 
+// replaying is a command that processes all again while live records go on.
+type replaying struct {
+	kind  string // replay or shadow
+	args  []string
+	after string // what there is once it has ended: alone, or what stays beside
+}
+
 // beside measures what live records wait for before, during and after a replay with a rate, at one go.
-func (b *bench) beside(ctx context.Context, p *pipeline.Pipeline, env []string, file string) error {
+func (b *bench) beside(ctx context.Context, p *pipeline.Pipeline, env []string, r replaying) error {
 	var w phases
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	var replaying sync.WaitGroup
-	defer replaying.Wait()
+	var running sync.WaitGroup
+	defer running.Wait()
 	var used usage
 	var failed error
 	warm := func() {
 		w.enter("alone")
-		replaying.Go(func() {
+		running.Go(func() {
 			select {
 			case <-ctx.Done():
 				return
 			case <-time.After(replayAlone):
 			}
-			if used, failed = b.replayWithRate(ctx, p, env, file, &w); failed != nil {
+			if used, failed = b.replayWithRate(ctx, p, env, r, &w); failed != nil {
 				cancel()
 			}
 		})
@@ -46,16 +55,16 @@ func (b *bench) beside(ctx context.Context, p *pipeline.Pipeline, env []string, 
 	if err != nil {
 		return fmt.Errorf("%w (%w)", err, failed)
 	}
-	replaying.Wait()
+	running.Wait()
 	if failed != nil {
 		return failed
 	}
-	b.tellBeside(&w, all)
-	fmt.Printf("  the replay took %.1f s of CPU and %.0f MiB\n  aim: p99 at most 1.2 times\n", used.CPU.Seconds(), used.PeakMiB)
+	b.tellBeside(r.kind, &w, all)
+	fmt.Printf("  the %s took %.1f s of CPU and %.0f MiB\n  aim: p99 at most 1.2 times\n", r.kind, used.CPU.Seconds(), used.PeakMiB)
 	return nil
 }
 
-func (b *bench) tellBeside(w *phases, all []delay) {
+func (b *bench) tellBeside(kind string, w *phases, all []delay) {
 	fmt.Printf("\n%-44s %7s %7s %7s\n", fmt.Sprintf("raw record → row, %d in a second, ms", latencyRate), "p50", "p99", "max")
 	var alone, during []time.Duration
 	for i, name := range w.names {
@@ -65,24 +74,26 @@ func (b *bench) tellBeside(w *phases, all []delay) {
 				some = append(some, d.took)
 			}
 		}
-		if name == "alone" {
+		switch {
+		case name == "alone":
 			alone = append(alone, some...)
-		} else {
+		case strings.HasPrefix(name, kind+":"):
 			during = append(during, some...)
 		}
 		if len(some) > 0 {
 			quantiles(fmt.Sprintf("  %s, %.1f s", name, float64(len(some))/latencyRate), some)
 		}
 	}
-	quantiles("alone, before and after", alone)
-	quantiles(fmt.Sprintf("beside a replay of %d records a second", b.rate), during)
+	quantiles("alone", alone)
+	quantiles(fmt.Sprintf("beside a %s of %d records a second", kind, b.rate), during)
 	fmt.Printf("  p99, of alone: %.2f\n", quantile(during, 0.99)/quantile(alone, 0.99))
 }
 
 // replayWithRate processes all again, and notes in which phase that is.
-func (b *bench) replayWithRate(ctx context.Context, p *pipeline.Pipeline, env []string, file string, w *phases) (usage, error) {
-	w.enter("replay: begins")
-	running, err := start(env, filepath.Join(b.dir, "millrace"), "replay", file, stream, "--yes", "--rate", strconv.Itoa(b.rate))
+func (b *bench) replayWithRate(ctx context.Context, p *pipeline.Pipeline, env []string, r replaying, w *phases) (usage, error) {
+	w.enter(r.kind + ": begins")
+	args := append(slices.Clone(r.args), "--yes", "--rate", strconv.Itoa(b.rate))
+	running, err := start(env, filepath.Join(b.dir, "millrace"), args...)
 	if err != nil {
 		return usage{}, err
 	}
@@ -92,7 +103,7 @@ func (b *bench) replayWithRate(ctx context.Context, p *pipeline.Pipeline, env []
 	u, err := running.wait()
 	stop()
 	watched.Wait()
-	w.enter("alone")
+	w.enter(r.after)
 	return u, err
 }
 
