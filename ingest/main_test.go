@@ -5,7 +5,7 @@ package ingest_test
 import (
 	"testing"
 
-	"go.uber.org/goleak"
+	"github.com/millrace-io/millrace/internal/testkit"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { testkit.Main(m) }

@@ -3,7 +3,7 @@ package changelog_test
 import (
 	"testing"
 
-	"go.uber.org/goleak"
+	"github.com/millrace-io/millrace/internal/testkit"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { testkit.Main(m) }

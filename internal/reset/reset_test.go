@@ -20,7 +20,6 @@ import (
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
-	"go.uber.org/goleak"
 
 	"github.com/millrace-io/millrace/ingest"
 	"github.com/millrace-io/millrace/internal/reset"
@@ -33,9 +32,9 @@ import (
 	"github.com/millrace-io/millrace/topics/control"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { testkit.Main(m) }
 
-const patience = 30 * time.Second
+const patience = 2 * time.Minute
 
 // shop is an API with items in two slices, and the pipeline that fetches them.
 type shop struct {
@@ -130,7 +129,7 @@ type fetcher struct {
 func (s *shop) fetch(name string) *fetcher {
 	s.t.Helper()
 	cfg := ingest.DefaultConfig()
-	cfg.CommitInterval, cfg.SessionTimeout = 5*time.Millisecond, 6*time.Second
+	cfg.CommitInterval, cfg.SessionTimeout = 5*time.Millisecond, 30*time.Second
 	f := &fetcher{health: &stage.Health{}, log: &testkit.Buffer{}}
 	in, err := ingest.New(s.p, cfg, stage.Env{
 		Instance: name, Kafka: s.cfg.Control.Client, Log: slog.New(slog.NewTextHandler(f.log, nil)), Metrics: prometheus.NewRegistry(), Health: f.health,
@@ -149,7 +148,7 @@ func (s *shop) fetch(name string) *fetcher {
 }
 
 func (s *shop) ctx() context.Context {
-	ctx, cancel := context.WithTimeout(s.t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(s.t.Context(), patience)
 	s.t.Cleanup(cancel)
 	return ctx
 }

@@ -8,7 +8,7 @@ import (
 )
 
 // Run calls run, such as a stage's Run, in a goroutine until stop is called or the test ends. stop cancels its context
-// and waits: an error of run fails the test, and so does one that has not returned within a minute. It may be called
+// and waits: an error of run fails the test, and so does one that has not returned within two minutes. It may be called
 // again. Call both from the test's goroutine.
 func Run(t testing.TB, run func(context.Context) error) (stop func()) {
 	t.Helper()
@@ -32,4 +32,4 @@ func Run(t testing.TB, run func(context.Context) error) (stop func()) {
 	return stop
 }
 
-const runEnd = time.Minute
+const runEnd = 2 * time.Minute

@@ -18,7 +18,7 @@ func Read(ctx context.Context, brokers []string, topic string, f func(*kgo.Recor
 	return admin.Read(ctx, []kgo.Opt{kgo.SeedBrokers(brokers...)}, topic, f)
 }
 
-// Records returns what [Read] gets of the topics within a minute, in the order of topics, partitions and offsets.
+// Records returns what [Read] gets of the topics within two minutes, in the order of topics, partitions and offsets.
 func Records(t testing.TB, brokers []string, topics ...string) []*kgo.Record {
 	t.Helper()
 	out, err := records(t, brokers, topics)
@@ -31,7 +31,7 @@ func Records(t testing.TB, brokers []string, topics ...string) []*kgo.Record {
 // Await returns what [Records] does as soon as there are at least n. The topics need not exist before.
 func Await(t testing.TB, brokers []string, n int, topics ...string) (out []*kgo.Record) {
 	t.Helper()
-	Eventually(t, time.Minute, func() (err error) {
+	Eventually(t, 2*time.Minute, func() (err error) {
 		if out, err = records(t, brokers, topics); err == nil && len(out) < n {
 			err = fmt.Errorf("%d of %d records in %v", len(out), n, topics)
 		}
@@ -41,7 +41,7 @@ func Await(t testing.TB, brokers []string, n int, topics ...string) (out []*kgo.
 }
 
 func records(t testing.TB, brokers, topics []string) ([]*kgo.Record, error) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(t.Context()), time.Minute)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(t.Context()), 2*time.Minute)
 	defer cancel()
 	var out []*kgo.Record
 	for _, topic := range topics {

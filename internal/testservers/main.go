@@ -14,6 +14,8 @@ import (
 	"github.com/testcontainers/testcontainers-go"
 	"github.com/testcontainers/testcontainers-go/log"
 	"go.uber.org/goleak"
+
+	"github.com/millrace-io/millrace/internal/testkit"
 )
 
 // EnvRequire says that tests must fail, not skip, where there is no Docker.
@@ -30,7 +32,7 @@ var shared struct {
 func Main(m *testing.M, opts ...goleak.Option) {
 	code := Run(m)
 	if code == 0 {
-		if err := goleak.Find(opts...); err != nil {
+		if err := testkit.NoLeak(opts...); err != nil {
 			fmt.Fprintln(os.Stderr, "testservers:", err)
 			code = 1
 		}
