@@ -92,7 +92,7 @@ func TestOtherLogic(t *testing.T) {
 	stop()
 	e, log := told(t, c, "a")
 	stop = run(t, other(2), quick(), e)
-	testkit.Eventually(t, 30*time.Second, testkit.That("the old file is told", func() bool {
+	testkit.Eventually(t, 2*time.Minute, testkit.That("the old file is told", func() bool {
 		return strings.Contains(old.Health.Degraded()["processor s"], "older logic of the stream: generation 2 is live")
 	}))
 	for range 10 {
@@ -133,7 +133,7 @@ func TestOtherKeyStands(t *testing.T) {
 	p.Streams = append(p.Streams, second)
 	c, cl := cluster(t, p)
 	stop := run(t, p, quick(), env(t, c, "a"))
-	testkit.Eventually(t, 20*time.Second, testkit.That("known", func() bool { return decided(t, c).Live == 1 }))
+	testkit.Eventually(t, 2*time.Minute, testkit.That("known", func() bool { return decided(t, c).Live == 1 }))
 	stop()
 	wrong := *p
 	wrong.Streams = append([]pipeline.Stream{}, p.Streams...)
@@ -172,12 +172,12 @@ func TestPaused(t *testing.T) {
 			return strings.Contains(text, "by op: migration") && strings.Contains(text, "millrace resume FILE s")
 		})
 	}
-	testkit.Eventually(t, 20*time.Second, paused(e))
+	testkit.Eventually(t, 2*time.Minute, paused(e))
 	produce(t, cl, p, rows(10)...)
 	stop()
 	e = env(t, c, "a")
 	run(t, p, quick(), e)
-	testkit.Eventually(t, 20*time.Second, paused(e))
+	testkit.Eventually(t, 2*time.Minute, paused(e))
 	if n := len(testkit.Records(t, c.ListenAddrs(), processed(p))); n != 10 {
 		t.Errorf("%d records were processed, want 10", n)
 	}
@@ -210,7 +210,7 @@ func TestGroupMovedByATool(t *testing.T) {
 	}
 	e, log := told(t, c, "a")
 	stop = run(t, p, quick(), e)
-	testkit.Eventually(t, 30*time.Second, testkit.That("a notice", func() bool {
+	testkit.Eventually(t, 2*time.Minute, testkit.That("a notice", func() bool {
 		text := e.Health.Degraded()["processor s"]
 		return strings.Contains(text, "the positions of the group p.processor were changed by another program") &&
 			strings.Contains(text, "millrace recover FILE s")
@@ -221,7 +221,7 @@ func TestGroupMovedByATool(t *testing.T) {
 	}
 	decide(t, c, answer)
 	testkit.Await(t, c.ListenAddrs(), 80, processed(p))
-	testkit.Eventually(t, 10*time.Second, testkit.That("no notice", func() bool { return e.Health.Degraded()["processor s"] == "" }))
+	testkit.Eventually(t, 2*time.Minute, testkit.That("no notice", func() bool { return e.Health.Degraded()["processor s"] == "" }))
 	produce(t, cl, p, rows(40)...)
 	settled(t, cl, p)
 	stop()

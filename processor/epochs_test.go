@@ -130,11 +130,11 @@ func TestControlTopicLost(t *testing.T) {
 	produce(t, cl, p, rows(20)...)
 	settled(t, cl, p)
 	remake(t, kadm.NewClient(cl), p, false, topics.Control(p.Name))
-	testkit.Eventually(t, 60*time.Second, testkit.That("it is made again", func() bool {
+	testkit.Eventually(t, 2*time.Minute, testkit.That("it is made again", func() bool {
 		details, err := kadm.NewClient(cl).ListTopics(kadm.WithAuthorizedOps(t.Context()), topics.Control(p.Name))
 		return err == nil && details[topics.Control(p.Name)].Err == nil
 	}))
-	testkit.Eventually(t, 30*time.Second, testkit.That("the stream is known again", func() bool { return decided(t, c).Live == 3 }))
+	testkit.Eventually(t, 2*time.Minute, testkit.That("the stream is known again", func() bool { return decided(t, c).Live == 3 }))
 	produce(t, cl, p, rows(20)...)
 	settled(t, cl, p)
 	stop()

@@ -43,9 +43,9 @@ func BenchmarkRedo(b *testing.B) {
 				return err
 			}
 		}
-		testkit.Eventually(b, time.Minute, left(n-1)) // the group is there
+		testkit.Eventually(b, 2*time.Minute, left(n-1)) // the group is there
 		began := time.Now()
-		testkit.Eventually(b, time.Minute, left(0))
+		testkit.Eventually(b, 2*time.Minute, left(0))
 		live := n / time.Since(began).Seconds()
 		stop()
 
@@ -56,7 +56,7 @@ func BenchmarkRedo(b *testing.B) {
 			b.Fatal(err)
 		}
 		stop = testkit.Run(b, r.Run)
-		testkit.Eventually(b, time.Minute, testkit.That("the index", func() bool { return r.Progress().Keys == n }))
+		testkit.Eventually(b, 2*time.Minute, testkit.That("the index", func() bool { return r.Progress().Keys == n }))
 		index := n / time.Since(began).Seconds()
 		began = time.Now()
 		awaitRedo(b, cl, p, what)

@@ -48,7 +48,7 @@ func startRedo(t testing.TB, c servers, p *pipeline.Pipeline, cfg processor.Redo
 // awaitRedo waits until all partitions were processed again.
 func awaitRedo(t testing.TB, cl *kgo.Client, p *pipeline.Pipeline, cfg processor.RedoConfig) {
 	t.Helper()
-	testkit.Eventually(t, time.Minute, func() error {
+	testkit.Eventually(t, 2*time.Minute, func() error {
 		at, err := processor.RedoCommitted(t.Context(), cl, p, "s", cfg.RawTopicID, cfg.Generation)
 		for partition, cut := range cfg.Cut {
 			if err == nil && at[partition] < cut {

@@ -26,7 +26,7 @@ func remake(t *testing.T, adm *kadm.Client, p *pipeline.Pipeline, again bool, na
 	if !again {
 		return
 	}
-	testkit.Eventually(t, 30*time.Second, func() error { return admin.Ensure(t.Context(), adm, topics.Specs(p)) })
+	testkit.Eventually(t, 2*time.Minute, func() error { return admin.Ensure(t.Context(), adm, topics.Specs(p)) })
 }
 
 // testRemade: a topic is made anew, or is only deleted, beside a running processor, which goes on with a new one: no
@@ -41,7 +41,7 @@ func testRemade(t *testing.T, c servers, cl *kgo.Client, p *pipeline.Pipeline, t
 	settled(t, cl, p)
 	remake(t, kadm.NewClient(cl), p, again, topic)
 	if !again && topic == raw(p) {
-		testkit.Eventually(t, 60*time.Second, testkit.That("the topic, made again", func() bool {
+		testkit.Eventually(t, 2*time.Minute, testkit.That("the topic, made again", func() bool {
 			details, err := kadm.NewClient(cl).ListTopics(kadm.WithAuthorizedOps(t.Context()), topic)
 			return err == nil && details[topic].Err == nil
 		}))
@@ -55,7 +55,7 @@ func testRemade(t *testing.T, c servers, cl *kgo.Client, p *pipeline.Pipeline, t
 	records := load(40, p.Kafka.Partitions)
 	produce(t, fresh, p, records...)
 	settled(t, fresh, p)
-	testkit.Eventually(t, 30*time.Second, testkit.That("ready", func() bool { return len(e.Health.Waiting()) == 0 }))
+	testkit.Eventually(t, 2*time.Minute, testkit.That("ready", func() bool { return len(e.Health.Waiting()) == 0 }))
 	stop()
 	outcomes := testkit.Records(t, c.ListenAddrs(), processed(p), letters(p))
 	if len(outcomes) < 40 || topic == raw(p) && len(outcomes) != 80 { // those of before are gone with the processed topic
@@ -64,7 +64,7 @@ func testRemade(t *testing.T, c servers, cl *kgo.Client, p *pipeline.Pipeline, t
 	if n := strings.Count(log.String(), "the topic "+topic+" was deleted"); n != 1 {
 		t.Errorf("told %d times, want once", n)
 	}
-	if n := strings.Count(log.String(), "\n"); n > 25 {
+	if n := strings.Count(log.String(), "\n"); n > 100 { // not one for each attempt
 		t.Errorf("%d lines", n)
 	}
 	if t.Failed() {

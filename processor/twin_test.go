@@ -21,7 +21,7 @@ func TestTwoProcessesOfOneName(t *testing.T) {
 	produce(t, cl, p, load(50, 2)...)
 	settled(t, cl, p)
 	run(t, p, quick(), two)
-	testkit.Eventually(t, 30*time.Second, func() error {
+	testkit.Eventually(t, 2*time.Minute, func() error {
 		produce(t, cl, p, load(10, 2)...)
 		return testkit.That("a line about two processes", func() bool { return strings.Contains(log.String(), "--instance") })()
 	})
