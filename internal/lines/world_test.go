@@ -32,7 +32,7 @@ import (
 )
 
 // patience is how long tests wait for what must happen.
-const patience = 90 * time.Second
+const patience = 3 * time.Minute
 
 // before and after are the logics of the stream s, of records {"id": …, "n": …, "status": …}: with other keys, and other columns.
 var (
@@ -84,7 +84,8 @@ func newWorld(t testing.TB, partitions int32) *world {
 func (w *world) open(driver, dsn string) {
 	w.t.Helper()
 	var err error
-	if w.cl, err = kgo.NewClient(kgo.SeedBrokers(w.brokers...), kgo.RecordPartitioner(kgo.ManualPartitioner())); err != nil {
+	if w.cl, err = kgo.NewClient(kgo.SeedBrokers(w.brokers...), kgo.RecordPartitioner(kgo.ManualPartitioner()),
+		kgo.UnknownTopicRetries(-1), kgo.RecordDeliveryTimeout(patience)); err != nil { // a broker may not host at once what was just made
 		w.t.Fatal(err)
 	}
 	w.t.Cleanup(w.cl.Close)

@@ -162,7 +162,7 @@ func (w *world) settle() {
 	}
 	defer a.Close()
 	ctx := w.t.Context()
-	testkit.Eventually(w.t, time.Minute, func() error {
+	testkit.Eventually(w.t, 2*time.Minute, func() error {
 		if n, err := admin.Lag(ctx, w.cl, topics.ProcessorGroup("p"), w.partitions, topics.Raw("p", "s")); err != nil || n > 0 {
 			return fmt.Errorf("the processor lags %d: %w", n, err)
 		}
@@ -273,7 +273,7 @@ func (w *world) replay(l logic, ask replay.Ask) {
 // run takes part in a redo until it has ended.
 func (w *world) run(r *replay.Replay) {
 	w.t.Helper()
-	ctx, cancel := context.WithTimeout(w.t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(w.t.Context(), 3*time.Minute)
 	defer cancel()
 	if err := r.Run(ctx, work()); err != nil {
 		w.t.Fatal(err)
@@ -304,7 +304,7 @@ func (w *world) decided() *control.Stream {
 // await waits for a state of the redo.
 func (w *world) await(state control.RedoState) {
 	w.t.Helper()
-	testkit.Eventually(w.t, time.Minute, func() error {
+	testkit.Eventually(w.t, 2*time.Minute, func() error {
 		if s := w.decided(); s.Redo == nil || s.Redo.State != state {
 			return fmt.Errorf("the redo is %+v, not %s", s.Redo, state)
 		}

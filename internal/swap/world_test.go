@@ -35,7 +35,7 @@ import (
 )
 
 // patience is how long tests wait for what must happen.
-const patience = 90 * time.Second
+const patience = 3 * time.Minute
 
 // The logics of the stream s, of records {"id": …, "n": …, "status": …}.
 var (
@@ -86,7 +86,8 @@ func newWorld(t testing.TB, s pipeline.Stream) *world {
 func (w *world) open(s pipeline.Stream, driver, dsn string) {
 	w.t.Helper()
 	var err error
-	if w.cl, err = kgo.NewClient(kgo.SeedBrokers(w.brokers...), kgo.RecordPartitioner(kgo.ManualPartitioner())); err != nil {
+	if w.cl, err = kgo.NewClient(kgo.SeedBrokers(w.brokers...), kgo.RecordPartitioner(kgo.ManualPartitioner()),
+		kgo.UnknownTopicRetries(-1), kgo.RecordDeliveryTimeout(patience)); err != nil { // a broker may not host at once what was just made
 		w.t.Fatal(err)
 	}
 	w.t.Cleanup(w.cl.Close)
