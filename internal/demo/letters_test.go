@@ -16,7 +16,7 @@ import (
 
 // TestLetters: letters of committed transactions, each once, and no waiting for those of aborted ones.
 func TestLetters(t *testing.T) {
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()
 	c := testkafka.New(t)
 	testkafka.Topics(t, c, 3, "quakes.dlq")

@@ -54,7 +54,7 @@ func write(dir, from string) error {
 	if _, err := embedded.Start(context.Background(), p, slog.New(slog.DiscardHandler)); err != nil {
 		return err
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
 	defer cancel()
 	cl, err := kgo.NewClient(kgo.SeedBrokers(p.Kafka.Brokers...), kgo.TransactionalID("child"), kgo.DefaultProduceTopic(topic))
 	if err != nil {
@@ -113,7 +113,7 @@ func TestKillLosesNothing(t *testing.T) {
 // child said last.
 func killAt(t *testing.T, dir string, from, enough int) (last int) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 	defer cancel()
 	child := exec.CommandContext(ctx, os.Args[0])
 	child.Env = append(os.Environ(), childDir+"="+dir, childFrom+"="+strconv.Itoa(from))

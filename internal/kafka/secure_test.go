@@ -39,7 +39,7 @@ func ping(t *testing.T, k pipeline.Kafka) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 	defer cancel()
 	err = cl.Ping(ctx)
 	cl.Close()

@@ -3,6 +3,7 @@ package process_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net"
 	"os"
@@ -12,6 +13,7 @@ import (
 	"time"
 
 	"github.com/millrace-io/millrace/internal/process"
+	"github.com/millrace-io/millrace/internal/testkit"
 	"github.com/millrace-io/millrace/pipeline"
 	"github.com/millrace-io/millrace/pipeline/file"
 )
@@ -68,7 +70,7 @@ func TestWhatCannotWorkIsRefused(t *testing.T) {
 
 // What New took before an error is given back: the directory, the port, the broker.
 func TestAFailedStartLeavesNothing(t *testing.T) {
-	taken, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	taken, err := new(net.ListenConfig).Listen(t.Context(), "tcp", fmt.Sprint("127.0.0.1:", testkit.FreePort(t)))
 	if err != nil {
 		t.Fatal(err)
 	}

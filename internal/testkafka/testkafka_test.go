@@ -12,7 +12,7 @@ import (
 )
 
 func TestProduceThenConsume(t *testing.T) {
-	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
 	defer cancel()
 	c := testkafka.New(t, kfake.NumBrokers(2))
 	testkafka.Topics(t, c, 3, "a", "b")

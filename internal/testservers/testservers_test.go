@@ -21,7 +21,7 @@ func TestSharedKafkaTakesTransactions(t *testing.T) {
 	brokers := testservers.Kafka(t)
 	topic := testservers.Unique(t)
 	createTopic(t, brokers, topic)
-	ctx := deadline(t, 30*time.Second)
+	ctx := deadline(t, 2*time.Minute)
 	cl := kafkaClient(t, brokers, kgo.TransactionalID(topic), kgo.DefaultProduceTopic(topic))
 	if err := cl.BeginTransaction(); err != nil {
 		t.Fatal(err)
@@ -35,7 +35,7 @@ func TestSharedKafkaTakesTransactions(t *testing.T) {
 }
 
 func TestEachTestHasItsOwnSchema(t *testing.T) {
-	ctx := deadline(t, 30*time.Second)
+	ctx := deadline(t, 2*time.Minute)
 	for range 2 {
 		db := open(t, testservers.MySQL(t))
 		if _, err := db.ExecContext(ctx, "CREATE TABLE t (a INT)"); err != nil {
@@ -106,14 +106,14 @@ func deadline(t *testing.T, d time.Duration) context.Context {
 func createTopic(t *testing.T, brokers []string, topic string) {
 	t.Helper()
 	adm := kadm.NewClient(kafkaClient(t, brokers))
-	if _, err := adm.CreateTopic(deadline(t, 30*time.Second), 1, -1, nil, topic); err != nil {
+	if _, err := adm.CreateTopic(deadline(t, 2*time.Minute), 1, -1, nil, topic); err != nil {
 		t.Fatal(err)
 	}
 }
 
 func kafkaClient(t *testing.T, brokers []string, opts ...kgo.Opt) *kgo.Client {
 	t.Helper()
-	cl, err := kgo.NewClient(append(opts, kgo.SeedBrokers(brokers...))...)
+	cl, err := kgo.NewClient(append(opts, kgo.SeedBrokers(brokers...), kgo.UnknownTopicRetries(-1))...)
 	if err != nil {
 		t.Fatal(err)
 	}

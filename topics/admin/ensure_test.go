@@ -36,7 +36,7 @@ func TestEnsure(t *testing.T) {
 // ensureSuite is what Ensure must do on any broker.
 func ensureSuite(t *testing.T, adm *kadm.Client, name string) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
 	defer cancel()
 	specs := topics.Specs(shop(name))
 	var together errgroup.Group

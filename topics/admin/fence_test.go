@@ -17,7 +17,7 @@ import (
 // fenceSuite: an open transaction is aborted and cannot commit, the offsets are waited for, and other ids are spared.
 func fenceSuite(t *testing.T, brokers []string, in, out string) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
 	defer cancel()
 	cl := newClient(t, brokers)
 	adm := kadm.NewClient(cl)
@@ -33,7 +33,8 @@ func fenceSuite(t *testing.T, brokers []string, in, out string) {
 	prefix, group := in+".processor.", in+".group"
 	open := func(id string) *kgo.GroupTransactSession {
 		s, err := kgo.NewGroupTransactSession(kgo.SeedBrokers(brokers...), kgo.TransactionalID(id), kgo.ConsumerGroup(group),
-			kgo.ConsumeTopics(in), kgo.ConsumeStartOffset(kgo.NewOffset().AtStart()), kgo.FetchIsolationLevel(kgo.ReadCommitted()))
+			kgo.ConsumeTopics(in), kgo.ConsumeStartOffset(kgo.NewOffset().AtStart()), kgo.FetchIsolationLevel(kgo.ReadCommitted()),
+			kgo.UnknownTopicRetries(-1), kgo.TransactionTimeout(5*time.Minute))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -100,7 +101,7 @@ func TestFence(t *testing.T) {
 // spared.
 func abandonedSuite(t *testing.T, brokers []string, topic string) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
 	defer cancel()
 	cl := newClient(t, brokers)
 	for _, r := range mustCreate(t, kadm.NewClient(cl), topic) { // with two partitions
@@ -110,7 +111,7 @@ func abandonedSuite(t *testing.T, brokers []string, topic string) {
 	}
 	open := func(id string, partition int32, value string) *kgo.Client {
 		x, err := kgo.NewClient(kgo.SeedBrokers(brokers...), kgo.TransactionalID(topic+id), kgo.TransactionTimeout(10*time.Minute),
-			kgo.RecordPartitioner(kgo.ManualPartitioner()))
+			kgo.RecordPartitioner(kgo.ManualPartitioner()), kgo.UnknownTopicRetries(-1))
 		if err != nil {
 			t.Fatal(err)
 		}

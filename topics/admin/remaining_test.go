@@ -22,7 +22,7 @@ func TestRemaining(t *testing.T) {
 // remainingSuite is what Remaining must count on any broker, in two topics of two partitions each, empty at first.
 func remainingSuite(t *testing.T, brokers []string, a, b string) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
 	defer cancel()
 	cl := newClient(t, brokers, kgo.TransactionalID("remaining-"+a), kgo.RecordPartitioner(kgo.ManualPartitioner()))
 	transact := func(topic string, partition int32, n int, end kgo.TransactionEndTry) {
@@ -117,7 +117,7 @@ func remainingSuite(t *testing.T, brokers []string, a, b string) {
 
 func newClient(t *testing.T, brokers []string, opts ...kgo.Opt) *kgo.Client {
 	t.Helper()
-	cl, err := kgo.NewClient(append([]kgo.Opt{kgo.SeedBrokers(brokers...)}, opts...)...)
+	cl, err := kgo.NewClient(append([]kgo.Opt{kgo.SeedBrokers(brokers...), kgo.UnknownTopicRetries(-1)}, opts...)...)
 	if err != nil {
 		t.Fatal(err)
 	}

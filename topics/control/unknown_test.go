@@ -70,7 +70,7 @@ func TestDecisionIsMadeOnce(t *testing.T) {
 				answer = kerr.ProducerFenced
 			}
 			failed := w.fail(test.key, test.n, answer, func(r kmsg.Request) {
-				ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+				ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
 				defer cancel()
 				if test.done {
 					if _, err := r.(*kmsg.EndTxnRequest).RequestWith(ctx, through); err != nil {
