@@ -115,7 +115,7 @@ func (p *Processor) plan(ctx context.Context, cl *kgo.Client) (map[string]*strea
 	plan := map[string]*stream{}
 	for topic, file := range p.streams {
 		s := p.decided.view.Stream(file.name)
-		p.noticed(file.name, s)
+		p.noticed(file, s)
 		f := factsOf(p.pipeline, file.file, ids[topic], ids[file.processed], p.env.Instance)
 		if !f.known(s) { // it was decided otherwise meanwhile
 			return nil, errDecided
@@ -126,27 +126,28 @@ func (p *Processor) plan(ctx context.Context, cl *kgo.Client) (map[string]*strea
 }
 
 // noticed ends the turn under way if its sessions began with other decisions.
-func (p *Processor) noticed(name string, s *control.Stream) {
+func (p *Processor) noticed(file *stream, s *control.Stream) {
 	d := p.decided
-	now := matters(s)
+	now := matters(s, file)
 	d.mu.Lock()
-	was, ok := d.begun[name]
-	d.begun[name] = now
+	was, ok := d.begun[file.name]
+	d.begun[file.name] = now
 	d.mu.Unlock()
 	if ok && was != now {
 		p.turns.over()
 	}
 }
 
-// matters is what sessions have to begin anew for.
-func matters(s *control.Stream) string {
+// matters is what sessions have to begin anew for. A line that is built beside the live one is none of it, unless it is of the file's
+// logic: new sessions wait for a rebalance, which live records would notice.
+func matters(s *control.Stream, file *stream) string {
 	var b strings.Builder
-	fmt.Fprint(&b, s.Live, s.Epochs, s.Run, s.Lost != nil, s.Moved, s.IsPaused(stageName), s.LiveLine, s.Partitions)
+	fmt.Fprint(&b, s.Live, s.Epochs, s.Run, s.Lost != nil, s.Moved, s.IsPaused(stageName), s.LiveLine, s.Without(), s.Partitions)
 	if s.Grow != nil {
 		fmt.Fprint(&b, s.Grow.State)
 	}
-	for _, l := range s.Lines { // what is told of the file depends on them
-		fmt.Fprint(&b, " ", l.Number, l.State, l.Logic)
+	if l := s.LineOf(file.logic); l != nil { // what is told of the file depends on it
+		fmt.Fprint(&b, " ", l.Number, l.State)
 	}
 	return b.String()
 }
@@ -174,13 +175,13 @@ func (d *decisions) lately(streams map[string]*stream) bool {
 func (p *Processor) follow(ctx context.Context) {
 	const who = "control"
 	defer p.waits.Drop(who)
-	names := map[string]bool{}
+	files := map[string]*stream{}
 	for _, s := range p.streams {
-		names[s.name] = true
+		files[s.name] = s
 	}
 	p.decided.view.Follow(ctx, decisionsEvery, func(name string) {
-		if names[name] {
-			p.noticed(name, p.decided.view.Stream(name))
+		if file := files[name]; file != nil {
+			p.noticed(file, p.decided.view.Stream(name))
 		}
 	}, func(err error) {
 		if unknownTopic(err) {

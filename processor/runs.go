@@ -54,7 +54,7 @@ func (p *Processor) runs(topic string, file *stream, s *control.Stream, f *facts
 	}
 	run.generation = s.Live
 	run.epoch, _ = s.Epoch(f.rawTopicID)
-	run.matters, run.decided = matters(s), s
+	run.matters, run.decided = matters(s, file), s
 	run.position = topics.Position{RawTopicID: f.rawTopicID, Run: s.Run.Number, Generation: s.Next() - 1, Epoch: run.epoch}
 	run.metadata = run.position.Metadata()
 	p.metrics.generation.WithLabelValues(file.name).Set(float64(run.generation))

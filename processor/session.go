@@ -127,9 +127,10 @@ func (s *session) reread(ctx context.Context) error {
 	if _, err := view.Refresh(ctx); err != nil {
 		return err
 	}
-	for _, run := range s.streams {
-		if now := view.Stream(run.name); matters(now) != run.matters {
-			s.p.noticed(run.name, now)
+	for topic, run := range s.streams {
+		file := s.p.streams[topic]
+		if now := view.Stream(run.name); matters(now, file) != run.matters {
+			s.p.noticed(file, now)
 			return errDecided
 		}
 	}

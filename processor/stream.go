@@ -14,6 +14,7 @@ import (
 type stream struct {
 	name       string
 	file       *pipeline.Stream
+	logic      string // of file, as [pipeline.Stream.Logic]
 	processed  string // topic
 	letters    string // topic
 	generation uint16
@@ -40,9 +41,11 @@ func newStream(p *pipeline.Pipeline, s *pipeline.Stream, m *metrics) (*stream, e
 	if err != nil {
 		return nil, fmt.Errorf("stream %s: %w", s.Name, err)
 	}
+	logic, _ := s.Logic()
 	return &stream{
 		name:      s.Name,
 		file:      s,
+		logic:     logic,
 		processed: topics.Processed(p.Name, s.Name),
 		letters:   topics.DeadLetters(p.Name, s.Name),
 		maxBytes:  int(p.Kafka.MaxRecordBytes),
