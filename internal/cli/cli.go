@@ -2,6 +2,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -13,6 +14,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/millrace-io/millrace/internal/kafka"
 	"github.com/millrace-io/millrace/internal/process"
 	"github.com/millrace-io/millrace/pipeline"
 	"github.com/millrace-io/millrace/pipeline/file"
@@ -82,7 +84,11 @@ func explain(stderr io.Writer, root, cmd *cobra.Command, err error) int {
 	if errors.As(err, &problems) { // each line begins with file:line:column, as editors know it
 		_, _ = fmt.Fprintln(stderr, err)
 	} else {
-		_, _ = fmt.Fprintln(stderr, once(root.Name()+": "+err.Error()))
+		text := once(root.Name() + ": " + err.Error())
+		if fix := kafka.Fix(err, cmp.Or(cmd.Flags().Arg(0), "FILE")); fix != "" && !strings.Contains(text, fix) {
+			text += "; " + fix
+		}
+		_, _ = fmt.Fprintln(stderr, text)
 	}
 	var usage *UsageError
 	var file *FileError

@@ -3,12 +3,16 @@ package cli_test
 import (
 	"bytes"
 	"errors"
+	"fmt"
+	"io"
 	"strings"
 	"testing"
 
 	"github.com/spf13/cobra"
+	"github.com/twmb/franz-go/pkg/kerr"
 
 	"github.com/millrace-io/millrace/internal/cli"
+	"github.com/millrace-io/millrace/internal/kafka"
 )
 
 // TestTheLastLineDoesNotStutter: a binary and its stage have one name.
@@ -25,6 +29,22 @@ func TestTheLastLineDoesNotStutter(t *testing.T) {
 		}
 		if got := strings.TrimSpace(stderr.String()); got != want {
 			t.Errorf("%s: %q, want %q", in, got, want)
+		}
+	}
+}
+
+// TestAnErrorOfTheBrokersHasAFix: what cannot pass by waiting is said with what to correct, once.
+func TestAnErrorOfTheBrokersHasAFix(t *testing.T) {
+	for want, err := range map[string]error{
+		"millrace: pause: TOPIC_AUTHORIZATION_FAILED: Not authorized to access topics: [Topic authorization failed.]; `millrace doctor shop.yaml` prints what to allow the user\n": fmt.Errorf(
+			"pause: %w", kerr.TopicAuthorizationFailed),
+		"millrace: broker b:9092: it ends; set kafka.tls\n": &kafka.SetupError{Broker: "b:9092", What: "it ends", Fix: "set kafka.tls"},
+		"millrace: EOF\n": io.EOF,
+	} {
+		cmd := &cobra.Command{Use: "millrace", RunE: func(*cobra.Command, []string) error { return err }}
+		var said bytes.Buffer
+		if code := cli.Execute(t.Context(), cmd, []string{"shop.yaml"}, &said); code != cli.ExitError || said.String() != want {
+			t.Errorf("exit code %d, said %q, want %q", code, said.String(), want)
 		}
 	}
 }

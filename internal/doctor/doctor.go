@@ -3,6 +3,7 @@
 package doctor
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -262,8 +263,9 @@ func (d *doctor) reached(ctx context.Context, adm *kadm.Client) bool {
 		}
 	})
 	if err != nil {
-		d.addf(Fail, KafkaReach, "kafka", "check kafka.brokers, kafka.tls and kafka.sasl, and that the brokers' advertised addresses are reached from here",
-			"%s: %v", strings.Join(d.p.Kafka.Brokers, ","), err)
+		fix := cmp.Or(kafka.Fix(err, d.file),
+			"check kafka.brokers, kafka.tls and kafka.sasl, and that the brokers' advertised addresses are reached from here")
+		d.addf(Fail, KafkaReach, "kafka", fix, "%s: %v", strings.Join(d.p.Kafka.Brokers, ","), err)
 		return false
 	}
 	var is []string

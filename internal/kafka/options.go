@@ -30,7 +30,6 @@ func Opts(k pipeline.Kafka, clientID string, log *slog.Logger, reg prometheus.Re
 		kgo.SeedBrokers(k.Brokers...),
 		kgo.ClientID(clientID),
 		kgo.WithLogger(newLogger(log)),
-		kgo.DialTimeout(5 * time.Second),
 		kgo.RetryBackoffFn(backoff),
 		kgo.MetadataMinAge(metadataMinAge),
 	}
@@ -41,21 +40,23 @@ func Opts(k pipeline.Kafka, clientID string, log *slog.Logger, reg prometheus.Re
 		}
 		opts = append(opts, kgo.WithHooks(m))
 	}
+	var d dialer
 	if k.TLS != nil {
 		c, err := tlsConfig(k.TLS)
 		if err != nil {
 			return nil, err
 		}
-		opts = append(opts, kgo.DialTLSConfig(c))
+		d.tls = c
 	}
 	if k.SASL != nil {
 		m, err := mechanism(k.SASL)
 		if err != nil {
 			return nil, err
 		}
+		d.sasl = true
 		opts = append(opts, kgo.SASL(m))
 	}
-	return opts, nil
+	return append(opts, kgo.Dialer(d.dial)), nil
 }
 
 // metadataMinAge bounds how long a batch waits that was refused for the moment: franz-go sends it again only after the
