@@ -18,8 +18,6 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/millrace-io/millrace/ingest/cursor"
-	"github.com/millrace-io/millrace/internal/changelog"
-	"github.com/millrace-io/millrace/internal/stage"
 	"github.com/millrace-io/millrace/pipeline"
 	"github.com/millrace-io/millrace/topics"
 	"github.com/millrace-io/millrace/topics/admin"
@@ -152,20 +150,14 @@ func Run(ctx context.Context, cfg Config, o Options) error {
 	if err := decideReset(ctx, cfg, o); err != nil {
 		return err
 	}
-	if err := AbortAbandoned(ctx, cfg); err != nil {
-		return err
-	}
 	var done *control.Sweep
-	var err error
-	for wait := stage.NewBackoff(); ; {
-		done, err = setBack(ctx, cfg, o)
-		if _, fenced := errors.AsType[*changelog.FencedError](err); !fenced {
-			break
-		}
-		if stage.Sleep(ctx, wait.NextBackOff()) != nil { // an ingest has not yet read that it is to wait
+	err := control.Persist(ctx, func() (err error) { // an ingest that has not yet read that it is to wait takes over in turn
+		if err := AbortAbandoned(ctx, cfg); err != nil { // also what the attempt before has left open
 			return err
 		}
-	}
+		done, err = setBack(ctx, cfg, o)
+		return err
+	})
 	if err != nil {
 		return err
 	}

@@ -68,7 +68,8 @@ func Look(ctx context.Context, cfg Config, plan *control.Sweep) (*Sweep, error) 
 		for n := range cfg.Pipeline.Kafka.Partitions {
 			ids[n] = topics.SweepTransactionalID(cfg.Pipeline.Name, cfg.Stream.Name)
 		}
-		if err := admin.AbortAbandoned(ctx, cfg.Client, topics.Raw(cfg.Pipeline.Name, cfg.Stream.Name), ids); err != nil {
+		raw := topics.Raw(cfg.Pipeline.Name, cfg.Stream.Name)
+		if err := control.Persist(ctx, func() error { return admin.AbortAbandoned(ctx, cfg.Client, raw, ids) }); err != nil {
 			return nil, err
 		}
 	}
@@ -160,17 +161,11 @@ func (s *Sweep) Delete(ctx context.Context) (deleted int, err error) {
 	if len(s.gone) == 0 {
 		return 0, s.end(ctx)
 	}
-	id := topics.SweepTransactionalID(s.cfg.Pipeline.Name, s.cfg.Stream.Name)
-	producer, err := kgo.NewClient(append(slices.Clone(s.cfg.Control.Client), kgo.TransactionalID(id),
-		kgo.TransactionTimeout(time.Minute), kgo.RecordPartitioner(kgo.ManualPartitioner()))...)
+	producer, err := s.producer(ctx)
 	if err != nil {
 		return 0, err
 	}
 	defer producer.Close()
-	// From here on whoever deletes for the same stream, or did so and was held up, cannot commit any more.
-	if _, _, err := producer.ProducerID(ctx); err != nil {
-		return 0, fmt.Errorf("initialise the producer: %w", err)
-	}
 	if err := s.stop(ctx); err != nil {
 		return 0, err
 	}
@@ -182,6 +177,24 @@ func (s *Sweep) Delete(ctx context.Context) (deleted int, err error) {
 		return 0, err
 	}
 	return len(s.gone), s.write(ctx, producer)
+}
+
+// producer takes over from whoever deletes for the same stream, or did so and was held up: that one cannot commit any more.
+func (s *Sweep) producer(ctx context.Context) (producer *kgo.Client, err error) {
+	id := topics.SweepTransactionalID(s.cfg.Pipeline.Name, s.cfg.Stream.Name)
+	err = control.Persist(ctx, func() error { // a client that was refused keeps the answer
+		producer, err = kgo.NewClient(append(slices.Clone(s.cfg.Control.Client), kgo.TransactionalID(id),
+			kgo.TransactionTimeout(time.Minute), kgo.RecordPartitioner(kgo.ManualPartitioner()))...)
+		if err != nil {
+			return err
+		}
+		if _, _, err := producer.ProducerID(ctx); err != nil {
+			producer.Close()
+			return fmt.Errorf("initialise the producer: %w", err)
+		}
+		return nil
+	})
+	return producer, err
 }
 
 // stop decides that nothing of the stream is fetched.
@@ -236,7 +249,8 @@ func (s *Sweep) fence(ctx context.Context) error {
 		return err
 	}
 	for _, n := range partitions {
-		if err := admin.FenceID(ctx, s.cfg.Client, topics.IngestTransactionalID(s.cfg.Pipeline.Name, n)); err != nil {
+		id := topics.IngestTransactionalID(s.cfg.Pipeline.Name, n)
+		if err := control.Persist(ctx, func() error { return admin.FenceID(ctx, s.cfg.Client, id) }); err != nil {
 			return err
 		}
 	}

@@ -157,7 +157,7 @@ func (f *resetFlags) plan(cmd *cobra.Command, o *operation) (all []resetting, er
 			r.going = view.Stream(s.Name).Sweep
 		}
 		if was := view.Stream(s.Name).Reset; was.Number > 0 && !was.Done {
-			if err := reset.AbortAbandoned(cmd.Context(), r.cfg); err != nil {
+			if err := control.Persist(cmd.Context(), func() error { return reset.AbortAbandoned(cmd.Context(), r.cfg) }); err != nil {
 				return nil, err
 			}
 		}

@@ -6,16 +6,14 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"maps"
 	"slices"
 	"time"
 
-	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/cenkalti/backoff/v5"
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/millrace-io/millrace/internal/changelog"
-	"github.com/millrace-io/millrace/internal/stage"
 	"github.com/millrace-io/millrace/topics"
 )
 
@@ -40,7 +38,7 @@ var ErrUnchanged = errors.New("nothing is to be changed")
 
 // Change decides about a stream. f is given what was decided so far, which it changes; if it returns [ErrUnchanged], or
 // any other error, nothing is written. f may be called several times: when another process decides at the same time, or the brokers
-// gave an answer that may pass. Change returns what it has decided, which was written once, or what holds if it decided nothing. When its error
+// gave an answer that may pass, see [Persist]. Change returns what it has decided, which was written once, or what holds if it decided nothing. When its error
 // is f's, but for ErrUnchanged, the state is the one that f was given at first. After an error of the brokers it is not known whether the
 // decision was written: whoever asks again finds out.
 func Change(ctx context.Context, cfg Config, stream string, f func(*Stream) error) (Stream, error) {
@@ -52,25 +50,14 @@ func Change(ctx context.Context, cfg Config, stream string, f func(*Stream) erro
 // [ErrUnchanged] the stream stays as it is. After any other error f is called no more, and nothing is written.
 func ChangeAll(ctx context.Context, cfg Config, streams []string, f func(stream string, s *Stream) error) (map[string]Stream, error) {
 	d := decision{cfg: cfg, topic: topics.Control(cfg.Pipeline), streams: streams, f: f, id: rand.Text()}
-	for wait, until := stage.NewBackoff(), time.Now().Add(quiet); ; {
-		all, err := d.attempt(ctx)
-		_, fenced := errors.AsType[*changelog.FencedError](err)
-		if err == nil || d.refused || !fenced && (!passes(err) || time.Now().After(until)) {
-			return all, err
+	var all map[string]Stream
+	err := Persist(ctx, func() (err error) {
+		if all, err = d.attempt(ctx); d.refused {
+			return backoff.Permanent(err)
 		}
-		if stage.Sleep(ctx, wait.NextBackOff()) != nil { // at random, so that they do not fence each other again
-			return all, err
-		}
-	}
-}
-
-// passes reports whether what the brokers answered may be another answer the next time. UNKNOWN_SERVER_ERROR is any exception that a broker did
-// not expect, and a connection that ends before it has begun is of what stands before one that is started: the client takes neither for passing.
-func passes(err error) bool {
-	if answer, ok := errors.AsType[*kerr.Error](err); ok {
-		return answer.Retriable && !errors.Is(answer, kerr.UnknownTopicOrPartition) || errors.Is(answer, kerr.UnknownServerError)
-	}
-	return errors.Is(err, io.EOF)
+		return err
+	})
+	return all, err
 }
 
 // decision is one call of ChangeAll, in however many attempts. An attempt that failed may have been committed all the same: so each leaves the
