@@ -56,9 +56,12 @@ func turnedAway(t *testing.T, status int, meanwhile func(*process)) (asked []str
 func TestRateLimitKeepsWhatWasPulled(t *testing.T) {
 	t.Parallel()
 	_, a, p, brokers := turnedAway(t, http.StatusTooManyRequests, func(r *process) {
-		if w := r.Health.Waiting()["ingest"]; !strings.Contains(w, "429") {
-			t.Errorf("it does not say that it waits for the limit: %q", w)
-		}
+		testkit.Eventually(t, patience, func() error {
+			if w := r.Health.Waiting()["ingest"]; !strings.Contains(w, "429") {
+				return fmt.Errorf("it does not say that it waits for the limit: %q", w)
+			}
+			return nil
+		})
 	})
 	r := start(t, p, "two", testConfig())
 	r.awaitPass(t)

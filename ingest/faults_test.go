@@ -154,6 +154,14 @@ func TestUnknownOutcomes(t *testing.T) {
 		resp.ErrorCode = kerr.UnknownServerError.Code
 		return resp, nil, true
 	})
+	var before atomic.Int64
+	a.intercept(func(_ int, _ http.ResponseWriter, r *http.Request) bool { // so that pages do not wait for one commit of all
+		if r.URL.Path == "/others" {
+			_ = testkit.Until(r.Context(), time.Second, testkit.That("a commit", func() bool { return commits.Load() > before.Load() }))
+			before.Store(commits.Load())
+		}
+		return false
+	})
 	pl := newPipeline(c.ListenAddrs(), a.stream("items", byPage), a.stream("others", byCursor))
 	cfg := testConfig()
 	cfg.CommitInterval = time.Millisecond

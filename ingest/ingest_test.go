@@ -119,7 +119,7 @@ func (a *api) intercept(f func(n int, w http.ResponseWriter, r *http.Request) bo
 func (a *api) stream(name string, p pipeline.Paginate) pipeline.Stream {
 	return pipeline.Stream{Name: name, Ingest: pipeline.Ingest{
 		HTTP: pipeline.HTTP{
-			BaseURL: a.URL, Timeout: 5 * time.Second,
+			BaseURL: a.URL, Timeout: 30 * time.Second,
 			Retry: pipeline.Retry{Initial: time.Millisecond, Max: 20 * time.Millisecond, Attempts: 4},
 		},
 		Path: "/" + name, Query: map[string][]string{"size": {"10"}}, Records: []string{"data"}, Key: []string{"id"}, Paginate: p, Concurrency: 4,
@@ -190,13 +190,13 @@ func (r *process) awaitPass(t testing.TB) {
 	t.Helper()
 	select {
 	case <-r.PassesDone():
-	case <-time.After(30 * time.Second):
+	case <-time.After(patience):
 		t.Fatalf("no pass ended; waiting for %v; log:\n%s", r.Health.Waiting(), r.log)
 	}
 }
 
 // patience is how long a test waits for what must come.
-const patience = 30 * time.Second
+const patience = 2 * time.Minute
 
 // texts counts the values in a topic by key.
 func texts(t testing.TB, brokers []string, topic string) map[string][]string {

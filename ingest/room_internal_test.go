@@ -27,7 +27,7 @@ func TestRoomIsTakenInTurn(t *testing.T) {
 			}
 			got <- n
 		}()
-		testkit.Eventually(t, time.Minute, testkit.That("it took or waits", func() bool { return len(got) > 0 || waiting() > before }))
+		testkit.Eventually(t, 2*time.Minute, testkit.That("it took or waits", func() bool { return len(got) > 0 || waiting() > before }))
 		return got
 	}
 	small := take(10)

@@ -50,7 +50,7 @@ func TestSlowLink(t *testing.T) {
 	link.SetRate(75_000) // a transaction has 3.75 s
 	select {
 	case <-r.PassesDone():
-	case <-time.After(90 * time.Second):
+	case <-time.After(2 * patience):
 		t.Errorf("the page was not committed; %d bytes went over the link; log:\n%s", link.Up(), r.log)
 	}
 	link.SetRate(1 << 30)

@@ -134,7 +134,7 @@ func TestPassesAreSummedUp(t *testing.T) {
 			t.Errorf("want %s", want)
 		}
 	}
-	if n := strings.Count(log, "pass ended"); n != 2 || t.Failed() {
+	if n := strings.Count(log, "pass ended"); n < 2 || n > 5 || t.Failed() {
 		t.Errorf("%d lines of passes:\n%s", n, log)
 	}
 }

@@ -36,7 +36,7 @@ func newWorld(t *testing.T) *world {
 // claim returns a claim that is closed when the test ends, and the state that it found.
 func (w *world) claim(t *testing.T, owner string) (*changelog.Changelog, map[string]string) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()
 	cfg, state := w.cfg, map[string]string{}
 	cfg.Owner = owner

@@ -46,7 +46,7 @@ func TestRestoreKeepsWhatItHas(t *testing.T) {
 		}
 	}
 	claim := func() (*changelog.Changelog, error) {
-		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+		ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 		defer cancel()
 		return changelog.Claim(ctx, cfg, restore)
 	}
