@@ -17,7 +17,7 @@ func TestMarksAgeWhereRawRecordsAreNotProcessed(t *testing.T) {
 	w := newWorld(t, onSQLite(t))
 	s := w.start("one", nil).sink
 	db := w.db()
-	w.caughtUp(db, 30*time.Second)
+	w.caughtUp(db, 2*time.Minute)
 	raw := topics.Raw("p", "s")
 	w.send(&kgo.Record{Topic: raw, Partition: 0, Key: []byte("key-1"), Value: []byte("{}")})
 	if _, err := control.Change(t.Context(), s.controlConfig(), "s", func(of *control.Stream) error {
@@ -27,7 +27,7 @@ func TestMarksAgeWhereRawRecordsAreNotProcessed(t *testing.T) {
 		t.Fatal(err)
 	}
 	goals := map[string]*goal{}
-	testkit.Eventually(t, 30*time.Second, func() error { // the sink has to hear of it
+	testkit.Eventually(t, 2*time.Minute, func() error { // the sink has to hear of it
 		if err := s.noteCaughtUp(t.Context(), goals); err != nil {
 			return err
 		}

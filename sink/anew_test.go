@@ -91,7 +91,7 @@ func TestProcessedTopicMadeAnewDeclaresARun(t *testing.T) {
 			w.anew()
 			w.raw = maps.Clone(applied)
 			w.send(w.record("a", 2), w.record("b", 2)) // as processors do in that run
-			w.caughtUp(w.db(), 60*time.Second)
+			w.caughtUp(w.db(), 2*time.Minute)
 			if err := commit(); err == nil {
 				t.Error("a processor of the run before has committed")
 			}

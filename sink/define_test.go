@@ -46,7 +46,7 @@ func (w *world) both(key string, n, m int) *kgo.Record {
 func (w *world) hasM(key string, want int) {
 	w.t.Helper()
 	db := w.db()
-	testkit.Eventually(w.t, 40*time.Second, func() error {
+	testkit.Eventually(w.t, 2*time.Minute, func() error {
 		var got int
 		if err := db.QueryRow("SELECT COALESCE(m, -1) FROM things WHERE id = ?", key).Scan(&got); err != nil || got != want {
 			return errors.Join(err, fmt.Errorf("m of %s is %d, want %d", key, got, want))
@@ -62,7 +62,7 @@ func TestColumnsOfTheLiveLogic(t *testing.T) {
 	w.send(w.record("a", 1))
 	r := w.start("one", nil)
 	db := w.db()
-	w.caughtUp(db, 60*time.Second)
+	w.caughtUp(db, 2*time.Minute)
 	w.live(2, w.wider())
 	w.send(w.both("b", 2, 20), w.both("c", 3, 30))
 	r.waits(t, "no column m: ALTER TABLE `things` ADD COLUMN `m` int")
@@ -71,17 +71,17 @@ func TestColumnsOfTheLiveLogic(t *testing.T) {
 	}
 	w.hasM("b", 20)
 	w.hasM("c", 30)
-	w.caughtUp(db, 60*time.Second)
+	w.caughtUp(db, 2*time.Minute)
 	r.ready(t)
 	r.degraded(t, "this file has an older logic than generation 2, which is live")
 	r.degraded(t, "`millrace replay FILE s` makes the file's logic live again")
-	r.drain(t, 20*time.Second)
+	r.drain(t, 2*time.Minute)
 	w.send(w.both("d", 4, 40))
 	r = w.start("two", nil) // which reads the columns before it writes
 	w.hasM("d", 40)
 	w.live(3, w.pipeline.Streams[0])
 	w.send(w.record("e", 5))
-	w.caughtUp(db, 60*time.Second)
+	w.caughtUp(db, 2*time.Minute)
 	r.notDegraded(t, "older logic than generation 3, which")
 	r.notDegraded(t, "this file")
 }
@@ -95,7 +95,7 @@ func TestColumnsOfAFileThatIsNewer(t *testing.T) {
 	w.pipeline.Streams[0] = w.wider()
 	r := w.start("one", nil)
 	db := w.db()
-	w.caughtUp(db, 60*time.Second)
+	w.caughtUp(db, 2*time.Minute)
 	if _, err := db.Exec("SELECT m FROM things"); err == nil {
 		t.Fatal("the table has the columns of logic that is not live")
 	}
@@ -124,6 +124,6 @@ func TestLiveLogicOfAnotherVersion(t *testing.T) {
 	r.waits(t, "stream s: stream s: the logic that is live is not of this version of millrace")
 	w.live(3, w.pipeline.Streams[0])
 	w.send(w.record("a", 1))
-	w.caughtUp(w.db(), 60*time.Second)
+	w.caughtUp(w.db(), 2*time.Minute)
 	r.ready(t)
 }

@@ -32,7 +32,7 @@ func (w *world) filling() (dir string) {
 // says waits until the log of r has a text.
 func (r *running) says(t *testing.T, text string) {
 	t.Helper()
-	testkit.Eventually(t, 60*time.Second, func() error {
+	testkit.Eventually(t, 2*time.Minute, func() error {
 		if !strings.Contains(r.log.String(), text) {
 			return fmt.Errorf("the log does not say %q", text)
 		}
@@ -50,9 +50,9 @@ func TestFill(t *testing.T) {
 	r := w.start("one", func(c *Config) { c.MaxRecords = 100 })
 	r.says(t, `msg="filled in key order"`)
 	db := w.db()
-	w.caughtUp(db, 60*time.Second)
+	w.caughtUp(db, 2*time.Minute)
 	w.produce(1000)
-	w.caughtUp(db, 60*time.Second)
+	w.caughtUp(db, 2*time.Minute)
 	if n := len(w.letters()); n != w.refused {
 		t.Errorf("%d letters, want %d", n, w.refused)
 	}
@@ -62,10 +62,10 @@ func TestFill(t *testing.T) {
 	if is := r.health.Degraded()["sink s, fill"]; is != "" {
 		t.Errorf("degraded: %s", is)
 	}
-	r.drain(t, 20*time.Second)
+	r.drain(t, 2*time.Minute)
 	w.produce(1000)
 	r = w.start("two", nil)
-	w.caughtUp(db, 60*time.Second)
+	w.caughtUp(db, 2*time.Minute)
 	if strings.Contains(r.log.String(), "filled in key order") {
 		t.Error("a table that is filled was filled again")
 	}
@@ -88,7 +88,7 @@ func fillsTakenOver(t *testing.T, w *world) {
 	sinks[0].says(t, "filling in key order")
 	for i := range 6 {
 		if i%3 == 2 {
-			sinks[0].drain(t, 60*time.Second)
+			sinks[0].drain(t, 2*time.Minute)
 			sinks = sinks[1:]
 		} else {
 			sinks = append(sinks, w.start(fmt.Sprint(i+1), small))
@@ -110,10 +110,10 @@ func TestFillWithoutPlace(t *testing.T) {
 		w.produce(1000)
 	}
 	r := w.start("one", nil)
-	w.caughtUp(w.db(), 60*time.Second)
+	w.caughtUp(w.db(), 2*time.Minute)
 	r.says(t, "The temporary directory (TMPDIR) must have room")
 	w.produce(500)
-	w.caughtUp(w.db(), 60*time.Second)
+	w.caughtUp(w.db(), 2*time.Minute)
 }
 
 // sized is a database with a memory for pages.

@@ -36,7 +36,7 @@ func (w *world) decided(good func(*control.Stream) error) {
 	w.t.Helper()
 	v := control.NewView(w.control())
 	defer v.Close()
-	testkit.Eventually(w.t, 30*time.Second, func() error {
+	testkit.Eventually(w.t, 2*time.Minute, func() error {
 		ctx, cancel := context.WithTimeout(w.t.Context(), 5*time.Second)
 		defer cancel()
 		if _, err := v.Refresh(ctx); err != nil {
@@ -49,7 +49,7 @@ func (w *world) decided(good func(*control.Stream) error) {
 // notDegraded returns once no notice says text.
 func (r *running) notDegraded(t *testing.T, text string) {
 	t.Helper()
-	testkit.Eventually(t, 40*time.Second, func() error {
+	testkit.Eventually(t, 2*time.Minute, func() error {
 		if told := r.health.Degraded()["sink s"]; strings.Contains(told, text) {
 			return fmt.Errorf("health says %q, want that it does not say %q", told, text)
 		}
@@ -75,7 +75,7 @@ func TestPausedStreamStands(t *testing.T) {
 	w.produce(300)
 	r := w.start("one", nil)
 	db := w.db()
-	w.caughtUp(db, 60*time.Second)
+	w.caughtUp(db, 2*time.Minute)
 	w.decide(func(s *control.Stream) {
 		s.Paused = map[string]control.Pause{"sink": {At: time.Unix(0, 0), By: "ann", Why: "a migration"}, "ingest": {}}
 	})
@@ -84,7 +84,7 @@ func TestPausedStreamStands(t *testing.T) {
 	before := maps.Clone(w.want)
 	w.send(w.record("later", 1))
 	r.ready(t)
-	r.drain(t, 20*time.Second)
+	r.drain(t, 2*time.Minute)
 	r = w.start("two", nil)
 	r.degraded(t, paused)
 	r.ready(t)
@@ -93,7 +93,7 @@ func TestPausedStreamStands(t *testing.T) {
 	w.rows(db)
 	w.want = after
 	w.decide(func(s *control.Stream) { delete(s.Paused, "sink") })
-	w.caughtUp(db, 60*time.Second)
+	w.caughtUp(db, 2*time.Minute)
 	r.notDegraded(t, "paused")
 	r.ready(t)
 }
@@ -104,7 +104,7 @@ func TestLostPositionsAreDeclaredOnce(t *testing.T) {
 	w.produce(300)
 	w.raws(5)
 	one, two := w.start("one", nil), w.start("two", nil)
-	w.caughtUp(w.db(), 60*time.Second)
+	w.caughtUp(w.db(), 2*time.Minute)
 	for run := uint32(1); run <= 2; run++ {
 		w.decide(func(s *control.Stream) { s.Lost = &control.Lost{Why: "the group was moved"} })
 		w.decided(func(s *control.Stream) error {
@@ -126,7 +126,7 @@ func TestLostPositionsAreDeclaredOnce(t *testing.T) {
 			return nil
 		})
 	}
-	testkit.Eventually(t, 20*time.Second, testkit.That("two answers, each told once", func() bool {
+	testkit.Eventually(t, 2*time.Minute, testkit.That("two answers, each told once", func() bool {
 		return strings.Count(one.log.String()+two.log.String(), "the processors had lost their positions: they go on after what is in the table") == 2
 	}))
 }
@@ -136,7 +136,7 @@ func TestNoPositionsOfARawTopicThatIsOlder(t *testing.T) {
 	w := newWorld(t, onSQLite(t))
 	w.produce(300) // and no raw records
 	r := w.start("one", nil)
-	w.caughtUp(w.db(), 60*time.Second)
+	w.caughtUp(w.db(), 2*time.Minute)
 	w.decide(func(s *control.Stream) { s.Lost = &control.Lost{Why: "the group was moved"} })
 	r.degraded(t, "millrace recover FILE s --kafka-lost")
 	w.raws(1)
@@ -162,7 +162,7 @@ func TestRawTopicThatLostItsEnd(t *testing.T) {
 		s.Epochs = []control.Epoch{{Number: 0, RawTopicID: hex.EncodeToString(id[:])}}
 	})
 	r := w.start("one", nil)
-	w.caughtUp(w.db(), 60*time.Second)
+	w.caughtUp(w.db(), 2*time.Minute)
 	r.waits(t, "the raw topic does not hold what the table has: of partition", "millrace recover FILE s --kafka-lost")
 	a, err := OpenAdmin(w.pipeline)
 	if err != nil {
@@ -175,7 +175,7 @@ func TestRawTopicThatLostItsEnd(t *testing.T) {
 	r.ready(t)
 	w.raws(1)
 	w.send(w.record("a", 4))
-	w.caughtUp(w.db(), 60*time.Second)
+	w.caughtUp(w.db(), 2*time.Minute)
 }
 
 // TestPositionsOfAnOlderRawTopicDoNotCount: processing begins at the start of the new one.
@@ -184,7 +184,7 @@ func TestPositionsOfAnOlderRawTopicDoNotCount(t *testing.T) {
 	w.produce(300)
 	w.raws(1)
 	w.start("one", nil)
-	w.caughtUp(w.db(), 60*time.Second)
+	w.caughtUp(w.db(), 2*time.Minute)
 	w.decide(func(s *control.Stream) {
 		s.Epochs = []control.Epoch{{Number: 0}, {Number: 1}}
 		s.Lost = &control.Lost{Why: "the group was moved"}
@@ -206,7 +206,7 @@ func TestRowsOfOldLogicAreCounted(t *testing.T) {
 	})
 	r := w.start("one", nil)
 	db := w.db()
-	w.caughtUp(db, 60*time.Second)
+	w.caughtUp(db, 2*time.Minute)
 	if _, err := db.Exec("INSERT INTO things (id, _mr_version) VALUES ('yours', '')"); err != nil {
 		t.Fatal(err)
 	}
@@ -217,7 +217,7 @@ func TestRowsOfOldLogicAreCounted(t *testing.T) {
 	r.degraded(t, "What would change: millrace replay FILE s --dry-run; to change it: millrace replay FILE s")
 	redo := func(generation uint16) {
 		w.decide(func(s *control.Stream) { s.Redo = &control.Redo{Generation: generation} })
-		testkit.Eventually(t, 20*time.Second, testkit.That("that the sink knows of the redo", func() bool { return r.sink.view.Stream("s").Redo != nil }))
+		testkit.Eventually(t, 2*time.Minute, testkit.That("that the sink knows of the redo", func() bool { return r.sink.view.Stream("s").Redo != nil }))
 		w.generation = generation
 	}
 	redo(2)
@@ -226,7 +226,7 @@ func TestRowsOfOldLogicAreCounted(t *testing.T) {
 	r.degraded(t, "after the redo")
 	redo(3)
 	w.send(w.record("c", 2))
-	testkit.Eventually(t, 30*time.Second, func() error {
+	testkit.Eventually(t, 2*time.Minute, func() error {
 		var n int
 		if err := db.QueryRow("SELECT n FROM things WHERE id = 'c'").Scan(&n); err != nil || n != 2 {
 			return fmt.Errorf("%d, %w", n, err)

@@ -40,10 +40,10 @@ func TestDefectMetByIsolation(t *testing.T) {
 	upsert.Topic = "p.other.processed"
 	p.send(p.record("key-1", nil), &upsert)
 	r.waits(t, "stream other: table other: ", "nowhere")
-	testkit.Eventually(t, 30*time.Second, testkit.That("a letter", func() bool { return len(p.letters()) == 1 }))
+	testkit.Eventually(t, 2*time.Minute, testkit.That("a letter", func() bool { return len(p.letters()) == 1 }))
 	run(t, p.db, "DROP TRIGGER t2")
 	r.ready(t)
-	testkit.Eventually(t, 30*time.Second, func() error {
+	testkit.Eventually(t, 2*time.Minute, func() error {
 		var n int
 		return p.db.QueryRow("SELECT n FROM other WHERE n = 7").Scan(&n)
 	})

@@ -45,11 +45,11 @@ func TestUnlistedErrorsBecomeLetters(t *testing.T) {
 			w := newWorld(t, onMySQL(t))
 			r := w.start("one", nil)
 			db := w.db()
-			w.caughtUp(db, 30*time.Second)
+			w.caughtUp(db, 2*time.Minute)
 			run(t, db, c.statement)
 			w.send(w.record(c.good, 1), w.record(c.bad, 1), w.record(c.good, 2))
 			delete(w.want, c.bad)
-			w.caughtUp(db, 30*time.Second)
+			w.caughtUp(db, 2*time.Minute)
 			if letters := w.letters(); len(letters) != 1 {
 				t.Errorf("%d letters, want 1", len(letters))
 			}
@@ -87,7 +87,7 @@ func (p *pair) expect() {
 // written waits until a table has a row of each record.
 func (p *pair) written(table string) {
 	p.t.Helper()
-	testkit.Eventually(p.t, 60*time.Second, func() error {
+	testkit.Eventually(p.t, 2*time.Minute, func() error {
 		var got int
 		if err := p.db.QueryRow("SELECT COUNT(*) FROM " + table).Scan(&got); err != nil {
 			return err
@@ -301,7 +301,7 @@ func TestTableMadeAgain(t *testing.T) {
 	r := p.start("one", nil)
 	r.ready(t)
 	p.more(true)
-	r.drain(t, 20*time.Second)
+	r.drain(t, 2*time.Minute)
 	run(t, p.db, "CREATE TABLE backup LIKE other", "INSERT INTO backup SELECT * FROM other", "DROP TABLE other")
 	r = p.start("two", nil)
 	r.waits(t, "stream other: table other: it is not there, though records of p.other.processed were written to it", "restore it, together with")
@@ -325,7 +325,7 @@ func TestTableMadeAgainWhileTheSinkRuns(t *testing.T) {
 	r.ready(t)
 	p.more(true)
 	var made string
-	testkit.Eventually(t, 20*time.Second, func() error { // a time has whole seconds
+	testkit.Eventually(t, 2*time.Minute, func() error { // a time has whole seconds
 		if err := p.db.QueryRow("SELECT made FROM millrace_tables WHERE name = 'other' AND CAST(made AS DATETIME) < UTC_TIMESTAMP() - INTERVAL 1 SECOND").
 			Scan(&made); err != nil {
 			return errors.New("the table was made less than a second ago")
@@ -342,12 +342,12 @@ func TestAlteredBeforeItHasRows(t *testing.T) {
 	w := newWorld(t, onMySQL(t))
 	r := w.start("one", nil)
 	w.send(w.record("a", "refused"))
-	testkit.Eventually(t, 30*time.Second, testkit.That("a letter", func() bool { return len(w.letters()) == 1 }))
+	testkit.Eventually(t, 2*time.Minute, testkit.That("a letter", func() bool { return len(w.letters()) == 1 }))
 	db := w.db()
-	w.caughtUp(db, 30*time.Second)
+	w.caughtUp(db, 2*time.Minute)
 	var before, after string
 	const made = "SELECT create_time FROM information_schema.tables WHERE table_schema = DATABASE() AND table_name = 'things'"
-	testkit.Eventually(t, 30*time.Second, testkit.That("another time of creation", func() bool {
+	testkit.Eventually(t, 2*time.Minute, testkit.That("another time of creation", func() bool {
 		if before == "" {
 			_ = db.QueryRow(made).Scan(&before)
 		}
@@ -355,10 +355,10 @@ func TestAlteredBeforeItHasRows(t *testing.T) {
 		_ = db.QueryRow(made).Scan(&after)
 		return before != after
 	}))
-	r.drain(t, 20*time.Second)
+	r.drain(t, 2*time.Minute)
 	r = w.start("two", nil)
 	w.send(w.record("b", 1))
-	w.caughtUp(db, 30*time.Second)
+	w.caughtUp(db, 2*time.Minute)
 	r.ready(t)
 }
 

@@ -19,7 +19,7 @@ func (w *world) remake(topic string, again bool) {
 		w.t.Fatal(err)
 	}
 	if again {
-		testkit.Eventually(w.t, 30*time.Second, func() error { return admin.Ensure(w.t.Context(), w.adm, topics.Specs(w.pipeline)) })
+		testkit.Eventually(w.t, 2*time.Minute, func() error { return admin.Ensure(w.t.Context(), w.adm, topics.Specs(w.pipeline)) })
 	}
 }
 
@@ -34,15 +34,15 @@ func TestTopicsMadeAnewWhileRunning(t *testing.T) {
 			w.send(w.record("kept", 1), w.record("changed", 1))
 			r := w.start("one", nil)
 			db := w.db()
-			w.caughtUp(db, 30*time.Second)
+			w.caughtUp(db, 2*time.Minute)
 			w.remake(topic, again)
 			r.degraded(t, "the topic p.s.processed was made anew: what the new one holds replaces the rows")
 			w.anew()
 			w.send(w.record("changed", 2), w.record("after", 7), w.record("kept", "refused"))
-			w.caughtUp(db, 60*time.Second)
+			w.caughtUp(db, 2*time.Minute)
 			r.ready(t)
 			for text, most := range map[string]int{
-				"the topic " + topic + " was deleted": 1, "the topic " + topic + " was made anew": 1, "waiting for stream s": 0, "\n": 20,
+				"the topic " + topic + " was deleted": 1, "the topic " + topic + " was made anew": 1, "waiting for stream s": 0, "\n": 100,
 			} {
 				if n := strings.Count(r.log.String(), text); n > most {
 					t.Errorf("%q is told %d times:\n%s", text, n, r.log)
@@ -71,7 +71,7 @@ func TestTopicsMadeAnewBetweenTwoRuns(t *testing.T) {
 	w.anew()
 	w.send(w.record("changed", 2))
 	r := w.start("two", nil)
-	w.caughtUp(w.db(), 60*time.Second)
+	w.caughtUp(w.db(), 2*time.Minute)
 	r.degraded(t, "was made anew")
 }
 
@@ -81,12 +81,12 @@ func TestTopicsMadeAnewBesideTwoSinks(t *testing.T) {
 	w.produce(300)
 	w.send(w.record("changed", 1))
 	one, two := w.start("one", nil), w.start("two", nil)
-	w.caughtUp(w.db(), 60*time.Second)
+	w.caughtUp(w.db(), 2*time.Minute)
 	w.remake(topics.Processed("p", "s"), true)
 	w.anew()
 	w.send(w.record("changed", 2))
 	w.produce(300)
-	w.caughtUp(w.db(), 60*time.Second)
+	w.caughtUp(w.db(), 2*time.Minute)
 	one.ready(t)
 	two.ready(t)
 	var epoch int
@@ -106,7 +106,7 @@ func secondPipeline(t *testing.T, p *pipeline.Pipeline) {
 	first := newWorld(t, p)
 	first.send(first.record("a", 1), first.record("b", 1))
 	one := first.start("one", nil)
-	first.caughtUp(first.db(), 60*time.Second)
+	first.caughtUp(first.db(), 2*time.Minute)
 	other := *p
 	second := newWorld(t, &other)
 	second.rename("q")
@@ -114,15 +114,15 @@ func secondPipeline(t *testing.T, p *pipeline.Pipeline) {
 	two := second.start("two", nil)
 	two.waits(t, "stream s: table things: the stream s of the pipeline p writes it", "--adopt s")
 	first.send(first.record("b", 3))
-	first.caughtUp(first.db(), 60*time.Second)
-	two.drain(t, 20*time.Second)
+	first.caughtUp(first.db(), 2*time.Minute)
+	two.drain(t, 2*time.Minute)
 	two = second.start("three", func(c *Config) { c.Adopt = []string{"s"} })
 	two.degraded(t, "the table things was adopted, from the stream s of the pipeline p")
-	second.caughtUp(second.db(), 60*time.Second)
+	second.caughtUp(second.db(), 2*time.Minute)
 	first.send(first.record("a", 666))
 	one.waits(t, "stream s: table things: the stream s of the pipeline q writes it")
 	second.send(second.record("b", 4))
-	second.caughtUp(second.db(), 60*time.Second)
+	second.caughtUp(second.db(), 2*time.Minute)
 }
 
 // rename makes w a pipeline of another name, on its own broker.
@@ -143,7 +143,7 @@ func (w *world) anew() {
 // degraded returns once health tells of text as a notice.
 func (r *running) degraded(t *testing.T, text string) {
 	t.Helper()
-	testkit.Eventually(t, 40*time.Second, func() error {
+	testkit.Eventually(t, 2*time.Minute, func() error {
 		if told := r.health.Degraded()["sink s"]; !strings.Contains(told, text) {
 			return fmt.Errorf("health says %q, want that it says %q", told, text)
 		}
@@ -156,15 +156,15 @@ func TestLetterTopicMadeAnewWhileRunning(t *testing.T) {
 	w := newWorld(t, onSQLite(t))
 	r := w.start("one", nil)
 	w.send(w.record("a", "refused"))
-	testkit.Eventually(t, 30*time.Second, testkit.That("a letter", func() bool { return len(w.letters()) == 1 }))
+	testkit.Eventually(t, 2*time.Minute, testkit.That("a letter", func() bool { return len(w.letters()) == 1 }))
 	w.remake(topics.DeadLetters("p", "s"), false)
 	for i := range 20 { // polls enough to fill what the writer is fed by, while it waits for the topic
 		w.send(w.record(fmt.Sprint("b", i), "refused"))
 	}
-	testkit.Eventually(t, 60*time.Second, testkit.That("the topic, made again", func() bool {
+	testkit.Eventually(t, 2*time.Minute, testkit.That("the topic, made again", func() bool {
 		return strings.Contains(r.log.String(), "the topic p.s.dlq was deleted")
 	}))
-	testkit.Eventually(t, 60*time.Second, testkit.That("the letters", func() bool { return len(w.letters()) == 20 }))
+	testkit.Eventually(t, 2*time.Minute, testkit.That("the letters", func() bool { return len(w.letters()) == 20 }))
 	r.ready(t)
-	w.caughtUp(w.db(), 30*time.Second)
+	w.caughtUp(w.db(), 2*time.Minute)
 }

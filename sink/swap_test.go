@@ -461,7 +461,7 @@ func swapKilled(t *testing.T, p *pipeline.Pipeline) {
 func (w *twoLines) ended(sink bool) {
 	w.t.Helper()
 	ctx := w.t.Context()
-	testkit.Eventually(w.t, time.Minute, func() error {
+	testkit.Eventually(w.t, 2*time.Minute, func() error {
 		if sink {
 			if err := w.base.store.endSwaps(ctx, w.base.store.dialect.(dialect.Swapper)); err != nil {
 				return fmt.Errorf("a sink: %w", err)

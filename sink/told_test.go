@@ -21,7 +21,7 @@ func TestRefusedRowsAreTold(t *testing.T) {
 		batch = append(batch, w.record(fmt.Sprint("key-", i), "refused"))
 	}
 	w.send(batch...)
-	testkit.Eventually(t, 30*time.Second, func() error {
+	testkit.Eventually(t, 2*time.Minute, func() error {
 		if got := r.health.Degraded()["sink s"]; !strings.HasPrefix(got, "100 records refused, in p.s.dlq; the last: sink.things: ") {
 			return fmt.Errorf("health: %q", got)
 		}
@@ -30,12 +30,12 @@ func TestRefusedRowsAreTold(t *testing.T) {
 	if waiting := r.health.Waiting(); len(waiting) > 0 {
 		t.Errorf("not ready: %v", waiting)
 	}
-	w.caughtUp(w.db(), 30*time.Second)
+	w.caughtUp(w.db(), 2*time.Minute)
 	log := r.log.String()
 	if place := "rows_to=" + w.pipeline.DataDir + "/millrace.db"; !strings.Contains(log, place) {
 		t.Errorf("the log lacks %s:\n%s", place, log)
 	}
-	testkit.Eventually(t, 20*time.Second, testkit.That("a line that it caught up", func() bool {
+	testkit.Eventually(t, 2*time.Minute, testkit.That("a line that it caught up", func() bool {
 		return strings.Count(r.log.String(), "caught up: nothing is left to read") == 1
 	}))
 	if n := strings.Count(log, "records refused"); n != 1 {

@@ -35,18 +35,18 @@ func TestCommitsCutUnderLoad(t *testing.T) {
 			w.pipeline.Database = direct
 			db := w.db()
 			w.produce(200)
-			w.caughtUp(db, 30*time.Second) // the claims' own COMMITs are over
+			w.caughtUp(db, 2*time.Minute) // the claims' own COMMITs are over
 			for range 20 {
+				cut.Store(true) // before there is something to commit
 				w.produce(200)
-				cut.Store(true)
-				testkit.Eventually(t, 20*time.Second, func() error {
+				testkit.Eventually(t, 2*time.Minute, func() error {
 					if cut.Load() {
 						return errors.New("no COMMIT was cut")
 					}
 					return nil
 				})
 			}
-			w.caughtUp(db, 60*time.Second)
+			w.caughtUp(db, 2*time.Minute)
 			if letters := w.letters(); len(letters) != w.refused {
 				t.Errorf("%d letters, want %d", len(letters), w.refused)
 			}
@@ -62,21 +62,19 @@ func TestMySQLRestarts(t *testing.T) {
 	one := w.start("one", nil)
 	w.start("two", nil)
 	w.produce(2000)
-	w.caughtUp(w.db(), 60*time.Second)
+	w.caughtUp(w.db(), 2*time.Minute)
 	for range 2 {
 		w.produce(2000)
 		server.Kill(t)
 		w.produce(2000)
-		testkit.Eventually(t, 30*time.Second, func() error {
+		testkit.Eventually(t, 2*time.Minute, func() error {
 			if one.health.Waiting()["sink"] == "" {
 				return errors.New("the sink does not say that it waits for MySQL")
 			}
 			return nil
 		})
 		server.Start(t)
-		w.caughtUp(w.db(), 60*time.Second)
+		w.caughtUp(w.db(), 2*time.Minute)
 	}
-	if why := one.health.Waiting()["sink"]; why != "" {
-		t.Errorf("the sink still waits: %s", why)
-	}
+	one.ready(t)
 }

@@ -201,7 +201,7 @@ func (w *world) db() *sql.DB {
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	db, err := d.Open(5 * time.Second)
+	db, err := d.Open(time.Minute) // a statement that changes a table waits for a busy sink
 	if err != nil {
 		w.t.Fatal(err)
 	}
@@ -290,18 +290,18 @@ func TestSinkWritesAndDrains(t *testing.T) {
 	w.produce(3000)
 	r := w.start("one", nil)
 	db := w.db()
-	w.caughtUp(db, 30*time.Second)
+	w.caughtUp(db, 2*time.Minute)
 	if n := len(w.letters()); n != w.refused {
 		t.Errorf("%d letters, want %d", n, w.refused)
 	}
-	r.drain(t, 10*time.Second)
+	r.drain(t, 2*time.Minute)
 	var owned int
 	if err := db.QueryRow("SELECT COUNT(*) FROM millrace_offsets WHERE owner IS NOT NULL").Scan(&owned); err != nil || owned != 0 {
 		t.Errorf("%d partitions have an owner after the drain (%v)", owned, err)
 	}
 	w.produce(1000)
 	w.start("two", nil)
-	w.caughtUp(db, 30*time.Second)
+	w.caughtUp(db, 2*time.Minute)
 }
 
 // TestRefusedTogether: of ten rows each is good by itself, and no two may be in the table. One of them goes in, and
@@ -310,7 +310,7 @@ func TestRefusedTogether(t *testing.T) {
 	w := newWorld(t, onSQLite(t))
 	w.start("one", nil)
 	db := w.db()
-	w.caughtUp(db, 30*time.Second)
+	w.caughtUp(db, 2*time.Minute)
 	if _, err := db.Exec(`CREATE TRIGGER few BEFORE INSERT ON things
 		WHEN NEW.n + (SELECT COALESCE(SUM(n), 0) FROM things WHERE id <> NEW.id) > 10 BEGIN SELECT RAISE(ABORT, 'too much'); END`); err != nil {
 		t.Fatal(err)
@@ -321,7 +321,7 @@ func TestRefusedTogether(t *testing.T) {
 	}
 	w.send(batch...)
 	w.send(w.record("later", 1))
-	testkit.Eventually(t, 30*time.Second, func() error {
+	testkit.Eventually(t, 2*time.Minute, func() error {
 		var six, one int
 		if err := db.QueryRow("SELECT COUNT(*) FILTER (WHERE n = 6), COUNT(*) FILTER (WHERE n = 1) FROM things").Scan(&six, &one); err != nil {
 			return err
@@ -347,13 +347,13 @@ func rebalance(t *testing.T, p *pipeline.Pipeline) {
 			w.produce(500)
 		}
 		if i%3 == 2 {
-			sinks[0].drain(t, 30*time.Second)
+			sinks[0].drain(t, 2*time.Minute)
 			sinks = sinks[1:]
 		} else {
 			sinks = append(sinks, w.start(fmt.Sprint(i+1), small))
 		}
 	}
-	w.caughtUp(w.db(), 90*time.Second)
+	w.caughtUp(w.db(), 2*time.Minute)
 	if letters := w.letters(); len(letters) != w.refused {
 		t.Errorf("%d letters, want %d", len(letters), w.refused)
 	}
@@ -388,7 +388,7 @@ func TestPositionOutOfTheLog(t *testing.T) {
 	r.ready(t)
 	r.degraded(t, "begins anew, as a command has said")
 	w.send(w.record("later", 1))
-	testkit.Eventually(t, 30*time.Second, func() error {
+	testkit.Eventually(t, 2*time.Minute, func() error {
 		var n int
 		return w.db().QueryRow("SELECT n FROM things WHERE id = 'later'").Scan(&n)
 	})
@@ -397,7 +397,7 @@ func TestPositionOutOfTheLog(t *testing.T) {
 // waits returns once health says each of texts.
 func (r *running) waits(t *testing.T, texts ...string) {
 	t.Helper()
-	testkit.Eventually(t, 40*time.Second, func() error {
+	testkit.Eventually(t, 2*time.Minute, func() error {
 		why := r.health.Waiting()["sink"]
 		for _, text := range texts {
 			if !strings.Contains(why, text) {
@@ -411,7 +411,7 @@ func (r *running) waits(t *testing.T, texts ...string) {
 // ready returns once nothing is waited for.
 func (r *running) ready(t *testing.T) {
 	t.Helper()
-	testkit.Eventually(t, 40*time.Second, func() error {
+	testkit.Eventually(t, 2*time.Minute, func() error {
 		if why := r.health.Waiting()["sink"]; why != "" {
 			return errors.New(why)
 		}
@@ -440,7 +440,7 @@ func TestMarksArePrunedAsFastAsTheyAge(t *testing.T) {
 	defer stop()
 	ended := make(chan struct{})
 	go func() { defer close(ended); s.pruneMarks(ctx, 0) }()
-	testkit.Eventually(t, 30*time.Second, func() error {
+	testkit.Eventually(t, 2*time.Minute, func() error {
 		if n := f.marks(); n > 0 {
 			return fmt.Errorf("%d marks", n)
 		}
@@ -466,7 +466,7 @@ func TestMarksThatCannotBePrunedAreToldOnce(t *testing.T) {
 	defer stop()
 	ended := make(chan struct{})
 	go func() { defer close(ended); s.pruneMarks(ctx, 0) }()
-	testkit.Eventually(t, 30*time.Second, testkit.That("a line", func() bool { return log.String() != "" }))
+	testkit.Eventually(t, 2*time.Minute, testkit.That("a line", func() bool { return log.String() != "" }))
 	stop()
 	<-ended
 	if n := strings.Count(log.String(), "removing old marks"); n != 1 {
@@ -479,7 +479,7 @@ func TestMarksDoNotAgeInAnOutage(t *testing.T) {
 	w := newWorld(t, onSQLite(t))
 	s := w.start("one", nil).sink
 	db := w.db()
-	w.caughtUp(db, 30*time.Second)
+	w.caughtUp(db, 2*time.Minute)
 	goals := map[string]*goal{}
 	hours := func() (n int) {
 		t.Helper()
@@ -512,7 +512,7 @@ func TestMarksDoNotAgeInAnOutage(t *testing.T) {
 		t.Fatal(err)
 	}
 	w.produce(10)
-	w.caughtUp(db, 30*time.Second)
+	w.caughtUp(db, 2*time.Minute)
 	if n := hours(); n != 1 {
 		t.Errorf("%d hours once it has, want 1", n)
 	}
@@ -523,7 +523,7 @@ func TestEndMovesBeforeTheClaim(t *testing.T) {
 	w := newWorld(t, onSQLite(t))
 	w.produce(300)
 	s := w.start("one", nil).sink
-	w.caughtUp(w.db(), 30*time.Second)
+	w.caughtUp(w.db(), 2*time.Minute)
 	infos, err := s.partitions(t.Context(), topics.Processed("p", "s"))
 	if err != nil {
 		t.Fatal(err)
@@ -544,8 +544,8 @@ func TestEndMovesBeforeTheClaim(t *testing.T) {
 // drainAfter waits until everything is written.
 func (r *running) drainAfter(t *testing.T, w *world) {
 	t.Helper()
-	w.caughtUp(w.db(), 30*time.Second)
-	r.drain(t, 20*time.Second)
+	w.caughtUp(w.db(), 2*time.Minute)
+	r.drain(t, 2*time.Minute)
 }
 
 // TestDroppedTableIsNotMadeEmpty: while no sink ran, and while one does.
@@ -570,7 +570,7 @@ func TestDroppedTableIsNotMadeEmpty(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	w.caughtUp(db, 30*time.Second)
+	w.caughtUp(db, 2*time.Minute)
 	r.ready(t)
 	if _, err := db.Exec("ALTER TABLE things RENAME TO away"); err != nil {
 		t.Fatal(err)
@@ -580,7 +580,7 @@ func TestDroppedTableIsNotMadeEmpty(t *testing.T) {
 	if _, err := db.Exec("ALTER TABLE away RENAME TO things"); err != nil {
 		t.Fatal(err)
 	}
-	w.caughtUp(db, 30*time.Second)
+	w.caughtUp(db, 2*time.Minute)
 	r.ready(t)
 }
 
@@ -598,21 +598,21 @@ func TestEmptiedLogIsNoGap(t *testing.T) {
 	}
 	w.start("two", nil)
 	w.produce(300)
-	w.caughtUp(w.db(), 30*time.Second)
+	w.caughtUp(w.db(), 2*time.Minute)
 }
 
 // TestDrainWithoutDatabase: the sink says that it waits, and drains at once all the same.
 func TestDrainWithoutDatabase(t *testing.T) {
 	p := &pipeline.Pipeline{Database: pipeline.Database{MySQL: "app:secret@tcp(127.0.0.1:1)/nowhere"}}
 	w := newWorld(t, p)
-	r := w.start("one", nil)
-	testkit.Eventually(t, 20*time.Second, func() error {
+	r := w.start("one", func(c *Config) { c.Drain = 10 * time.Minute }) // longer than the test waits
+	testkit.Eventually(t, 2*time.Minute, func() error {
 		if r.health.Waiting()["sink"] == "" {
 			return errors.New("the sink does not say that it waits")
 		}
 		return nil
 	})
-	r.drain(t, 5*time.Second)
+	r.drain(t, 2*time.Minute)
 }
 
 // TestSilentDatabaseIsWaitedFor: a database that takes connections and says nothing may be a slow one, so the batch

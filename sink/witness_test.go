@@ -207,7 +207,7 @@ func lostRows(t *testing.T, open func(t *testing.T) *pipeline.Pipeline) {
 			for _, key := range old {
 				w.send(w.record(key, 1))
 			}
-			w.caughtUp(db, 60*time.Second)
+			w.caughtUp(db, 2*time.Minute)
 			create, err := newDialect(w.pipeline)
 			if err != nil {
 				t.Fatal(err)
@@ -222,7 +222,7 @@ func lostRows(t *testing.T, open func(t *testing.T) *pipeline.Pipeline) {
 			for _, key := range old {
 				w.send(w.record(key, 2))
 			}
-			w.caughtUp(db, 60*time.Second)
+			w.caughtUp(db, 2*time.Minute)
 			r.ready(t)
 			for _, statement := range c.lose {
 				if _, err := db.Exec(statement); err != nil {
@@ -240,7 +240,7 @@ func lostRows(t *testing.T, open func(t *testing.T) *pipeline.Pipeline) {
 				t.Fatal(err)
 			}
 			w.redo(old...)
-			testkit.Eventually(t, 60*time.Second, func() error {
+			testkit.Eventually(t, 2*time.Minute, func() error {
 				var n int
 				if err := db.QueryRow("SELECT COUNT(*) FROM things WHERE n = 2 OR id = 'later'").Scan(&n); err != nil || n != 4 {
 					return errors.Join(err, fmt.Errorf("%d rows", n))
