@@ -54,7 +54,11 @@ func testRemade(t *testing.T, c servers, cl *kgo.Client, p *pipeline.Pipeline, t
 	defer fresh.Close()
 	records := load(40, p.Kafka.Partitions)
 	produce(t, fresh, p, records...)
-	settled(t, fresh, p)
+	settled(t, fresh, p) // or not: the group's offsets of the topic of before may still be there, and be as high
+	testkit.Eventually(t, 2*time.Minute, testkit.That("all outcomes", func() bool {
+		n := len(testkit.Records(t, c.ListenAddrs(), processed(p), letters(p)))
+		return n == 80 || n >= 40 && topic != raw(p)
+	}))
 	testkit.Eventually(t, 2*time.Minute, testkit.That("ready", func() bool { return len(e.Health.Waiting()) == 0 }))
 	stop()
 	outcomes := testkit.Records(t, c.ListenAddrs(), processed(p), letters(p))
