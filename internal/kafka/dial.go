@@ -3,15 +3,12 @@ package kafka
 import (
 	"context"
 	"crypto/tls"
-	"encoding/binary"
 	"errors"
 	"io"
 	"net"
 	"sync/atomic"
 	"syscall"
 	"time"
-
-	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
 // dialTimeout bounds how long a connection takes to be open, with its TLS handshake.
@@ -83,7 +80,6 @@ type conn struct {
 	dialer   dialer
 	address  string
 	requests atomic.Int32 // that were written, up to early
-	login    atomic.Bool  // the last of them was one to log in
 	answered bool         // something was read; it belongs to the reader
 }
 
@@ -95,7 +91,6 @@ const early = 7
 func (c *conn) Write(b []byte) (int, error) {
 	if c.requests.Load() < early {
 		c.requests.Add(1)
-		c.login.Store(len(b) > 5 && kmsg.Key(binary.BigEndian.Uint16(b[4:])) == kmsg.SASLAuthenticate) // after the size
 	}
 	return c.Conn.Write(b)
 }
@@ -134,9 +129,6 @@ func (c *conn) ended(err error) *SetupError {
 	defer cancel()
 	if !c.answered && c.dialer.tls == nil && speaksTLS(ctx, c.address) {
 		return tlsListener(c.address)
-	}
-	if c.answered && c.login.Load() {
-		return refusedLogin(c.address)
 	}
 	if c.answered && !c.dialer.sasl {
 		if mechanisms, asks := c.dialer.asksForSASL(ctx, c.address); asks {

@@ -40,11 +40,6 @@ func saslListener(address string, mechanisms []string) *SetupError {
 	return &SetupError{address, what, "set kafka.sasl, or name a listener without SASL in kafka.brokers"}
 }
 
-// refusedLogin says that a broker ended the connection instead of answering a login: most do answer.
-func refusedLogin(address string) *SetupError {
-	return &SetupError{address, "it ended the connection when we logged in", correctLogin}
-}
-
 // correctLogin is what to correct if a broker does not let us in.
 const correctLogin = "correct kafka.sasl: the user, its password or the mechanism"
 
