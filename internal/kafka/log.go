@@ -95,8 +95,13 @@ func withoutGuess(r slog.Record) slog.Record {
 // brokers says so, once, and what a client cannot do without them it retries. Its guess at TLS is in
 // the error that the stage tells; its guess at SASL is not always.
 func ofNoUse(r *slog.Record) bool {
+	var err error
+	r.Attrs(func(a slog.Attr) bool {
+		err, _ = a.Value.Any().(error)
+		return err == nil
+	})
 	if strings.HasSuffix(r.Message, guess) {
-		return false
+		return unfit(err)
 	}
 	for _, begin := range []string{
 		"received an OffsetCommitResponse after our group session has ended", // ingest asks so whether it is a member
@@ -108,13 +113,13 @@ func ofNoUse(r *slog.Record) bool {
 			return true
 		}
 	}
-	useless := false
-	r.Attrs(func(a slog.Attr) bool {
-		err, ok := a.Value.Any().(error)
-		useless = ok && (transient(err) || fenced(err))
-		return !ok
-	})
-	return useless
+	return err != nil && (transient(err) || fenced(err) || unfit(err))
+}
+
+// unfit reports whether the pipeline file and a listener do not fit: whoever asks the brokers for something is told, with what to correct.
+func unfit(err error) bool {
+	_, ok := errors.AsType[*SetupError](err)
+	return ok
 }
 
 // fenced reports whether another client has taken a place over. Its stage tells it: a command or a process that takes over is meant,

@@ -79,6 +79,7 @@ func TestWarningsOfNoUseAreForDebugging(t *testing.T) {
 		log.Log(kgo.LogLevelError, "fatal InitProducerID error, failing all buffered records", "broker", "0", "err", kerr.InvalidProducerEpoch)
 		log.Log(kgo.LogLevelError, "fatal InitProducerID error, failing all buffered records", "broker", "0", "err", kerr.ProducerFenced)
 		log.Log(kgo.LogLevelWarn, "unable to request api versions", "broker", 1, "err", io.ErrUnexpectedEOF)
+		log.Log(kgo.LogLevelWarn, "read from broker errored, killing connection after 0 successful responses (is SASL missing?)", "err", &SetupError{})
 	}
 	var out bytes.Buffer
 	log := newLogger(slog.New(slog.NewTextHandler(&out, nil)))
@@ -93,7 +94,7 @@ func TestWarningsOfNoUseAreForDebugging(t *testing.T) {
 	}
 	out.Reset()
 	warn(newLogger(slog.New(slog.NewTextHandler(&out, &slog.HandlerOptions{Level: slog.LevelDebug}))))
-	if n := strings.Count(out.String(), "\n"); n != 12 {
-		t.Errorf("%d lines of 12 for debugging:\n%s", n, out.String())
+	if n := strings.Count(out.String(), "\n"); n != 13 {
+		t.Errorf("%d lines of 13 for debugging:\n%s", n, out.String())
 	}
 }

@@ -52,13 +52,20 @@ func refusedHandshake(address string, c *tls.Config, err error) *SetupError {
 		return &SetupError{address, fmt.Sprintf("its certificate is not accepted: %v", refused.Err), trust(refused.Err)}
 	}
 	if alert, ok := errors.AsType[*net.OpError](err); ok && alert.Op == "remote error" && !strings.Contains(alert.Err.Error(), "internal error") {
-		fix := "correct kafka.tls.cert_file and kafka.tls.key_file: this is about the certificate that we show, or the versions of TLS that it takes"
-		if len(c.Certificates) == 0 {
-			fix = "name a certificate that it accepts in kafka.tls.cert_file and kafka.tls.key_file"
-		}
-		return &SetupError{address, fmt.Sprintf("it ended the TLS connection: %v", alert.Err), fix}
+		return &SetupError{address, fmt.Sprintf("it ended the TLS connection: %v", alert.Err), shown(alert.Err.Error(), c)}
 	}
 	return nil
+}
+
+// shown is what to correct if a broker ends a TLS connection with an alert.
+func shown(alert string, c *tls.Config) string {
+	switch {
+	case !strings.Contains(alert, "certificate"):
+		return "the broker's log says more: it may have no certificate, or none for these versions of TLS, or want one of ours in kafka.tls.cert_file"
+	case len(c.Certificates) == 0:
+		return "name a certificate that it accepts in kafka.tls.cert_file and kafka.tls.key_file"
+	}
+	return "correct kafka.tls.cert_file and kafka.tls.key_file: it does not accept the certificate that we show"
 }
 
 // trust is what to correct if a broker's certificate is not accepted.
