@@ -48,6 +48,9 @@ func OpenAdmin(p *pipeline.Pipeline) (*Admin, error) {
 	return a, nil
 }
 
+// SetFile says where the pipeline file is, for the commands that errors name. It is called before everything else.
+func (a *Admin) SetFile(path string) { a.store.file = path }
+
 // Close gives back the connections.
 func (a *Admin) Close() { a.store.close() }
 

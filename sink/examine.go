@@ -45,7 +45,14 @@ func (a *Admin) Examine(ctx context.Context) ([]dialect.Finding, error) {
 		for _, p := range problems {
 			out = append(out, dialect.Finding{What: f.What, Problem: p, Fix: "as it says, or change sink.columns"})
 		}
-		if len(problems) == 0 {
+		other, err := a.otherOwner(ctx, t)
+		if err != nil {
+			return out, err
+		}
+		if other != nil {
+			out = append(out, dialect.Finding{What: f.What, Problem: other.Owner, Fix: "give the stream another table, or, if it alone is to write this one: " + other.Remedy})
+		}
+		if len(problems) == 0 && other == nil {
 			out = append(out, f)
 		}
 	}

@@ -269,7 +269,8 @@ func (s *store) adoptTable(ctx context.Context, conn *sql.Conn, st *stake) error
 	if err := s.forgetTopic(ctx, conn, st.topic); err != nil {
 		return err
 	}
-	st.why = fmt.Sprintf("the table %s was adopted, from %s: what %s holds replaces the rows. Other rows stay", st.table.Name, from, st.topic)
+	st.why = fmt.Sprintf("the table %s was adopted, from %s: what %s holds replaces the rows. Other rows stay; those that the API shows no more go with `%s`",
+		st.table.Name, from, st.topic, s.command("reset", st.table.Stream, "--sweep"))
 	return s.raise(ctx, conn, st, before)
 }
 

@@ -260,6 +260,14 @@ func adoption(t *testing.T, p *pipeline.Pipeline) {
 		t.Errorf("%d positions of a pipeline that was refused, %v", n, err)
 	}
 	f.apply(event{102, 0, "b", row(2)})
+	owned := func(f *fixture, whose string) { // as a command finds it
+		t.Helper()
+		if err := f.admin().Owned(t.Context(), "s"); whose != "" || err != nil {
+			wantOwnerError(t, err, whose, "millrace run FILE --adopt s")
+		}
+	}
+	owned(f, "")
+	owned(g, "table things: the stream s of the pipeline p writes it")
 
 	g = f.other("q", "s", true)
 	g.must(2, 1, 0)
@@ -267,6 +275,8 @@ func adoption(t *testing.T, p *pipeline.Pipeline) {
 	g.apply(event{0, 0, "a", row(3)})
 	f.want(map[string]string{"a": "3", "b": "2"})
 	wantOwnerError(t, f.take(1), "the stream s of the pipeline q writes it")
+	owned(f, "the stream s of the pipeline q writes it")
+	owned(g, "")
 
 	back := f.other("p", "s", true)
 	back.must(1, 2, 0) // all that its topic holds comes again

@@ -289,6 +289,7 @@ func (d *doctor) database(ctx context.Context) {
 		return
 	}
 	defer a.Close()
+	a.SetFile(d.file)
 	found, err := a.Examine(ctx)
 	if err != nil {
 		d.addf(Fail, DatabaseReach, "mysql", "check database.mysql: host, port, user, password and schema", "%v", err)

@@ -86,6 +86,7 @@ func recoverables(ctx context.Context, o *operation) (all []recoverable, err err
 			if x.Table, err = sink.OpenAdmin(line); err != nil {
 				return all, err
 			}
+			x.Table.SetFile(o.file)
 			all = append(all, x)
 		}
 	}
@@ -119,6 +120,7 @@ type recovering struct {
 	cmd     *cobra.Command
 	lost    bool     // Kafka is older than the database
 	refused []string // streams of which that seems so, and nobody says it
+	others  []error  // of tables that other streams write
 }
 
 func recoverStreams(cmd *cobra.Command, o *operation, lost, yes bool) error {
@@ -150,7 +152,7 @@ func recoverStreams(cmd *cobra.Command, o *operation, lost, yes bool) error {
 	if err := refetch(cmd.Context(), o, lines, lost && len(all) > 0); err != nil {
 		return err
 	}
-	var errs []error
+	errs := x.others
 	for _, name := range slices.Compact(x.refused) {
 		errs = append(errs, fmt.Errorf("stream %s: %w: `millrace recover %s %s --kafka-lost`", name, recovery.ErrKafkaLost, o.file, name))
 	}
@@ -161,6 +163,15 @@ func recoverStreams(cmd *cobra.Command, o *operation, lost, yes bool) error {
 func (x *recovering) look(lines []recoverable) (all []repair, err error) {
 	for _, l := range lines {
 		s := l.Stream
+		if err := l.Table.Owned(x.cmd.Context(), s.Name); err != nil {
+			other, ok := errors.AsType[*sink.OwnerError](err)
+			if !ok {
+				return nil, err
+			}
+			x.sayf("%s: found: the table %s is not this stream's: %s", l.name, other.Table, other.Owner)
+			x.others = append(x.others, fmt.Errorf("stream %s: %w", s.Name, other))
+			continue
+		}
 		state, err := recovery.Look(x.cmd.Context(), l.Config)
 		if err != nil {
 			return nil, fmt.Errorf("stream %s: %w", l.name, err)

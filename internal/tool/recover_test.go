@@ -68,8 +68,8 @@ func (p *patient) await() {
 	testkit.Eventually(p.t, patience, testkit.That(fmt.Sprint("the rows ", want), func() bool { return slices.Equal(p.ids(), want) }))
 }
 
-func (p *patient) start() {
-	p.run = launchFor(p.t, 20*time.Minute, "millrace", "run", p.path, "--listen", "127.0.0.1:0")
+func (p *patient) start(flags ...string) {
+	p.run = launchFor(p.t, 20*time.Minute, "millrace", append([]string{"run", p.path, "--listen", "127.0.0.1:0"}, flags...)...)
 	p.run.address(p.t)
 }
 
