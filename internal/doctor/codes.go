@@ -68,7 +68,7 @@ func Meanings() []Meaning {
 		{DatabaseSettings, "`sql_mode`, `max_allowed_packet`, character set", "Values would be cut in silence by other clients, large rows refused, or texts changed.", "As it says."},
 		{DatabaseRights, "the user may make and change the tables", "The sink would wait for the right, and say which.", "The GRANT that it prints."},
 		{DatabaseClock, "its clock and this host's agree", "What ages by the server's clock, such as marks, ages wrongly.", "Let the server follow NTP."},
-		{DatabaseTable, "a table that is there fits the columns of the file", "A column is missing, has another type, or a unique index that is none of the key.", "The ALTER TABLE that it prints, or change `sink.columns`."},
+		{DatabaseTable, "a table that is there fits the columns of the file", "A column is missing, has another type, or a unique index that is none of the key; or another stream writes the table.", "The ALTER TABLE that it prints, or change `sink.columns`; of another stream's table, the `--adopt` that it prints, or another table."},
 		{HostDisk, "1 GiB is free where pages, and the embedded servers, have their files", "Pages that are larger than memory allows, and the embedded servers, could not be written.", "Make room, or set `data_dir` or TMPDIR to another place."},
 	}
 }
