@@ -68,8 +68,8 @@ var Decisions = []Mutant{
 		Edits: []Edit{
 			{
 				File: "internal/replay/marking.go",
-				Old:  "	redo := *s.Redo\n	if err := r.persist(",
-				New:  "	redo := *s.Redo\n	cut, err := r.cut(ctx, redo)\n	if err != nil {\n		return err\n	}\n	if err := r.persist(",
+				Old:  "	redo := *s.Redo\n	if err := r.Persist(",
+				New:  "	redo := *s.Redo\n	cut, err := r.cut(ctx, redo)\n	if err != nil {\n		return err\n	}\n	if err := r.Persist(",
 			},
 			{
 				File: "internal/replay/marking.go",

@@ -11,6 +11,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kadm"
 	"golang.org/x/sync/errgroup"
 
+	"github.com/millrace-io/millrace/internal/drive"
 	"github.com/millrace-io/millrace/internal/stage"
 	"github.com/millrace-io/millrace/pipeline"
 	"github.com/millrace-io/millrace/processor"
@@ -33,8 +34,8 @@ type Work struct {
 func (b *Builder) Run(ctx context.Context, number uint16, w Work) error {
 	for ctx.Err() == nil {
 		var s *control.Stream
-		if err := b.persist(ctx, kafka, "control", func(ctx context.Context) (err error) {
-			s, err = b.decided(ctx)
+		if err := b.Persist(ctx, drive.Kafka, "control", func(ctx context.Context) (err error) {
+			s, err = b.Decided(ctx)
 			return err
 		}); err != nil {
 			return err
@@ -60,8 +61,8 @@ func (b *Builder) Run(ctx context.Context, number uint16, w Work) error {
 
 // change decides about a line, if it is still in that state.
 func (b *Builder) change(ctx context.Context, number uint16, in control.LineState, f func(*control.Line)) error {
-	return b.persist(ctx, kafka, "control", func(ctx context.Context) error {
-		_, err := control.Change(ctx, b.control, b.stream.Name, func(s *control.Stream) error {
+	return b.Persist(ctx, drive.Kafka, "control", func(ctx context.Context) error {
+		_, err := control.Change(ctx, b.Control, b.Stream.Name, func(s *control.Stream) error {
 			l := s.Line(number)
 			if l == nil || l.State != in {
 				return control.ErrUnchanged
@@ -75,12 +76,12 @@ func (b *Builder) change(ctx context.Context, number uint16, in control.LineStat
 
 // make makes what a line needs before stages may run it.
 func (b *Builder) make(ctx context.Context, s *control.Stream, l *control.Line) error {
-	line, err := Of(b.pipeline, b.stream.Name, s, l.Number)
+	line, err := Of(b.Pipeline, b.Stream.Name, s, l.Number)
 	if err != nil {
 		return err
 	}
-	if err := b.persist(ctx, kafka, "topics", func(ctx context.Context) error {
-		if err := admin.Ensure(ctx, kadm.NewClient(b.cl), topics.Specs(line)); err != nil {
+	if err := b.Persist(ctx, drive.Kafka, "topics", func(ctx context.Context) error {
+		if err := admin.Ensure(ctx, kadm.NewClient(b.Client), topics.Specs(line)); err != nil {
 			return err
 		}
 		return b.seed(ctx, s, line)
@@ -88,10 +89,10 @@ func (b *Builder) make(ctx context.Context, s *control.Stream, l *control.Line) 
 		return err
 	}
 	var by *pipeline.Stream
-	if err := b.persist(ctx, kafka, "control", func(ctx context.Context) error {
+	if err := b.Persist(ctx, drive.Kafka, "control", func(ctx context.Context) error {
 		live, err := b.live(ctx, s)
 		if err == nil {
-			by, err = b.stream.Defined(live.Definition)
+			by, err = b.Stream.Defined(live.Definition)
 		}
 		return err
 	}); err != nil {
@@ -102,8 +103,8 @@ func (b *Builder) make(ctx context.Context, s *control.Stream, l *control.Line) 
 		return err
 	}
 	defer db.Close()
-	if err := b.persist(ctx, database, "table", func(ctx context.Context) error {
-		return db.MakeLine(ctx, b.stream.Name, b.stream.Sink.Table, by)
+	if err := b.Persist(ctx, drive.Database, "table", func(ctx context.Context) error {
+		return db.MakeLine(ctx, b.Stream.Name, b.Stream.Sink.Table, by)
 	}); err != nil {
 		return fmt.Errorf("line %d: %w; correct it and run the command again, or give it up: %s", l.Number, err, b.command("replay drop"))
 	}
@@ -112,11 +113,11 @@ func (b *Builder) make(ctx context.Context, s *control.Stream, l *control.Line) 
 
 // seed tells the control topic of a line in which epochs raw topics are, so that versions say the same of a raw record in all lines.
 func (b *Builder) seed(ctx context.Context, s *control.Stream, line *pipeline.Pipeline) error {
-	id, err := topicID(ctx, b.cl, topics.Processed(line.Name, b.stream.Name))
+	id, err := topicID(ctx, b.Client, topics.Processed(line.Name, b.Stream.Name))
 	if err != nil {
 		return err
 	}
-	_, err = control.Change(ctx, control.Config{Pipeline: line.Name, Who: b.env.Instance, Client: b.env.Kafka}, b.stream.Name,
+	_, err = control.Change(ctx, control.Config{Pipeline: line.Name, Who: b.Env.Instance, Client: b.Env.Kafka}, b.Stream.Name,
 		func(of *control.Stream) error {
 			if len(of.Epochs) > 0 || len(of.Generations) > 0 {
 				return control.ErrUnchanged
@@ -135,11 +136,11 @@ const lookEvery = time.Second
 
 // fill takes part until the line is built, or something else was decided about it. Then it returns nil.
 func (b *Builder) fill(ctx context.Context, s *control.Stream, l control.Line, w Work) error {
-	line, err := Of(b.pipeline, b.stream.Name, s, l.Number)
+	line, err := Of(b.Pipeline, b.Stream.Name, s, l.Number)
 	if err != nil {
 		return err
 	}
-	gauge, err := NewGauge(line, b.cl, b.env)
+	gauge, err := NewGauge(line, b.Client, b.Env)
 	if err != nil {
 		return err
 	}
@@ -164,7 +165,7 @@ func (b *Builder) fill(ctx context.Context, s *control.Stream, l control.Line, w
 // help runs a processor, and a sink, of the line.
 func (b *Builder) help(ctx context.Context, g *errgroup.Group, line *pipeline.Pipeline, rate int, w Work) error {
 	env := func(name string) stage.Env {
-		env := b.env
+		env := b.Env
 		env.Instance = "shadow-" + env.Instance                                               // a stage of this host may have the same name
 		env.Streams, env.Metrics, env.Health = nil, prometheus.NewRegistry(), &stage.Health{} // each attempt has counters of its own
 		env.Log = env.Log.With("stage", name)
@@ -192,12 +193,12 @@ func (b *Builder) help(ctx context.Context, g *errgroup.Group, line *pipeline.Pi
 func (b *Builder) watch(ctx context.Context, l control.Line, gauge *Gauge, told func(Progress)) error {
 	meter := meter{number: l.Number, told: time.Now()}
 	for stage.Sleep(ctx, lookEvery) == nil {
-		s, err := b.decided(ctx)
+		s, err := b.Decided(ctx)
 		if err != nil {
-			b.waits.On(kafka, "control", err)
+			b.Waits.On(drive.Kafka, "control", err)
 			continue
 		}
-		b.waits.Done(kafka, "control")
+		b.Waits.Done(drive.Kafka, "control")
 		if now := s.Line(l.Number); now == nil || now.State != l.State || now.Rate != l.Rate || !now.BuiltAt.IsZero() {
 			return nil
 		}
@@ -206,10 +207,10 @@ func (b *Builder) watch(ctx context.Context, l control.Line, gauge *Gauge, told 
 			if needsOperator(err) {
 				return err
 			}
-			b.waits.On(kafka, "progress", err)
+			b.Waits.On(drive.Kafka, "progress", err)
 			continue
 		}
-		b.waits.Done(kafka, "progress")
+		b.Waits.Done(drive.Kafka, "progress")
 		if told != nil {
 			told(p)
 		}
@@ -227,19 +228,19 @@ func (b *Builder) watch(ctx context.Context, l control.Line, gauge *Gauge, told 
 // finish adds the indexes and waits until all that is in the raw topic by then is in the table.
 func (b *Builder) finish(ctx context.Context, l control.Line, gauge *Gauge) error {
 	var left []string
-	b.env.Log.Info("the line is filled; its indexes are added", "stream", b.stream.Name, "line", l.Number, "table", l.Table)
-	err := b.waits.Persist(ctx, stage.Attempts{Server: database, Who: "indexes", Permanent: needsOperator}, func(ctx context.Context) (err error) {
-		left, err = gauge.db.AddIndexes(ctx, b.stream.Name, b.stream.Sink.Table)
+	b.Env.Log.Info("the line is filled; its indexes are added", "stream", b.Stream.Name, "line", l.Number, "table", l.Table)
+	err := b.Waits.Persist(ctx, stage.Attempts{Server: drive.Database, Who: "indexes", Permanent: needsOperator}, func(ctx context.Context) (err error) {
+		left, err = gauge.db.AddIndexes(ctx, b.Stream.Name, b.Stream.Sink.Table)
 		return err
 	})
 	if err != nil || ctx.Err() != nil {
 		return err
 	}
 	for _, text := range left {
-		b.env.Log.Warn("an index of the live table is not one of the line's", "stream", b.stream.Name, "line", l.Number, "index", text)
+		b.Env.Log.Warn("an index of the live table is not one of the line's", "stream", b.Stream.Name, "line", l.Number, "index", text)
 	}
 	var raw map[int32]int64
-	if err := b.persist(ctx, kafka, "end", func(ctx context.Context) (err error) {
+	if err := b.Persist(ctx, drive.Kafka, "end", func(ctx context.Context) (err error) {
 		raw, err = gauge.Raw(ctx)
 		return err
 	}); err != nil {
@@ -249,7 +250,7 @@ func (b *Builder) finish(ctx context.Context, l control.Line, gauge *Gauge) erro
 	defer cancel()
 	if err := gauge.Await(waiting, raw); err != nil {
 		if ctx.Err() == nil {
-			b.env.Log.Info("not built yet: the line has not caught up", "stream", b.stream.Name, "line", l.Number, "err", err)
+			b.Env.Log.Info("not built yet: the line has not caught up", "stream", b.Stream.Name, "line", l.Number, "err", err)
 		}
 		return nil // the watch goes on
 	}
@@ -344,6 +345,6 @@ func (m *meter) tell(b *Builder, p Progress) {
 		return
 	}
 	m.told = time.Now()
-	b.env.Log.Info("shadow", "stream", b.stream.Name, "line", m.number, "done", humanize.Comma(p.Done), "of", humanize.Comma(p.All),
+	b.Env.Log.Info("shadow", "stream", b.Stream.Name, "line", m.number, "done", humanize.Comma(p.Done), "of", humanize.Comma(p.All),
 		"records_per_second", int(p.Rate), "left", p.Left.String(), "sink_lag", p.Lag)
 }

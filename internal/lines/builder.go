@@ -1,21 +1,17 @@
 package lines
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"time"
 	"unicode/utf8"
 
-	"github.com/twmb/franz-go/pkg/kgo"
-
+	"github.com/millrace-io/millrace/internal/drive"
 	"github.com/millrace-io/millrace/internal/stage"
 	"github.com/millrace-io/millrace/pipeline"
 	"github.com/millrace-io/millrace/sink"
-	"github.com/millrace-io/millrace/sink/dialect"
 	"github.com/millrace-io/millrace/topics"
-	"github.com/millrace-io/millrace/topics/admin"
 	"github.com/millrace-io/millrace/topics/control"
 )
 
@@ -29,44 +25,15 @@ import (
 //	          was in the raw topic is in the table, one decision: it is built
 //
 // Its methods may be called concurrently, but for Run. It must be closed.
-type Builder struct {
-	pipeline *pipeline.Pipeline
-	stream   *pipeline.Stream
-	env      stage.Env
-	waits    *stage.Waits
-	control  control.Config
-	view     *control.View
-	cl       *kgo.Client
-	db       *sink.Admin
-}
+type Builder struct{ *drive.Driver }
 
 // Open makes what a builder of lines of a stream needs. It makes no connection. env.Streams does not count.
 func Open(p *pipeline.Pipeline, stream string, env stage.Env) (*Builder, error) {
-	chosen, err := p.Choose([]string{stream})
+	d, err := drive.Open(p, stream, env, "shadow", needsOperator)
 	if err != nil {
 		return nil, err
 	}
-	env.Streams = []string{stream}
-	cl, err := kgo.NewClient(env.Kafka...)
-	if err != nil {
-		return nil, err
-	}
-	db, err := sink.OpenAdmin(p)
-	if err != nil {
-		cl.Close()
-		return nil, err
-	}
-	cfg := control.Config{Pipeline: p.Name, Who: env.Instance, Client: env.Kafka}
-	return &Builder{
-		pipeline: p, stream: chosen[0], env: env, waits: stage.NewWaits("shadow", env), control: cfg, view: control.NewView(cfg), cl: cl, db: db,
-	}, nil
-}
-
-// Close gives back the connections.
-func (b *Builder) Close() {
-	b.view.Close()
-	b.cl.Close()
-	b.db.Close()
+	return &Builder{d}, nil
 }
 
 // RefusedError says why a line cannot be built. Nothing was changed.
@@ -78,18 +45,10 @@ type RefusedError struct {
 func (e *RefusedError) Error() string { return "stream " + e.Stream + ": " + e.Reason }
 
 func (b *Builder) refuse(format string, args ...any) error {
-	return &RefusedError{b.stream.Name, fmt.Sprintf(format, args...)}
+	return &RefusedError{b.Stream.Name, fmt.Sprintf(format, args...)}
 }
 
-func (b *Builder) command(verb string) string { return b.env.Command(verb, b.stream.Name) }
-
-// decided reads what is decided about the stream now.
-func (b *Builder) decided(ctx context.Context) (*control.Stream, error) {
-	if _, err := b.view.Refresh(ctx); err != nil {
-		return nil, err
-	}
-	return b.view.Stream(b.stream.Name), nil
-}
+func (b *Builder) command(verb string) string { return b.Env.Command(verb, b.Stream.Name) }
 
 // Plan is what Begin would decide.
 type Plan struct {
@@ -103,7 +62,7 @@ type Plan struct {
 
 // Preview returns what Begin would decide now. The error may be a *[RefusedError].
 func (b *Builder) Preview(ctx context.Context) (plan Plan, err error) {
-	s, err := b.decided(ctx)
+	s, err := b.Decided(ctx)
 	if err != nil {
 		return plan, err
 	}
@@ -114,19 +73,19 @@ func (b *Builder) Preview(ctx context.Context) (plan Plan, err error) {
 	if plan, err = b.plan(ctx, s, live); err != nil || plan.Goes {
 		return plan, err
 	}
-	there, err := b.db.HasTable(ctx, plan.Table)
+	there, err := b.DB.HasTable(ctx, plan.Table)
 	if err != nil {
 		return plan, err
 	}
 	if there {
 		return plan, b.refuse("the database has a table %s, which would be the line's: rename it, or drop it", plan.Table)
 	}
-	raw := topics.RawOf(b.pipeline, b.stream.Name)
-	from, err := starts(ctx, b.cl, raw)
+	raw := topics.RawOf(b.Pipeline, b.Stream.Name)
+	from, err := starts(ctx, b.Client, raw)
 	if err != nil {
 		return plan, err
 	}
-	to, err := ends(ctx, b.cl, raw)
+	to, err := ends(ctx, b.Client, raw)
 	for partition, end := range to {
 		plan.Raw, plan.Lacks = plan.Raw+end-from[partition], plan.Lacks+from[partition]
 	}
@@ -139,7 +98,7 @@ func (b *Builder) Begin(ctx context.Context, rate int) (plan Plan, err error) {
 	if plan, err = b.Preview(ctx); err != nil {
 		return plan, err
 	}
-	s, err := b.decided(ctx)
+	s, err := b.Decided(ctx)
 	if err != nil {
 		return plan, err
 	}
@@ -147,7 +106,7 @@ func (b *Builder) Begin(ctx context.Context, rate int) (plan Plan, err error) {
 	if err != nil {
 		return plan, err
 	}
-	_, err = control.Change(ctx, b.control, b.stream.Name, func(now *control.Stream) error {
+	_, err = control.Change(ctx, b.Control, b.Stream.Name, func(now *control.Stream) error {
 		if now.LiveLine != s.LiveLine || now.Live != s.Live {
 			return b.refuse("another logic has become live just now: look at it, and begin again")
 		}
@@ -174,13 +133,13 @@ func (b *Builder) declare(s *control.Stream, live *control.Generation, plan Plan
 	if len(s.Lines) == 0 {
 		s.Lines = []control.Line{{
 			Number: control.BaseLine, State: control.LineLive, Definition: live.Definition, Logic: live.Logic, Key: live.Key,
-			Table: lineTable(b.stream.Sink.Table, control.BaseLine), At: at, By: b.env.Instance,
+			Table: lineTable(b.Stream.Sink.Table, control.BaseLine), At: at, By: b.Env.Instance,
 		}}
 	}
 	l := control.Line{
-		Number: plan.Number, State: control.LineMaking, Definition: b.stream.Definition(), Table: plan.Table, Rate: rate, At: at, By: b.env.Instance,
+		Number: plan.Number, State: control.LineMaking, Definition: b.Stream.Definition(), Table: plan.Table, Rate: rate, At: at, By: b.Env.Instance,
 	}
-	l.Logic, l.Key = b.stream.Logic()
+	l.Logic, l.Key = b.Stream.Logic()
 	s.Lines, s.NextLine = append(s.Lines, l), plan.Number+1
 }
 
@@ -189,11 +148,11 @@ func lineTable(table string, number uint16) string { return fmt.Sprintf("%s__g%d
 // live is the live generation of the live line.
 func (b *Builder) live(ctx context.Context, s *control.Stream) (*control.Generation, error) {
 	if number := s.LiveNumber(); number != control.BaseLine {
-		line, err := Of(b.pipeline, b.stream.Name, s, number)
+		line, err := Of(b.Pipeline, b.Stream.Name, s, number)
 		if err != nil {
 			return nil, err
 		}
-		if s, err = control.About(ctx, control.Config{Pipeline: line.Name, Client: b.env.Kafka}, b.stream.Name); err != nil {
+		if s, err = control.About(ctx, control.Config{Pipeline: line.Name, Client: b.Env.Kafka}, b.Stream.Name); err != nil {
 			return nil, err
 		}
 	}
@@ -230,8 +189,8 @@ const maxIdentifier = 64
 // plan says what Begin would decide, of what does not depend on the servers.
 func (b *Builder) plan(_ context.Context, s *control.Stream, live *control.Generation) (Plan, error) {
 	plan := Plan{Number: max(s.NextLine, control.BaseLine+1)}
-	plan.Table = lineTable(b.stream.Sink.Table, plan.Number)
-	logic, _ := b.stream.Logic()
+	plan.Table = lineTable(b.Stream.Sink.Table, plan.Number)
+	logic, _ := b.Stream.Logic()
 	if l := s.Shadow(); l != nil && l.Logic == logic {
 		plan.Number, plan.Table, plan.Goes = l.Number, l.Table, true
 		return plan, nil
@@ -239,7 +198,7 @@ func (b *Builder) plan(_ context.Context, s *control.Stream, live *control.Gener
 		return plan, b.refuse("line %d is being built, begun by %s at %s, by another logic than this file's; `%s` shows it. One is built at a time: "+
 			"swap it, or drop it: %s", l.Number, l.By, l.At.UTC().Format(time.RFC3339), b.command("replay status"), b.command("replay drop"))
 	}
-	if err := s.GrowRefusesFile(b.pipeline.Kafka.Partitions); err != nil {
+	if err := s.GrowRefusesFile(b.Pipeline.Kafka.Partitions); err != nil {
 		return plan, b.refuse("%v", err)
 	}
 	if s.Redo != nil {
@@ -255,42 +214,26 @@ func (b *Builder) plan(_ context.Context, s *control.Stream, live *control.Gener
 		}
 		return plan, b.refuse("line %d, which was live before, has this logic, and still runs: %s", l.Number, b.command(verb))
 	}
-	was, err := b.stream.Defined(live.Definition)
+	was, err := b.Stream.Defined(live.Definition)
 	switch {
 	case err != nil:
 		return plan, fmt.Errorf("the logic that is live: %w", err)
-	case was.Sink.Table != b.stream.Sink.Table:
+	case was.Sink.Table != b.Stream.Sink.Table:
 		return plan, b.refuse("the file has another table, %s, than the live logic, %s: a replay fills it while the other stays: %s",
-			b.stream.Sink.Table, was.Sink.Table, b.command("replay"))
-	case fmt.Sprint(was.Ingest.Key) != fmt.Sprint(b.stream.Ingest.Key):
+			b.Stream.Sink.Table, was.Sink.Table, b.command("replay"))
+	case fmt.Sprint(was.Ingest.Key) != fmt.Sprint(b.Stream.Ingest.Key):
 		return plan, b.refuse("the file has another ingest.key: the raw topic has its records by the keys of before, %v, and would have some of them twice. "+
 			"Give the stream another name, so that it is fetched anew", was.Ingest.Key)
 	case utf8.RuneCountInString(plan.Table) > maxIdentifier:
 		return plan, b.refuse("the line's table would be %s, which has more than %d characters: rename %s, and set sink.table", plan.Table, maxIdentifier,
-			b.stream.Sink.Table)
+			b.Stream.Sink.Table)
 	}
 	return plan, nil
 }
 
-// persist calls do until it succeeds, and waits for servers that are away.
-func (b *Builder) persist(ctx context.Context, server, who string, do func(context.Context) error) error {
-	err := b.waits.Persist(ctx, stage.Attempts{Server: server, Who: who, Timeout: time.Minute, Permanent: needsOperator}, do)
-	return cmp.Or(err, ctx.Err())
-}
-
-const (
-	kafka    = "Kafka"
-	database = "the database"
-)
-
 // needsOperator tells what no retry passes.
 func needsOperator(err error) bool {
-	var owner *sink.OwnerError
 	var table *sink.TableError
-	var refused *dialect.RefusedError
-	var defect *dialect.DefectError
-	var server *dialect.ServerError
 	var mine *RefusedError
-	return errors.As(err, &owner) || errors.As(err, &table) || errors.As(err, &refused) || errors.As(err, &defect) || errors.As(err, &server) ||
-		errors.As(err, &mine) || admin.NeedsOperator(err)
+	return errors.As(err, &table) || errors.As(err, &mine) || drive.NeedsOperator(err)
 }

@@ -24,7 +24,7 @@ type Status struct {
 
 // Status asks how far the lines of the stream are. A stream that has only the base line has none.
 func (b *Builder) Status(ctx context.Context) (all []Status, err error) {
-	s, err := b.decided(ctx)
+	s, err := b.Decided(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -32,7 +32,7 @@ func (b *Builder) Status(ctx context.Context) (all []Status, err error) {
 		if l.State == control.LineDropped {
 			continue
 		}
-		line, err := Of(b.pipeline, b.stream.Name, s, l.Number)
+		line, err := Of(b.Pipeline, b.Stream.Name, s, l.Number)
 		if err != nil {
 			return nil, err
 		}
@@ -53,11 +53,11 @@ func (b *Builder) Status(ctx context.Context) (all []Status, err error) {
 
 // far asks how far a line is.
 func (b *Builder) far(ctx context.Context, s *control.Stream, number uint16) (p Progress, err error) {
-	line, err := Of(b.pipeline, b.stream.Name, s, number)
+	line, err := Of(b.Pipeline, b.Stream.Name, s, number)
 	if err != nil {
 		return p, err
 	}
-	g, err := NewGauge(line, b.cl, b.env)
+	g, err := NewGauge(line, b.Client, b.Env)
 	if err != nil {
 		return p, err
 	}

@@ -9,6 +9,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"github.com/millrace-io/millrace/internal/drive"
 	"github.com/millrace-io/millrace/topics"
 	"github.com/millrace-io/millrace/topics/admin"
 	"github.com/millrace-io/millrace/topics/control"
@@ -31,7 +32,7 @@ func (r *Replay) again(ctx context.Context, redo control.Redo) (again bool, err 
 	}
 	var refused map[int32][]int64
 	var keys []string
-	if err := r.persist(ctx, kafka, "letters", func(ctx context.Context) (err error) {
+	if err := r.Persist(ctx, drive.Kafka, "letters", func(ctx context.Context) (err error) {
 		refused, keys, err = r.refused(ctx, redo)
 		return err
 	}); err != nil || len(keys) == 0 {
@@ -42,29 +43,29 @@ func (r *Replay) again(ctx context.Context, redo control.Redo) (again bool, err 
 		bytes += len(key)
 	}
 	if bytes > mostKeys {
-		r.env.Log.Warn("the table refuses the newest records of so many keys that they keep the rows they have, of whatever logic; "+
-			"correct the steps or the columns, and replay once more", "stream", r.stream.Name, "keys", len(keys), "next", "millrace dlq list "+r.file())
+		r.Env.Log.Warn("the table refuses the newest records of so many keys that they keep the rows they have, of whatever logic; "+
+			"correct the steps or the columns, and replay once more", "stream", r.Stream.Name, "keys", len(keys), "next", "millrace dlq list "+r.file())
 		return false, nil
 	}
-	err = r.persist(ctx, kafka, "control", func(ctx context.Context) error {
+	err = r.Persist(ctx, drive.Kafka, "control", func(ctx context.Context) error {
 		_, err := r.change(ctx, redo.Generation, control.Ending, func(s *control.Stream) {
 			made := *s.Generation(redo.Generation)
-			made.Number, made.At, made.By = s.Next(), time.Now().UTC().Truncate(time.Second), r.env.Instance
+			made.Number, made.At, made.By = s.Next(), time.Now().UTC().Truncate(time.Second), r.Env.Instance
 			s.Generations = append(s.Generations, made)
 			s.Redo.Generation, s.Redo.State, s.Redo.Keys, s.Redo.Refused = made.Number, control.Running, keys, refused
 		})
 		return err
 	})
 	if err == nil {
-		r.env.Log.Info("the table refuses some of the records; the newest that it takes are looked for", "stream", r.stream.Name, "keys", len(keys))
+		r.Env.Log.Info("the table refuses some of the records; the newest that it takes are looked for", "stream", r.Stream.Name, "keys", len(keys))
 	}
 	return true, err
 }
 
 // refused are the records that the table has refused, of this round and those before, and the keys of those of this round.
 func (r *Replay) refused(ctx context.Context, redo control.Redo) (map[int32][]int64, []string, error) {
-	topic := topics.DeadLetters(r.pipeline.Name, r.stream.Name)
-	listed, err := kadm.NewClient(r.cl).ListOffsetsAfterMilli(ctx, redo.At.Add(-clocks).UnixMilli(), topic)
+	topic := topics.DeadLetters(r.Pipeline.Name, r.Stream.Name)
+	listed, err := kadm.NewClient(r.Client).ListOffsetsAfterMilli(ctx, redo.At.Add(-clocks).UnixMilli(), topic)
 	if err == nil {
 		err = listed.Error()
 	}
@@ -85,7 +86,7 @@ func (r *Replay) refused(ctx context.Context, redo control.Redo) (map[int32][]in
 			add(partition, offset)
 		}
 	}
-	err = admin.ReadFrom(ctx, r.env.Kafka, topic, from, func(rec *kgo.Record) {
+	err = admin.ReadFrom(ctx, r.Env.Kafka, topic, from, func(rec *kgo.Record) {
 		l, origin, err := topics.ParseLetter(rec)
 		if _, closes := topics.ParseClosing(rec); closes || err != nil || l.Stage != "sink" || l.Generation != redo.Generation {
 			return

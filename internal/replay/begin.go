@@ -61,16 +61,16 @@ func (r *Replay) Begin(ctx context.Context, ask Ask) (Plan, error) {
 	if err != nil {
 		return plan, err
 	}
-	if err := r.db.Fits(ctx, r.stream.Name); err != nil {
+	if err := r.DB.Fits(ctx, r.Stream.Name); err != nil {
 		return plan, err
 	}
-	if line := r.pipeline.Line; line != nil {
-		logic, _ := r.stream.Logic()
-		if err := control.Give(ctx, r.control, line.Of, r.stream.Name, line.Number, logic); err != nil {
+	if line := r.Pipeline.Line; line != nil {
+		logic, _ := r.Stream.Logic()
+		if err := control.Give(ctx, r.Control, line.Of, r.Stream.Name, line.Number, logic); err != nil {
 			return plan, err
 		}
 	}
-	_, err = control.Change(ctx, r.control, r.stream.Name, func(s *control.Stream) error {
+	_, err = control.Change(ctx, r.Control, r.Stream.Name, func(s *control.Stream) error {
 		if s.Redo != nil {
 			return r.underWay(*s.Redo)
 		}
@@ -80,7 +80,7 @@ func (r *Replay) Begin(ctx context.Context, ask Ask) (Plan, error) {
 }
 
 // Fits returns a *sink.TableError if the table lacks columns of the file.
-func (r *Replay) Fits(ctx context.Context) error { return r.db.Fits(ctx, r.stream.Name) }
+func (r *Replay) Fits(ctx context.Context) error { return r.DB.Fits(ctx, r.Stream.Name) }
 
 // Preview returns what Begin would decide now.
 func (r *Replay) Preview(ctx context.Context, ask Ask) (Plan, error) {
@@ -88,7 +88,7 @@ func (r *Replay) Preview(ctx context.Context, ask Ask) (Plan, error) {
 	if err != nil {
 		return plan, err
 	}
-	s, err := r.decided(ctx)
+	s, err := r.Decided(ctx)
 	if err != nil {
 		return plan, err
 	}
@@ -102,20 +102,20 @@ func (r *Replay) Preview(ctx context.Context, ask Ask) (Plan, error) {
 
 func (r *Replay) underWay(redo control.Redo) error {
 	return &UnderWayError{
-		r.stream.Name, redo, r.command("status"), r.command("resume"), r.command("abort"),
+		r.Stream.Name, redo, r.command("status"), r.command("resume"), r.command("abort"),
 	}
 }
 
 func (r *Replay) command(what string) string {
-	return "millrace replay " + what + " " + r.file() + " " + r.stream.Name
+	return "millrace replay " + what + " " + r.file() + " " + r.Stream.Name
 }
 
 // file is the pipeline file, for commands.
-func (r *Replay) file() string { return cmp.Or(r.env.File, "FILE") }
+func (r *Replay) file() string { return cmp.Or(r.Env.File, "FILE") }
 
 // ask looks up the offsets that are asked for.
 func (r *Replay) ask(ctx context.Context, ask Ask) (plan Plan, err error) {
-	redo := control.Redo{State: control.Marking, Keys: ask.Keys, Attempt: ask.Attempt, Rate: ask.Rate, At: time.Now().UTC().Truncate(time.Second), By: r.env.Instance}
+	redo := control.Redo{State: control.Marking, Keys: ask.Keys, Attempt: ask.Attempt, Rate: ask.Rate, At: time.Now().UTC().Truncate(time.Second), By: r.Env.Instance}
 	if redo.RawTopicID, err = r.rawTopicID(ctx); err != nil {
 		return plan, err
 	}
@@ -132,14 +132,14 @@ func (r *Replay) ask(ctx context.Context, ask Ask) (plan Plan, err error) {
 func (r *Replay) offsets(ctx context.Context, b Bound) (map[int32]int64, error) {
 	if b.Time.IsZero() {
 		for partition, offset := range b.Offsets {
-			if partition < 0 || partition >= r.pipeline.Kafka.Partitions || offset < 0 {
-				return nil, &RefusedError{r.stream.Name, fmt.Sprintf("there is no offset %d in a partition %d: %s has %d partitions, from 0",
-					offset, partition, r.raw(), r.pipeline.Kafka.Partitions)}
+			if partition < 0 || partition >= r.Pipeline.Kafka.Partitions || offset < 0 {
+				return nil, &RefusedError{r.Stream.Name, fmt.Sprintf("there is no offset %d in a partition %d: %s has %d partitions, from 0",
+					offset, partition, r.raw(), r.Pipeline.Kafka.Partitions)}
 			}
 		}
 		return b.Offsets, nil
 	}
-	listed, err := kadm.NewClient(r.cl).ListOffsetsAfterMilli(ctx, b.Time.UnixMilli(), r.raw())
+	listed, err := kadm.NewClient(r.Client).ListOffsetsAfterMilli(ctx, b.Time.UnixMilli(), r.raw())
 	if err == nil {
 		err = listed.Error()
 	}
@@ -154,28 +154,28 @@ func (r *Replay) offsets(ctx context.Context, b Bound) (map[int32]int64, error) 
 // decide puts the redo into s, which is not changed if it is refused.
 func (r *Replay) decide(s *control.Stream, plan *Plan) error {
 	refuse := func(format string, args ...any) error {
-		return &RefusedError{r.stream.Name, fmt.Sprintf(format, args...)}
+		return &RefusedError{r.Stream.Name, fmt.Sprintf(format, args...)}
 	}
 	live := s.Generation(s.Live)
 	if live == nil {
 		return refuse("no processor of this version has run it yet, so it is not known what was processed: start one")
 	}
-	if err := s.GrowRefusesFile(r.pipeline.Kafka.Partitions); err != nil {
+	if err := s.GrowRefusesFile(r.Pipeline.Kafka.Partitions); err != nil {
 		return refuse("%v", err)
 	}
 	epoch, ok := s.Epoch(plan.Redo.RawTopicID)
 	if !ok {
 		return refuse("the raw topic was made anew, and no processor has seen the new one yet: start one")
 	}
-	logic, key := r.stream.Logic()
+	logic, key := r.Stream.Logic()
 	if l := s.Shadow(); l != nil {
 		return refuse("line %d is being built beside the live one: swap it (`%s`), or drop it (`%s`), before the live table is processed again",
 			l.Number, r.command("swap"), r.command("drop"))
 	}
 	if live.Key != key {
-		if was, err := r.stream.Defined(live.Definition); err != nil || was.Sink.Table == r.stream.Sink.Table {
+		if was, err := r.Stream.Defined(live.Definition); err != nil || was.Sink.Table == r.Stream.Sink.Table {
 			return refuse("the file makes other keys of the records than the rows of %s have, which would stay there for ever: "+
-				"give the stream another sink.table", r.stream.Sink.Table)
+				"give the stream another sink.table", r.Stream.Sink.Table)
 		}
 	}
 	// Whoever found that the file has another logic may have died before it fenced the processors of the one before.
@@ -183,7 +183,7 @@ func (r *Replay) decide(s *control.Stream, plan *Plan) error {
 	made := control.Generation{Logic: logic, Key: key, At: plan.Redo.At, By: plan.Redo.By}
 	if plan.Other = live.Logic != logic; plan.Other {
 		live.Definition = ""
-		made.Number, made.Kind, made.Definition = s.Next(), control.Other, r.stream.Definition()
+		made.Number, made.Kind, made.Definition = s.Next(), control.Other, r.Stream.Definition()
 		s.Generations, s.Live = append(s.Generations, made), made.Number
 	}
 	// The redo has a generation of its own: between the fence and the cut records may be processed by the live one.

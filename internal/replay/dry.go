@@ -21,10 +21,10 @@ func (r *Replay) Dry(ctx context.Context, ask Ask, memory int64, refused func(pr
 	if redo.Cut, err = r.cut(ctx, *redo); err != nil {
 		return plan, nil, err
 	}
-	env := r.env
+	env := r.Env
 	env.Metrics = prometheus.NewRegistry()
-	return plan, processor.RedoOutcomes(ctx, r.pipeline, env, processor.RedoConfig{
-		Stream: r.stream.Name, Generation: redo.Generation, Epoch: redo.Epoch, RawTopicID: redo.RawTopicID,
+	return plan, processor.RedoOutcomes(ctx, r.Pipeline, env, processor.RedoConfig{
+		Stream: r.Stream.Name, Generation: redo.Generation, Epoch: redo.Epoch, RawTopicID: redo.RawTopicID,
 		Cut: redo.Cut, From: redo.From, To: redo.To, Keys: redo.Keys, Attempt: redo.Attempt, Letters: -1, Memory: memory,
 	}, refused), nil
 }

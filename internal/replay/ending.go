@@ -8,6 +8,7 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kadm"
 
+	"github.com/millrace-io/millrace/internal/drive"
 	"github.com/millrace-io/millrace/internal/stage"
 	"github.com/millrace-io/millrace/topics"
 	"github.com/millrace-io/millrace/topics/admin"
@@ -19,11 +20,11 @@ import (
 // can come any more, and marks may be as before.
 func (r *Replay) end(ctx context.Context, redo control.Redo) error {
 	var ends kadm.ListedOffsets
-	if err := r.persist(ctx, kafka, "end", func(ctx context.Context) (err error) {
-		if _, err := admin.Fence(ctx, r.cl, topics.ReplayTransactionalIDs(r.pipeline.Name, r.stream.Name)); err != nil {
+	if err := r.Persist(ctx, drive.Kafka, "end", func(ctx context.Context) (err error) {
+		if _, err := admin.Fence(ctx, r.Client, topics.ReplayTransactionalIDs(r.Pipeline.Name, r.Stream.Name)); err != nil {
 			return err
 		}
-		if ends, err = kadm.NewClient(r.cl).ListEndOffsets(ctx, topics.Processed(r.pipeline.Name, r.stream.Name)); err != nil {
+		if ends, err = kadm.NewClient(r.Client).ListEndOffsets(ctx, topics.Processed(r.Pipeline.Name, r.Stream.Name)); err != nil {
 			return err
 		}
 		return ends.Error()
@@ -39,21 +40,21 @@ func (r *Replay) end(ctx context.Context, redo control.Redo) error {
 	if again, err := r.again(ctx, redo); again || err != nil {
 		return err
 	}
-	if err := r.persist(ctx, database, "marking", func(ctx context.Context) error {
-		return r.db.SetMarking(ctx, r.stream.Name, redo.Generation, false)
+	if err := r.Persist(ctx, drive.Database, "marking", func(ctx context.Context) error {
+		return r.DB.SetMarking(ctx, r.Stream.Name, redo.Generation, false)
 	}); err != nil {
 		return err
 	}
-	if err := r.persist(ctx, kafka, "control", func(ctx context.Context) error {
+	if err := r.Persist(ctx, drive.Kafka, "control", func(ctx context.Context) error {
 		_, err := r.change(ctx, redo.Generation, control.Ending, func(s *control.Stream) { s.Redo = nil })
 		return err
 	}); err != nil {
 		return err
 	}
 	// The group's positions say of which redo they are, so nobody minds those that stay if this fails.
-	group := topics.ReplayGroup(r.pipeline.Name, r.stream.Name)
-	if _, err := kadm.NewClient(r.cl).DeleteGroups(ctx, group); err != nil {
-		r.env.Log.Debug("the consumer group stays", "group", group, "err", err)
+	group := topics.ReplayGroup(r.Pipeline.Name, r.Stream.Name)
+	if _, err := kadm.NewClient(r.Client).DeleteGroups(ctx, group); err != nil {
+		r.Env.Log.Debug("the consumer group stays", "group", group, "err", err)
 	}
 	return nil
 }
@@ -62,7 +63,7 @@ func (r *Replay) end(ctx context.Context, redo control.Redo) error {
 func (r *Replay) written(ctx context.Context, redo control.Redo, ends kadm.ListedOffsets) error {
 	told := time.Now()
 	for {
-		if s, err := r.decided(ctx); err == nil && !same(s.Redo, redo) {
+		if s, err := r.Decided(ctx); err == nil && !same(s.Redo, redo) {
 			return nil // it begins anew, or was ended
 		}
 		left, err := r.unwritten(ctx, ends)
@@ -74,7 +75,7 @@ func (r *Replay) written(ctx context.Context, redo control.Redo, ends kadm.Liste
 		}
 		if time.Since(told) >= tellEvery {
 			told = time.Now()
-			r.env.Log.Info("all is processed again; waiting until the sinks have written it", "stream", r.stream.Name,
+			r.Env.Log.Info("all is processed again; waiting until the sinks have written it", "stream", r.Stream.Name,
 				"generation", redo.Generation, "lag", left, "err", err)
 		}
 		if err := stage.Sleep(ctx, lookEvery); err != nil {
@@ -87,15 +88,15 @@ var errNoTopic = errors.New("the processed topic is not there")
 
 // unwritten is how many processed records the sinks have to write before they are at the ends: 0 exactly if they are.
 func (r *Replay) unwritten(ctx context.Context, ends kadm.ListedOffsets) (int64, error) {
-	topic := topics.Processed(r.pipeline.Name, r.stream.Name)
-	found, err := kadm.NewClient(r.cl).ListTopics(ctx, topic)
+	topic := topics.Processed(r.Pipeline.Name, r.Stream.Name)
+	found, err := kadm.NewClient(r.Client).ListTopics(ctx, topic)
 	if err != nil {
 		return 0, err
 	}
 	if found[topic].Err != nil || !found.Has(topic) {
 		return 0, errNoTopic
 	}
-	positions, err := r.db.Positions(ctx, r.stream.Name)
+	positions, err := r.DB.Positions(ctx, r.Stream.Name)
 	if err != nil {
 		return 0, err
 	}
@@ -112,7 +113,7 @@ func (r *Replay) unwritten(ctx context.Context, ends kadm.ListedOffsets) (int64,
 	if len(behind) == 0 {
 		return 0, nil
 	}
-	left, err := admin.Remaining(ctx, r.cl, map[string]map[int32]int64{topic: behind}) // only markers may be left
+	left, err := admin.Remaining(ctx, r.Client, map[string]map[int32]int64{topic: behind}) // only markers may be left
 	if err != nil {
 		return 0, fmt.Errorf("what the sinks have to write: %w", err)
 	}

@@ -6,6 +6,7 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"github.com/millrace-io/millrace/internal/drive"
 	"github.com/millrace-io/millrace/internal/letters"
 	"github.com/millrace-io/millrace/topics"
 	"github.com/millrace-io/millrace/topics/admin"
@@ -21,12 +22,12 @@ func (r *Replay) closeLetters(ctx context.Context, redo control.Redo) error {
 	if redo.Attempt == 0 || redo.Aborted || redo.Refused != nil {
 		return nil
 	}
-	return r.persist(ctx, kafka, "letters", func(ctx context.Context) error {
+	return r.Persist(ctx, drive.Kafka, "letters", func(ctx context.Context) error {
 		closed, err := r.answered(ctx, redo)
 		if err != nil {
 			return err
 		}
-		return letters.Close(ctx, r.env.Kafka, closed, r.pipeline.Kafka.MaxRecordBytes)
+		return letters.Close(ctx, r.Env.Kafka, closed, r.Pipeline.Kafka.MaxRecordBytes)
 	})
 }
 
@@ -39,7 +40,7 @@ func (r *Replay) answered(ctx context.Context, redo control.Redo) (map[*letters.
 	}
 	var before letters.Book
 	again := map[topics.RawPosition]bool{} // letters of the retry
-	err := admin.Read(ctx, r.env.Kafka, topics.DeadLetters(r.pipeline.Name, r.stream.Name), func(rec *kgo.Record) {
+	err := admin.Read(ctx, r.Env.Kafka, topics.DeadLetters(r.Pipeline.Name, r.Stream.Name), func(rec *kgo.Record) {
 		l, origin, err := topics.ParseLetter(rec)
 		_, closes := topics.ParseClosing(rec)
 		if err != nil || !keys[string(rec.Key)] {
@@ -92,12 +93,12 @@ func covers(redo control.Redo, at topics.RawPosition) bool {
 
 // newest are the versions of the newest raw records below the cut of the keys of letters.
 func (r *Replay) newest(ctx context.Context, redo control.Redo, of []*letters.Letter) (map[string]topics.Version, error) {
-	keys, from := map[string]bool{}, Since(r.pipeline, r.stream, redo.Epoch, of)
+	keys, from := map[string]bool{}, Since(r.Pipeline, r.Stream, redo.Epoch, of)
 	for _, l := range of {
 		keys[string(l.Record.Key)] = true
 	}
 	out := map[string]topics.Version{}
-	err := admin.ReadFrom(ctx, r.env.Kafka, r.raw(), from, func(rec *kgo.Record) {
+	err := admin.ReadFrom(ctx, r.Env.Kafka, r.raw(), from, func(rec *kgo.Record) {
 		if !keys[string(rec.Key)] || rec.Offset >= redo.Cut[rec.Partition] {
 			return
 		}

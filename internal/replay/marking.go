@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/millrace-io/millrace/internal/drive"
 	"github.com/millrace-io/millrace/topics"
 	"github.com/millrace-io/millrace/topics/admin"
 	"github.com/millrace-io/millrace/topics/control"
@@ -18,15 +19,15 @@ var errLost = errors.New("the processors' positions are lost: the cut is read on
 // sink that marks, and a record that it covers was processed, by whatever logic, before the redo's come.
 func (r *Replay) mark(ctx context.Context, s *control.Stream) error {
 	redo := *s.Redo
-	if err := r.persist(ctx, database, "marking", func(ctx context.Context) error {
-		return r.db.SetMarking(ctx, r.stream.Name, redo.Generation, true)
+	if err := r.Persist(ctx, drive.Database, "marking", func(ctx context.Context) error {
+		return r.DB.SetMarking(ctx, r.Stream.Name, redo.Generation, true)
 	}); err != nil {
 		return err
 	}
 	running := false
-	if err := r.persist(ctx, kafka, "cut", func(ctx context.Context) (err error) {
+	if err := r.Persist(ctx, drive.Kafka, "cut", func(ctx context.Context) (err error) {
 		if redo.Fence {
-			if _, err := admin.Fence(ctx, r.cl, topics.ProcessorTransactionalIDs(r.pipeline.Name)); err != nil {
+			if _, err := admin.Fence(ctx, r.Client, topics.ProcessorTransactionalIDs(r.Pipeline.Name)); err != nil {
 				return err
 			}
 		}
@@ -42,19 +43,19 @@ func (r *Replay) mark(ctx context.Context, s *control.Stream) error {
 		return err
 	}
 	// Another process was faster. If it has even ended the redo, marks must not stay on.
-	now, err := r.decided(ctx)
+	now, err := r.Decided(ctx)
 	if err != nil {
 		return err
 	}
 	if now.Redo == nil || now.Redo.First != redo.First {
-		return r.db.SetMarking(ctx, r.stream.Name, redo.Generation, false)
+		return r.DB.SetMarking(ctx, r.Stream.Name, redo.Generation, false)
 	}
 	return nil
 }
 
 // cut is how far live processing has come, by partition. It waits for transactions that are about to commit.
 func (r *Replay) cut(ctx context.Context, redo control.Redo) (map[int32]int64, error) {
-	s, err := r.decided(ctx)
+	s, err := r.Decided(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -68,12 +69,12 @@ func (r *Replay) cut(ctx context.Context, redo control.Redo) (map[int32]int64, e
 	if id != redo.RawTopicID {
 		return nil, ErrMadeAnew
 	}
-	committed, err := admin.Cut(ctx, r.cl, topics.ProcessorGroup(r.pipeline.Name), r.raw())
+	committed, err := admin.Cut(ctx, r.Client, topics.ProcessorGroup(r.Pipeline.Name), r.raw())
 	if err != nil {
 		return nil, err
 	}
 	cut := map[int32]int64{}
-	for partition := range r.pipeline.Kafka.Partitions {
+	for partition := range r.Pipeline.Kafka.Partitions {
 		o, ok := committed[partition]
 		next, err := s.GoOn(id, partition, o.At, o.Metadata, ok)
 		if err != nil { // something was decided meanwhile, or is about to be

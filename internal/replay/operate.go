@@ -46,9 +46,9 @@ func (r *Replay) Abort(ctx context.Context) (control.Redo, error) {
 }
 
 func (r *Replay) alter(ctx context.Context, f func(*control.Redo) bool) (control.Redo, error) {
-	s, err := control.Change(ctx, r.control, r.stream.Name, func(s *control.Stream) error {
+	s, err := control.Change(ctx, r.Control, r.Stream.Name, func(s *control.Stream) error {
 		if s.Redo == nil {
-			return fmt.Errorf("stream %s: %w", r.stream.Name, ErrNone)
+			return fmt.Errorf("stream %s: %w", r.Stream.Name, ErrNone)
 		}
 		if !f(s.Redo) {
 			return control.ErrUnchanged
@@ -92,25 +92,25 @@ type PartitionStatus struct {
 
 // Status asks how far a redo is. The error may be [ErrNone].
 func (r *Replay) Status(ctx context.Context) (Status, error) {
-	s, err := r.decided(ctx)
+	s, err := r.Decided(ctx)
 	if err != nil {
 		return Status{}, err
 	}
 	if s.Redo == nil {
-		return Status{}, fmt.Errorf("stream %s: %w", r.stream.Name, ErrNone)
+		return Status{}, fmt.Errorf("stream %s: %w", r.Stream.Name, ErrNone)
 	}
 	redo := s.Redo
 	out := Status{
-		Stream: r.stream.Name, Generation: redo.Generation, First: redo.First, Live: s.Live, State: redo.State, Paused: redo.Paused, At: redo.At, By: redo.By,
+		Stream: r.Stream.Name, Generation: redo.Generation, First: redo.First, Live: s.Live, State: redo.State, Paused: redo.Paused, At: redo.At, By: redo.By,
 		Rate: redo.Rate, Keys: redo.Keys, Attempt: redo.Attempt,
 	}
-	adm := kadm.NewClient(r.cl)
-	if groups, err := adm.DescribeGroups(ctx, topics.ReplayGroup(r.pipeline.Name, r.stream.Name)); err == nil {
+	adm := kadm.NewClient(r.Client)
+	if groups, err := adm.DescribeGroups(ctx, topics.ReplayGroup(r.Pipeline.Name, r.Stream.Name)); err == nil {
 		for _, g := range groups {
 			out.Members += len(g.Members)
 		}
 	}
-	if ends, err := adm.ListEndOffsets(ctx, topics.Processed(r.pipeline.Name, r.stream.Name)); err == nil && ends.Error() == nil {
+	if ends, err := adm.ListEndOffsets(ctx, topics.Processed(r.Pipeline.Name, r.Stream.Name)); err == nil && ends.Error() == nil {
 		if out.Lag, err = r.unwritten(ctx, ends); err != nil {
 			return out, err
 		}

@@ -68,10 +68,10 @@ func (m *meter) tell(r *Replay, done processor.RedoProgress, at reach, told func
 		return
 	}
 	m.told = now
-	attrs := []any{"stream", r.stream.Name, "generation", p.Generation, "done", humanize.Comma(p.Done), "of", humanize.Comma(p.All),
+	attrs := []any{"stream", r.Stream.Name, "generation", p.Generation, "done", humanize.Comma(p.Done), "of", humanize.Comma(p.All),
 		"records_per_second", int(p.Rate), "left", p.Left.String(), "processed_here", p.Processed, "letters_here", p.Refused}
 	if p.Looking > 0 {
 		attrs = append(attrs, "looking_through_partitions", p.Looking)
 	}
-	r.env.Log.Info("replay", attrs...)
+	r.Env.Log.Info("replay", attrs...)
 }

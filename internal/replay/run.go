@@ -10,6 +10,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/twmb/franz-go/pkg/kadm"
 
+	"github.com/millrace-io/millrace/internal/drive"
 	"github.com/millrace-io/millrace/internal/stage"
 	"github.com/millrace-io/millrace/processor"
 	"github.com/millrace-io/millrace/topics/control"
@@ -38,8 +39,8 @@ var ErrOtherLogic = errors.New("the replay under way is of another logic than th
 func (r *Replay) Run(ctx context.Context, w Work) error {
 	for ctx.Err() == nil {
 		var s *control.Stream
-		if err := r.persist(ctx, kafka, "control", func(ctx context.Context) (err error) {
-			s, err = r.decided(ctx)
+		if err := r.Persist(ctx, drive.Kafka, "control", func(ctx context.Context) (err error) {
+			s, err = r.Decided(ctx)
 			return err
 		}); err != nil {
 			return err
@@ -57,10 +58,10 @@ func (r *Replay) Run(ctx context.Context, w Work) error {
 
 // step takes a redo out of the state in which it is.
 func (r *Replay) step(ctx context.Context, s *control.Stream, w Work) error {
-	logic, _ := r.stream.Logic()
+	logic, _ := r.Stream.Logic()
 	if g := s.Generation(s.Redo.Generation); g == nil || g.Logic != logic {
 		if s.Redo.State != control.Ending {
-			return fmt.Errorf("stream %s: %w; run it with the file that it was begun with, or end it: %s", r.stream.Name, ErrOtherLogic, r.command("abort"))
+			return fmt.Errorf("stream %s: %w; run it with the file that it was begun with, or end it: %s", r.Stream.Name, ErrOtherLogic, r.command("abort"))
 		}
 	}
 	switch s.Redo.State {
@@ -76,13 +77,13 @@ func (r *Replay) step(ctx context.Context, s *control.Stream, w Work) error {
 // process takes part until the redo is paused, changed or through. Then it returns nil.
 func (r *Replay) process(ctx context.Context, redo control.Redo, w Work) error {
 	if redo.Paused {
-		r.env.Log.Info("paused", "stream", r.stream.Name, "next", r.command("resume"))
+		r.Env.Log.Info("paused", "stream", r.Stream.Name, "next", r.command("resume"))
 		return r.watch(ctx, redo, w, nil)
 	}
-	env := r.env
+	env := r.Env
 	env.Metrics = prometheus.NewRegistry() // each attempt has counters of its own
-	again, err := processor.NewRedo(r.pipeline, w.Processor, env, processor.RedoConfig{
-		Stream: r.stream.Name, Generation: redo.Generation, Epoch: redo.Epoch, RawTopicID: redo.RawTopicID,
+	again, err := processor.NewRedo(r.Pipeline, w.Processor, env, processor.RedoConfig{
+		Stream: r.Stream.Name, Generation: redo.Generation, Epoch: redo.Epoch, RawTopicID: redo.RawTopicID,
 		Cut: redo.Cut, From: redo.From, To: redo.To, Keys: redo.Keys, Refused: redo.Refused, Attempt: redo.Attempt, Rate: redo.Rate, Letters: w.Letters, Memory: w.Memory,
 		Begun: func(ctx context.Context) error { return r.stillRunning(ctx, redo) },
 	})
@@ -114,7 +115,7 @@ func (r *Replay) process(ctx context.Context, redo control.Redo, w Work) error {
 
 // stillRunning is asked when a session's producer was initialised: who decides otherwise after that fences it.
 func (r *Replay) stillRunning(ctx context.Context, redo control.Redo) error {
-	s, err := r.decided(ctx)
+	s, err := r.Decided(ctx)
 	if err != nil {
 		return err
 	}
@@ -141,10 +142,10 @@ func (r *Replay) watch(ctx context.Context, redo control.Redo, w Work, again *pr
 		if err := stage.Sleep(ctx, lookEvery); err != nil {
 			return err
 		}
-		s, err := r.decided(ctx)
+		s, err := r.Decided(ctx)
 		switch {
 		case err != nil:
-			r.waits.On(kafka, "control", err)
+			r.Waits.On(drive.Kafka, "control", err)
 			continue
 		case !same(s.Redo, redo):
 			return nil
@@ -154,11 +155,11 @@ func (r *Replay) watch(ctx context.Context, redo control.Redo, w Work, again *pr
 			if needsOperator(err) {
 				return err
 			}
-			r.waits.On(kafka, "progress", err)
+			r.Waits.On(drive.Kafka, "progress", err)
 			continue
 		}
-		r.waits.Done(kafka, "control")
-		r.waits.Done(kafka, "progress")
+		r.Waits.Done(drive.Kafka, "control")
+		r.Waits.Done(drive.Kafka, "progress")
 		if again != nil {
 			meter.tell(r, again.Progress(), at, w.Told)
 		}
@@ -166,7 +167,7 @@ func (r *Replay) watch(ctx context.Context, redo control.Redo, w Work, again *pr
 			continue
 		}
 		if _, err := r.change(ctx, redo.Generation, control.Running, func(s *control.Stream) { s.Redo.State = control.Ending }); err != nil {
-			r.waits.On(kafka, "control", err)
+			r.Waits.On(drive.Kafka, "control", err)
 		}
 	}
 }
@@ -183,7 +184,7 @@ func (r *Replay) reached(ctx context.Context, redo control.Redo) (at reach, err 
 	if id != redo.RawTopicID {
 		return at, ErrMadeAnew
 	}
-	starts, err := kadm.NewClient(r.cl).ListStartOffsets(ctx, r.raw())
+	starts, err := kadm.NewClient(r.Client).ListStartOffsets(ctx, r.raw())
 	if err == nil {
 		err = starts.Error()
 	}
@@ -192,7 +193,7 @@ func (r *Replay) reached(ctx context.Context, redo control.Redo) (at reach, err 
 	}
 	at.start = map[int32]int64{}
 	starts.Each(func(o kadm.ListedOffset) { at.start[o.Partition] = o.Offset })
-	at.next, err = processor.RedoCommitted(ctx, r.cl, r.pipeline, r.stream.Name, redo.RawTopicID, redo.Generation)
+	at.next, err = processor.RedoCommitted(ctx, r.Client, r.Pipeline, r.Stream.Name, redo.RawTopicID, redo.Generation)
 	return at, err
 }
 
