@@ -15,10 +15,6 @@ import (
 	"github.com/millrace-io/millrace/topics/control"
 )
 
-// Start makes a stage of a line, which runs until its context ends. rate is how many raw records a second all processes together
-// process of it; 0: no limit.
-type Start func(line *pipeline.Pipeline, env stage.Env, rate int) (run func(context.Context) error, err error)
-
 // Runner runs one stage of the lines of a pipeline's streams, but for their base lines: it follows what is decided, begins those
 // that are declared, ends those that are dropped, and begins one anew whose logic or rate, or, of a sink, table, is another. A line that cannot go on is told
 // of, and tried again: it does not hold up the others, nor the live one.

@@ -162,7 +162,7 @@ func (x *Process) stage(name string, env stage.Env) (func(context.Context) error
 		if err != nil {
 			return nil, err
 		}
-		return lines.NewRunner(name, x.Pipeline, env, &x.lines, processorOf(cfg)).Beside(s.Run), nil
+		return lines.NewRunner(name, x.Pipeline, env, &x.lines, lines.Processors(cfg)).Beside(s.Run), nil
 	default:
 		cfg := sink.DefaultConfig()
 		cfg.Drain, cfg.Adopt = x.options.Drain, x.options.Adopt
@@ -172,31 +172,7 @@ func (x *Process) stage(name string, env stage.Env) (func(context.Context) error
 		}
 		x.sink = s
 		cfg.Adopt = nil
-		return lines.NewRunner(name, x.Pipeline, env, &x.lines, sinkOf(cfg)).Beside(s.Run), nil
-	}
-}
-
-// processorOf runs lines as the stream itself is run.
-func processorOf(cfg processor.Config) lines.Start {
-	return func(line *pipeline.Pipeline, env stage.Env, rate int) (func(context.Context) error, error) {
-		cfg := cfg
-		cfg.Rate = rate
-		s, err := processor.New(line, cfg, env)
-		if err != nil {
-			return nil, err
-		}
-		return s.Run, nil
-	}
-}
-
-// sinkOf is processorOf of a sink.
-func sinkOf(cfg sink.Config) lines.Start {
-	return func(line *pipeline.Pipeline, env stage.Env, _ int) (func(context.Context) error, error) {
-		s, err := sink.New(line, cfg, env)
-		if err != nil {
-			return nil, err
-		}
-		return s.Run, nil
+		return lines.NewRunner(name, x.Pipeline, env, &x.lines, lines.Sinks(cfg)).Beside(s.Run), nil
 	}
 }
 

@@ -1,0 +1,38 @@
+package lines
+
+import (
+	"context"
+
+	"github.com/millrace-io/millrace/internal/stage"
+	"github.com/millrace-io/millrace/pipeline"
+	"github.com/millrace-io/millrace/processor"
+	"github.com/millrace-io/millrace/sink"
+)
+
+// Start makes a stage of a line, which runs until its context ends. rate is how many raw records a second all processes together
+// process of it; 0: no limit.
+type Start func(line *pipeline.Pipeline, env stage.Env, rate int) (run func(context.Context) error, err error)
+
+// Processors starts the processors of lines, all with the same configuration but for its Rate.
+func Processors(cfg processor.Config) Start {
+	return func(line *pipeline.Pipeline, env stage.Env, rate int) (func(context.Context) error, error) {
+		cfg := cfg
+		cfg.Rate = rate
+		s, err := processor.New(line, cfg, env)
+		if err != nil {
+			return nil, err
+		}
+		return s.Run, nil
+	}
+}
+
+// Sinks starts the sinks of lines, all with the same configuration. They know no rate.
+func Sinks(cfg sink.Config) Start {
+	return func(line *pipeline.Pipeline, env stage.Env, _ int) (func(context.Context) error, error) {
+		s, err := sink.New(line, cfg, env)
+		if err != nil {
+			return nil, err
+		}
+		return s.Run, nil
+	}
+}
