@@ -11,8 +11,7 @@ import (
 
 	"github.com/millrace-io/millrace/internal/lines"
 	"github.com/millrace-io/millrace/internal/testkit"
-	"github.com/millrace-io/millrace/processor"
-	"github.com/millrace-io/millrace/sink"
+	"github.com/millrace-io/millrace/internal/testworld"
 	"github.com/millrace-io/millrace/topics"
 )
 
@@ -20,29 +19,21 @@ import (
 // barrier and not in the table yet holds it up all the same.
 func TestABarrierLooksAtTheWatermark(t *testing.T) {
 	w := newWorld(t, 1)
-	proc, err := processor.New(w.of(before), config(), w.env("processor"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	testkit.Run(t, proc.Run)
-	sunk, err := sink.New(w.of(before), sink.DefaultConfig(), w.env("sink"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	stop := testkit.Run(t, sunk.Run)
-	w.write(raw(1, "open", 1), raw(2, "open", 1))
-	w.becomes("t", false)
+	w.Processor(w.Of(before), w.Env("processor"))
+	stop := w.Sink(w.Of(before), w.Env("sink"))
+	w.Write(testworld.Raw(1, "open", 1), testworld.Raw(2, "open", 1))
+	w.Becomes("t", logicBefore)
 	stop()
-	processed := topics.Processed(w.name, "s")
-	ends, err := kadm.NewClient(w.cl).ListEndOffsets(t.Context(), processed)
+	processed := topics.Processed(w.Name, "s")
+	ends, err := kadm.NewClient(w.Client).ListEndOffsets(t.Context(), processed)
 	if err != nil {
 		t.Fatal(err)
 	}
 	stable, _ := ends.Lookup(processed, 0)
 	w.lag(processed, stable.Offset)
 
-	w.write(raw(3, "open", 1))
-	gauge, err := lines.NewGauge(w.of(before), w.cl, w.env("gauge"))
+	w.Write(testworld.Raw(3, "open", 1))
+	gauge, err := lines.NewGauge(w.Of(before), w.Client, w.Env("gauge"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -51,7 +42,7 @@ func TestABarrierLooksAtTheWatermark(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	testkit.Eventually(t, patience, func() error {
+	testkit.Eventually(t, testworld.Patience, func() error {
 		if next, err := gauge.Next(t.Context()); err != nil || next[0] < below[0] {
 			return fmt.Errorf("the processor is at %v of %v: %w", next, below, err)
 		}
@@ -60,20 +51,20 @@ func TestABarrierLooksAtTheWatermark(t *testing.T) {
 	if passed, err := gauge.Barrier(below).Passed(t.Context()); passed || err != nil {
 		t.Errorf("passed %t, %v; the table lacks a record", passed, err)
 	}
-	w.process(before, "sink")
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	w.Process(before, "sink")
+	ctx, cancel := context.WithTimeout(t.Context(), testworld.Patience)
 	defer cancel()
 	if err := gauge.Await(ctx, below); err != nil {
 		t.Error(err)
 	}
-	w.becomes("t", false)
+	w.Becomes("t", logicBefore)
 }
 
 // lag has the broker say from now on that a topic is stable below an offset only. It still serves what is above.
 func (w *world) lag(topic string, offset int64) {
 	const readCommitted = 1
-	w.cluster.ControlKey(int16(kmsg.ListOffsets), func(r kmsg.Request) (kmsg.Response, error, bool) {
-		w.cluster.KeepControl()
+	w.Cluster.ControlKey(int16(kmsg.ListOffsets), func(r kmsg.Request) (kmsg.Response, error, bool) {
+		w.Cluster.KeepControl()
 		ask, ok := r.(*kmsg.ListOffsetsRequest)
 		if !ok || ask.IsolationLevel != readCommitted || len(ask.Topics) != 1 || ask.Topics[0].Topic != topic || ask.Topics[0].Partitions[0].Timestamp != -1 {
 			return nil, nil, false

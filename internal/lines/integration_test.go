@@ -8,38 +8,14 @@ import (
 	"strings"
 	"testing"
 
-	_ "github.com/go-sql-driver/mysql" // the driver
-	"github.com/twmb/franz-go/pkg/kadm"
-
 	"github.com/millrace-io/millrace/internal/lines"
-	"github.com/millrace-io/millrace/internal/testservers"
-	"github.com/millrace-io/millrace/pipeline"
-	"github.com/millrace-io/millrace/topics"
+	"github.com/millrace-io/millrace/internal/testworld"
 )
 
 // onServers has Kafka and MySQL.
 func onServers(t *testing.T, partitions int32) *world {
 	t.Helper()
-	return onDSN(t, testservers.MySQL(t), partitions)
-}
-
-// onDSN has Kafka, and MySQL there.
-func onDSN(t *testing.T, dsn string, partitions int32) *world {
-	t.Helper()
-	w := &world{
-		t: t, name: testservers.Unique(t), partitions: partitions, brokers: testservers.Kafka(t), database: pipeline.Database{MySQL: pipeline.Secret(dsn)},
-	}
-	w.open("mysql", dsn)
-	t.Cleanup(func() {
-		ctx := context.WithoutCancel(t.Context())
-		adm := kadm.NewClient(w.cl)
-		for _, p := range []*pipeline.Pipeline{w.of(before), topics.LineOf(w.of(after), &after, 2, "")} {
-			for _, s := range topics.Specs(p) {
-				_, _ = adm.DeleteTopics(ctx, s.Topic)
-			}
-		}
-	})
-	return w
+	return &world{testworld.OnServers(t, before, partitions)}
 }
 
 // TestShadowOnServers: on Kafka and MySQL, with records coming all the time. The new table has what somebody has added to the live one,
@@ -48,26 +24,26 @@ func TestShadowOnServers(t *testing.T) {
 	w := onServers(t, 3)
 	exec := func(statement string) {
 		t.Helper()
-		if _, err := w.db.ExecContext(t.Context(), statement); err != nil {
+		if _, err := w.DB.ExecContext(t.Context(), statement); err != nil {
 			t.Fatalf("%s: %v", statement, err)
 		}
 	}
-	stop, _ := w.process(before, "live")
-	w.write(some(0, 2000)...)
-	w.becomes("t", false)
+	stop, _ := w.Process(before, "live")
+	w.Write(testworld.Some(0, 2000)...)
+	w.Becomes("t", logicBefore)
 	exec("ALTER TABLE t MODIFY n DECIMAL(30,0) NULL, ADD COLUMN seen TIMESTAMP NULL DEFAULT CURRENT_TIMESTAMP COMMENT 'when, `n`', " +
 		"ADD INDEX by_n (n DESC), ADD INDEX by_id (id, n), ADD INDEX half ((n DIV 2)), ADD CONSTRAINT positive CHECK (n > -1)")
-	still := w.traffic(2000)
+	still := w.Traffic(2000)
 	run := w.build(w.builder(after, "builder"), true)
 	stop()
-	_, _ = w.process(after, "live")
+	_, _ = w.Process(after, "live")
 	w.built(run)
 	still()
-	w.becomes("t", false)
-	w.becomes("t__g2", true)
+	w.Becomes("t", logicBefore)
+	w.Becomes("t__g2", logicAfter)
 
 	var name, is string
-	if err := w.db.QueryRowContext(t.Context(), "SHOW CREATE TABLE t__g2").Scan(&name, &is); err != nil {
+	if err := w.DB.QueryRowContext(t.Context(), "SHOW CREATE TABLE t__g2").Scan(&name, &is); err != nil {
 		t.Fatal(err)
 	}
 	for _, want := range []string{
@@ -88,19 +64,19 @@ func TestShadowOnServers(t *testing.T) {
 	if t.Failed() {
 		t.Log(is)
 	}
-	w.write(some(0, 300)...)
-	w.becomes("t", false)
-	w.becomes("t__g2", true)
+	w.Write(testworld.Some(0, 300)...)
+	w.Becomes("t", logicBefore)
+	w.Becomes("t__g2", logicAfter)
 }
 
 // TestShadowWithoutItsCommand: the command that builds a line dies before it adds the indexes. Stages go on with the line, which is not built, and
 // has no index; the command, run again, adds them, and it is.
 func TestShadowWithoutItsCommand(t *testing.T) {
 	w := onServers(t, 3)
-	_, _ = w.process(before, "live")
-	w.write(some(0, 500)...)
-	w.becomes("t", false)
-	if _, err := w.db.ExecContext(t.Context(), "ALTER TABLE t ADD INDEX by_n (n)"); err != nil {
+	_, _ = w.Process(before, "live")
+	w.Write(testworld.Some(0, 500)...)
+	w.Becomes("t", logicBefore)
+	if _, err := w.DB.ExecContext(t.Context(), "ALTER TABLE t ADD INDEX by_n (n)"); err != nil {
 		t.Fatal(err)
 	}
 	b := w.builder(after, "builder")
@@ -108,30 +84,30 @@ func TestShadowWithoutItsCommand(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	ctx, die := context.WithTimeout(t.Context(), patience)
+	ctx, die := context.WithTimeout(t.Context(), testworld.Patience)
 	defer die()
 	working := work(true)
 	working.Told = func(lines.Progress) { die() } // it would add the indexes next
 	if err := b.Run(ctx, plan.Number, working); !errors.Is(err, context.Canceled) {
 		t.Fatalf("%v, want that it was canceled", err)
 	}
-	w.write(some(500, 200)...)
-	w.becomes("t__g2", true)
+	w.Write(testworld.Some(500, 200)...)
+	w.Becomes("t__g2", logicAfter)
 	indexed := func() bool {
 		t.Helper()
 		var name, is string
-		if err := w.db.QueryRowContext(t.Context(), "SHOW CREATE TABLE t__g2").Scan(&name, &is); err != nil {
+		if err := w.DB.QueryRowContext(t.Context(), "SHOW CREATE TABLE t__g2").Scan(&name, &is); err != nil {
 			t.Fatal(err)
 		}
 		return strings.Contains(is, "KEY `by_n` (`n`)")
 	}
-	if l := w.decided().Line(2); !l.BuiltAt.IsZero() || indexed() {
+	if l := w.Decided().Line(2); !l.BuiltAt.IsZero() || indexed() {
 		t.Errorf("indexes are there: %t, and the line is %+v", indexed(), l)
 	}
 	w.built(w.build(w.builder(after, "again"), true))
 	if !indexed() {
 		t.Error("the line is built, and has no index")
 	}
-	w.becomes("t__g2", true)
-	w.becomes("t", false)
+	w.Becomes("t__g2", logicAfter)
+	w.Becomes("t", logicBefore)
 }

@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"github.com/millrace-io/millrace/internal/lines"
+	"github.com/millrace-io/millrace/internal/testworld"
 	"github.com/millrace-io/millrace/pipeline"
 	"github.com/millrace-io/millrace/topics"
 	"github.com/millrace-io/millrace/topics/control"
@@ -14,21 +15,21 @@ import (
 // ends as a fresh run, with other keys and columns; the live one is not touched.
 func TestALineIsAPipeline(t *testing.T) {
 	w := newWorld(t, 3)
-	w.stages(w.of(before), "live")
-	w.write(some(0, 300)...)
-	w.becomes("t", false)
+	w.stages(w.Of(before), "live")
+	w.Write(testworld.Some(0, 300)...)
+	w.Becomes("t", logicBefore)
 
-	line := topics.LineOf(w.of(before), &after, 2, "t__g2")
+	line := topics.LineOf(w.Of(before), &after, 2, "t__g2")
 	stop := w.stages(line, "line")
-	w.write(some(300, 200)...)
-	w.becomes("t__g2", true)
-	w.becomes("t", false)
+	w.Write(testworld.Some(300, 200)...)
+	w.Becomes("t__g2", logicAfter)
+	w.Becomes("t", logicBefore)
 	stop()
-	w.write(some(500, 200)...)
-	w.becomes("t", false)
+	w.Write(testworld.Some(500, 200)...)
+	w.Becomes("t", logicBefore)
 	w.stages(line, "line")
-	w.becomes("t__g2", true)
-	if live := w.decided(); len(live.Generations) != 1 {
+	w.Becomes("t__g2", logicAfter)
+	if live := w.Decided(); len(live.Generations) != 1 {
 		t.Errorf("the live line has generations %v", live.Generations)
 	}
 }
@@ -36,7 +37,7 @@ func TestALineIsAPipeline(t *testing.T) {
 // TestOf: which logic and which table a line has, by what is decided and by the file.
 func TestOf(t *testing.T) {
 	w := newWorld(t, 1)
-	newer := stream("id", "true", map[string]string{"id": "id", "n": "n"}, "id bigint key", "n bigint")
+	newer := testworld.Logic{Refuses: "none", By: 1}.Stream()
 	line := func(number uint16, state control.LineState, of *pipeline.Stream) control.Line {
 		l := control.Line{Number: number, State: state, Table: fmt.Sprintf("t__g%d", number), Definition: of.Definition()}
 		l.Logic, l.Key = of.Logic()
@@ -49,7 +50,7 @@ func TestOf(t *testing.T) {
 	}
 	check := func(file pipeline.Stream, number uint16, name, table string, want pipeline.Stream) {
 		t.Helper()
-		p, err := lines.Of(w.of(file), "s", s, number)
+		p, err := lines.Of(w.Of(file), "s", s, number)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -67,7 +68,7 @@ func TestOf(t *testing.T) {
 	check(after, 2, "p.g2.s", "t", after)
 	check(newer, 2, "p.g2.s", "t", newer)
 	check(after, 1, "p", "t__g1", after)
-	if _, err := lines.Of(w.of(before), "s", s, 3); err == nil {
+	if _, err := lines.Of(w.Of(before), "s", s, 3); err == nil {
 		t.Error("there is no line 3")
 	}
 }

@@ -17,6 +17,7 @@ import (
 
 	"github.com/millrace-io/millrace/internal/replay"
 	"github.com/millrace-io/millrace/internal/testkit"
+	"github.com/millrace-io/millrace/internal/testworld"
 	"github.com/millrace-io/millrace/pipeline"
 	"github.com/millrace-io/millrace/processor"
 	"github.com/millrace-io/millrace/sink"
@@ -31,13 +32,13 @@ func load(rnd *rand.Rand, n, keys int) []*kgo.Record {
 		id := rnd.IntN(keys)
 		switch rnd.IntN(12) {
 		case 0:
-			out[i] = raw(id, "", nil)
+			out[i] = testworld.Raw(id, "", nil)
 		case 1, 2:
-			out[i] = raw(id, "draft", i)
+			out[i] = testworld.Raw(id, "draft", i)
 		case 3:
-			out[i] = raw(id, "ok", "x")
+			out[i] = testworld.Raw(id, "ok", "x")
 		default:
-			out[i] = raw(id, "ok", i)
+			out[i] = testworld.Raw(id, "ok", i)
 		}
 	}
 	return out
@@ -54,7 +55,7 @@ func TestCorrectedMap(t *testing.T) {
 	if err != nil || !plan.Other || plan.Generation != 3 {
 		t.Fatalf("%+v, %v", plan, err)
 	}
-	w.write(load(rnd, 200, 60)...) // the processor, which runs the old file, goes over to the new logic
+	w.Write(load(rnd, 200, 60)...) // the processor, which runs the old file, goes over to the new logic
 	w.run(r)
 	w.settle()
 	w.want(w.fresh(right))
@@ -64,7 +65,7 @@ func TestCorrectedMap(t *testing.T) {
 
 	w.replay(right, replay.Ask{}) // once more by the same logic: nothing changes
 	w.want(w.fresh(right))
-	if s := w.decided(); s.Live != 2 || len(s.Generations) != 4 {
+	if s := w.Decided(); s.Live != 2 || len(s.Generations) != 4 {
 		t.Errorf("%+v", s)
 	}
 }
@@ -73,17 +74,17 @@ func TestCorrectedMap(t *testing.T) {
 func TestOnlyARange(t *testing.T) {
 	w := newWorld(t, 1, wrong)
 	for i := range 10 {
-		w.write(raw(i, "ok", i))
+		w.Write(testworld.Raw(i, "ok", i))
 	}
 	w.settle()
 	testkit.Pause(t.Context(), 5*time.Millisecond) // so that the records below have later times
 	at := time.Now()
 	for i := range 4 {
-		w.write(raw(i, "ok", 100+i))
+		w.Write(testworld.Raw(i, "ok", 100+i))
 	}
 	w.settle()
-	first := w.raws[5].Offset
-	w.replay(right, replay.Ask{From: replay.Bound{Offsets: map[int32]int64{0: first}}, To: replay.Bound{Offsets: map[int32]int64{0: w.raws[8].Offset}}})
+	first := w.Raws()[5].Offset
+	w.replay(right, replay.Ask{From: replay.Bound{Offsets: map[int32]int64{0: first}}, To: replay.Bound{Offsets: map[int32]int64{0: w.Raws()[8].Offset}}})
 	want := w.fresh(wrong)
 	for i := 5; i < 8; i++ {
 		want[i] = 3 * i
@@ -105,21 +106,21 @@ func TestOnlyARange(t *testing.T) {
 // before the deletion.
 func TestFilteredThenDeleted(t *testing.T) {
 	w := newWorld(t, 1, wrong)
-	w.produce(raw(1, "draft", 1), raw(2, "ok", 2))
-	w.produce(raw(1, "", nil))
-	w.replay(lenient, replay.Ask{To: replay.Bound{Offsets: map[int32]int64{0: w.raws[2].Offset}}})
+	w.produce(testworld.Raw(1, "draft", 1), testworld.Raw(2, "ok", 2))
+	w.produce(testworld.Raw(1, "", nil))
+	w.replay(lenient, replay.Ask{To: replay.Bound{Offsets: map[int32]int64{0: w.Raws()[2].Offset}}})
 	w.want(map[int]int{2: 6})
 }
 
 // TestMarkAgedOut: a row that was deleted does not come back, though its mark is gone.
 func TestMarkAgedOut(t *testing.T) {
 	w := newWorld(t, 1, wrong)
-	w.produce(raw(1, "ok", 1), raw(2, "ok", 2))
-	w.produce(raw(1, "", nil))
-	if _, err := w.db.Exec("DELETE FROM millrace_marks"); err != nil {
+	w.produce(testworld.Raw(1, "ok", 1), testworld.Raw(2, "ok", 2))
+	w.produce(testworld.Raw(1, "", nil))
+	if _, err := w.DB.Exec("DELETE FROM millrace_marks"); err != nil {
 		t.Fatal(err)
 	}
-	w.replay(right, replay.Ask{To: replay.Bound{Offsets: map[int32]int64{0: w.raws[2].Offset}}})
+	w.replay(right, replay.Ask{To: replay.Bound{Offsets: map[int32]int64{0: w.Raws()[2].Offset}}})
 	w.want(map[int]int{2: 6})
 }
 
@@ -127,7 +128,7 @@ func TestMarkAgedOut(t *testing.T) {
 // not stay.
 func TestDeletedDuringAReplay(t *testing.T) {
 	w := newWorld(t, 1, wrong)
-	w.produce(raw(1, "draft", 1), raw(2, "ok", 2))
+	w.produce(testworld.Raw(1, "draft", 1), testworld.Raw(2, "ok", 2))
 	r := w.open(lenient, "redo")
 	if _, err := r.Begin(t.Context(), replay.Ask{}); err != nil {
 		t.Fatal(err)
@@ -137,11 +138,11 @@ func TestDeletedDuringAReplay(t *testing.T) {
 	}
 	stop := w.background(r, work())
 	w.await(control.Running)
-	w.produce(raw(1, "", nil))
+	w.produce(testworld.Raw(1, "", nil))
 	if _, err := r.Pause(t.Context(), false); err != nil {
 		t.Fatal(err)
 	}
-	testkit.Eventually(t, 2*time.Minute, testkit.That("the redo has ended", func() bool { return w.decided().Redo == nil }))
+	testkit.Eventually(t, 2*time.Minute, testkit.That("the redo has ended", func() bool { return w.Decided().Redo == nil }))
 	if err := stop(); err != nil && !errors.Is(err, context.Canceled) {
 		t.Error(err)
 	}
@@ -152,7 +153,7 @@ func TestDeletedDuringAReplay(t *testing.T) {
 // and the marking would leave none, and the row that the replay makes of an older record would stay.
 func TestRemovalsAreMarkedBeforeTheCut(t *testing.T) {
 	w := newWorld(t, 1, wrong)
-	w.produce(raw(1, "ok", 1), raw(2, "ok", 2))
+	w.produce(testworld.Raw(1, "ok", 1), testworld.Raw(2, "ok", 2))
 	a, err := sink.OpenAdmin(w.pipeline)
 	if err != nil {
 		t.Fatal(err)
@@ -164,8 +165,8 @@ func TestRemovalsAreMarkedBeforeTheCut(t *testing.T) {
 	}
 	w.stopped() // so that nobody else asks where the processors are
 	marking := make(chan bool, 100)
-	w.cluster.ControlKey(int16(kmsg.OffsetFetch), func(r kmsg.Request) (kmsg.Response, error, bool) {
-		w.cluster.KeepControl()
+	w.Cluster.ControlKey(int16(kmsg.OffsetFetch), func(r kmsg.Request) (kmsg.Response, error, bool) {
+		w.Cluster.KeepControl()
 		if req := r.(*kmsg.OffsetFetchRequest); req.RequireStable && len(req.Groups) == 1 && req.Groups[0].Group == topics.ProcessorGroup("p") {
 			on, err := a.Marking(context.WithoutCancel(t.Context()), "s")
 			if err != nil {
@@ -179,7 +180,7 @@ func TestRemovalsAreMarkedBeforeTheCut(t *testing.T) {
 		return nil, nil, false
 	})
 	w.background(r, work())
-	testkit.Eventually(t, 2*time.Minute, testkit.That("the redo has ended", func() bool { return w.decided().Redo == nil }))
+	testkit.Eventually(t, 2*time.Minute, testkit.That("the redo has ended", func() bool { return w.Decided().Redo == nil }))
 	if len(marking) == 0 {
 		t.Fatal("the cut was not read")
 	}
@@ -194,18 +195,18 @@ func TestRemovalsAreMarkedBeforeTheCut(t *testing.T) {
 // TestNewestIsRefused: the next older record that is not refused makes the row.
 func TestNewestIsRefused(t *testing.T) {
 	w := newWorld(t, 1, wrong)
-	w.produce(raw(1, "draft", 7), raw(1, "draft", 8), raw(2, "ok", 1))
-	w.produce(raw(1, "ok", "x"))
+	w.produce(testworld.Raw(1, "draft", 7), testworld.Raw(1, "draft", 8), testworld.Raw(2, "ok", 1))
+	w.produce(testworld.Raw(1, "ok", "x"))
 	w.want(map[int]int{2: 2})
-	w.replay(lenient, replay.Ask{From: replay.Bound{Offsets: map[int32]int64{0: w.raws[3].Offset}}})
+	w.replay(lenient, replay.Ask{From: replay.Bound{Offsets: map[int32]int64{0: w.Raws()[3].Offset}}})
 	w.want(map[int]int{1: 24, 2: 2})
 }
 
 // TestTooManyLetters: the replay stops, says an example, and goes on when it is told to.
 func TestTooManyLetters(t *testing.T) {
 	w := newWorld(t, 1, wrong)
-	w.produce(raw(1, "ok", 1), raw(2, "ok", 2))
-	bad := logic{wrong.filter, `n > 1 ? n * 3 : n / 0`}
+	w.produce(testworld.Raw(1, "ok", 1), testworld.Raw(2, "ok", 2))
+	bad := testworld.Logic{Refuses: wrong.Refuses, By: 3, N: `n > 1 ? n * 3 : n / 0`}
 	r := w.open(bad, "redo")
 	if _, err := r.Begin(t.Context(), replay.Ask{}); err != nil {
 		t.Fatal(err)
@@ -237,7 +238,7 @@ func TestKilledAtEachState(t *testing.T) {
 				w.await(state)
 				_ = stop()
 			}
-			w.write(load(rnd, 100, 40)...)
+			w.Write(load(rnd, 100, 40)...)
 			next := w.open(right, "redo")
 			if _, err := next.Begin(t.Context(), replay.Ask{}); state != control.Ending {
 				if _, ok := errors.AsType[*replay.UnderWayError](err); !ok {
@@ -263,7 +264,7 @@ func TestKilledAgainAndAgain(t *testing.T) {
 	for i := range 6 {
 		stop := w.background(w.open(right, fmt.Sprint("helper-", i%2)), work())
 		testkit.Pause(t.Context(), time.Duration(rnd.IntN(600))*time.Millisecond)
-		w.write(load(rnd, 20, 80)...)
+		w.Write(load(rnd, 20, 80)...)
 		_ = stop()
 	}
 	if _, err := r.Limit(t.Context(), 0); err != nil && !errors.Is(err, replay.ErrNone) {
@@ -292,7 +293,7 @@ func TestTwoTakePart(t *testing.T) {
 	}
 	w.want(w.fresh(right))
 	seen := map[string]bool{}
-	for _, r := range testkit.Records(t, w.cluster.ListenAddrs(), topics.Processed("p", "s")) {
+	for _, r := range testkit.Records(t, w.Cluster.ListenAddrs(), topics.Processed("p", "s")) {
 		header, _ := topics.Header(r, topics.HeaderVersion)
 		if v, err := topics.ParseVersion(header); err != nil || v.Generation() == plan.Generation && seen[string(header)+string(r.Key)] {
 			t.Errorf("%s of key %s is there twice: %v", v, r.Key, err)
@@ -305,7 +306,7 @@ func TestTwoTakePart(t *testing.T) {
 func TestAbort(t *testing.T) {
 	w := newWorld(t, 2, wrong)
 	for i := range 400 {
-		w.write(raw(i, "ok", i+1))
+		w.Write(testworld.Raw(i, "ok", i+1))
 	}
 	w.settle()
 	r := w.open(right, "redo")
@@ -347,10 +348,10 @@ func TestAbort(t *testing.T) {
 // TestRefused: what cannot be begun says why, and changes nothing.
 func TestRefused(t *testing.T) {
 	w := newWorld(t, 1, wrong)
-	w.produce(raw(1, "ok", 1))
+	w.produce(testworld.Raw(1, "ok", 1))
 	p := w.of(right)
 	p.Streams[0].Process[1].Map[0].Expr = "id + 1"
-	other, err := replay.Open(p, "s", w.env("redo"))
+	other, err := replay.Open(p, "s", w.Env("redo"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -362,7 +363,7 @@ func TestRefused(t *testing.T) {
 	p = w.of(right)
 	p.Streams[0].Sink.Columns = append(p.Streams[0].Sink.Columns, pipeline.ColumnType{Name: "m", Type: "int"})
 	p.Streams[0].Process[1].Map = append(p.Streams[0].Process[1].Map, pipeline.Column{Name: "m", Expr: "n"})
-	lacks, err := replay.Open(p, "s", w.env("redo"))
+	lacks, err := replay.Open(p, "s", w.Env("redo"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -378,7 +379,7 @@ func TestRefused(t *testing.T) {
 	if _, err := r.Abort(t.Context()); !errors.Is(err, replay.ErrNone) {
 		t.Errorf("%v", err)
 	}
-	if s := w.decided(); s.Redo != nil || len(s.Generations) != 1 {
+	if s := w.Decided(); s.Redo != nil || len(s.Generations) != 1 {
 		t.Errorf("%+v", s)
 	}
 	if _, err := r.Begin(t.Context(), replay.Ask{}); err != nil {
@@ -395,7 +396,7 @@ func TestRefused(t *testing.T) {
 func TestToldProgress(t *testing.T) {
 	w := newWorld(t, 1, wrong)
 	for i := range 60 {
-		w.write(raw(i, "ok", i))
+		w.Write(testworld.Raw(i, "ok", i))
 	}
 	w.settle()
 	r := w.open(right, "redo")
@@ -421,9 +422,9 @@ func TestTableRefusesTheNewest(t *testing.T) {
 	const none, another = 0.25, 0.125 // twice or three times as much is no bigint
 	w := newWorld(t, 2, wrong)
 	for id := range 5 {
-		w.write(raw(id, "ok", id+1))
+		w.Write(testworld.Raw(id, "ok", id+1))
 	}
-	w.write(raw(1, "ok", none), raw(2, "draft", 0), raw(2, "ok", none), raw(3, "ok", none), raw(3, "ok", another), raw(9, "ok", none))
+	w.Write(testworld.Raw(1, "ok", none), testworld.Raw(2, "draft", 0), testworld.Raw(2, "ok", none), testworld.Raw(3, "ok", none), testworld.Raw(3, "ok", another), testworld.Raw(9, "ok", none))
 	w.settle()
 	w.want(map[int]int{0: 2, 1: 4, 3: 8, 4: 10})
 	w.replay(right, replay.Ask{})
@@ -434,7 +435,7 @@ func TestTableRefusesTheNewest(t *testing.T) {
 func TestTakesPartInALaterRound(t *testing.T) {
 	const none = 0.25
 	w := newWorld(t, 2, wrong)
-	w.write(raw(1, "ok", 2), raw(1, "ok", none), raw(2, "ok", 3))
+	w.Write(testworld.Raw(1, "ok", 2), testworld.Raw(1, "ok", none), testworld.Raw(2, "ok", 3))
 	w.settle()
 	r := w.open(right, "redo")
 	var round uint16
@@ -447,7 +448,7 @@ func TestTakesPartInALaterRound(t *testing.T) {
 		}
 		stop := w.background(r, work())
 		testkit.Eventually(t, 2*time.Minute, testkit.That("another round is under way", func() bool {
-			s := w.decided()
+			s := w.Decided()
 			if s.Redo != nil && s.Redo.Generation != s.Redo.First {
 				round = s.Redo.Generation
 			}
@@ -460,7 +461,7 @@ func TestTakesPartInALaterRound(t *testing.T) {
 	if err := w.open(right, "heir").Run(t.Context(), later); err != nil {
 		t.Fatal(err)
 	}
-	if s := w.decided(); s.Redo != nil {
+	if s := w.Decided(); s.Redo != nil {
 		t.Errorf("it is still under way: %+v", s.Redo)
 	}
 	w.want(map[int]int{1: 6, 2: 9})
@@ -483,18 +484,18 @@ func TestProcessedTopicMadeAnew(t *testing.T) {
 				w.await(state)
 				_ = stop()
 			}
-			before := w.decided().Redo.Generation
-			w.write(load(rnd, 100, 40)...)
-			if _, err := kadm.NewClient(w.cl).DeleteTopic(t.Context(), topics.Processed("p", "s")); err != nil {
+			before := w.Decided().Redo.Generation
+			w.Write(load(rnd, 100, 40)...)
+			if _, err := kadm.NewClient(w.Client).DeleteTopic(t.Context(), topics.Processed("p", "s")); err != nil {
 				t.Fatal(err)
 			}
 			testkit.Eventually(t, 2*time.Minute, func() error {
-				if s := w.decided(); s.Redo == nil || s.Redo.Generation == before || s.Run.Number == 0 {
+				if s := w.Decided(); s.Redo == nil || s.Redo.Generation == before || s.Run.Number == 0 {
 					return fmt.Errorf("it did not begin anew: %+v", s.Redo)
 				}
 				return nil
 			})
-			w.write(load(rnd, 50, 40)...)
+			w.Write(load(rnd, 50, 40)...)
 			w.run(w.open(right, "redo"))
 			w.settle()
 			w.want(w.fresh(right))
@@ -507,12 +508,12 @@ func TestProcessedTopicMadeAnew(t *testing.T) {
 func TestGroupThatWasMoved(t *testing.T) {
 	w := newWorld(t, 2, wrong)
 	for id := range 8 {
-		w.write(raw(id, "ok", id+1))
+		w.Write(testworld.Raw(id, "ok", id+1))
 	}
 	w.settle()
 	w.stopped()
 	w.stopped = nil
-	adm, rawTopic := kadm.NewClient(w.cl), topics.Raw("p", "s")
+	adm, rawTopic := kadm.NewClient(w.Client), topics.Raw("p", "s")
 	ends, err := adm.ListEndOffsets(t.Context(), rawTopic)
 	if err != nil {
 		t.Fatal(err)
@@ -525,7 +526,7 @@ func TestGroupThatWasMoved(t *testing.T) {
 	if err := adm.CommitAllOffsets(t.Context(), topics.ProcessorGroup("p"), moved); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := control.Change(t.Context(), control.Config{Pipeline: "p", Who: "test", Client: w.env("test").Kafka}, "s", func(s *control.Stream) error {
+	if _, err := control.Change(t.Context(), control.Config{Pipeline: "p", Who: "test", Client: w.Env("test").Kafka}, "s", func(s *control.Stream) error {
 		s.Moved, s.Run = map[int32]int64{0: 1, 1: 1}, control.Run{Number: s.Run.Number + 1, From: from}
 		return nil
 	}); err != nil {

@@ -12,25 +12,26 @@ import (
 
 	"github.com/millrace-io/millrace/internal/letters"
 	"github.com/millrace-io/millrace/internal/replay"
+	"github.com/millrace-io/millrace/internal/testworld"
 	"github.com/millrace-io/millrace/topics"
 )
 
 // faulty refuses a record whose n is 7.
-var faulty = logic{`status != "draft"`, "n * 3 * (n - 7) / (n - 7)"}
+var faulty = testworld.Logic{Refuses: "draft", By: 3, N: "n * 3 * (n - 7) / (n - 7)"}
 
 // letters are those of the stream.
 func (w *world) letters() []*letters.Letter {
-	w.t.Helper()
-	all, err := letters.Read(w.t.Context(), w.env("letters").Kafka, "p", "s", false)
+	w.T.Helper()
+	all, err := letters.Read(w.T.Context(), w.Env("letters").Kafka, "p", "s", false)
 	if err != nil {
-		w.t.Fatal(err)
+		w.T.Fatal(err)
 	}
 	return all
 }
 
 // told is, by key, what has become of its letters: an outcome, or the attempt of an open one.
 func (w *world) told() map[string]string {
-	w.t.Helper()
+	w.T.Helper()
 	out := map[string]string{}
 	for _, l := range w.letters() {
 		text := fmt.Sprintf("open, attempt %d", l.Attempt)
@@ -53,8 +54,8 @@ func unanswered(all []*letters.Letter) (open []*letters.Letter) {
 }
 
 // retry retries all that is open.
-func (w *world) retry(l logic) {
-	w.t.Helper()
+func (w *world) retry(l testworld.Logic) {
+	w.T.Helper()
 	for _, b := range replay.Batches(unanswered(w.letters()), 0) {
 		p := w.of(l)
 		w.replay(l, b.Ask(p, p.Stream("s"), 0))
@@ -64,8 +65,8 @@ func (w *world) retry(l logic) {
 // TestRetry: each letter of a newest record is in the table, an older one brings nothing back, and only what is refused again is open.
 func TestRetry(t *testing.T) {
 	w := newWorld(t, 2, faulty)
-	w.produce(raw(1, "ok", 7), raw(2, "ok", 5), raw(3, "ok", 7), raw(4, "ok", 7), raw(5, "ok", "x"), raw(6, "ok", 1))
-	w.produce(raw(2, "ok", 7), raw(3, "ok", 4), raw(4, "", nil))
+	w.produce(testworld.Raw(1, "ok", 7), testworld.Raw(2, "ok", 5), testworld.Raw(3, "ok", 7), testworld.Raw(4, "ok", 7), testworld.Raw(5, "ok", "x"), testworld.Raw(6, "ok", 1))
+	w.produce(testworld.Raw(2, "ok", 7), testworld.Raw(3, "ok", 4), testworld.Raw(4, "", nil))
 	w.want(map[int]int{2: 15, 3: 12, 6: 3})
 	open := map[string]string{"1": "open, attempt 1", "2": "open, attempt 1", "3": "open, attempt 1", "4": "open, attempt 1", "5": "open, attempt 1"}
 	if d := cmp.Diff(open, w.told()); d != "" {
@@ -91,7 +92,7 @@ func TestRetry(t *testing.T) {
 	}
 	for range 2 { // the second time changes nothing
 		closed := map[*letters.Letter]topics.Closing{open5[0]: {Outcome: topics.Discarded, Why: "a test"}}
-		if err := letters.Close(t.Context(), w.env("close").Kafka, closed, 1<<20); err != nil {
+		if err := letters.Close(t.Context(), w.Env("close").Kafka, closed, 1<<20); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -105,19 +106,19 @@ func TestRetry(t *testing.T) {
 // TestRetryOfWhatTheTableRefuses: letters of the sink are retried, and travel on with their attempt.
 func TestRetryOfWhatTheTableRefuses(t *testing.T) {
 	w := newWorld(t, 1, right)
-	w.produce(raw(1, "ok", 1))
-	if _, err := w.db.Exec("CREATE TRIGGER seven BEFORE INSERT ON t WHEN NEW.n >= 21 BEGIN SELECT RAISE(ABORT, 'too much'); END"); err != nil {
+	w.produce(testworld.Raw(1, "ok", 1))
+	if _, err := w.DB.Exec("CREATE TRIGGER seven BEFORE INSERT ON t WHEN NEW.n >= 21 BEGIN SELECT RAISE(ABORT, 'too much'); END"); err != nil {
 		t.Fatal(err)
 	}
-	w.produce(raw(1, "ok", 7), raw(2, "ok", 8), raw(3, "ok", 9))
-	w.produce(raw(3, "ok", 2))
+	w.produce(testworld.Raw(1, "ok", 7), testworld.Raw(2, "ok", 8), testworld.Raw(3, "ok", 9))
+	w.produce(testworld.Raw(3, "ok", 2))
 	w.want(map[int]int{1: 3, 3: 6})
 	w.retry(right)
 	w.want(map[int]int{1: 3, 3: 6})
 	if d := cmp.Diff(map[string]string{"1": "open, attempt 2", "2": "open, attempt 2", "3": "superseded"}, w.told()); d != "" {
 		t.Error(d)
 	}
-	if _, err := w.db.Exec("DROP TRIGGER seven"); err != nil {
+	if _, err := w.DB.Exec("DROP TRIGGER seven"); err != nil {
 		t.Fatal(err)
 	}
 	w.retry(right)
@@ -133,7 +134,7 @@ func TestRetryThatIsEndedAnywhere(t *testing.T) {
 	want := map[int]int{}
 	var records []*kgo.Record
 	for i := range 200 {
-		records = append(records, raw(i, "ok", 7))
+		records = append(records, testworld.Raw(i, "ok", 7))
 		want[i] = 21
 	}
 	w.produce(records...)
@@ -145,7 +146,7 @@ func TestRetryThatIsEndedAnywhere(t *testing.T) {
 	if _, err := w.open(right, "first").Begin(t.Context(), batches[0].Ask(p, p.Stream("s"), 0)); err != nil {
 		t.Fatal(err)
 	}
-	for i := 0; w.decided().Redo != nil; i++ {
+	for i := 0; w.Decided().Redo != nil; i++ {
 		ctx, cancel := context.WithTimeout(t.Context(), time.Duration(50+i*150)*time.Millisecond)
 		if err := w.open(right, fmt.Sprint("attempt", i)).Run(ctx, work()); err != nil && ctx.Err() == nil {
 			t.Fatal(err)

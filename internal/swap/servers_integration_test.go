@@ -12,7 +12,7 @@ import (
 
 	"github.com/millrace-io/millrace/internal/swap"
 	"github.com/millrace-io/millrace/internal/testkit"
-	"github.com/millrace-io/millrace/internal/testservers"
+	"github.com/millrace-io/millrace/internal/testworld"
 	"github.com/millrace-io/millrace/pipeline"
 	"github.com/millrace-io/millrace/sink"
 )
@@ -20,13 +20,7 @@ import (
 // onServers is Kafka and MySQL.
 func onServers(t *testing.T, s pipeline.Stream) *world {
 	t.Helper()
-	dsn := testservers.MySQL(t)
-	w := &world{
-		t: t, name: strings.ReplaceAll(testservers.Unique(t), "_", "-"), dir: t.TempDir(), brokers: testservers.Kafka(t),
-		database: pipeline.Database{MySQL: pipeline.Secret(dsn)},
-	}
-	w.open(s, "mysql", dsn)
-	return w
+	return &world{testworld.OnServers(t, s, partitions)}
 }
 
 // TestSwapOnServers: on Kafka and MySQL a line is built, compared, swapped, taken back and swapped again, while records come and readers
@@ -35,11 +29,11 @@ func onServers(t *testing.T, s pipeline.Stream) *world {
 func TestSwapOnServers(t *testing.T) {
 	w := onServers(t, doubles)
 	w.process(doubles)
-	w.write(anchors()...)
-	w.write(some(0, 300)...)
-	w.becomes("t", 2, false)
-	stop, read := w.traffic(300), w.readers()
-	old, err := w.db.BeginTx(t.Context(), &sql.TxOptions{Isolation: sql.LevelRepeatableRead})
+	w.Write(anchors()...)
+	w.Write(testworld.Some(0, 300)...)
+	w.Becomes("t", double)
+	stop, read := w.Traffic(300), w.readers()
+	old, err := w.DB.BeginTx(t.Context(), &sql.TxOptions{Isolation: sql.LevelRepeatableRead})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -51,20 +45,20 @@ func TestSwapOnServers(t *testing.T) {
 	x := w.lines(doubles2)
 	ctx, cancel := context.WithTimeout(t.Context(), 15*time.Minute)
 	defer cancel()
-	d, err := x.Diff(ctx, swap.DiffAsk{Wait: patience})
+	d, err := x.Diff(ctx, swap.DiffAsk{Wait: testworld.Patience})
 	if err != nil || !d.Key || d.Differ != 0 || d.Only != [2]int64{} {
 		t.Fatalf("%+v, %v", d, err)
 	}
-	if _, err := w.db.Exec("UPDATE t__g2 SET status = 'open' WHERE id = 1001"); err != nil { // it is no column of the other table
+	if _, err := w.DB.Exec("UPDATE t__g2 SET status = 'open' WHERE id = 1001"); err != nil { // it is no column of the other table
 		t.Fatal(err)
 	}
-	if _, err := w.db.Exec("UPDATE t__g2 SET n = n + 1 WHERE id = 1002"); err != nil {
+	if _, err := w.DB.Exec("UPDATE t__g2 SET n = n + 1 WHERE id = 1002"); err != nil {
 		t.Fatal(err)
 	}
-	if d, err = x.Diff(ctx, swap.DiffAsk{Wait: patience}); err != nil || d.Differ != 1 || d.Columns["n"] != 1 || d.Examples[0].Key != "1002" {
+	if d, err = x.Diff(ctx, swap.DiffAsk{Wait: testworld.Patience}); err != nil || d.Differ != 1 || d.Columns["n"] != 1 || d.Examples[0].Key != "1002" {
 		t.Errorf("%+v, %v", d, err)
 	}
-	if _, err := w.db.Exec("UPDATE t__g2 SET n = 2 * id, status = 'OPEN' WHERE id IN (1001, 1002)"); err != nil {
+	if _, err := w.DB.Exec("UPDATE t__g2 SET n = 2 * id, status = 'OPEN' WHERE id IN (1001, 1002)"); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := x.Swap(ctx, swap.Ask{Wait: 20 * time.Second}); !refused(err, "has a transaction since") {
@@ -84,25 +78,25 @@ func TestSwapOnServers(t *testing.T) {
 			return nil
 		}
 	}
-	_, err = killed.Swap(ctx, swap.Ask{Back: true, Wait: patience})
+	_, err = killed.Swap(ctx, swap.Ask{Back: true, Wait: testworld.Patience})
 	for takenBack(err) && ctx.Err() == nil {
-		_, err = killed.Swap(ctx, swap.Ask{Back: true, Wait: patience})
+		_, err = killed.Swap(ctx, swap.Ask{Back: true, Wait: testworld.Patience})
 	}
 	if err == nil {
 		t.Error("the rollback went on")
 	}
-	testkit.Eventually(t, patience, testkit.That("line 1 is live", func() bool { return w.decided().LiveNumber() == 1 }))
+	testkit.Eventually(t, testworld.Patience, testkit.That("line 1 is live", func() bool { return w.Decided().LiveNumber() == 1 }))
 	w.must(x, swap.Ask{}, 2)
 	stop()
-	w.becomes("t", 2, true)
-	w.becomes("t__g1", 2, false)
+	w.Becomes("t", twice)
+	w.Becomes("t__g1", double)
 	w.must(x, swap.Ask{Back: true}, 1)
-	w.becomes("t", 2, false)
+	w.Becomes("t", double)
 	read()
 	if _, err := x.Drop(ctx, 2); err != nil {
 		t.Error(err)
 	}
-	if _, err := w.read("t__g2"); err == nil {
+	if _, err := w.Read("t__g2"); err == nil {
 		t.Error("the table that was dropped is there")
 	}
 }

@@ -16,6 +16,7 @@ import (
 	"github.com/millrace-io/millrace/internal/lines"
 	"github.com/millrace-io/millrace/internal/swap"
 	"github.com/millrace-io/millrace/internal/testkit"
+	"github.com/millrace-io/millrace/internal/testworld"
 	"github.com/millrace-io/millrace/sink"
 	"github.com/millrace-io/millrace/topics"
 	"github.com/millrace-io/millrace/topics/control"
@@ -24,20 +25,20 @@ import (
 // anchors are keys that nobody changes: a reader that does not see them misses rows.
 func anchors() (out []*kgo.Record) {
 	for id := 1000; id < 1010; id++ {
-		out = append(out, raw(id, "open", id))
+		out = append(out, testworld.Raw(id, "open", id))
 	}
 	return out
 }
 
 // readers read the table again and again until stop is called: it is there, whole, and of one line.
 func (w *world) readers() (stop func()) {
-	ctx, cancel := context.WithCancel(context.WithoutCancel(w.t.Context()))
+	ctx, cancel := context.WithCancel(context.WithoutCancel(w.T.Context()))
 	var all sync.WaitGroup
 	for range 2 {
 		all.Go(func() {
 			for ctx.Err() == nil {
 				if err := w.whole(); err != nil {
-					w.t.Error(err)
+					w.T.Error(err)
 					return
 				}
 			}
@@ -47,19 +48,19 @@ func (w *world) readers() (stop func()) {
 		cancel()
 		all.Wait()
 	})
-	w.t.Cleanup(stop)
+	w.T.Cleanup(stop)
 	return stop
 }
 
 // whole looks at the table as it is now.
 func (w *world) whole() error {
-	rows, err := w.read("t")
+	rows, err := w.Read("t")
 	if err != nil {
 		return err
 	}
 	by := map[string]int{}
 	for id := 1000; id < 1010; id++ {
-		text, ok := rows[id]
+		text, ok := rows[strconv.Itoa(id)]
 		if !ok {
 			return fmt.Errorf("the row %d is missing", id)
 		}
@@ -74,10 +75,10 @@ func (w *world) whole() error {
 
 // must swaps.
 func (w *world) must(x *swap.Lines, ask swap.Ask, live uint16) {
-	w.t.Helper()
-	ctx, cancel := context.WithTimeout(w.t.Context(), patience)
+	w.T.Helper()
+	ctx, cancel := context.WithTimeout(w.T.Context(), testworld.Patience)
 	defer cancel()
-	ask.Wait = patience
+	ask.Wait = testworld.Patience
 	plan, err := x.Swap(ctx, ask)
 	for range 20 {
 		if !takenBack(err) {
@@ -86,10 +87,10 @@ func (w *world) must(x *swap.Lines, ask swap.Ask, live uint16) {
 		plan, err = x.Swap(ctx, ask)
 	}
 	if err != nil {
-		w.t.Fatal(err)
+		w.T.Fatal(err)
 	}
-	if s := w.decided(); plan.To != live || s.LiveNumber() != live || s.Line(live).State != control.LineLive || s.Line(plan.From).State != control.LineOld {
-		w.t.Fatalf("%+v, and line %d is live: %+v; want line %d", plan, s.LiveNumber(), s.Lines, live)
+	if s := w.Decided(); plan.To != live || s.LiveNumber() != live || s.Line(live).State != control.LineLive || s.Line(plan.From).State != control.LineOld {
+		w.T.Fatalf("%+v, and line %d is live: %+v; want line %d", plan, s.LiveNumber(), s.Lines, live)
 	}
 }
 
@@ -108,10 +109,10 @@ func takenBack(err error) bool {
 func TestSwapUnderTraffic(t *testing.T) {
 	w := newWorld(t, doubles)
 	w.process(doubles)
-	w.write(anchors()...)
-	w.write(some(0, 300)...)
-	w.becomes("t", 2, false)
-	stop, read := w.traffic(300), w.readers()
+	w.Write(anchors()...)
+	w.Write(testworld.Some(0, 300)...)
+	w.Becomes("t", double)
+	stop, read := w.Traffic(300), w.readers()
 	if n := w.shadow(triples); n != 2 {
 		t.Fatalf("line %d", n)
 	}
@@ -126,11 +127,11 @@ func TestSwapUnderTraffic(t *testing.T) {
 	w.must(x, swap.Ask{Back: true}, 1)
 	w.must(x, swap.Ask{}, 2)
 	stop()
-	w.becomes("t", 3, true)
-	w.becomes("t__g1", 2, false)
+	w.Becomes("t", triple)
+	w.Becomes("t__g1", double)
 	w.must(x, swap.Ask{Back: true}, 1)
-	w.becomes("t", 2, false)
-	w.becomes("t__g2", 3, true)
+	w.Becomes("t", double)
+	w.Becomes("t__g2", triple)
 	read()
 }
 
@@ -144,11 +145,11 @@ func refused(err error, text string) bool {
 func TestKilledSwapIsEnded(t *testing.T) {
 	w := newWorld(t, doubles)
 	w.process(doubles)
-	w.write(anchors()...)
-	w.write(some(0, 200)...)
-	w.becomes("t", 2, false)
+	w.Write(anchors()...)
+	w.Write(testworld.Some(0, 200)...)
+	w.Becomes("t", double)
 	w.shadow(triples)
-	stop, read := w.traffic(200), w.readers()
+	stop, read := w.Traffic(200), w.readers()
 	live := uint16(1)
 	for _, kill := range []struct {
 		name string
@@ -177,20 +178,20 @@ func TestKilledSwapIsEnded(t *testing.T) {
 				return nil
 			}
 		}
-		ctx, cancel := context.WithTimeout(t.Context(), patience)
-		if _, err := x.Swap(ctx, swap.Ask{Wait: patience}); err == nil {
+		ctx, cancel := context.WithTimeout(t.Context(), testworld.Patience)
+		if _, err := x.Swap(ctx, swap.Ask{Wait: testworld.Patience}); err == nil {
 			t.Errorf("%s: the swap went on", kill.name)
 		}
 		cancel()
 		if kill.done {
 			live = 2
 		}
-		testkit.Eventually(t, patience, func() error {
+		testkit.Eventually(t, testworld.Patience, func() error {
 			var left int
-			if err := w.db.QueryRow("SELECT COUNT(*) FROM millrace_swaps").Scan(&left); err != nil || left > 0 {
+			if err := w.DB.QueryRow("SELECT COUNT(*) FROM millrace_swaps").Scan(&left); err != nil || left > 0 {
 				return fmt.Errorf("%s: %d swaps are left: %w", kill.name, left, err)
 			}
-			if s := w.decided(); s.LiveNumber() != live {
+			if s := w.Decided(); s.LiveNumber() != live {
 				return fmt.Errorf("%s: line %d is live, want %d", kill.name, s.LiveNumber(), live)
 			}
 			return nil
@@ -199,8 +200,8 @@ func TestKilledSwapIsEnded(t *testing.T) {
 	w.must(w.lines(triples), swap.Ask{Back: true}, 1)
 	w.must(w.lines(triples), swap.Ask{}, 2)
 	stop()
-	w.becomes("t", 3, true)
-	w.becomes("t__g1", 2, false)
+	w.Becomes("t", triple)
+	w.Becomes("t__g1", double)
 	read()
 }
 
@@ -209,22 +210,22 @@ func TestKilledSwapIsEnded(t *testing.T) {
 func TestDiffUnderTraffic(t *testing.T) {
 	w := newWorld(t, doubles)
 	w.process(doubles)
-	w.write(anchors()...)
-	w.write(some(0, 300)...)
-	w.becomes("t", 2, false)
+	w.Write(anchors()...)
+	w.Write(testworld.Some(0, 300)...)
+	w.Becomes("t", double)
 	w.shadow(doubles2)
 	x := w.lines(doubles2)
 	diff := func() *swap.Diff {
 		t.Helper()
-		ctx, cancel := context.WithTimeout(t.Context(), patience)
+		ctx, cancel := context.WithTimeout(t.Context(), testworld.Patience)
 		defer cancel()
-		d, err := x.Diff(ctx, swap.DiffAsk{Wait: patience})
+		d, err := x.Diff(ctx, swap.DiffAsk{Wait: testworld.Patience})
 		if err != nil {
 			t.Fatal(err)
 		}
 		return d
 	}
-	stop := w.traffic(300)
+	stop := w.Traffic(300)
 	for range 10 {
 		if d := diff(); d.Differ != 0 || d.Only != [2]int64{} {
 			t.Fatalf("%+v", d.Difference)
@@ -234,7 +235,7 @@ func TestDiffUnderTraffic(t *testing.T) {
 		"UPDATE t__g2 SET n = n + 1 WHERE id IN (1001, 1002)", "UPDATE t__g2 SET n = NULL WHERE id = 1003",
 		"DELETE FROM t__g2 WHERE id = 1004", "INSERT INTO t__g2 (id, n, _mr_version) VALUES (5000, 1, x'')",
 	} {
-		if _, err := w.db.Exec(statement); err != nil {
+		if _, err := w.DB.Exec(statement); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -252,52 +253,52 @@ func TestDiffUnderTraffic(t *testing.T) {
 func TestDrop(t *testing.T) {
 	w := newWorld(t, doubles)
 	w.process(doubles)
-	w.write(anchors()...)
-	w.write(some(0, 200)...)
-	w.becomes("t", 2, false)
+	w.Write(anchors()...)
+	w.Write(testworld.Some(0, 200)...)
+	w.Becomes("t", double)
 	w.shadow(triples)
 	x := w.lines(triples)
 	if _, err := x.PreviewDrop(t.Context(), 1); !refused(err, "is live") {
 		t.Errorf("%v", err)
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	ctx, cancel := context.WithTimeout(t.Context(), testworld.Patience)
 	defer cancel()
 	is, err := x.Drop(ctx, 0)
 	if err != nil || is.Line != 2 {
 		t.Fatalf("%+v, %v", is, err)
 	}
-	if s := w.decided(); s.Line(2).State != control.LineDropped || s.LiveNumber() != 1 {
+	if s := w.Decided(); s.Line(2).State != control.LineDropped || s.LiveNumber() != 1 {
 		t.Errorf("%+v", s.Lines)
 	}
 	gone := func() {
 		t.Helper()
-		if _, err := w.read("t__g2"); err == nil {
+		if _, err := w.Read("t__g2"); err == nil {
 			t.Error("the table is there")
 		}
-		found, err := kadm.NewClient(w.cl).ListTopics(ctx)
+		found, err := kadm.NewClient(w.Client).ListTopics(ctx)
 		if err != nil {
 			t.Fatal(err)
 		}
 		for _, topic := range found.Names() {
-			if strings.HasPrefix(topic, topics.LineName(w.name, "s", 2)) {
+			if strings.HasPrefix(topic, topics.LineName(w.Name, "s", 2)) {
 				t.Errorf("the topic %s is there", topic)
 			}
 		}
 	}
 	gone()
 	// A stage that had not heard of it has made some of it anew.
-	if _, err := w.db.Exec("CREATE TABLE t__g2 (id INT)"); err != nil {
+	if _, err := w.DB.Exec("CREATE TABLE t__g2 (id INT)"); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := kadm.NewClient(w.cl).CreateTopic(ctx, 1, 1, nil, is.Topics[0]); err != nil {
+	if _, err := kadm.NewClient(w.Client).CreateTopic(ctx, 1, 1, nil, is.Topics[0]); err != nil {
 		t.Fatal(err)
 	}
 	if again, err := x.Drop(ctx, 2); err != nil || again.State != control.LineDropped {
 		t.Errorf("%+v, %v", again, err)
 	}
 	gone()
-	w.write(some(200, 50)...)
-	w.becomes("t", 2, false)
+	w.Write(testworld.Some(200, 50)...)
+	w.Becomes("t", double)
 	if n := w.shadow(doubles2); n != 3 {
 		t.Errorf("line %d, want another number than the one that was dropped", n)
 	}
@@ -311,24 +312,24 @@ func TestDrop(t *testing.T) {
 func TestADroppedLineIsNotMadeAnew(t *testing.T) {
 	w := newWorld(t, doubles)
 	w.process(doubles)
-	w.write(anchors()...)
-	w.becomes("t", 2, false)
+	w.Write(anchors()...)
+	w.Becomes("t", double)
 	w.shadow(triples)
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	ctx, cancel := context.WithTimeout(t.Context(), testworld.Patience)
 	defer cancel()
 	is, err := w.lines(triples).Drop(ctx, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
-	line := topics.LineOf(w.of(triples), &triples, is.Line, is.Table)
-	for name, of := range map[string]lines.Start{"processor": processorOf, "sink": sinkOf} {
-		env := w.env("cut off")
+	line := topics.LineOf(w.Of(triples), &triples, is.Line, is.Table)
+	for name, of := range map[string]lines.Start{"processor": lines.Processors(testworld.Config()), "sink": lines.Sinks(sink.DefaultConfig())} {
+		env := w.Env("cut off")
 		run, err := of(line, env, 0)
 		if err != nil {
 			t.Fatal(err)
 		}
 		stop := testkit.Run(t, run)
-		testkit.Eventually(t, patience, func() error {
+		testkit.Eventually(t, testworld.Patience, func() error {
 			if waits := fmt.Sprint(env.Health.Waiting()); !strings.Contains(waits, "line 2 is dropped: nothing of it is made anew") {
 				return fmt.Errorf("%s: health says %s", name, waits)
 			}
@@ -336,10 +337,10 @@ func TestADroppedLineIsNotMadeAnew(t *testing.T) {
 		})
 		stop()
 	}
-	if _, err := w.read("t__g2"); err == nil {
+	if _, err := w.Read("t__g2"); err == nil {
 		t.Error("the table is there")
 	}
-	found, err := kadm.NewClient(w.cl).ListTopics(ctx)
+	found, err := kadm.NewClient(w.Client).ListTopics(ctx)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -355,24 +356,24 @@ func TestADroppedLineIsNotMadeAnew(t *testing.T) {
 func TestDropTheFirstLine(t *testing.T) {
 	w := newWorld(t, doubles)
 	stop := w.process(doubles)
-	w.write(anchors()...)
-	w.write(some(0, 200)...)
-	w.becomes("t", 2, false)
+	w.Write(anchors()...)
+	w.Write(testworld.Some(0, 200)...)
+	w.Becomes("t", double)
 	w.shadow(triples)
 	w.must(w.lines(triples), swap.Ask{}, 2)
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	ctx, cancel := context.WithTimeout(t.Context(), testworld.Patience)
 	defer cancel()
 	if is, err := w.lines(triples).Drop(ctx, 0); err != nil || is.Line != 1 || len(is.Topics) > 0 {
 		t.Fatalf("%+v, %v", is, err)
 	}
-	w.write(some(200, 50)...)
-	w.becomes("t", 3, true)
+	w.Write(testworld.Some(200, 50)...)
+	w.Becomes("t", triple)
 	gone := func() {
 		t.Helper()
-		if _, err := w.read("t__g1"); err == nil {
+		if _, err := w.Read("t__g1"); err == nil {
 			t.Error("the table of the line that was dropped is there")
 		}
-		if s := w.decided(); s.Line(1).State != control.LineDropped || s.LiveNumber() != 2 {
+		if s := w.Decided(); s.Line(1).State != control.LineDropped || s.LiveNumber() != 2 {
 			t.Errorf("%+v", s.Lines)
 		}
 	}
@@ -382,36 +383,36 @@ func TestDropTheFirstLine(t *testing.T) {
 	}
 	stop()
 	w.process(triples)
-	w.write(some(250, 50)...)
-	w.becomes("t", 3, true)
+	w.Write(testworld.Some(250, 50)...)
+	w.Becomes("t", triple)
 	gone()
 	if n := w.shadow(doubles2); n != 3 {
 		t.Errorf("line %d", n)
 	}
 	w.must(w.lines(doubles2), swap.Ask{}, 3)
-	w.write(some(300, 50)...)
-	w.becomes("t", 2, true)
-	w.becomes("t__g2", 3, true)
+	w.Write(testworld.Some(300, 50)...)
+	w.Becomes("t", twice)
+	w.Becomes("t__g2", triple)
 }
 
 // TestWhatALineRefusedIsNotWaitedFor: the newest records are rows of the live line, and dead letters of the other one, which is as far all the same.
 func TestWhatALineRefusedIsNotWaitedFor(t *testing.T) {
 	w := newWorld(t, doubles)
 	w.process(doubles)
-	w.write(some(0, 50)...)
-	w.becomes("t", 2, false)
+	w.Write(testworld.Some(0, 50)...)
+	w.Becomes("t", double)
 	const refuses = 5_000_000 // 0 / 0
-	divides := stream(`status != "draft"`, "n * 2 + 0 / (n - 5000000)", true)
+	divides := testworld.Logic{Refuses: "draft", N: "n * 2 + 0 / (n - 5000000)", Status: "varchar(20)"}.Stream()
 	w.shadow(divides)
 	partition := map[int32]bool{}
 	for id := 1000; len(partition) < partitions; id++ {
-		r := raw(id, "open", refuses)
-		w.write(r)
+		r := testworld.Raw(id, "open", refuses)
+		w.Write(r)
 		partition[r.Partition] = true
 	}
-	w.becomes("t", 2, false)
+	w.Becomes("t", double)
 	w.must(w.lines(divides), swap.Ask{}, 2)
-	if rows, err := w.read("t"); err != nil || rows[1000] != "" || len(rows) == 0 {
+	if rows, err := w.Read("t"); err != nil || rows["1000"] != "" || len(rows) == 0 {
 		t.Errorf("%v: record 1000 is a row of the line that refuses it, or there is none: %v", err, rows)
 	}
 }
@@ -420,38 +421,30 @@ func TestWhatALineRefusedIsNotWaitedFor(t *testing.T) {
 func TestALineThatDoesNotCatchUp(t *testing.T) {
 	w := newWorld(t, doubles)
 	stop := w.process(doubles)
-	w.write(anchors()...)
-	w.write(some(0, 100)...)
-	w.becomes("t", 2, false)
+	w.Write(anchors()...)
+	w.Write(testworld.Some(0, 100)...)
+	w.Becomes("t", double)
 	w.shadow(triples)
 	stop()
-	proc, err := processorOf(w.of(doubles), w.env("live"), 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	sunk, err := sinkOf(w.of(doubles), w.env("live"), 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	testkit.Run(t, proc)
-	testkit.Run(t, sunk)
-	w.write(some(100, 50)...)
-	w.becomes("t", 2, false)
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	w.Processor(w.Of(doubles), w.Env("live"))
+	w.Sink(w.Of(doubles), w.Env("live"))
+	w.Write(testworld.Some(100, 50)...)
+	w.Becomes("t", double)
+	ctx, cancel := context.WithTimeout(t.Context(), testworld.Patience)
 	defer cancel()
-	_, err = w.lines(triples).Swap(ctx, swap.Ask{Wait: 2 * time.Second})
+	_, err := w.lines(triples).Swap(ctx, swap.Ask{Wait: 2 * time.Second})
 	if late, ok := errors.AsType[*swap.LateError](err); !ok || late.Line != 2 {
 		t.Fatalf("%v, want that line 2 is late", err)
 	}
-	w.write(some(150, 20)...)
-	w.becomes("t", 2, false)
+	w.Write(testworld.Some(150, 20)...)
+	w.Becomes("t", double)
 }
 
 // TestRollbackGoesToTheLineBefore: a line that was taken back is not the one before the one that has come after it.
 func TestRollbackGoesToTheLineBefore(t *testing.T) {
 	w := newWorld(t, doubles)
 	at := time.Now().UTC()
-	_, err := control.Change(t.Context(), control.Config{Pipeline: w.name, Who: "test", Client: w.env("test").Kafka}, "s", func(s *control.Stream) error {
+	_, err := control.Change(t.Context(), control.Config{Pipeline: w.Name, Who: "test", Client: w.Env("test").Kafka}, "s", func(s *control.Stream) error {
 		s.LiveLine, s.Lines = 3, []control.Line{
 			{Number: 1, State: control.LineOld, Table: "t__g1", At: at},
 			{Number: 2, State: control.LineOld, Table: "t__g2", At: at.Add(-time.Hour)},
@@ -473,13 +466,13 @@ func TestRollbackGoesToTheLineBefore(t *testing.T) {
 func TestAFileOfBeforeTellsNothing(t *testing.T) {
 	w := newWorld(t, doubles)
 	stop := w.process(doubles)
-	w.write(anchors()...)
-	w.becomes("t", 2, false)
+	w.Write(anchors()...)
+	w.Becomes("t", double)
 	w.shadow(triples)
 	w.must(w.lines(triples), swap.Ask{}, 2)
 	const left = "INSERT INTO millrace_owners (table_name, pipeline, stream, topic_id, epoch, updated_at)" +
 		" SELECT 'before', pipeline, stream, topic_id, epoch, updated_at FROM millrace_owners WHERE table_name = 't__g1'"
-	if done, err := w.db.Exec(left); err != nil {
+	if done, err := w.DB.Exec(left); err != nil {
 		t.Fatal(err)
 	} else if n, _ := done.RowsAffected(); n != 1 {
 		t.Fatalf("%d owners", n)
@@ -489,10 +482,10 @@ func TestAFileOfBeforeTellsNothing(t *testing.T) {
 	if _, err := w.lines(before).Preview(t.Context(), swap.Ask{Back: true}); err != nil {
 		t.Error(err)
 	}
-	if live := w.decided().LiveNumber(); live != 2 {
+	if live := w.Decided().LiveNumber(); live != 2 {
 		t.Errorf("line %d is live, want 2", live)
 	}
-	w.write(some(0, 50)...)
-	w.becomes("t", 3, true)
+	w.Write(testworld.Some(0, 50)...)
+	w.Becomes("t", triple)
 	stop()
 }
