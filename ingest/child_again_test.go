@@ -133,9 +133,7 @@ func TestNothingIsSaidByTheFirstPageAlone(t *testing.T) {
 // child keeps what it has, and it is told why; the next complete read tells what is gone.
 func TestNothingDeletesNothing(t *testing.T) {
 	t.Parallel()
-	a := newTree(t)
-	a.grow("/orders", 1)
-	a.grow("/orders/1/items", 3)
+	a, p, r := oneOrder(t, 3, deletes())
 	var none atomic.Bool
 	a.intercept(func(w http.ResponseWriter, r *http.Request) bool {
 		if !none.Load() || strings.Count(r.URL.Path, "/") < 3 {
@@ -144,23 +142,18 @@ func TestNothingDeletesNothing(t *testing.T) {
 		http.NotFound(w, r)
 		return true
 	})
-	c := testkafka.New(t)
-	streams := a.orders()
-	streams[1].Ingest.Deletes = deletes()
-	r := start(t, newPipeline(c.ListenAddrs(), streams...), "one", testConfig())
-	r.awaitPass(t)
 	none.Store(true)
-	order(t, c.ListenAddrs(), 1, 2)
+	order(t, p.Kafka.Brokers, 1, 2)
 	testkit.Eventually(t, patience, testkit.That("it is told of", func() bool {
 		return strings.Contains(r.Health.Degraded()["ingest items"], "nothing at its first page: HTTP 404")
 	}))
-	a.awaitItems(t, c.ListenAddrs())
+	a.awaitItems(t, p.Kafka.Brokers)
 	none.Store(false)
 	a.mu.Lock()
 	a.lists["/orders/1/items"] = []string{"1", "3"}
 	a.mu.Unlock()
-	order(t, c.ListenAddrs(), 1, 3)
-	a.awaitItems(t, c.ListenAddrs())
+	order(t, p.Kafka.Brokers, 1, 3)
+	a.awaitItems(t, p.Kafka.Brokers)
 	testkit.Eventually(t, patience, testkit.That("nothing is told of", func() bool { return r.Health.Degraded()["ingest items"] == "" }))
 	r.stop()
 }

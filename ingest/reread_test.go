@@ -32,20 +32,27 @@ func cursorOf(t testing.TB, brokers []string, slice string) (c cursor.Cursor) {
 	return c
 }
 
+// oneOrder is an API with one order of so many items, of which those that it does not show any more are deleted; and a process that has read them.
+func oneOrder(t testing.TB, items int, deletes *pipeline.Deletes) (*tree, *pipeline.Pipeline, *process) {
+	t.Helper()
+	a := newTree(t)
+	a.grow("/orders", 1)
+	a.grow("/orders/1/items", items)
+	streams := a.orders()
+	streams[1].Ingest.Deletes = deletes
+	p := newPipeline(testkafka.New(t).ListenAddrs(), streams...)
+	r := start(t, p, "one", testConfig())
+	r.awaitPass(t)
+	return a, p, r
+}
+
 // TestAChildReadByTwoProcessesIsReadOnceMore: the second of them does not know what the first pages showed, so it deletes nothing; and nothing else
 // would have the child read again, as its record does not change any more.
 func TestAChildReadByTwoProcessesIsReadOnceMore(t *testing.T) {
 	t.Parallel()
-	a := newTree(t)
-	a.grow("/orders", 1)
-	a.grow("/orders/1/items", 25)
-	c := testkafka.New(t)
-	streams := a.orders()
-	streams[1].Ingest.Deletes = deletes()
-	streams[1].Ingest.Deletes.Steady = true
-	p := newPipeline(c.ListenAddrs(), streams...)
-	r := start(t, p, "one", testConfig())
-	r.awaitPass(t)
+	steady := deletes()
+	steady.Steady = true
+	a, p, r := oneOrder(t, 25, steady)
 	var stuck atomic.Bool
 	a.intercept(func(w http.ResponseWriter, r *http.Request) bool {
 		if r.URL.Query().Get("page") != "2" || strings.Count(r.URL.Path, "/") < 3 {
@@ -56,15 +63,15 @@ func TestAChildReadByTwoProcessesIsReadOnceMore(t *testing.T) {
 		return true
 	})
 	a.drop("/orders/1/items", "3")
-	order(t, c.ListenAddrs(), 1, 2)
+	order(t, p.Kafka.Brokers, 1, 2)
 	testkit.Eventually(t, patience, testkit.That("a read that is stuck behind its first page", func() bool {
-		of := cursorOf(t, c.ListenAddrs(), "items/1")
+		of := cursorOf(t, p.Kafka.Brokers, "items/1")
 		return stuck.Load() && !of.Done && of.Next.Index == 1
 	}))
 	r.stop()
 	a.intercept(nil)
 	r = start(t, p, "two", testConfig())
-	a.awaitItems(t, c.ListenAddrs())
+	a.awaitItems(t, p.Kafka.Brokers)
 	r.awaitPass(t)
 	r.stop()
 	if n := a.count("/orders/")["/orders/1/items"]; n != 3 {
@@ -75,38 +82,24 @@ func TestAChildReadByTwoProcessesIsReadOnceMore(t *testing.T) {
 // TestAChildWhoseReadIsNotConfirmedIsReadOnceMore: keys may have slipped between its pages, and nothing but another read tells.
 func TestAChildWhoseReadIsNotConfirmedIsReadOnceMore(t *testing.T) {
 	t.Parallel()
-	a := newTree(t)
-	a.grow("/orders", 1)
-	a.grow("/orders/1/items", 25)
-	c := testkafka.New(t)
-	streams := a.orders()
-	streams[1].Ingest.Deletes = deletes()
-	r := start(t, newPipeline(c.ListenAddrs(), streams...), "one", testConfig())
-	r.awaitPass(t)
+	a, p, r := oneOrder(t, 25, deletes())
 	a.drop("/orders/1/items", "3")
-	order(t, c.ListenAddrs(), 1, 2)
-	a.awaitItems(t, c.ListenAddrs())
+	order(t, p.Kafka.Brokers, 1, 2)
+	a.awaitItems(t, p.Kafka.Brokers)
 	r.stop()
 }
 
 // TestAChildIsReadWhenAPersonAllows that what was too much at once is deleted.
 func TestAChildIsReadWhenAPersonAllows(t *testing.T) {
 	t.Parallel()
-	a := newTree(t)
-	a.grow("/orders", 1)
-	a.grow("/orders/1/items", 5)
-	c := testkafka.New(t)
-	streams := a.orders()
-	streams[1].Ingest.Deletes = &pipeline.Deletes{AtMost: 10, MaxKeys: 1000}
-	r := start(t, newPipeline(c.ListenAddrs(), streams...), "one", testConfig())
-	r.awaitPass(t)
+	a, p, r := oneOrder(t, 5, &pipeline.Deletes{AtMost: 10, MaxKeys: 1000})
 	a.drop("/orders/1/items", "2", "3")
-	order(t, c.ListenAddrs(), 1, 2)
+	order(t, p.Kafka.Brokers, 1, 2)
 	testkit.Eventually(t, patience, testkit.That("two of five are held", func() bool {
 		return strings.Contains(r.Health.Degraded()["ingest items"], "2 of 5 keys are not shown any more")
 	}))
-	allow(t, c.ListenAddrs(), r, "items/1")
-	a.awaitItems(t, c.ListenAddrs())
+	allow(t, p.Kafka.Brokers, r, "items/1")
+	a.awaitItems(t, p.Kafka.Brokers)
 	r.stop()
 }
 
