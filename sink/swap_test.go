@@ -120,6 +120,19 @@ func (w *twoLines) swapper() *Swapper {
 	return s
 }
 
+// admin is of a file that names the table that is read.
+func (w *twoLines) admin() *Admin {
+	w.t.Helper()
+	file := *w.base.pipeline
+	file.Streams = []pipeline.Stream{{Name: "s", Sink: things("json")}}
+	a, err := OpenAdmin(&file)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	w.t.Cleanup(a.Close)
+	return a
+}
+
 // drive takes all steps.
 func drive(ctx context.Context, s *Swapper) error {
 	for _, step := range []func(context.Context) error{s.Lock, s.Freeze, s.Rename, s.Finish} {
@@ -240,13 +253,7 @@ func swaps(t *testing.T, open func(t *testing.T) *pipeline.Pipeline) {
 func replayMeanwhile(t *testing.T, p *pipeline.Pipeline) {
 	w := newTwoLines(t, p)
 	ctx := t.Context()
-	file := *w.base.pipeline
-	file.Streams = []pipeline.Stream{{Name: "s", Sink: things("json")}}
-	a, err := OpenAdmin(&file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer a.Close()
+	a := w.admin()
 	marking := func(table string) (on bool) {
 		if err := w.base.store.db.QueryRow("SELECT marking > 0 FROM millrace_owners WHERE table_name = ?", table).Scan(&on); err != nil {
 			t.Errorf("%s: %v", table, err)
@@ -293,13 +300,7 @@ func replayMeanwhile(t *testing.T, p *pipeline.Pipeline) {
 func readByOldName(t *testing.T, p *pipeline.Pipeline) {
 	w := newTwoLines(t, p)
 	ctx := t.Context()
-	file := *w.base.pipeline
-	file.Streams = []pipeline.Stream{{Name: "s", Sink: things("json")}}
-	a, err := OpenAdmin(&file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer a.Close()
+	a := w.admin()
 	w.writes("a", 1)
 	if err := a.BeginAnew(ctx, "s"); err != nil { // so that the tables of the lines have different epochs
 		t.Fatal(err)
