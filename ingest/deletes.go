@@ -233,15 +233,11 @@ func (c *committer) readBack(ctx context.Context, p *page) error {
 // findKeys reads the partition of the state topic for the texts of keys, of which found has the ids.
 func (c *committer) findKeys(ctx context.Context, s *slice, found map[uint64][]byte) error {
 	topic := topics.IngestState(s.in.p.Name)
-	ends, err := s.in.adm.ListEndOffsets(ctx, topic)
-	if err == nil {
-		err = ends.Error()
-	}
+	ends, err := admin.Ends(ctx, s.in.adm, topic)
 	if err != nil {
-		return fmt.Errorf("ends of %s: %w", topic, err)
+		return err
 	}
-	end, _ := ends.Lookup(topic, c.partition)
-	all := map[int32]admin.Range{c.partition: {To: end.Offset}}
+	all := map[int32]admin.Range{c.partition: {To: ends[c.partition]}}
 	return admin.ReadRanges(ctx, s.in.env.Kafka, topic, all, func(r *kgo.Record) {
 		slice, raw, ok := known.ParseStateKey(string(r.Key))
 		if !ok || slice != s.key {

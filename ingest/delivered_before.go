@@ -38,16 +38,13 @@ func (h *hooks) restore(ctx context.Context) {
 
 func (h *hooks) restoreStream(ctx context.Context, s *delivered) error {
 	topic := topics.Raw(h.in.p.Name, s.stream.Name)
-	ends, err := h.in.adm.ListEndOffsets(ctx, topic)
-	if err == nil {
-		err = ends.Error()
-	}
+	ends, err := admin.Ends(ctx, h.in.adm, topic)
 	if err != nil {
 		return err
 	}
 	last := map[int32]admin.Range{}
-	for partition, end := range ends[topic] {
-		last[partition] = admin.Range{From: max(0, end.Offset-knownDeliveries/int64(len(ends[topic]))), To: end.Offset}
+	for partition, end := range ends {
+		last[partition] = admin.Range{From: max(0, end-knownDeliveries/int64(len(ends))), To: end}
 	}
 	opts := append(append([]kgo.Opt(nil), h.in.env.Kafka...), kgo.FetchMaxBytes(restoreFetchBytes), kgo.FetchMaxPartitionBytes(restoreFetchBytes))
 	return admin.ReadRanges(ctx, opts, topic, last, func(r *kgo.Record) {

@@ -8,8 +8,6 @@ import (
 	"slices"
 	"time"
 
-	"github.com/twmb/franz-go/pkg/kadm"
-
 	"github.com/millrace-io/millrace/sink/dialect"
 	"github.com/millrace-io/millrace/sink/rows"
 	"github.com/millrace-io/millrace/topics"
@@ -69,7 +67,7 @@ func (s *Sink) noteCaughtUp(ctx context.Context, goals map[string]*goal) error {
 func (s *Sink) reach(ctx context.Context, g *goal, stream, processed string, written map[int32]int64) (past bool, err error) {
 	raw := topics.RawOf(s.pipeline, stream)
 	if g.raw == nil {
-		if g.raw, err = s.ends(ctx, raw); err != nil {
+		if g.raw, err = admin.Ends(ctx, s.adm, raw); err != nil {
 			return false, err
 		}
 	}
@@ -82,7 +80,7 @@ func (s *Sink) reach(ctx context.Context, g *goal, stream, processed string, wri
 		if past, err := s.past(ctx, raw, next[raw], g.raw); err != nil || !past {
 			return false, err
 		}
-		if g.processed, err = s.ends(ctx, processed); err != nil {
+		if g.processed, err = admin.Ends(ctx, s.adm, processed); err != nil {
 			return false, err
 		}
 	}
@@ -110,20 +108,6 @@ func (s *Sink) past(ctx context.Context, topic string, at, goals map[int32]int64
 	}
 	n, err := admin.Remaining(ctx, s.client, map[string]map[int32]int64{topic: before})
 	return err == nil && n == 0, err
-}
-
-// ends are the ends of a topic's partitions.
-func (s *Sink) ends(ctx context.Context, topic string) (map[int32]int64, error) {
-	listed, err := s.adm.ListEndOffsets(ctx, topic)
-	if err != nil {
-		return nil, err
-	}
-	out := map[int32]int64{}
-	listed.Each(func(o kadm.ListedOffset) {
-		out[o.Partition] = o.Offset
-		err = errors.Join(err, o.Err)
-	})
-	return out, err
 }
 
 // prune removes at most dialect.PruneAtOnce of the marks of a processed topic's stream that are older than their retention. It returns

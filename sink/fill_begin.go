@@ -162,7 +162,7 @@ func (s *Sink) endOf(ctx context.Context, f *fill) (limit int, err error) {
 			limit = l.Rate
 		}
 	}
-	ends, err := s.ends(ctx, f.topic)
+	ends, err := admin.Ends(ctx, s.adm, f.topic)
 	if err != nil {
 		return 0, err
 	}

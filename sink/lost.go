@@ -10,6 +10,7 @@ import (
 
 	"github.com/millrace-io/millrace/sink/rows"
 	"github.com/millrace-io/millrace/topics"
+	"github.com/millrace-io/millrace/topics/admin"
 	"github.com/millrace-io/millrace/topics/control"
 )
 
@@ -95,7 +96,7 @@ func (s *Sink) positionsFor(ctx context.Context, topic string, of *control.Strea
 	if err != nil {
 		return nil, s.store.dialect.Classify(err)
 	}
-	ends, err := s.ends(ctx, topics.RawOf(s.pipeline, t.Stream))
+	ends, err := admin.Ends(ctx, s.adm, topics.RawOf(s.pipeline, t.Stream))
 	if err != nil {
 		return nil, err
 	}

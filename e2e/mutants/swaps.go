@@ -112,8 +112,10 @@ var Swaps = []Mutant{
 		Name: WholeBarrier, // the end of the processed topic is the last stable offset, which may lag behind what is committed
 		Edits: []Edit{{
 			File: "internal/lines/gauge.go",
-			Old:  "ends(ctx, b.gauge.cl, topics.Processed(b.gauge.line.Name, b.gauge.stream));",
-			New:  "listed(kadm.NewClient(b.gauge.cl).ListCommittedOffsets(ctx, topics.Processed(b.gauge.line.Name, b.gauge.stream)));",
+			Old:  "admin.Ends(ctx, kadm.NewClient(b.gauge.cl), topics.Processed(b.gauge.line.Name, b.gauge.stream));",
+			New: "func() (map[int32]int64, error) {\n			all, err := kadm.NewClient(b.gauge.cl).ListCommittedOffsets(ctx, " +
+				"topics.Processed(b.gauge.line.Name, b.gauge.stream))\n			out := map[int32]int64{}\n" +
+				"			all.Each(func(o kadm.ListedOffset) { out[o.Partition] = o.Offset })\n			return out, err\n		}();",
 		}},
 	},
 	{

@@ -58,25 +58,21 @@ func (g *grower) quiet(ctx context.Context) error {
 
 // ends are where a topic ends, by partition, once the brokers list at least so many.
 func (g *grower) ends(ctx context.Context, topic string, partitions int32) (map[int32]int64, error) {
-	return complete(ctx, topic, partitions, g.adm.ListEndOffsets)
+	return complete(ctx, g.adm, topic, partitions, admin.Ends)
 }
 
 // patience is how long brokers may lack partitions that were made.
 const patience = time.Minute
 
 // complete asks for offsets of a topic until the answer has at least so many partitions: a broker that was just started knows fewer.
-func complete(ctx context.Context, topic string, partitions int32, list func(context.Context, ...string) (kadm.ListedOffsets, error),
+func complete(
+	ctx context.Context, adm *kadm.Client, topic string, partitions int32, list func(context.Context, *kadm.Client, string) (map[int32]int64, error),
 ) (map[int32]int64, error) {
 	return backoff.Retry(ctx, func() (map[int32]int64, error) {
-		all, err := list(ctx, topic)
-		if err == nil {
-			err = all.Error()
-		}
+		out, err := list(ctx, adm, topic)
 		if err != nil {
 			return nil, err
 		}
-		out := map[int32]int64{}
-		all.Each(func(o kadm.ListedOffset) { out[o.Partition] = o.Offset })
 		if int32(len(out)) < partitions {
 			return nil, fmt.Errorf("topic %s: the brokers list %d partitions, of %d: run the command again once they know all", topic, len(out), partitions)
 		}
@@ -103,7 +99,7 @@ func (s *sum) add(r *kgo.Record, partition int32, offset int64) {
 // is deleted.
 func (g *grower) compare(ctx context.Context, s *pipeline.Stream, ends map[int32]int64) error {
 	topic := topics.Raw(g.Pipeline.Name, s.Name)
-	starts, err := complete(ctx, topic, g.To, g.adm.ListStartOffsets)
+	starts, err := complete(ctx, g.adm, topic, g.To, admin.Starts)
 	if err != nil {
 		return err
 	}

@@ -192,18 +192,14 @@ func (w *editing) read(ctx context.Context, open map[string]*Letter) error {
 		return err
 	}
 	defer cl.Close()
-	ends, err := kadm.NewClient(cl).ListEndOffsets(ctx, w.Raw)
-	if err == nil {
-		err = ends.Error()
-	}
-	if err != nil {
+	if w.ends, err = admin.Ends(ctx, kadm.NewClient(cl), w.Raw); err != nil {
 		return err
 	}
 	ranges := map[int32]admin.Range{}
-	w.ends, w.newest = map[int32]int64{}, map[string]*kgo.Record{}
-	ends.Each(func(o kadm.ListedOffset) {
-		w.ends[o.Partition], ranges[o.Partition] = o.Offset, admin.Range{From: 0, To: o.Offset}
-	})
+	for partition, end := range w.ends {
+		ranges[partition] = admin.Range{From: 0, To: end}
+	}
+	w.newest = map[string]*kgo.Record{}
 	versions := map[string]topics.Version{}
 	return admin.ReadRanges(ctx, w.Control.Client, w.Raw, ranges, func(r *kgo.Record) {
 		if !keys[string(r.Key)] {

@@ -279,16 +279,16 @@ func (p Progress) near() bool { return p.All-p.Done <= nearEnd && p.Lag <= nearE
 
 // Progress tells how far the line is.
 func (g *Gauge) Progress(ctx context.Context) (p Progress, err error) {
-	raw := topics.RawOf(g.line, g.stream)
+	raw, adm := topics.RawOf(g.line, g.stream), kadm.NewClient(g.cl)
 	next, err := g.Next(ctx)
 	if err != nil {
 		return p, err
 	}
-	from, err := starts(ctx, g.cl, raw)
+	from, err := admin.Starts(ctx, adm, raw)
 	if err != nil {
 		return p, err
 	}
-	to, err := ends(ctx, g.cl, raw)
+	to, err := admin.Ends(ctx, adm, raw)
 	if err != nil {
 		return p, err
 	}
@@ -296,7 +296,7 @@ func (g *Gauge) Progress(ctx context.Context) (p Progress, err error) {
 		p.All += end - from[partition]
 		p.Done += max(next[partition], from[partition]) - from[partition]
 	}
-	processed, err := ends(ctx, g.cl, topics.Processed(g.line.Name, g.stream))
+	processed, err := admin.Ends(ctx, adm, topics.Processed(g.line.Name, g.stream))
 	if err == nil {
 		p.Lag, err = g.Unwritten(ctx, processed)
 	}

@@ -7,11 +7,14 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"github.com/twmb/franz-go/pkg/kadm"
+
 	"github.com/millrace-io/millrace/internal/drive"
 	"github.com/millrace-io/millrace/internal/stage"
 	"github.com/millrace-io/millrace/pipeline"
 	"github.com/millrace-io/millrace/sink"
 	"github.com/millrace-io/millrace/topics"
+	"github.com/millrace-io/millrace/topics/admin"
 	"github.com/millrace-io/millrace/topics/control"
 )
 
@@ -80,12 +83,12 @@ func (b *Builder) Preview(ctx context.Context) (plan Plan, err error) {
 	if there {
 		return plan, b.refuse("the database has a table %s, which would be the line's: rename it, or drop it", plan.Table)
 	}
-	raw := topics.RawOf(b.Pipeline, b.Stream.Name)
-	from, err := starts(ctx, b.Client, raw)
+	raw, adm := topics.RawOf(b.Pipeline, b.Stream.Name), kadm.NewClient(b.Client)
+	from, err := admin.Starts(ctx, adm, raw)
 	if err != nil {
 		return plan, err
 	}
-	to, err := ends(ctx, b.Client, raw)
+	to, err := admin.Ends(ctx, adm, raw)
 	for partition, end := range to {
 		plan.Raw, plan.Lacks = plan.Raw+end-from[partition], plan.Lacks+from[partition]
 	}

@@ -44,24 +44,7 @@ func (g *Gauge) Close() {
 
 // Raw are the offsets at which the partitions of the raw topic end: all that was written to it before is below.
 func (g *Gauge) Raw(ctx context.Context) (map[int32]int64, error) {
-	return ends(ctx, g.cl, topics.RawOf(g.line, g.stream))
-}
-
-func ends(ctx context.Context, cl *kgo.Client, topic string) (map[int32]int64, error) {
-	return listed(kadm.NewClient(cl).ListEndOffsets(ctx, topic))
-}
-
-func starts(ctx context.Context, cl *kgo.Client, topic string) (map[int32]int64, error) {
-	return listed(kadm.NewClient(cl).ListStartOffsets(ctx, topic))
-}
-
-func listed(all kadm.ListedOffsets, err error) (map[int32]int64, error) {
-	if err == nil {
-		err = all.Error()
-	}
-	out := map[int32]int64{}
-	all.Each(func(o kadm.ListedOffset) { out[o.Partition] = o.Offset })
-	return out, err
+	return admin.Ends(ctx, kadm.NewClient(g.cl), topics.RawOf(g.line, g.stream))
 }
 
 // Next are the raw offsets at which the line's processing goes on, by partition: what is below has its outcome in the processed topic.
@@ -149,7 +132,7 @@ func (b *Barrier) Passed(ctx context.Context) (bool, error) {
 				return false, nil
 			}
 		}
-		if b.processed, err = ends(ctx, b.gauge.cl, topics.Processed(b.gauge.line.Name, b.gauge.stream)); err != nil {
+		if b.processed, err = admin.Ends(ctx, kadm.NewClient(b.gauge.cl), topics.Processed(b.gauge.line.Name, b.gauge.stream)); err != nil {
 			b.processed = nil
 			return false, err
 		}

@@ -136,16 +136,11 @@ func (x *Process) lineLeft(ctx context.Context, cl *kgo.Client, env stage.Env, s
 	if err != nil || n > 0 {
 		return n, err
 	}
-	ends, err := kadm.NewClient(cl).ListEndOffsets(ctx, topics.Processed(line.Name, stream))
-	if err == nil {
-		err = ends.Error()
-	}
+	ends, err := admin.Ends(ctx, kadm.NewClient(cl), topics.Processed(line.Name, stream))
 	if err != nil {
 		return 0, err
 	}
-	upTo := map[int32]int64{}
-	ends.Each(func(o kadm.ListedOffset) { upTo[o.Partition] = o.Offset })
-	return g.Unwritten(ctx, upTo)
+	return g.Unwritten(ctx, ends)
 }
 
 // rawLeft is how many raw records of the streams whose base line is live have no outcome yet.

@@ -92,32 +92,20 @@ func Look(ctx context.Context, cfg Config) (*State, error) {
 
 // log asks the brokers for a topic. Its starts are asked for before any position in it, and its ends after: both grow meanwhile.
 func (cfg Config) log(ctx context.Context, name string) (log, error) {
-	l := log{name: name, start: map[int32]int64{}, end: map[int32]int64{}}
+	l := log{name: name}
 	var err error
 	if l.id, err = cfg.id(ctx, name); err != nil {
 		return l, err
 	}
-	starts, err := kadm.NewClient(cfg.Client).ListStartOffsets(ctx, name)
-	if err == nil {
-		err = starts.Error()
-	}
-	if err != nil {
-		return l, fmt.Errorf("starts of %s: %w", name, err)
-	}
-	starts.Each(func(o kadm.ListedOffset) { l.start[o.Partition] = o.Offset })
-	return l, nil
+	l.start, err = admin.Starts(ctx, kadm.NewClient(cfg.Client), name)
+	return l, err
 }
 
 // ends asks for the ends of a topic.
-func (cfg Config) ends(ctx context.Context, l *log) error {
-	ends, err := kadm.NewClient(cfg.Client).ListEndOffsets(ctx, l.name)
-	if err == nil {
-		err = ends.Error()
+func (cfg Config) ends(ctx context.Context, l *log) (err error) {
+	if l.end, err = admin.Ends(ctx, kadm.NewClient(cfg.Client), l.name); err != nil {
+		return err
 	}
-	if err != nil {
-		return fmt.Errorf("ends of %s: %w", l.name, err)
-	}
-	ends.Each(func(o kadm.ListedOffset) { l.end[o.Partition] = o.Offset })
 	id, err := cfg.id(ctx, l.name)
 	if err == nil && id != l.id {
 		err = fmt.Errorf("topic %s: it was made anew meanwhile: look again", l.name)

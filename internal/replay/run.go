@@ -13,6 +13,7 @@ import (
 	"github.com/millrace-io/millrace/internal/drive"
 	"github.com/millrace-io/millrace/internal/stage"
 	"github.com/millrace-io/millrace/processor"
+	"github.com/millrace-io/millrace/topics/admin"
 	"github.com/millrace-io/millrace/topics/control"
 )
 
@@ -184,15 +185,9 @@ func (r *Replay) reached(ctx context.Context, redo control.Redo) (at reach, err 
 	if id != redo.RawTopicID {
 		return at, ErrMadeAnew
 	}
-	starts, err := kadm.NewClient(r.Client).ListStartOffsets(ctx, r.raw())
-	if err == nil {
-		err = starts.Error()
-	}
-	if err != nil {
+	if at.start, err = admin.Starts(ctx, kadm.NewClient(r.Client), r.raw()); err != nil {
 		return at, err
 	}
-	at.start = map[int32]int64{}
-	starts.Each(func(o kadm.ListedOffset) { at.start[o.Partition] = o.Offset })
 	at.next, err = processor.RedoCommitted(ctx, r.Client, r.Pipeline, r.Stream.Name, redo.RawTopicID, redo.Generation)
 	return at, err
 }

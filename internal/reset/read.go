@@ -2,7 +2,6 @@ package reset
 
 import (
 	"context"
-	"fmt"
 
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -16,18 +15,14 @@ const few = 1000
 // Behind is how far positions in a topic, by partition, are behind offsets in it: in offsets if there are many, else in records, for a position
 // need not pass the marker that ends a transaction.
 func Behind(ctx context.Context, cfg Config, topic string, at, to map[int32]int64) (int64, error) {
-	starts, err := kadm.NewClient(cfg.Client).ListStartOffsets(ctx, topic)
-	if err == nil {
-		err = starts.Error()
-	}
+	starts, err := admin.Starts(ctx, kadm.NewClient(cfg.Client), topic)
 	if err != nil {
-		return 0, fmt.Errorf("starts of %s: %w", topic, err)
+		return 0, err
 	}
 	var offsets, records int64
 	ranges := map[int32]admin.Range{}
 	for n, end := range to {
-		start, _ := starts.Lookup(topic, n)
-		from := max(at[n], start.Offset)
+		from := max(at[n], starts[n])
 		ranges[n] = admin.Range{From: from, To: end}
 		offsets += max(0, end-from)
 	}

@@ -252,20 +252,11 @@ func (cfg Config) claimAll(ctx context.Context) ([]*claim, error) {
 // rawEnds returns the id of the raw topic, and its high watermarks.
 func (cfg Config) rawEnds(ctx context.Context) (id string, ends map[int32]int64, err error) {
 	topic := topics.Raw(cfg.Pipeline.Name, cfg.Stream.Name)
-	adm := kadm.NewClient(cfg.Client)
 	if id, err = cfg.rawID(ctx); err != nil {
 		return "", nil, err
 	}
-	listed, err := adm.ListEndOffsets(ctx, topic)
-	if err == nil {
-		err = listed.Error()
-	}
-	if err != nil {
-		return "", nil, fmt.Errorf("ends of %s: %w", topic, err)
-	}
-	ends = map[int32]int64{}
-	listed.Each(func(o kadm.ListedOffset) { ends[o.Partition] = o.Offset })
-	return id, ends, nil
+	ends, err = admin.Ends(ctx, kadm.NewClient(cfg.Client), topic)
+	return id, ends, err
 }
 
 // rawID returns the id of the raw topic, as the brokers have it now: what kadm knows may be some seconds old.

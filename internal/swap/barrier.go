@@ -12,6 +12,7 @@ import (
 	"github.com/millrace-io/millrace/internal/stage"
 	"github.com/millrace-io/millrace/sink"
 	"github.com/millrace-io/millrace/topics"
+	"github.com/millrace-io/millrace/topics/admin"
 )
 
 // applied is, by partition of the raw topic, from where on a line has applied nothing yet. Partitions of which it has applied nothing
@@ -30,18 +31,15 @@ func (x *Lines) applied(ctx context.Context, l *line) (map[int32]int64, error) {
 	if err != nil {
 		return nil, err
 	}
-	ends, err := kadm.NewClient(x.cl).ListEndOffsets(ctx, topics.RawOf(l.pipeline, x.stream.Name))
-	if err == nil {
-		err = ends.Error()
-	}
+	ends, err := admin.Ends(ctx, kadm.NewClient(x.cl), topics.RawOf(l.pipeline, x.stream.Name))
 	if err != nil {
 		return nil, err
 	}
-	ends.Each(func(end kadm.ListedOffset) { // of the record at offset 0 alone the database does not say that it was applied
-		if _, known := out[end.Partition]; !known && positions[end.Partition].Next > 0 && end.Offset > 0 {
-			out[end.Partition] = 1
+	for partition, end := range ends { // of the record at offset 0 alone the database does not say that it was applied
+		if _, known := out[partition]; !known && positions[partition].Next > 0 && end > 0 {
+			out[partition] = 1
 		}
-	})
+	}
 	return out, nil
 }
 

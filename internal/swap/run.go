@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 	"time"
 
@@ -12,6 +14,7 @@ import (
 	"github.com/millrace-io/millrace/internal/stage"
 	"github.com/millrace-io/millrace/sink"
 	"github.com/millrace-io/millrace/topics"
+	"github.com/millrace-io/millrace/topics/admin"
 	"github.com/millrace-io/millrace/topics/control"
 )
 
@@ -200,17 +203,14 @@ func (x *Lines) ready(ctx context.Context, d *sink.Swapper, from, to *line, ask 
 // whole refuses a line that was built from a raw topic without its beginning: keys whose only records were there are missing.
 func (x *Lines) whole(ctx context.Context, to *line) error {
 	raw := topics.RawOf(to.pipeline, x.stream.Name)
-	starts, err := kadm.NewClient(x.cl).ListStartOffsets(ctx, raw)
-	if err == nil {
-		err = starts.Error()
-	}
+	starts, err := admin.Starts(ctx, kadm.NewClient(x.cl), raw)
 	if err != nil {
 		return err
 	}
 	var lacks []string
-	for _, o := range starts.Offsets().Sorted() {
-		if o.At > 0 {
-			lacks = append(lacks, fmt.Sprintf("partition %d begins at %d", o.Partition, o.At))
+	for _, partition := range slices.Sorted(maps.Keys(starts)) {
+		if start := starts[partition]; start > 0 {
+			lacks = append(lacks, fmt.Sprintf("partition %d begins at %d", partition, start))
 		}
 	}
 	if len(lacks) == 0 {

@@ -12,6 +12,7 @@ import (
 	"github.com/millrace-io/millrace/pipeline"
 	"github.com/millrace-io/millrace/sink"
 	"github.com/millrace-io/millrace/topics"
+	"github.com/millrace-io/millrace/topics/admin"
 	"github.com/millrace-io/millrace/topics/control"
 )
 
@@ -111,15 +112,10 @@ func (x *sweeping) through(ctx context.Context, line *pipeline.Pipeline, table *
 func awaitAll(
 	ctx context.Context, cfg reset.Config, adm *kadm.Client, topic string, at func() (map[int32]int64, error), tell func(left int64),
 ) error {
-	listed, err := adm.ListEndOffsets(ctx, topic)
-	if err == nil {
-		err = listed.Error()
-	}
+	ends, err := admin.Ends(ctx, adm, topic)
 	if err != nil {
-		return fmt.Errorf("ends of %s: %w", topic, err)
+		return err
 	}
-	ends := map[int32]int64{}
-	listed.Each(func(e kadm.ListedOffset) { ends[e.Partition] = e.Offset })
 	for told := int64(0); ; {
 		now, err := at()
 		if err != nil {

@@ -25,15 +25,14 @@ func ReadFrom(ctx context.Context, opts []kgo.Opt, topic string, from map[int32]
 		return err
 	}
 	defer client.Close()
-	ends, err := kadm.NewClient(client).ListEndOffsets(ctx, topic)
-	if err == nil {
-		err = ends.Error()
-	}
+	ends, err := Ends(ctx, kadm.NewClient(client), topic)
 	if err != nil {
-		return fmt.Errorf("read %s: %w", topic, err)
+		return err
 	}
 	ranges := map[int32]Range{}
-	ends.Each(func(o kadm.ListedOffset) { ranges[o.Partition] = Range{from[o.Partition], o.Offset} })
+	for partition, end := range ends {
+		ranges[partition] = Range{from[partition], end}
+	}
 	return ReadRanges(ctx, opts, topic, ranges, f)
 }
 
@@ -79,17 +78,13 @@ func within(ctx context.Context, opts []kgo.Opt, topic string, ranges map[int32]
 		return nil, nil, err
 	}
 	defer client.Close()
-	starts, err := kadm.NewClient(client).ListStartOffsets(ctx, topic)
-	if err == nil {
-		err = starts.Error()
-	}
+	starts, err := Starts(ctx, kadm.NewClient(client), topic)
 	if err != nil {
-		return nil, nil, fmt.Errorf("read %s: %w", topic, err)
+		return nil, nil, err
 	}
 	at, left = map[int32]kgo.Offset{}, map[int32]int64{}
 	for partition, r := range ranges {
-		start, _ := starts.Lookup(topic, partition)
-		if from := max(r.From, start.Offset); from < r.To {
+		if from := max(r.From, starts[partition]); from < r.To {
 			at[partition], left[partition] = kgo.NewOffset().At(from), r.To
 		}
 	}
