@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
-	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/millrace-io/millrace/pipeline"
@@ -231,20 +230,13 @@ func committedBefore(ctx context.Context, cl *kgo.Client, p *pipeline.Pipeline, 
 
 // topicIDs asks a broker for the ids of topics, which are all there.
 func topicIDs(ctx context.Context, cl *kgo.Client, names ...string) (map[string]kadm.TopicID, error) {
-	details, err := kadm.NewClient(cl).ListTopics(kadm.WithAuthorizedOps(ctx), names...) // which is not answered from the client's cache
+	details, err := admin.Topics(ctx, kadm.NewClient(cl), names...)
 	if err != nil {
-		return nil, fmt.Errorf("list topics: %w", err)
+		return nil, err
 	}
 	ids := map[string]kadm.TopicID{}
 	for _, name := range names {
-		d, ok := details[name]
-		if !ok {
-			d.Err = kerr.UnknownTopicOrPartition
-		}
-		if d.Err != nil {
-			return nil, fmt.Errorf("topic %s: %w", name, d.Err)
-		}
-		ids[name] = d.ID
+		ids[name] = details[name].ID
 	}
 	return ids, nil
 }

@@ -62,16 +62,13 @@ func Look(ctx context.Context, cfg Config) (p Plan, err error) {
 	for _, s := range cfg.Pipeline.Streams {
 		raw = append(raw, topics.Raw(cfg.Pipeline.Name, s.Name))
 	}
-	details, err := kadm.NewClient(cfg.Client).ListTopics(kadm.WithAuthorizedOps(ctx), raw...)
+	details, err := admin.Topics(ctx, kadm.NewClient(cfg.Client), raw...)
 	if err != nil {
 		return p, err
 	}
 	due := false
 	for _, s := range cfg.Pipeline.Streams {
 		d := details[topics.Raw(cfg.Pipeline.Name, s.Name)]
-		if d.Err != nil {
-			return p, fmt.Errorf("topic %s: %w", d.Topic, d.Err)
-		}
 		decided := view.Stream(s.Name)
 		if g := decided.Grow; g != nil {
 			p.UnderWay, p.From, due = true, g.From, true
@@ -232,15 +229,11 @@ func (g *grower) begin(ctx context.Context, underWay bool) (err error) {
 	counts := map[string]int32{}
 	for _, name := range g.names() {
 		topic := topics.Raw(g.Pipeline.Name, name)
-		details, err := g.adm.ListTopics(kadm.WithAuthorizedOps(ctx), topic)
-		if err == nil {
-			err = details[topic].Err
-		}
+		d, err := admin.Topic(ctx, g.adm, topic)
 		if err != nil {
-			return fmt.Errorf("topic %s: %w", topic, err)
+			return err
 		}
-		id := details[topic].ID
-		ids[name], counts[name] = hex.EncodeToString(id[:]), int32(len(details[topic].Partitions))
+		ids[name], counts[name] = hex.EncodeToString(d.ID[:]), int32(len(d.Partitions))
 	}
 	g.is, err = control.ChangeAll(ctx, g.Control, g.names(), func(name string, s *control.Stream) error {
 		if s.Grow != nil {

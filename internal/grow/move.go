@@ -64,14 +64,10 @@ func (g *grower) partitions(ctx context.Context, s *pipeline.Stream) error {
 
 // give gives a topic its partitions; the error says that they are not there yet.
 func (g *grower) give(ctx context.Context, topic string) error {
-	details, err := g.adm.ListTopics(kadm.WithAuthorizedOps(ctx), topic)
-	if err == nil {
-		err = details[topic].Err
-	}
+	d, err := admin.Topic(ctx, g.adm, topic)
 	if err != nil {
 		return err
 	}
-	d := details[topic]
 	if int32(len(d.Partitions)) < g.To {
 		made, err := g.adm.UpdatePartitions(ctx, int(g.To), topic)
 		if err == nil {
@@ -139,12 +135,9 @@ func (g *grower) cut(ctx context.Context) error {
 // old and new partitions at the same time: without these records it stops, and `millrace recover` has all processed again.
 func (g *grower) applied(ctx context.Context, table *sink.Admin, stream string) (kadm.Offsets, error) {
 	topic := topics.Processed(g.Pipeline.Name, stream)
-	details, err := g.adm.ListTopics(kadm.WithAuthorizedOps(ctx), topic)
-	if err == nil {
-		err = details[topic].Err
-	}
+	d, err := admin.Topic(ctx, g.adm, topic)
 	if err != nil {
-		return nil, fmt.Errorf("topic %s: %w", topic, err)
+		return nil, err
 	}
 	positions, err := table.Positions(ctx, stream)
 	if err != nil {
@@ -152,7 +145,7 @@ func (g *grower) applied(ctx context.Context, table *sink.Admin, stream string) 
 	}
 	out := kadm.Offsets{}
 	for n, at := range positions {
-		if n < g.grow(stream).From && at.TopicID == [16]byte(details[topic].ID) {
+		if n < g.grow(stream).From && at.TopicID == [16]byte(d.ID) {
 			out.Add(kadm.Offset{Topic: topic, Partition: n, At: at.Next})
 		}
 	}

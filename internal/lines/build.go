@@ -113,7 +113,7 @@ func (b *Builder) make(ctx context.Context, s *control.Stream, l *control.Line) 
 
 // seed tells the control topic of a line in which epochs raw topics are, so that versions say the same of a raw record in all lines.
 func (b *Builder) seed(ctx context.Context, s *control.Stream, line *pipeline.Pipeline) error {
-	id, err := topicID(ctx, b.Client, topics.Processed(line.Name, b.Stream.Name))
+	d, err := admin.Topic(ctx, kadm.NewClient(b.Client), topics.Processed(line.Name, b.Stream.Name))
 	if err != nil {
 		return err
 	}
@@ -123,7 +123,7 @@ func (b *Builder) seed(ctx context.Context, s *control.Stream, line *pipeline.Pi
 				return control.ErrUnchanged
 			}
 			for _, e := range s.Epochs {
-				e.ProcessedTopicID = hex.EncodeToString(id[:])
+				e.ProcessedTopicID = hex.EncodeToString(d.ID[:])
 				of.Epochs = append(of.Epochs, e)
 			}
 			return nil

@@ -54,7 +54,7 @@ func (g *Gauge) Next(ctx context.Context) (map[int32]int64, error) {
 	if _, err := g.view.Refresh(ctx); err != nil {
 		return nil, err
 	}
-	id, err := topicID(ctx, g.cl, raw)
+	d, err := admin.Topic(ctx, kadm.NewClient(g.cl), raw)
 	if err != nil {
 		return nil, err
 	}
@@ -62,14 +62,14 @@ func (g *Gauge) Next(ctx context.Context) (map[int32]int64, error) {
 	if err != nil {
 		return nil, err
 	}
-	out, err := starts(ctx, g.cl, raw)
+	out, err := admin.Starts(ctx, kadm.NewClient(g.cl), raw)
 	if err != nil {
 		return nil, err
 	}
 	decided := g.view.Stream(g.stream)
 	for partition, start := range out {
 		o, ok := committed[partition]
-		next, err := decided.GoOn(hex.EncodeToString(id[:]), partition, o.At, o.Metadata, ok)
+		next, err := decided.GoOn(hex.EncodeToString(d.ID[:]), partition, o.At, o.Metadata, ok)
 		if err != nil {
 			return nil, fmt.Errorf("%s[%d]: %w", raw, partition, err)
 		}
@@ -81,7 +81,7 @@ func (g *Gauge) Next(ctx context.Context) (map[int32]int64, error) {
 // Unwritten is how many processed records the line's table lacks, up to these offsets of the processed topic; 0 exactly if none.
 func (g *Gauge) Unwritten(ctx context.Context, upTo map[int32]int64) (int64, error) {
 	topic := topics.Processed(g.line.Name, g.stream)
-	id, err := topicID(ctx, g.cl, topic)
+	d, err := admin.Topic(ctx, kadm.NewClient(g.cl), topic)
 	if err != nil {
 		return 0, err
 	}
@@ -92,7 +92,7 @@ func (g *Gauge) Unwritten(ctx context.Context, upTo map[int32]int64) (int64, err
 	behind := map[int32]int64{}
 	for partition, end := range upTo {
 		at, ok := positions[partition]
-		if !ok || at.TopicID != [16]byte(id) {
+		if !ok || at.TopicID != [16]byte(d.ID) {
 			at.Next = -1
 		}
 		if at.Next < end {
@@ -156,19 +156,3 @@ func (g *Gauge) Await(ctx context.Context, raw map[int32]int64) error {
 }
 
 const awaitEvery = 100 * time.Millisecond
-
-// topicID asks a broker, and not the client's cache.
-func topicID(ctx context.Context, cl *kgo.Client, topic string) (id kadm.TopicID, err error) {
-	found, err := kadm.NewClient(cl).ListTopics(kadm.WithAuthorizedOps(ctx), topic)
-	if err != nil {
-		return id, err
-	}
-	d, ok := found[topic]
-	if !ok {
-		return id, fmt.Errorf("topic %s: it is not there", topic)
-	}
-	if d.Err != nil {
-		return id, fmt.Errorf("topic %s: %w", topic, d.Err)
-	}
-	return d.ID, nil
-}

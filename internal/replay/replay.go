@@ -7,12 +7,12 @@ import (
 	"fmt"
 
 	"github.com/twmb/franz-go/pkg/kadm"
-	"github.com/twmb/franz-go/pkg/kerr"
 
 	"github.com/millrace-io/millrace/internal/drive"
 	"github.com/millrace-io/millrace/internal/stage"
 	"github.com/millrace-io/millrace/pipeline"
 	"github.com/millrace-io/millrace/topics"
+	"github.com/millrace-io/millrace/topics/admin"
 	"github.com/millrace-io/millrace/topics/control"
 )
 
@@ -45,16 +45,9 @@ func (r *Replay) change(ctx context.Context, generation uint16, in control.RedoS
 
 // rawTopicID is that of the topic that is there now.
 func (r *Replay) rawTopicID(ctx context.Context) (string, error) {
-	found, err := kadm.NewClient(r.Client).ListTopics(kadm.WithAuthorizedOps(ctx), r.raw()) // which is not answered from the client's cache
+	d, err := admin.Topic(ctx, kadm.NewClient(r.Client), r.raw())
 	if err != nil {
 		return "", err
-	}
-	d, ok := found[r.raw()]
-	if !ok {
-		d.Err = kerr.UnknownTopicOrPartition
-	}
-	if d.Err != nil {
-		return "", fmt.Errorf("topic %s: %w", r.raw(), d.Err)
 	}
 	if n := int32(len(d.Partitions)); n != r.Pipeline.Kafka.Partitions {
 		return "", &partitionsError{r.raw(), n, r.Pipeline.Kafka.Partitions}

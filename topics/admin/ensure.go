@@ -36,7 +36,7 @@ func EnsureIf(ctx context.Context, adm *kadm.Client, specs []topics.Spec, may fu
 	if err := checkVersions(ctx, adm); err != nil {
 		return err
 	}
-	details, err := list(ctx, adm, specs)
+	details, err := list(ctx, adm, names(specs)...)
 	if err != nil {
 		return err
 	}
@@ -152,7 +152,7 @@ func creationError(s topics.Spec, r kadm.CreateTopicResponse) error {
 // await waits until the broker that is asked knows all topics.
 func await(ctx context.Context, adm *kadm.Client, specs []topics.Spec) (kadm.TopicDetails, error) {
 	return backoff.Retry(ctx, func() (kadm.TopicDetails, error) {
-		details, err := list(ctx, adm, specs)
+		details, err := list(ctx, adm, names(specs)...)
 		if err != nil {
 			return nil, backoff.Permanent(err)
 		}
@@ -167,16 +167,6 @@ func await(ctx context.Context, adm *kadm.Client, specs []topics.Spec) (kadm.Top
 		}
 		return details, nil
 	}, backoff.WithBackOff(again()), backoff.WithMaxElapsedTime(30*time.Second))
-}
-
-// list asks a broker for the topics. The authorized operations are of no interest; asking for them keeps the
-// client from answering out of its cache, where a topic that was made just now is missing for some seconds.
-func list(ctx context.Context, adm *kadm.Client, specs []topics.Spec) (kadm.TopicDetails, error) {
-	details, err := adm.ListTopics(kadm.WithAuthorizedOps(ctx), names(specs)...)
-	if err != nil {
-		return nil, fmt.Errorf("list topics: %w", err)
-	}
-	return details, nil
 }
 
 // describe asks for the settings of topics.

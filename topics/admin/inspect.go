@@ -14,7 +14,7 @@ import (
 // Inspect compares topics with what they should be and changes nothing. missing are those that are not there; found is
 // what differs of the others, in the order of specs.
 func Inspect(ctx context.Context, adm *kadm.Client, specs []topics.Spec) (missing []topics.Spec, found []Mismatch, err error) {
-	details, err := list(ctx, adm, specs)
+	details, err := list(ctx, adm, names(specs)...)
 	if err != nil {
 		return nil, nil, err
 	}

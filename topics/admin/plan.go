@@ -35,7 +35,7 @@ const (
 // differs. Of a topic with three or more replicas it wants that a write is on two of them, unless somebody has set
 // min.insync.replicas on the topic. The error is the brokers', or ctx's.
 func Plan(ctx context.Context, adm *kadm.Client, specs []topics.Spec) ([]Step, error) {
-	details, err := list(ctx, adm, specs)
+	details, err := list(ctx, adm, names(specs)...)
 	if err != nil {
 		return nil, err
 	}

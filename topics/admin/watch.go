@@ -93,7 +93,7 @@ func (w *Watch) ID(topic string) string {
 
 // list returns the ids of the topics that are there.
 func (w *Watch) list(ctx context.Context, adm *kadm.Client) (map[string]kadm.TopicID, error) {
-	details, err := list(ctx, adm, w.specs)
+	details, err := list(ctx, adm, names(w.specs)...)
 	if err != nil {
 		return nil, err
 	}

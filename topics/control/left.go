@@ -42,9 +42,9 @@ func next(
 		return map[string]map[int32]int64{}, nil
 	}
 	adm := kadm.NewClient(cl)
-	details, err := adm.ListTopics(kadm.WithAuthorizedOps(ctx), names...) // the brokers', not the client's cache
+	details, err := admin.Topics(ctx, adm, names...)
 	if err != nil {
-		return nil, fmt.Errorf("list topics: %w", err)
+		return nil, err
 	}
 	committed, err := adm.FetchOffsets(ctx, group)
 	if err != nil && !errors.Is(err, kerr.GroupIDNotFound) { // it has committed nothing
@@ -53,9 +53,6 @@ func next(
 	out := make(map[string]map[int32]int64, len(decided))
 	for topic, s := range decided {
 		d := details[topic]
-		if d.Err != nil {
-			return nil, fmt.Errorf("topic %s: %w", topic, d.Err)
-		}
 		out[topic] = make(map[int32]int64, len(d.Partitions))
 		for partition := range d.Partitions {
 			o, ok := committed.Lookup(topic, partition)
