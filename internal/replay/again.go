@@ -44,7 +44,7 @@ func (r *Replay) again(ctx context.Context, redo control.Redo) (again bool, err 
 	}
 	if bytes > mostKeys {
 		r.Env.Log.Warn("the table refuses the newest records of so many keys that they keep the rows they have, of whatever logic; "+
-			"correct the steps or the columns, and replay once more", "stream", r.Stream.Name, "keys", len(keys), "next", "millrace dlq list "+r.file())
+			"correct the steps or the columns, and replay once more", "stream", r.Stream.Name, "keys", len(keys), "next", r.Env.Command("dlq list", r.Stream.Name))
 		return false, nil
 	}
 	err = r.Persist(ctx, drive.Kafka, "control", func(ctx context.Context) error {

@@ -1,7 +1,6 @@
 package replay
 
 import (
-	"cmp"
 	"context"
 	"fmt"
 	"time"
@@ -106,12 +105,7 @@ func (r *Replay) underWay(redo control.Redo) error {
 	}
 }
 
-func (r *Replay) command(what string) string {
-	return "millrace replay " + what + " " + r.file() + " " + r.Stream.Name
-}
-
-// file is the pipeline file, for commands.
-func (r *Replay) file() string { return cmp.Or(r.Env.File, "FILE") }
+func (r *Replay) command(what string) string { return r.Env.Command("replay "+what, r.Stream.Name) }
 
 // ask looks up the offsets that are asked for.
 func (r *Replay) ask(ctx context.Context, ask Ask) (plan Plan, err error) {

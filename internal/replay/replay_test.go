@@ -385,7 +385,14 @@ func TestRefused(t *testing.T) {
 	if _, err := r.Begin(t.Context(), replay.Ask{}); err != nil {
 		t.Fatal(err)
 	}
-	if err := w.open(lenient, "third").Run(t.Context(), work()); !errors.Is(err, replay.ErrOtherLogic) {
+	env := w.Env("third")
+	env.File = "my shop.yaml" // a command that is told is one that a shell takes
+	third, err := replay.Open(w.of(lenient), "s", env)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer third.Close()
+	if err := third.Run(t.Context(), work()); !errors.Is(err, replay.ErrOtherLogic) || !strings.Contains(err.Error(), "millrace replay abort 'my shop.yaml' s") {
 		t.Errorf("%v", err)
 	}
 	w.run(r)

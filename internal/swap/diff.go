@@ -43,7 +43,7 @@ func (x *Lines) Diff(ctx context.Context, ask DiffAsk) (*Diff, error) {
 		}
 	}
 	if other == 0 {
-		return nil, x.refuse("there is no line beside the live one to compare: `millrace replay %s %s --shadow` builds one", x.file(), x.stream.Name)
+		return nil, x.refuse("there is no line beside the live one to compare: `%s` builds one", x.env.Command("replay", x.stream.Name, "--shadow"))
 	}
 	var both [2]*line
 	for i, number := range []uint16{s.LiveNumber(), other} {

@@ -76,7 +76,7 @@ func (x *Lines) choose(s *control.Stream, ask Ask) (from, to uint16, err error) 
 		return 0, 0, x.refuse("line %d is live, and there is no line that was live before it", from)
 	case to == 0:
 		return 0, 0, x.refuse("there is no line beside the live one that is newer: `%s` builds one; `%s` goes back to the one before",
-			"millrace replay "+x.file()+" "+x.stream.Name+" --shadow", x.command("rollback"))
+			x.env.Command("replay", x.stream.Name, "--shadow"), x.command("rollback"))
 	}
 	if l := s.Line(to); l.State == control.LineBuilding && l.BuiltAt.IsZero() {
 		return 0, 0, x.refuse("line %d is not built yet: `%s` shows how far it is", to, x.command("status"))
@@ -217,7 +217,7 @@ func (x *Lines) whole(ctx context.Context, to *line) error {
 		return nil
 	}
 	return x.refuse("%s is not whole, so line %d may lack rows that the table has: %s. `%s` counts them; "+
-		"`millrace reset %s %s` fetches all again; --partial swaps all the same", raw, to.Number, strings.Join(lacks, ", "), x.command("diff"), x.file(), x.stream.Name)
+		"`%s` fetches all again; --partial swaps all the same", raw, to.Number, strings.Join(lacks, ", "), x.command("diff"), x.env.Command("reset", x.stream.Name))
 }
 
 // readers waits for sessions that would not see what the new table has, or that hold one of the tables.

@@ -71,9 +71,7 @@ func (x *Lines) refuse(format string, args ...any) error {
 }
 
 // command is a command on the stream, for people.
-func (x *Lines) command(what string) string {
-	return "millrace replay " + what + " " + x.file() + " " + x.stream.Name
-}
+func (x *Lines) command(what string) string { return x.env.Command("replay "+what, x.stream.Name) }
 
 func (x *Lines) tellf(format string, args ...any) {
 	if x.Told != nil {
@@ -192,6 +190,3 @@ func persist(ctx context.Context, do func(context.Context) error) error {
 		}
 	}
 }
-
-// file is the pipeline file, for commands.
-func (x *Lines) file() string { return cmp.Or(x.env.File, "FILE") }
