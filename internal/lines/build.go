@@ -306,19 +306,12 @@ func (g *Gauge) Progress(ctx context.Context) (p Progress, err error) {
 // meter makes rates of what is seen from time to time.
 type meter struct {
 	number uint16
-	seen   []point
+	rate   drive.Meter
 	told   time.Time
 }
 
-type point struct {
-	at   time.Time
-	done int64
-}
-
-const (
-	window    = 30               // over how many looks a rate is taken
-	tellEvery = 10 * time.Second // in the log
-)
+// tellEvery is how often the log tells of it.
+const tellEvery = 10 * time.Second
 
 func (m *meter) look(ctx context.Context, gauge *Gauge) (Progress, error) {
 	ctx, cancel := context.WithTimeout(ctx, 20*time.Second)
@@ -327,15 +320,7 @@ func (m *meter) look(ctx context.Context, gauge *Gauge) (Progress, error) {
 	if err != nil {
 		return p, err
 	}
-	now := time.Now()
-	m.seen = append(m.seen, point{now, p.Done})
-	if len(m.seen) > window {
-		m.seen = m.seen[1:]
-	}
-	if first := m.seen[0]; now.After(first.at) && p.Done > first.done {
-		p.Rate = float64(p.Done-first.done) / now.Sub(first.at).Seconds()
-		p.Left = time.Duration(float64(p.All-p.Done) / p.Rate * float64(time.Second)).Round(time.Second)
-	}
+	p.Rate, p.Left = m.rate.Look(time.Now(), p.Done, p.All)
 	return p, nil
 }
 

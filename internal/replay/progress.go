@@ -5,6 +5,7 @@ import (
 
 	"github.com/dustin/go-humanize"
 
+	"github.com/millrace-io/millrace/internal/drive"
 	"github.com/millrace-io/millrace/processor"
 	"github.com/millrace-io/millrace/topics/control"
 )
@@ -24,17 +25,9 @@ type Progress struct {
 // meter makes progress of what is seen from time to time.
 type meter struct {
 	redo control.Redo
-	seen []point
+	rate drive.Meter
 	told time.Time
 }
-
-type point struct {
-	at   time.Time
-	done int64
-}
-
-// window is over how many points a rate is taken: about half a minute.
-const window = 30
 
 func newMeter(redo control.Redo) *meter { return &meter{redo: redo, told: time.Now()} }
 
@@ -46,14 +39,7 @@ func (m *meter) progress(now time.Time, p processor.RedoProgress, at reach) Prog
 		out.All += cut - start
 		out.Done += min(max(at.next[partition], start), cut) - start
 	}
-	m.seen = append(m.seen, point{now, out.Done})
-	if len(m.seen) > window {
-		m.seen = m.seen[1:]
-	}
-	if first := m.seen[0]; now.After(first.at) && out.Done > first.done {
-		out.Rate = float64(out.Done-first.done) / now.Sub(first.at).Seconds()
-		out.Left = time.Duration(float64(out.All-out.Done) / out.Rate * float64(time.Second)).Round(time.Second)
-	}
+	out.Rate, out.Left = m.rate.Look(now, out.Done, out.All)
 	return out
 }
 
