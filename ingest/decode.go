@@ -123,15 +123,17 @@ func (d *decoder) key(rec *record) {
 // unfit says what is wrong with the values of the key; empty: nothing.
 func (d *decoder) unfit(values []jsontext.Value) string {
 	for i, v := range values {
-		name := pipeline.FormatPath(d.r.keys[i])
-		if v == nil || len(d.page.broken) > 0 && !v.IsValid() {
-			return fmt.Sprintf("the key field %q is missing", name)
+		is := ""
+		switch {
+		case v == nil || len(d.page.broken) > 0 && !v.IsValid():
+			is = "missing"
+		case v.Kind() == 'n':
+			is = "null"
+		case v.Kind() == '{' || v.Kind() == '[':
+			is = "an object or array"
 		}
-		switch v.Kind() {
-		case 'n':
-			return fmt.Sprintf("the key field %q is null", name)
-		case '{', '[':
-			return fmt.Sprintf("the key field %q is an object or array", name)
+		if is != "" {
+			return fmt.Sprintf("the key field %q is %s", pipeline.FormatPath(d.r.keys[i]), is)
 		}
 	}
 	return ""

@@ -29,19 +29,46 @@ func AppendKey(dst []byte, values ...jsontext.Value) ([]byte, error) {
 			dst = appendPlain(dst, v)
 			continue
 		}
-		text, err := jsontext.AppendUnquote(nil, v) // the same string may be escaped in several ways
-		if n, ok := canonical.NumberOf(text); ok && bytes.Equal(n, text) {
-			dst = append(dst, text...)
-			continue
-		}
-		if err == nil {
-			dst, err = jsontext.AppendQuote(dst, text)
-		}
-		if err != nil {
+		var err error
+		if dst, err = appendText(dst, v); err != nil {
 			return nil, err
 		}
 	}
 	return append(dst, ']'), nil
+}
+
+// appendText appends a text of an array, in the one spelling of it: the same text may be escaped in several ways.
+func appendText(dst []byte, quoted jsontext.Value) ([]byte, error) {
+	text, same := []byte(quoted), plain(quoted)
+	if same {
+		text = text[1 : len(text)-1]
+	} else {
+		var err error
+		if text, err = jsontext.AppendUnquote(nil, quoted); err != nil {
+			return nil, err
+		}
+	}
+	if n, ok := canonical.NumberOf(text); ok && bytes.Equal(n, text) {
+		return append(dst, text...), nil
+	}
+	if same {
+		return append(dst, quoted...), nil
+	}
+	return jsontext.AppendQuote(dst, text)
+}
+
+// plain reports whether a quoted text says what stands between its quotes, and is spelled so: it is of the ASCII characters that
+// are never escaped.
+func plain(quoted jsontext.Value) bool {
+	if len(quoted) < 2 || quoted[len(quoted)-1] != '"' {
+		return false
+	}
+	for _, c := range quoted[1 : len(quoted)-1] {
+		if c < ' ' || c > '~' || c == '"' || c == '\\' {
+			return false
+		}
+	}
+	return true
 }
 
 // appendPlain appends what is not a text.

@@ -3,8 +3,6 @@ package canonical
 import (
 	"bytes"
 	"strconv"
-
-	"github.com/go-json-experiment/json/jsontext"
 )
 
 // maxPlainDigits is how many digits a number may have before it is written with an exponent.
@@ -51,20 +49,50 @@ func NumberOf(text []byte) (number []byte, ok bool) {
 	if !negative {
 		rest = bytes.TrimPrefix(text, []byte{'+'})
 	}
-	digits := bytes.TrimLeft(rest, "0")
-	if len(digits) < len(rest) && (len(digits) == 0 || digits[0] < '0' || digits[0] > '9') {
-		digits = rest[len(rest)-len(digits)-1:]
+	plain := bytes.TrimLeft(rest, "0")
+	if len(plain) < len(rest) && digits(plain) == 0 {
+		plain = rest[len(rest)-len(plain)-1:]
 	}
-	if len(digits) == 0 || digits[0] < '0' || digits[0] > '9' || digits[len(digits)-1] <= ' ' {
-		return nil, false
-	}
-	if v := jsontext.Value(digits); v.Kind() != '0' || !v.IsValid() {
+	if !unsigned(plain) {
 		return nil, false
 	}
 	if negative {
-		digits = append([]byte{'-'}, digits...)
+		plain = append([]byte{'-'}, plain...)
 	}
-	return AppendNumber(nil, digits), true
+	return AppendNumber(nil, plain), true
+}
+
+// unsigned reports whether a text is a JSON number without a sign (RFC 8259, section 6).
+func unsigned(text []byte) bool {
+	n := digits(text)
+	if n == 0 || n > 1 && text[0] == '0' {
+		return false
+	}
+	rest := text[n:]
+	if after, ok := bytes.CutPrefix(rest, []byte{'.'}); ok {
+		if n = digits(after); n == 0 {
+			return false
+		}
+		rest = after[n:]
+	}
+	if len(rest) == 0 {
+		return true
+	}
+	if rest[0] != 'e' && rest[0] != 'E' {
+		return false
+	}
+	if rest = rest[1:]; len(rest) > 0 && (rest[0] == '+' || rest[0] == '-') {
+		rest = rest[1:]
+	}
+	return len(rest) > 0 && digits(rest) == len(rest)
+}
+
+// digits is how many digits a text begins with.
+func digits(text []byte) (n int) {
+	for n < len(text) && '0' <= text[n] && text[n] <= '9' {
+		n++
+	}
+	return n
 }
 
 // whole reports whether a number is written as digits alone, which is its one spelling already.

@@ -67,3 +67,25 @@ func FuzzNumber(f *testing.F) {
 		}
 	})
 }
+
+// FuzzNumberOfText: a text means a number if it is one in JSON, but for zeros and a sign before it.
+func FuzzNumberOfText(f *testing.F) {
+	for _, text := range []string{"7", "007", "-0.0", "+1e5", "1e", "1.", "1.5E-3x", "9E", "2013-01-01", "0x7", "1 ", ".5", "00", "1e+"} {
+		f.Add(text)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		got, ok := canonical.NumberOf([]byte(text))
+		sign, rest := "", strings.TrimPrefix(text, "+")
+		if after, negative := strings.CutPrefix(text, "-"); negative {
+			sign, rest = "-", after
+		}
+		for len(rest) > 1 && rest[0] == '0' && rest[1] >= '0' && rest[1] <= '9' {
+			rest = rest[1:]
+		}
+		v := jsontext.Value(sign + rest)
+		is := v.IsValid() && v.Kind() == '0' && strings.TrimSpace(string(v)) == string(v) && !strings.HasPrefix(rest, "-")
+		if ok != is || ok && string(got) != string(canonical.AppendNumber(nil, v)) {
+			t.Errorf("%q means %q, %v; it is a number: %v", text, got, ok, is)
+		}
+	})
+}
