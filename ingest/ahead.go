@@ -127,6 +127,7 @@ func newAhead(
 			}
 			f := &future{leave: gate.Leave, done: make(chan struct{})}
 			a.wg.Go(func() {
+				growStack()
 				defer close(f.done)
 				f.page, f.err = s.fetch(ctx, c, at)
 				<-free
@@ -142,6 +143,20 @@ func newAhead(
 	})
 	return a
 }
+
+// growStack has the goroutine's stack grown at once to what a request takes, while there is nothing on it yet that would be copied. A
+// goroutine lives for one page, and its stack would grow in three steps.
+//
+//go:noinline
+func growStack() {
+	var frame [stackBytes]byte
+	keepFrame(&frame)
+}
+
+//go:noinline
+func keepFrame(*[stackBytes]byte) {}
+
+const stackBytes = 12 << 10
 
 // next returns the next page, at a position that was guessed; nil after the last.
 func (a *ahead) next(ctx context.Context) (*page, error) {
