@@ -49,7 +49,7 @@ func (p *pages) lost(ctx context.Context, differ map[uint64]sight, got *page, si
 		if n == mostAskedBack {
 			break
 		}
-		again, err := p.s.fetch(ctx, p.cursor, p.beside.position(number))
+		again, err := p.s.fetch(ctx, p.cursor, p.beside.page(number).at)
 		if err != nil {
 			break
 		}

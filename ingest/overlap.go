@@ -1,6 +1,7 @@
 package ingest
 
 import (
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -18,19 +19,20 @@ type overlaps struct {
 	first int              // number of the first of pages
 	most  int              // pages
 	all   *atomic.Int64    // keys, of all passes of the process
+	spare []uint64         // ids of a page that was forgotten: memory for those of the next
 }
 
-// sight is what was shown of a key last, by which page, and when its answer was there.
+// sight is what was shown of a key last, and by which page.
 type sight struct {
 	content uint64
 	page    int
-	at      time.Time
 }
 
 // noted is a page of which the keys are noted.
 type noted struct {
-	at  paginate.Position
-	ids []uint64 // hashes of the keys
+	at       paginate.Position
+	received time.Time // when its answer was there
+	ids      []uint64  // hashes of the keys
 }
 
 // mostOverlapping bounds the keys that a process notes, about 100 bytes each. Beyond, a pass forgets the pages that it asked for first.
@@ -52,7 +54,7 @@ func (o *overlaps) close() {
 func (o *overlaps) disagree(p *page) (differ map[uint64]sight) {
 	for i := range p.records {
 		rec := &p.records[i]
-		if seen, ok := o.shown[rec.id]; ok && seen.content != rec.content && seen.at.After(p.sent) {
+		if seen, ok := o.shown[rec.id]; ok && seen.content != rec.content && o.page(seen.page).received.After(p.sent) {
 			if differ == nil {
 				differ = map[uint64]sight{}
 			}
@@ -62,18 +64,19 @@ func (o *overlaps) disagree(p *page) (differ map[uint64]sight) {
 	return differ
 }
 
-// position is that of a page that is noted.
-func (o *overlaps) position(number int) paginate.Position { return o.pages[number-o.first].at }
+// page is a page that is noted, as those are that keys in shown name.
+func (o *overlaps) page(number int) *noted { return &o.pages[number-o.first] }
 
 // note takes the next page of the pass in. Of a page whose records are not held, nothing is.
 func (o *overlaps) note(p *page) {
-	ids := make([]uint64, len(p.records))
+	ids := slices.Grow(o.spare[:0], len(p.records))
+	o.spare = nil
 	for i := range p.records {
 		rec := &p.records[i]
-		ids[i] = rec.id
-		o.shown[rec.id] = sight{rec.content, o.first + len(o.pages), p.received}
+		ids = append(ids, rec.id)
+		o.shown[rec.id] = sight{rec.content, o.first + len(o.pages)}
 	}
-	o.pages = append(o.pages, noted{p.at, ids})
+	o.pages = append(o.pages, noted{p.at, p.received, ids})
 	o.all.Add(int64(len(ids)))
 	for len(o.pages) > o.most || o.all.Load() > mostOverlapping && len(o.pages) > 1 {
 		o.forget()
@@ -88,5 +91,6 @@ func (o *overlaps) forget() {
 		}
 	}
 	o.all.Add(-int64(len(o.pages[0].ids)))
+	o.spare = o.pages[0].ids
 	o.pages, o.first = o.pages[1:], o.first+1
 }
