@@ -39,6 +39,9 @@ func (r *reader) readBut(a *fetch.Answer, p *page) error {
 		return nil
 	}
 	read := reading{r: r, p: p, d: newDecoder(p), keep: a.Body.Bytes() != nil && r.added == nil}
+	if read.keep && p.records == nil {
+		p.records = make([]record, 0, p.slice.likely(a.Body.Size()))
+	}
 	got, err := r.cut(a, p.broken, "", read.record)
 	if p.takes(err) {
 		return r.readBut(a, p)
@@ -95,12 +98,25 @@ func (x *reading) end(got *cut.Answer) {
 	if p.guessed = got.Shape; r.arrays != nil && got.Shape == "" && got.Records > 0 {
 		r.arrays.Store(true)
 	}
+	if got.Records > 0 {
+		p.slice.recordSize.Store(p.answer.Body.Size() / int64(got.Records))
+	}
 	p.summary.Records, p.summary.Fields, p.summary.Rest = got.Records, got.Fields, got.Rest
 	if r.last != nil && x.last != nil {
 		var found [1]jsontext.Value
 		r.last.Find(x.last, found[:])
 		p.summary.Last = found[0]
 	}
+}
+
+// likely is how many records a page of so many bytes may have, a few more rather than less: as many for its size as the page before.
+func (s *slice) likely(bytes int64) int64 {
+	size := s.recordSize.Load()
+	if size == 0 {
+		return 0
+	}
+	n := bytes / size
+	return min(n+n/8+1, keptRecords)
 }
 
 // top notes a version.

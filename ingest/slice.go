@@ -78,6 +78,8 @@ type slice struct {
 	made    bool            // from a record of another stream
 	child   *child          // nil: it is not made, or for a [Walk]
 	sent    <-chan struct{} // closed when the page that was handed to the owner last is committed
+
+	recordSize atomic.Int64 // bytes of a page for each of its records, of the page that was read last; 0: not known
 }
 
 // newSlice returns a slice; of a child, parent has the fields of the record that its requests are made with.
