@@ -7,6 +7,7 @@ import (
 	"io"
 	"mime"
 	"net/http"
+	"strings"
 	"unicode/utf8"
 
 	"golang.org/x/text/encoding"
@@ -58,7 +59,11 @@ func (c *Client) charset(h http.Header) string {
 	if c.h.Charset != "" {
 		return c.h.Charset
 	}
-	_, params, _ := mime.ParseMediaType(h.Get("Content-Type"))
+	kind := h.Get("Content-Type")
+	if !strings.Contains(kind, ";") {
+		return ""
+	}
+	_, params, _ := mime.ParseMediaType(kind)
 	return params["charset"]
 }
 

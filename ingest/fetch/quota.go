@@ -40,7 +40,11 @@ func quotaOf(h http.Header, api, now time.Time) (t told, ok bool) {
 		api = now // which is more exact than a date in seconds
 	}
 	for i, name := range leftNames {
-		n, err := strconv.ParseInt(strings.TrimSpace(h.Get(name)), 10, 64)
+		text := strings.TrimSpace(h.Get(name))
+		if text == "" {
+			continue
+		}
+		n, err := strconv.ParseInt(text, 10, 64)
 		if err != nil || n < 0 {
 			continue
 		}
@@ -58,8 +62,12 @@ func quotaOf(h http.Header, api, now time.Time) (t told, ok bool) {
 
 // items reads a list of structured fields (RFC 9651), of which only the parameters that are whole numbers count, by name.
 func items(h http.Header, name string) map[string]map[string]int64 {
+	list := h.Values(name)
+	if len(list) == 0 {
+		return nil
+	}
 	out := map[string]map[string]int64{}
-	for item := range strings.SplitSeq(strings.Join(h.Values(name), ","), ",") {
+	for item := range strings.SplitSeq(strings.Join(list, ","), ",") {
 		params := strings.Split(item, ";")
 		values := map[string]int64{}
 		for _, param := range params[1:] {

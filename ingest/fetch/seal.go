@@ -24,13 +24,16 @@ type sealed struct {
 	path        string // value as segments of a path; empty: it is a part of one
 }
 
-var seals = regexp.MustCompile(`mr-secret-[0-9a-f]{16}`)
+// sealBegins is how each seal begins.
+const sealBegins = "mr-secret-"
+
+var seals = regexp.MustCompile(sealBegins + `[0-9a-f]{16}`)
 
 func newSealer(references []pipeline.Reference) sealer {
 	var s sealer
 	for _, r := range references {
 		if value := r.Value.Reveal(); r.Name != "" && value != "" {
-			x := sealed{seal: fmt.Sprintf("mr-secret-%016x", xxh3.HashString(r.Name)), value: value}
+			x := sealed{seal: fmt.Sprintf(sealBegins+"%016x", xxh3.HashString(r.Name)), value: value}
 			if len(value) >= redact.Whole && strings.Contains(value, "/") {
 				x.path = (&url.URL{Path: value}).EscapedPath()
 			}
@@ -43,6 +46,9 @@ func newSealer(references []pipeline.Reference) sealer {
 
 // seal returns u with seals for secrets, or u itself if it has none.
 func (s sealer) seal(u *url.URL) *url.URL {
+	if len(s.secrets) == 0 {
+		return u
+	}
 	in := func(path string) string {
 		for _, x := range s.secrets {
 			if x.path != "" {
@@ -77,6 +83,18 @@ func (s sealer) name(text string) string {
 
 // open is the inverse of seal.
 func (s sealer) open(u *url.URL) (*url.URL, error) {
+	opened := s.opened(u)
+	if seals.MatchString(opened.String()) {
+		return nil, errors.New("the next page's URL needs a reference that is no longer in the pipeline file")
+	}
+	return opened, nil
+}
+
+// opened is u with secrets for their seals, or u itself if it has none.
+func (s sealer) opened(u *url.URL) *url.URL {
+	if len(s.secrets) == 0 || !maySeal(u.EscapedPath()) && !maySeal(u.RawQuery) {
+		return u
+	}
 	in := func(path string) string {
 		for _, x := range s.secrets {
 			if x.path != "" {
@@ -85,16 +103,17 @@ func (s sealer) open(u *url.URL) (*url.URL, error) {
 		}
 		return path
 	}
-	opened := mapURL(u, in, func(text string) string {
+	return mapURL(u, in, func(text string) string {
 		for _, x := range s.secrets {
 			text = strings.ReplaceAll(text, x.seal, x.value)
 		}
 		return text
 	})
-	if seals.MatchString(opened.String()) {
-		return nil, errors.New("the next page's URL needs a reference that is no longer in the pipeline file")
-	}
-	return opened, nil
+}
+
+// maySeal reports whether a text may hold a seal. One that an API gives back may be spelled with escapes.
+func maySeal(text string) bool {
+	return strings.Contains(text, sealBegins) || strings.Contains(text, "%")
 }
 
 // mapURL applies whole to u's path as it is spelled, and f to each segment of it and each value of its query,

@@ -224,12 +224,15 @@ type param struct{ name, value string }
 // withParams is u with parameters set.
 func withParams(u *url.URL, params ...param) *url.URL {
 	c := *u
-	q := c.Query()
+	q, set := c.Query(), false
 	for _, p := range params {
 		if p.name != "" {
 			q.Set(p.name, p.value)
-			c.RawQuery = q.Encode()
+			set = true
 		}
+	}
+	if set {
+		c.RawQuery = q.Encode()
 	}
 	return &c
 }

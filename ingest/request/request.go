@@ -41,6 +41,7 @@ type Template struct {
 	slice  map[string]string // values of the lists
 	parent Values            // fields of the record that requests are made from
 	placed map[string]string // headers that hold placeholders
+	fixed  *url.URL          // of all requests; nil: placeholders are in it, or it is malformed
 }
 
 // ErrNothing says that a placeholder in a path, which cannot be left out, stands for nothing.
@@ -60,7 +61,18 @@ func New(in *pipeline.Ingest, slice string) (*Template, error) {
 			t.placed[http.CanonicalHeaderKey(name)] = text
 		}
 	}
+	if !t.placesInURL() {
+		t.fixed, _ = t.url(filler{}) // Fill tells the error
+	}
 	return t, nil
+}
+
+// placesInURL reports whether the URL depends on what placeholders stand for.
+func (t *Template) placesInURL() bool {
+	texts := append(slices.Concat(slices.Collect(maps.Values(t.in.Query))...), t.in.Path)
+	return slices.ContainsFunc(texts, func(text string) bool {
+		return slices.ContainsFunc(pipeline.PlaceholdersIn(text), func(name string) bool { return t.known[name] })
+	})
 }
 
 // Of is t for a child: parent has the fields of the record that its requests are made from, by placeholder.
@@ -113,17 +125,16 @@ func (t *Template) Added() ([]byte, error) {
 
 // Fill makes a request with what the placeholders stand for.
 func (t *Template) Fill(values Values) (*Request, error) {
-	f := t.filler(values)
-	u, err := t.url(f)
-	if err != nil {
-		return nil, err
+	r := &Request{Method: t.method()}
+	if t.fixed != nil && len(t.placed) == 0 && t.in.Body == nil {
+		u := *t.fixed
+		r.URL = &u
+		return r, nil
 	}
-	r := &Request{Method: t.in.Method, URL: u}
-	if r.Method == "" {
-		r.Method = http.MethodGet
-		if t.in.Body != nil {
-			r.Method = http.MethodPost
-		}
+	f := t.filler(values)
+	var err error
+	if r.URL, err = t.url(f); err != nil {
+		return nil, err
 	}
 	for name, text := range t.placed {
 		if r.Header == nil {
@@ -143,6 +154,16 @@ func (t *Template) Fill(values Values) (*Request, error) {
 		}
 	}
 	return r, nil
+}
+
+func (t *Template) method() string {
+	switch {
+	case t.in.Method != "":
+		return t.in.Method
+	case t.in.Body != nil:
+		return http.MethodPost
+	}
+	return http.MethodGet
 }
 
 func (t *Template) url(f filler) (*url.URL, error) {
