@@ -47,7 +47,11 @@ func converter(in *pipeline.Ingest) func(io.Reader, http.Header, bool) (io.Reade
 
 // formatOf is what a Content-Type says.
 func formatOf(in *pipeline.Ingest, h http.Header) string {
-	kind, _, _ := mime.ParseMediaType(h.Get("Content-Type"))
+	said := strings.ToLower(h.Get("Content-Type"))
+	if !strings.Contains(said, "csv") && !strings.Contains(said, "xml") {
+		return ""
+	}
+	kind, _, _ := mime.ParseMediaType(said)
 	switch {
 	case slices.Contains([]string{"text/csv", "application/csv"}, kind) && len(in.Records) == 0 && in.Shape.Kind == "":
 		return wasCSV

@@ -22,6 +22,7 @@ type decoder struct {
 	r      *reader
 	values []jsontext.Value // of the reader's fields, for the record in hand
 	keys   []byte           // where the keys of a page lie, in pieces
+	piece  int              // bytes of one
 	slice  jsontext.Value   // the slice's name, if it is in the key
 	extra  int
 	page   *page
@@ -34,10 +35,26 @@ func newDecoder(p *page) decoder {
 		stub: r.deleted.reader(),
 		r:    r, page: p, slice: p.slice.quoted, values: make([]jsontext.Value, r.fields.Len()),
 		extra: headerBytes + len(p.url) + len(p.slice.name),
+		piece: p.keyPiece(),
 	}
 }
 
-const keyPiece = 4 << 10
+// A piece is for all keys of a small page, or for some of a large one.
+const (
+	leastPiece = 1 << 10
+	mostPiece  = 4 << 10
+	likelyKey  = 48  // bytes
+	leastLeft  = 256 // of a piece, for a key: a longer one may be moved
+)
+
+// keyPiece is the size of a piece for the keys of p.
+func (p *page) keyPiece() int {
+	n := p.slice.likely(p.answer.Body.Size())
+	if n == 0 {
+		return mostPiece
+	}
+	return int(min(max(leastLeft+likelyKey*n, leastPiece), mostPiece))
+}
 
 // The values of the version and of the incremental field lie behind those of the key.
 func (d *decoder) version() jsontext.Value { return d.values[len(d.r.keys)] }
@@ -107,8 +124,8 @@ func (d *decoder) key(rec *record) {
 		rec.refuse("ingest.key", why)
 		return
 	}
-	if cap(d.keys)-len(d.keys) < 256 {
-		d.keys = make([]byte, 0, keyPiece)
+	if cap(d.keys)-len(d.keys) < leastLeft {
+		d.keys = make([]byte, 0, d.piece)
 	}
 	start := len(d.keys)
 	keys, err := topics.AppendKey(d.keys, values...)

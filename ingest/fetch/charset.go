@@ -18,8 +18,8 @@ import (
 )
 
 // inUTF8 returns a body in UTF-8 (RFC 8259, section 8.1) without a byte order mark, and its size, or -1. The byte order mark
-// counts, then zero bytes, which no JSON begins with but that in UTF-16, then what the pipeline file says, then the Content-Type.
-func (c *Client) inUTF8(body io.Reader, size int64, h http.Header) (io.Reader, int64, error) {
+// counts, then zero bytes, which no JSON begins with but that in UTF-16, then name, as [Client.charset] has it.
+func (c *Client) inUTF8(body io.Reader, size int64, name string) (io.Reader, int64, error) {
 	var head [4]byte
 	n, err := io.ReadFull(body, head[:])
 	if err != nil && !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) {
@@ -37,7 +37,6 @@ func (c *Client) inUTF8(body io.Reader, size int64, h http.Header) (io.Reader, i
 	case n >= 2 && begin[0] != 0 && begin[1] == 0:
 		return decoded(whole, unicode.UTF16(unicode.LittleEndian, unicode.IgnoreBOM))
 	}
-	name := c.charset(h)
 	if name == "" {
 		return whole, size, nil
 	}
@@ -54,7 +53,7 @@ func (c *Client) inUTF8(body io.Reader, size int64, h http.Header) (io.Reader, i
 	return decoded(whole, set)
 }
 
-// charset is what is said of the character set of a body; empty: nothing.
+// charset is what is said of the character set of a body, by the pipeline file, else by the Content-Type; empty: nothing.
 func (c *Client) charset(h http.Header) string {
 	if c.h.Charset != "" {
 		return c.h.Charset

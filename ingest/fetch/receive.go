@@ -80,12 +80,13 @@ func (c *Client) open(resp *http.Response, past bool) (content, error) {
 		return content{}, err
 	}
 	out := content{file: file}
-	if out.from, out.size, err = c.inUTF8(limited(file, c.h.MaxBody), left, resp.Header); err != nil {
+	charset := c.charset(resp.Header)
+	if out.from, out.size, err = c.inUTF8(limited(file, c.h.MaxBody), left, charset); err != nil {
 		out.close()
 		return content{}, err
 	}
 	if c.Convert != nil {
-		if out.from, out.was = c.Convert(out.from, resp.Header, c.charset(resp.Header) != ""); out.was != "" {
+		if out.from, out.was = c.Convert(out.from, resp.Header, charset != ""); out.was != "" {
 			out.size = -1
 		}
 	}
