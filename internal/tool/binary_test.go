@@ -54,12 +54,12 @@ type child struct {
 }
 
 // patience is how long a test waits for what must come.
-const patience = 90 * time.Second
+const patience = 3 * time.Minute
 
-// launch starts a binary. It is killed after five minutes, or when the test ends.
+// launch starts a binary. It is killed after 15 minutes, or when the test ends.
 func launch(t *testing.T, binary string, args ...string) *child {
 	t.Helper()
-	return launchFor(t, 5*time.Minute, binary, args...)
+	return launchFor(t, 15*time.Minute, binary, args...)
 }
 
 // launchFor starts a binary that is killed after some time, or when the test ends.
@@ -126,6 +126,22 @@ func (p *child) address(t *testing.T) (url string) {
 		return url != ""
 	}))
 	return url
+}
+
+// disturbed are the lines in which the process tells of an error of its own. An error that a Kafka client logs is none: it passes by itself,
+// or a stage tells of it.
+func (p *child) disturbed() (lines string) {
+	for line := range strings.Lines(p.stderr.String()) {
+		if !strings.Contains(line, `"level":"ERROR"`) {
+			continue
+		}
+		for _, own := range []string{"a stage has stopped", "a line has stopped", "embedded Kafka broker"} {
+			if strings.Contains(line, own) {
+				lines += line
+			}
+		}
+	}
+	return lines
 }
 
 // get returns code 0 if nobody answers.

@@ -24,7 +24,7 @@ func TestDemoOnRealServers(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			for range 2 {
-				ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
+				ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 				var out bytes.Buffer
 				err := runDemo(ctx, o, &out)
 				cancel()

@@ -19,7 +19,7 @@ import (
 
 // TestDemo runs the demonstration as a pipe sees it, and a second time in the same directory.
 func TestDemo(t *testing.T) {
-	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 	defer cancel()
 	o := demoOptions{dataDir: t.TempDir(), seed: 1}
 	var out bytes.Buffer
@@ -68,7 +68,7 @@ func TestDemo(t *testing.T) {
 
 // TestDemoFollows: it goes on after the API's first round, ends when it is told to, and leaves the table.
 func TestDemoFollows(t *testing.T) {
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
 	defer cancel()
 	out := &tail{}
 	out.until = func(text string) bool { return strings.Contains(text, " deleted") }

@@ -4,7 +4,6 @@ package tool
 
 import (
 	"testing"
-	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
 )
@@ -13,5 +12,5 @@ import (
 func TestGrowOnRealServers(t *testing.T) {
 	t.Parallel()
 	x := newOnServers(t, "http://API")
-	growUnderKills(t, 100*time.Second, x.file, x.name, x.db, []kgo.Opt{kgo.SeedBrokers(x.brokers...)})
+	growUnderKills(t, patience, x.file, x.name, x.db, []kgo.Opt{kgo.SeedBrokers(x.brokers...)})
 }

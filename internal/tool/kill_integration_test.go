@@ -4,7 +4,6 @@ package tool
 
 import (
 	"testing"
-	"time"
 
 	"github.com/millrace-io/millrace/internal/testkit"
 )
@@ -18,7 +17,7 @@ func TestCommandsKilledOnRealServers(t *testing.T) {
 			x := newOnServers(t, api.URL)
 			p := &patient{t: t, api: api, db: x.db, path: x.file, name: x.name}
 			p.start()
-			testkit.Eventually(t, 3*time.Minute, testkit.That("the first rows", func() bool { return len(p.ids()) == 8 }))
+			testkit.Eventually(t, patience, testkit.That("the first rows", func() bool { return len(p.ids()) == 8 }))
 			kill(p)
 			p.quiet()
 		})

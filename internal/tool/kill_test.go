@@ -52,8 +52,8 @@ func (p *patient) kept(ids ...int) (stop func()) {
 func (p *patient) quiet() {
 	p.t.Helper()
 	p.stop()
-	if log := p.run.stderr.String(); strings.Contains(log, `"level":"ERROR"`) {
-		p.t.Errorf("disturbed:\n%s", log)
+	if lines := p.run.disturbed(); lines != "" {
+		p.t.Errorf("disturbed:\n%s", lines)
 	}
 }
 

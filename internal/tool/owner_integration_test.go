@@ -4,6 +4,7 @@ package tool
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"net/http"
@@ -15,6 +16,7 @@ import (
 	"testing"
 
 	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/millrace-io/millrace/internal/testkit"
@@ -96,10 +98,12 @@ func (r *remade) loseKafka(name string) {
 	adm := kadm.NewClient(client)
 	testkit.Eventually(r.t, patience, func() error { // the groups are empty once their members have left
 		gone, err := adm.DeleteGroups(context.Background(), topics.IngestGroup(name), topics.ProcessorGroup(name), topics.SinkGroup(name))
-		if err != nil {
-			return err
+		for _, g := range gone {
+			if !errors.Is(g.Err, kerr.GroupIDNotFound) { // by an attempt before
+				err = errors.Join(err, g.Err)
+			}
 		}
-		return gone.Error()
+		return err
 	})
 	gone, err := adm.DeleteTopics(r.t.Context(), topics.Raw(name, "orders"), topics.Processed(name, "orders"),
 		topics.DeadLetters(name, "orders"), topics.IngestState(name), topics.Control(name))

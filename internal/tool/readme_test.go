@@ -76,7 +76,7 @@ func TestLogicWasWrongOfREADME(t *testing.T) {
 // shell runs a command line of a page, and returns what a terminal would show, without the time.
 func shell(t *testing.T, dir, command string) string {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	bin := t.TempDir()
 	if err := os.Symlink(must(t, os.Executable), filepath.Join(bin, "millrace")); err != nil {

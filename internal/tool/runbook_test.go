@@ -12,7 +12,6 @@ import (
 	"strconv"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -156,7 +155,7 @@ func (b *book) do(action []string) {
 // run runs a command beside the pipeline file, and returns what it said.
 func (b *book) run(args []string) string {
 	b.t.Helper()
-	ctx, cancel := context.WithTimeout(b.t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(b.t.Context(), patience)
 	defer cancel()
 	c := exec.CommandContext(ctx, os.Args[0], args...)
 	c.Env, c.Dir = append(os.Environ(), asBinary+"=millrace"), filepath.Dir(b.path)
