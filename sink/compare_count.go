@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
 	"strings"
 
@@ -149,13 +150,17 @@ func (c *comparer) each(ctx context.Context, query string, do func([]sql.RawByte
 	if err != nil {
 		return c.store.tableError(c.table, "compare with it", err)
 	}
-	defer func() { _ = found.Close() }()
+	return eachRow(found, do)
+}
+
+// eachRow calls do for the rows of an answer, and closes it; the values are good until do returns.
+func eachRow(found *sql.Rows, do func([]sql.RawBytes)) (err error) {
+	defer func() { err = errors.Join(err, found.Close()) }()
 	names, err := found.Columns()
 	if err != nil {
 		return err
 	}
-	values := make([]sql.RawBytes, len(names))
-	into := make([]any, len(names))
+	values, into := make([]sql.RawBytes, len(names)), make([]any, len(names))
 	for i := range values {
 		into[i] = &values[i]
 	}

@@ -3,7 +3,6 @@ package sink
 import (
 	"context"
 	"database/sql"
-	"errors"
 	"fmt"
 	"slices"
 	"strconv"
@@ -380,25 +379,10 @@ func (d *Differ) list(ctx context.Context, where condition) error {
 }
 
 // each calls do for the rows of a query; the values are good until it returns.
-func (d *Differ) each(ctx context.Context, query string, do func([]sql.RawBytes)) (err error) {
+func (d *Differ) each(ctx context.Context, query string, do func([]sql.RawBytes)) error {
 	found, err := d.store.db.QueryContext(ctx, query)
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, found.Close()) }()
-	names, err := found.Columns()
-	if err != nil {
-		return err
-	}
-	values, into := make([]sql.RawBytes, len(names)), make([]any, len(names))
-	for i := range values {
-		into[i] = &values[i]
-	}
-	for found.Next() {
-		if err := found.Scan(into...); err != nil {
-			return err
-		}
-		do(values)
-	}
-	return found.Err()
+	return eachRow(found, do)
 }
