@@ -314,12 +314,5 @@ func (s *slice) tellDeletes(p *page) {
 			"so that these may have slipped between two pages. With paginate.keyset by the key, or deletes.steady: true where "+
 			"pages are in an order in which nothing moves, one read is enough; ingest.concurrency: 1 makes it likelier", k.Left, k.Slipping)
 	}
-	switch {
-	case text != "":
-		s.toldDeletes = true
-		s.in.notices.Raise(s.stream.Name, noticeDeletes, s.client.Redactor().Text(text), "slice", s.name)
-	case s.toldDeletes:
-		s.toldDeletes = false
-		s.in.notices.Clear(s.stream.Name, noticeDeletes)
-	}
+	s.notice(noticeDeletes, &s.toldDeletes, text)
 }

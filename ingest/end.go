@@ -106,14 +106,17 @@ func (s *slice) show(leader paginate.Leader) {
 const noticePaginate = "paginate"
 
 // doubt tells what speaks against the end of a pass; nothing if it is empty.
-func (s *slice) doubt(text string) {
+func (s *slice) doubt(text string) { s.notice(noticePaginate, &s.doubted, text) }
+
+// notice raises a notice of a kind, or clears it if the text is empty and this slice has raised it, which told remembers.
+func (s *slice) notice(kind string, told *bool, text string) {
 	switch {
 	case text != "":
-		s.doubted = true
-		s.in.notices.Raise(s.stream.Name, noticePaginate, s.client.Redactor().Text(text), "slice", s.name)
-	case s.doubted:
-		s.doubted = false
-		s.in.notices.Clear(s.stream.Name, noticePaginate)
+		*told = true
+		s.in.notices.Raise(s.stream.Name, kind, s.client.Redactor().Text(text), "slice", s.name)
+	case *told:
+		*told = false
+		s.in.notices.Clear(s.stream.Name, kind)
 	}
 }
 
