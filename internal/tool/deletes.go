@@ -41,11 +41,7 @@ then, it holds all of them again.`,
 
 // deletes is `millrace deletes`.
 func deletes(cmd *cobra.Command, args []string, allow, yes bool) error {
-	var streams []string // nil: all
-	if len(args) > 1 {
-		streams = args[1:]
-	}
-	o, err := operate(cmd.Context(), args[0], streams)
+	o, err := operate(cmd.Context(), args[0], streamsOf(args))
 	if err != nil {
 		return err
 	}

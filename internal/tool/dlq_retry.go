@@ -95,11 +95,7 @@ type retried struct {
 }
 
 func retryLetters(cmd *cobra.Command, path, stream string, f *retryFlags) error {
-	log, err := (&cli.RunFlags{LogFormat: f.logFormat, LogLevel: f.logLevel}).Logger(cmd.ErrOrStderr())
-	if err != nil {
-		return err
-	}
-	x, err := openReplay(cmd.Context(), path, stream, f.instance, log)
+	x, err := f.reach(cmd, path, stream)
 	if err != nil {
 		return err
 	}

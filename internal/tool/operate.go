@@ -82,6 +82,14 @@ func operate(ctx context.Context, path string, streams []string) (_ *operation, 
 	return o, nil
 }
 
+// streamsOf are the streams that a command's arguments name after the file; nil: all.
+func streamsOf(args []string) []string {
+	if len(args) > 1 {
+		return args[1:]
+	}
+	return nil
+}
+
 func (o *operation) close() {
 	if o.client != nil {
 		o.client.Close()

@@ -41,11 +41,7 @@ func newRecoverCommand() *cobra.Command {
   millrace recover shop.yaml --kafka-lost`,
 		Args: cli.Args(cobra.MinimumNArgs(1)),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			var streams []string // nil: all
-			if len(args) > 1 {
-				streams = args[1:]
-			}
-			o, err := operate(cmd.Context(), args[0], streams)
+			o, err := operate(cmd.Context(), args[0], streamsOf(args))
 			if err != nil {
 				return err
 			}

@@ -242,16 +242,21 @@ func (x *replaying) close() {
 	}
 }
 
+// reach opens the replay for a command that takes part in it: what it does is logged as the flags say.
+func (f *replayFlags) reach(cmd *cobra.Command, path, stream string) (*replaying, error) {
+	log, err := (&cli.RunFlags{LogFormat: f.logFormat, LogLevel: f.logLevel}).Logger(cmd.ErrOrStderr())
+	if err != nil {
+		return nil, err
+	}
+	return openReplay(cmd.Context(), path, stream, f.instance, log)
+}
+
 func runReplay(cmd *cobra.Command, path, stream string, f *replayFlags) error {
 	ask, err := f.ask()
 	if err != nil {
 		return err
 	}
-	log, err := (&cli.RunFlags{LogFormat: f.logFormat, LogLevel: f.logLevel}).Logger(cmd.ErrOrStderr())
-	if err != nil {
-		return err
-	}
-	x, err := openReplay(cmd.Context(), path, stream, f.instance, log)
+	x, err := f.reach(cmd, path, stream)
 	if err != nil {
 		return err
 	}

@@ -189,11 +189,7 @@ produced; after a death, run it again.`,
 }
 
 func abortReplay(cmd *cobra.Command, path, stream string, f *replayFlags) error {
-	log, err := (&cli.RunFlags{LogFormat: f.logFormat, LogLevel: f.logLevel}).Logger(cmd.ErrOrStderr())
-	if err != nil {
-		return err
-	}
-	x, err := openReplay(cmd.Context(), path, stream, "", log)
+	x, err := f.reach(cmd, path, stream)
 	if err != nil {
 		return err
 	}

@@ -64,11 +64,7 @@ func newResetCommand() *cobra.Command {
 			if err := f.check(args); err != nil {
 				return err
 			}
-			var streams []string // nil: all
-			if len(args) == 2 {
-				streams = args[1:]
-			}
-			o, err := operate(cmd.Context(), args[0], streams)
+			o, err := operate(cmd.Context(), args[0], streamsOf(args))
 			if err != nil {
 				return err
 			}

@@ -34,11 +34,7 @@ func runShadow(cmd *cobra.Command, path, stream string, f *replayFlags) error {
 	if f.rate < 0 {
 		return &cli.UsageError{Err: fmt.Errorf("--rate: %d; it must be 0 or more", f.rate)}
 	}
-	log, err := (&cli.RunFlags{LogFormat: f.logFormat, LogLevel: f.logLevel}).Logger(cmd.ErrOrStderr())
-	if err != nil {
-		return err
-	}
-	x, err := openReplay(cmd.Context(), path, stream, f.instance, log)
+	x, err := f.reach(cmd, path, stream)
 	if err != nil {
 		return err
 	}

@@ -56,11 +56,7 @@ func showStatus(cmd *cobra.Command, args []string, output string) error {
 	if err := checkOutput(output); err != nil {
 		return err
 	}
-	var names []string // nil: all
-	if len(args) > 1 {
-		names = args[1:]
-	}
-	o, err := operate(cmd.Context(), args[0], names)
+	o, err := operate(cmd.Context(), args[0], streamsOf(args))
 	if err != nil {
 		return err
 	}

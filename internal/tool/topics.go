@@ -75,13 +75,19 @@ func embeddedTopics(out io.Writer, p *pipeline.Pipeline, create bool) error {
 	return writeTopics(out, topics.Specs(p), func(topics.Spec) string { return "embedded, not asked" })
 }
 
-// showTopics lists the topics with what the brokers have.
-func showTopics(ctx context.Context, out io.Writer, p *pipeline.Pipeline, file string, create bool) error {
+// topicsClient is the client of commands about topics, and what it was made of. It must be closed.
+func topicsClient(p *pipeline.Pipeline) (*kgo.Client, []kgo.Opt, error) {
 	opts, err := kafka.Opts(p.Kafka, "millrace-topics", quietLog, nil)
 	if err != nil {
-		return err
+		return nil, nil, err
 	}
 	client, err := kgo.NewClient(opts...)
+	return client, opts, err
+}
+
+// showTopics lists the topics with what the brokers have.
+func showTopics(ctx context.Context, out io.Writer, p *pipeline.Pipeline, file string, create bool) error {
+	client, _, err := topicsClient(p)
 	if err != nil {
 		return err
 	}

@@ -15,7 +15,6 @@ import (
 
 	"github.com/millrace-io/millrace/internal/cli"
 	"github.com/millrace-io/millrace/internal/embedded"
-	"github.com/millrace-io/millrace/internal/kafka"
 	"github.com/millrace-io/millrace/pipeline"
 	"github.com/millrace-io/millrace/topics"
 	"github.com/millrace-io/millrace/topics/admin"
@@ -101,11 +100,7 @@ func withTopics(cmd *cobra.Command, path, output string, do func(context.Context
 		return err
 	}
 	defer func() { _ = servers.Close() }()
-	opts, err := kafka.Opts(p.Kafka, "millrace-topics", quietLog, nil)
-	if err != nil {
-		return err
-	}
-	client, err := kgo.NewClient(opts...)
+	client, opts, err := topicsClient(p)
 	if err != nil {
 		return err
 	}
