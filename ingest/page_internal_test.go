@@ -38,12 +38,7 @@ func (a answers) RoundTrip(req *http.Request) (*http.Response, error) {
 func BenchmarkPage(b *testing.B) {
 	for _, size := range []int{10, 100, 1000} {
 		b.Run(strconv.Itoa(size), func(b *testing.B) {
-			body := []byte(`{"total":1000000000,"data":[`)
-			for i := range size {
-				body = fmt.Appendf(body, `{"id":%d,"carrier":"UA","flight":1545,"tailnum":"N14228","origin":"EWR","dest":"IAH","air_time":227,`+
-					`"distance":1400,"hour":5,"minute":15,"time_hour":"2013-01-01T05:00:00Z","dep_delay":2,"arr_delay":11},`, i)
-			}
-			s := pageSlice(b, append(body[:len(body)-1], "]}"...), size)
+			s := pageSlice(b, pageBody(size), size)
 			loop, of := paginate.Loop{}, s.pages(b.Context())
 			of.beside = newOverlaps(16, &s.in.overlapping)
 			b.ReportAllocs()
@@ -71,6 +66,33 @@ func BenchmarkPage(b *testing.B) {
 	}
 }
 
+// TestMemoryForRecordsIsTakenOnce: a page takes memory for about as many records as the page before had, and that is what is counted.
+func TestMemoryForRecordsIsTakenOnce(t *testing.T) {
+	t.Parallel()
+	const size = 500
+	s := pageSlice(t, pageBody(size), size)
+	for n, most := range []int{2 * size, size * 5 / 4} {
+		p, err := s.fetch(t.Context(), s.plan, s.plan.Next)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(p.records) != size || cap(p.records) > most {
+			t.Errorf("page %d: memory for %d records, of %d at most, and %d are held of %d", n, cap(p.records), most, len(p.records), size)
+		}
+		p.close()
+	}
+}
+
+// pageBody is a page of so many records, of very many.
+func pageBody(size int) []byte {
+	body := []byte(`{"total":1000000000,"data":[`)
+	for i := range size {
+		body = fmt.Appendf(body, `{"id":%d,"carrier":"UA","flight":1545,"tailnum":"N14228","origin":"EWR","dest":"IAH","air_time":227,`+
+			`"distance":1400,"hour":5,"minute":15,"time_hour":"2013-01-01T05:00:00Z","dep_delay":2,"arr_delay":11},`, i)
+	}
+	return append(body[:len(body)-1], "]}"...)
+}
+
 // processorTime is what this process has used.
 func processorTime() time.Duration {
 	var u syscall.Rusage
@@ -81,7 +103,7 @@ func processorTime() time.Duration {
 }
 
 // pageSlice is a slice of a stream with pages of that size, whose first pass has begun.
-func pageSlice(b *testing.B, body []byte, size int) *slice {
+func pageSlice(b testing.TB, body []byte, size int) *slice {
 	b.Helper()
 	cfg := DefaultConfig()
 	cfg.Transport = func(http.RoundTripper) http.RoundTripper { return answers(body) }
