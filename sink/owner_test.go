@@ -42,6 +42,9 @@ func (f *fixture) must(id byte, epoch uint16, next int64) {
 func (f *fixture) other(name, stream string, adopt bool) *fixture {
 	f.t.Helper()
 	g := *f
+	named := *f.pipeline
+	named.Name = name
+	g.pipeline = &named
 	table := *f.table
 	table.Stream = stream
 	g.table = &table
