@@ -8,8 +8,10 @@ import (
 	"context"
 	"database/sql"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"testing"
 	"time"
 
@@ -59,33 +61,45 @@ func TestCompose(t *testing.T) {
 	p.waitSame()
 }
 
-// waitSame waits until the table is what the API says at that moment. The API goes on publishing, so that it is
-// looked at until the two meet.
+// waitSame waits until each row has been seen as the API says since it was called. The API goes on publishing, so that the whole table is seldom
+// what it says at one moment.
 func (p *project) waitSame() {
 	p.t.Helper()
-	db, err := sql.Open("mysql", "app:millrace@tcp(127.0.0.1:"+p.mysqlPort+")/quakes")
+	db, err := sql.Open("mysql", "app:try-it-out@tcp(127.0.0.1:"+p.mysqlPort+")/quakes")
 	if err != nil {
 		p.t.Fatal(err)
 	}
 	defer func() { _ = db.Close() }()
 	table := demo.Table{DB: db, Name: "earthquakes"}
-	begun := time.Now()
-	var last string
+	begun, looks := time.Now(), 0
+	var differ []string // ids of which no look has shown what the API says
+	last := "nothing was compared"
 	p.wait(3*time.Minute, func(ctx context.Context) error {
-		want, err := p.truth(ctx)
+		got, err := p.look(ctx, table)
 		if err != nil {
-			return err
+			return fmt.Errorf("%w; before: %s", err, last)
 		}
-		got, err := table.Compare(ctx, want)
-		if err != nil {
-			return err
+		now := slices.Concat(got.Missing, got.Extra, got.Stale, got.Wrong)
+		if looks++; looks == 1 {
+			differ = now
 		}
-		if last = got.String(); !got.Equal() || got.Rows == 0 {
-			return fmt.Errorf("the API says %d rows, the table differs: %s", len(want), last)
+		differ = slices.DeleteFunc(differ, func(id string) bool { return !slices.Contains(now, id) })
+		last = fmt.Sprintf("after %d looks, %d rows of the first differ still (%.300q): %s", looks, len(differ), differ, got)
+		if len(differ) > 0 || got.Rows == 0 {
+			return errors.New(last)
 		}
 		return nil
 	})
-	p.t.Logf("table and API are the same: %s (after %v)", last, time.Since(begun).Round(100*time.Millisecond))
+	p.t.Logf("each row was as the API says: %s (after %v)", last, time.Since(begun).Round(100*time.Millisecond))
+}
+
+// look compares the table with what the API says. Rows that are newer were published since.
+func (p *project) look(ctx context.Context, table demo.Table) (demo.Difference, error) {
+	want, err := p.truth(ctx)
+	if err != nil {
+		return demo.Difference{}, err
+	}
+	return table.Compare(ctx, want)
 }
 
 // truth asks the API for the rows that the pipeline should make of it.
