@@ -392,3 +392,23 @@ func TestTooFastIs429(t *testing.T) {
 		}
 	})
 }
+
+// TestAnswersTellTheCatalogueTime: a mirror whose pass was interrupted asks again for what was updated since it began, by the API's clock.
+func TestAnswersTellTheCatalogueTime(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := calm(t)
+		for range 3 {
+			w := httptest.NewRecorder()
+			s.ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/fdsnws/event/1/query?format=geojson&limit=1", nil))
+			var got struct{ Metadata struct{ Generated int64 } }
+			if err := json.Unmarshal(w.Body.Bytes(), &got); err != nil {
+				t.Fatal(err)
+			}
+			date, err := http.ParseTime(w.Header().Get("Date"))
+			if err != nil || !date.Equal(time.UnixMilli(got.Metadata.Generated).Truncate(time.Second)) {
+				t.Errorf("Date %q, %v; the answer was made at %v", w.Header().Get("Date"), err, time.UnixMilli(got.Metadata.Generated).UTC())
+			}
+			time.Sleep(time.Second)
+		}
+	})
+}
