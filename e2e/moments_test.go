@@ -73,7 +73,7 @@ func (w *world) killAt(dice *rand.Rand, kills int, moment func(*rand.Rand) func(
 		w.changes(busy, 300*3600, time.Hour) // until the last kill
 	}()
 	go func() { again <- w.sendAgain(busy) }()
-	if err := testkit.Until(ctx, time.Minute, func() error { return w.rows(ctx) }); err != nil {
+	if err := testkit.Until(ctx, 3*time.Minute, func() error { return w.rows(ctx) }); err != nil {
 		return nil, err
 	}
 	var late sync.WaitGroup // what is still on its way
@@ -94,7 +94,7 @@ func (w *world) killAt(dice *rand.Rand, kills int, moment func(*rand.Rand) func(
 			}
 		}
 	}
-	return w.verdict(ctx, 3*time.Minute)
+	return w.verdict(ctx, 5*time.Minute)
 }
 
 // killOne kills whichever of a stage's processes has its moment first, and starts it again a little later. What it was
@@ -130,8 +130,8 @@ func (w *world) killOne(dice *rand.Rand, processes []*watched, moment func(proxy
 		testkit.Pause(ctx, time.Duration(dice.IntN(1000))*time.Millisecond)
 		p.start()
 		return nil
-	case <-time.After(45 * time.Second):
-		return fmt.Errorf("no moment to kill within 45 s:\n%s\n%s", processes[0].get(processes[0].name).tail(10), processes[1].get(processes[1].name).tail(10))
+	case <-time.After(3 * time.Minute):
+		return fmt.Errorf("no moment to kill within three minutes:\n%s\n%s", processes[0].get(processes[0].name).tail(10), processes[1].get(processes[1].name).tail(10))
 	case <-ctx.Done():
 		return ctx.Err()
 	}

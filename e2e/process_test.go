@@ -161,6 +161,9 @@ func (f *fleet) kill(name string) {
 	f.forget(p)
 }
 
+// drained is how long a process may take to end: its drain takes 20 s at most.
+const drained = 2 * time.Minute
+
 // stop drains a process, which must end by itself, with exit code 0.
 func (f *fleet) stop(name string) {
 	f.t.Helper()
@@ -168,10 +171,10 @@ func (f *fleet) stop(name string) {
 	_ = p.cmd.Process.Signal(syscall.SIGTERM)
 	select {
 	case <-p.done:
-	case <-time.After(45 * time.Second):
+	case <-time.After(drained):
 		_ = p.cmd.Process.Signal(syscall.SIGQUIT)
 		<-p.done
-		f.t.Errorf("%s: still there 45 s after SIGTERM\n%s", name, p.tail(60))
+		f.t.Errorf("%s: still there %s after SIGTERM\n%s", name, drained, p.tail(60))
 	}
 	if code := p.cmd.ProcessState.ExitCode(); code != 0 {
 		f.t.Errorf("%s: exit code %d after SIGTERM\n%s", name, code, p.tail(20))

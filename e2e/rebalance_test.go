@@ -41,7 +41,7 @@ func TestRebalance(t *testing.T) {
 		testkit.Pause(t.Context(), 2*time.Second) // under load with one less, or not
 	}
 	<-changed
-	c, err := w.verdict(t.Context(), 3*time.Minute)
+	c, err := w.verdict(t.Context(), 5*time.Minute)
 	if err != nil {
 		t.Fatal(err)
 	}

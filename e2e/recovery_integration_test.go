@@ -182,7 +182,7 @@ func (p *patient) stop() {
 	p.run = nil
 }
 
-const recoveryPatience = time.Minute
+const recoveryPatience = 3 * time.Minute
 
 func (p *patient) await(what string, is func() bool) {
 	p.t.Helper()

@@ -82,7 +82,7 @@ func newWorldOf(t testing.TB, s *source, seed uint64, brokers []string, dsn stri
 	if _, err := w.db.Exec("SET GLOBAL local_infile = ?", seed%2); err != nil { // half of the seeds: whether sinks catch up by LOAD DATA
 		t.Fatal(err)
 	}
-	if w.client, err = kgo.NewClient(kgo.SeedBrokers(brokers...), kgo.RecordPartitioner(kgo.ManualPartitioner())); err != nil {
+	if w.client, err = kgo.NewClient(kgo.SeedBrokers(brokers...), kgo.RecordPartitioner(kgo.ManualPartitioner()), kgo.UnknownTopicRetries(-1)); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(w.client.Close)

@@ -11,7 +11,6 @@ import (
 	"fmt"
 	"hash/fnv"
 	"math/rand/v2"
-	"net"
 	"net/http"
 	"sync"
 	"sync/atomic"
@@ -47,12 +46,7 @@ const hookSecret = "a secret of the sender"
 func newSender(t testing.TB, dice *rand.Rand) *sender {
 	s := &sender{client: &http.Client{Timeout: 3 * time.Second}, dice: dice}
 	for range 2 {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			t.Fatal(err)
-		}
-		s.targets = append(s.targets, l.Addr().String())
-		_ = l.Close()
+		s.targets = append(s.targets, fmt.Sprint("127.0.0.1:", testkit.FreePort(t)))
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	var done sync.WaitGroup

@@ -8,6 +8,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -71,7 +72,7 @@ func (a *audience) watch(ctx context.Context) (wait func()) {
 		pool := a.open()
 		pool.SetMaxOpenConns(3)
 		var readers sync.WaitGroup
-		for range 5 { // more than it has connections
+		for range poolReaders { // more than it has connections
 			readers.Go(func() {
 				a.reader(ctx, "pool "+stream, stream, func(ctx context.Context, stream string) (reading, func(), error) {
 					return pooled(ctx, pool, stream)
@@ -81,6 +82,32 @@ func (a *audience) watch(ctx context.Context) (wait func()) {
 		all.Go(func() { readers.Wait(); _ = pool.Close() })
 	}
 	return all.Wait
+}
+
+// poolReaders are those of one pool.
+const poolReaders = 5
+
+// seen waits until each reader has read twice, so that one read has begun after the call. Those of a pool have one name.
+func (a *audience) seen(ctx context.Context) error {
+	counts := func() map[string]int {
+		a.mu.Lock()
+		defer a.mu.Unlock()
+		return maps.Clone(a.reads)
+	}
+	before := counts()
+	return testkit.Until(ctx, 2*time.Minute, func() error {
+		now := counts()
+		for name, n := range before {
+			most := 2
+			if strings.HasPrefix(name, "pool ") {
+				most = poolReaders + 1
+			}
+			if now[name] < n+most {
+				return fmt.Errorf("the reader %s has read %d times", name, now[name]-n)
+			}
+		}
+		return nil
+	})
 }
 
 func (a *audience) open() *sql.DB {

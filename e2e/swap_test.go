@@ -113,7 +113,9 @@ func (s *swapping) thrice() {
 		s.each(func(ctx context.Context, d *swapper) error { // a slow machine may have a swap taken back
 			return testkit.Until(ctx, 5*time.Minute, func() error { return d.swap(ctx) })
 		})
-		testkit.Pause(s.w.t.Context(), 2*time.Second) // in which readers read
+		if err := s.seen(s.w.t.Context()); err != nil {
+			s.w.t.Fatal(err)
+		}
 	}
 }
 
@@ -144,7 +146,7 @@ func (s *swapping) hasAnchors(ctx context.Context, stream string) error {
 // each does something with all streams at the same time.
 func (s *swapping) each(do func(context.Context, *swapper) error) {
 	s.w.t.Helper()
-	ctx, cancel := context.WithTimeout(s.w.t.Context(), 5*time.Minute)
+	ctx, cancel := context.WithTimeout(s.w.t.Context(), 8*time.Minute)
 	defer cancel()
 	defer func(from time.Time) { s.w.t.Logf("took %s", time.Since(from).Round(time.Second)) }(time.Now())
 	var all sync.WaitGroup
@@ -187,7 +189,7 @@ func (s *swapping) end() {
 	for _, wrong := range s.wrong {
 		w.t.Error(wrong)
 	}
-	c, err := w.verdict(w.t.Context(), 3*time.Minute)
+	c, err := w.verdict(w.t.Context(), 5*time.Minute)
 	if err != nil {
 		w.t.Fatal(err)
 	}

@@ -92,7 +92,7 @@ var taken = regexp.MustCompile(`another (sink|process) has taken over|partitions
 
 // logsTaken waits until a process has logged that, after what it had logged before.
 func (p *process) logsTaken(ctx context.Context, before int) error {
-	return testkit.Until(ctx, 30*time.Second, func() error {
+	return testkit.Until(ctx, 2*time.Minute, func() error {
 		if taken.MatchString(p.since(before)) {
 			return nil
 		}

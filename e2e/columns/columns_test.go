@@ -121,7 +121,7 @@ streams:
 		t.Fatal(err)
 	}
 	testkit.Run(t, x.Run)
-	testkit.Eventually(t, time.Minute, func() error { return compare(t.Context(), open, "SELECT id"+shown.String()+" FROM `all`") })
+	testkit.Eventually(t, 2*time.Minute, func() error { return compare(t.Context(), open, "SELECT id"+shown.String()+" FROM `all`") })
 
 	got := map[string]string{}
 	for _, r := range testkit.Await(t, p.Kafka.Brokers, len(refused), topics.DeadLetters(p.Name, "all")) {

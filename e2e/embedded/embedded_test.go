@@ -155,7 +155,7 @@ func awaitRequests(t *testing.T, a *api, more int) {
 		return a.fetched
 	}
 	from := answered()
-	testkit.Eventually(t, time.Minute, func() error {
+	testkit.Eventually(t, 2*time.Minute, func() error {
 		if n := answered() - from; n < more {
 			return fmt.Errorf("%d requests, want %d", n, more)
 		}
@@ -167,7 +167,7 @@ func awaitRequests(t *testing.T, a *api, more int) {
 func awaitTruth(t *testing.T, p *pipeline.Pipeline, a *api) {
 	t.Helper()
 	for _, s := range streams {
-		testkit.Eventually(t, time.Minute, func() error {
+		testkit.Eventually(t, 2*time.Minute, func() error {
 			got, err := table(t.Context(), p, s.name)
 			if err != nil {
 				return err
@@ -228,7 +228,7 @@ func check(t *testing.T, p *pipeline.Pipeline) {
 			t.Errorf("%s: raw has %d records only", s.name, len(raw))
 		}
 		// The stages are still at work: what was read later may know more.
-		testkit.Eventually(t, time.Minute, func() error {
+		testkit.Eventually(t, 2*time.Minute, func() error {
 			become := outcomes(t, p, s.name)
 			for at := range raw {
 				if become[at] != 1 {

@@ -7,11 +7,11 @@ import (
 	"context"
 	"errors"
 	"io"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -31,7 +31,7 @@ func TestMain(m *testing.M) {
 }
 
 const (
-	patience    = time.Minute     // how long a test waits for what must come
+	patience    = 3 * time.Minute // how long a test waits for what must come
 	installTime = 9 * time.Minute // how long an installation may take
 )
 
@@ -176,16 +176,7 @@ func there(path string) bool {
 // freePort is one that nobody listens on.
 func freePort(t *testing.T) string {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = l.Close() }()
-	_, port, err := net.SplitHostPort(l.Addr().String())
-	if err != nil {
-		t.Fatal(err)
-	}
-	return port
+	return strconv.Itoa(testkit.FreePort(t))
 }
 
 // serve starts a server and waits until url is answered with 200. It is killed when the test ends.
@@ -227,7 +218,7 @@ func serve(t *testing.T, dir string, env []string, url, name string, args ...str
 // send makes a request; status 0: nobody answers.
 func send(t *testing.T, method, url string, header map[string]string, body string) (status int, answer string) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(t.Context()), time.Minute)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(t.Context()), patience)
 	defer cancel()
 	req, err := http.NewRequestWithContext(ctx, method, url, strings.NewReader(body))
 	if err != nil {
