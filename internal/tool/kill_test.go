@@ -78,7 +78,7 @@ func (p *patient) killResets() {
 		{"reset --all", resetFlags{yes: true, sweep: true, all: true, limit: 50}, 5},
 	} {
 		next := 8
-		kills := killEach(t, p.path, c.flags.run, func(int64) {
+		kills := killEach(t, p.path, killStride, c.flags.run, func(int64) {
 			if c.flags.sweep {
 				p.api.drop(next - 1)
 			}
@@ -123,7 +123,7 @@ func (p *patient) killRecovers() {
 		p.await()
 		p.command(0, "orders: the positions are in order", "recover")
 	}
-	killEach(t, p.path, func(cmd *cobra.Command, o *operation) error { return recoverStreams(cmd, o, false, true) }, func(int64) {
+	killEach(t, p.path, killStride, func(cmd *cobra.Command, o *operation) error { return recoverStreams(cmd, o, false, true) }, func(int64) {
 		p.command(0, "paused: sink", "pause", "orders", "--stage", "sink")
 		p.paused()
 		p.processed(func() { p.add(next) })
@@ -131,7 +131,7 @@ func (p *patient) killRecovers() {
 		p.forget(topics.Processed(p.name, "orders"))
 		p.command(0, "resumed: sink", "resume", "orders")
 	}, func(int64) { p.command(0, "orders: done", "recover", "--yes") }, after)
-	killEach(t, p.path, func(cmd *cobra.Command, o *operation) error { return recoverStreams(cmd, o, true, true) }, func(int64) {
+	killEach(t, p.path, killStride, func(cmd *cobra.Command, o *operation) error { return recoverStreams(cmd, o, true, true) }, func(int64) {
 		p.add(next)
 		next++
 	}, func(int64) { p.command(0, "orders: done", "recover", "--yes", "--kafka-lost") }, after)
@@ -218,9 +218,9 @@ func TestRecoverBesideTraffic(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer o.close()
-	m := &mortal{at: math.MaxInt64, end: func() {}}
+	m := testkit.NewMortal(math.MaxInt64)
 	var once sync.Once
-	m.before = func(key kmsg.Key) {
+	m.Before = func(key kmsg.Key) {
 		if key == kmsg.OffsetFetch {
 			once.Do(func() {
 				p.add(8, 9, 10, 11)
@@ -228,7 +228,7 @@ func TestRecoverBesideTraffic(t *testing.T) {
 			})
 		}
 	}
-	m.take(t, o)
+	take(t, m, o)
 	var told strings.Builder
 	cmd := &cobra.Command{}
 	cmd.SetContext(t.Context())
@@ -248,9 +248,9 @@ func TestRecoverBesideADeclaration(t *testing.T) {
 	}
 	defer o.close()
 	other := control.Config{Pipeline: "shop", Who: "a sink", Client: slices.Clone(o.opts)}
-	m := &mortal{at: math.MaxInt64, end: func() {}}
+	m := testkit.NewMortal(math.MaxInt64)
 	var once sync.Once
-	m.before = func(key kmsg.Key) {
+	m.Before = func(key kmsg.Key) {
 		if key != kmsg.InitProducerID {
 			return
 		}
@@ -263,7 +263,7 @@ func TestRecoverBesideADeclaration(t *testing.T) {
 			}
 		})
 	}
-	m.take(t, o)
+	take(t, m, o)
 	cmd := &cobra.Command{}
 	cmd.SetContext(t.Context())
 	cmd.SetOut(io.Discard)
