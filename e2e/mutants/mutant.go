@@ -43,6 +43,8 @@ const (
 	GuardedTrial         = "guarded-trial"          // sink: what a trial refuses counts only if the claims still held afterwards
 	CompletePass         = "complete-pass"          // reset: a sweep waits until a pass of every slice has ended
 	NewestEdited         = "newest-edited"          // letters: an edit is written only if its letter is of the key's newest raw record
+	ClosedWithEdit       = "closed-with-edit"       // letters: a letter is closed in the transaction that writes its edited record
+	ClosedBehind         = "closed-behind"          // letters: a retry closes its letters behind what it brings
 	OneDecider           = "one-decider"            // control: whoever decides takes the id first, and then reads
 )
 

@@ -30,7 +30,7 @@ func TestSwapsMutants(t *testing.T) {
 	}
 }
 
-// TestRepairsMutants does so with sweeps and edits of dead letters.
+// TestRepairsMutants does so with sweeps, edits and retries of dead letters.
 func TestRepairsMutants(t *testing.T) {
 	for _, m := range mutants.Repairs {
 		red(t, m, mutants.RepairsTests[m.Name])

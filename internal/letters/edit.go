@@ -48,8 +48,10 @@ type Edited struct {
 	BeforeGrow int `json:"before_grow"`
 }
 
-// editsAtOnce are the edits of one transaction.
-const editsAtOnce = 500
+const (
+	editsAtOnce = 500             // the edits of one transaction
+	abortFor    = 5 * time.Second // how long brokers may take to abort one, once the context has ended
+)
 
 // Write writes edits, each once: it may be called again with the same ones after any error. Of one id there must be one edit. The error says
 // that the topics are given more partitions, or have another number of them than the file; or it is the brokers', or ctx's.
@@ -61,6 +63,7 @@ func Write(ctx context.Context, cfg EditConfig, edits []Edit) (done Edited, err 
 		return done, err
 	}
 	defer producer.Close()
+	defer closedAfter(ctx, producer)()
 	// From here on nobody else who edits letters of the stream can commit; so what is closed is read after it.
 	if _, _, err := producer.ProducerID(ctx); err != nil {
 		return done, fmt.Errorf("initialise the producer: %w", err)
@@ -87,6 +90,18 @@ func Write(ctx context.Context, cfg EditConfig, edits []Edit) (done Edited, err 
 		}
 	}
 	return done, nil
+}
+
+// closedAfter closes a producer a while after ctx has ended, unless stop is called before: what it has sent, and the brokers have not answered,
+// it waits for as long as it is open.
+func closedAfter(ctx context.Context, producer *kgo.Client) (stop func()) {
+	working, stop := context.WithCancel(context.WithoutCancel(ctx))
+	context.AfterFunc(ctx, func() {
+		if stage.Sleep(working, abortFor) == nil {
+			producer.Close()
+		}
+	})
+	return stop
 }
 
 // epochs are that of the raw topic, and those that it had with fewer partitions. The error says why nothing may be written now.
@@ -149,10 +164,11 @@ func (w *editing) write(ctx context.Context, edits []Edit) (again bool, err erro
 	if err == nil && !again {
 		err = w.producer.ProduceSync(ctx, closing...).FirstErr()
 	}
+	ending := context.WithoutCancel(ctx) // else whoever reads the topics waits for the transaction until it times out
 	if err != nil || again {
-		return again, errors.Join(err, w.producer.EndTransaction(ctx, kgo.TryAbort))
+		return again, errors.Join(err, w.producer.EndTransaction(ending, kgo.TryAbort))
 	}
-	if err := w.producer.EndTransaction(ctx, kgo.TryCommit); err != nil {
+	if err := w.producer.EndTransaction(ending, kgo.TryCommit); err != nil {
 		return false, fmt.Errorf("commit: %w", err) // whoever calls again finds whether it was
 	}
 	return false, nil

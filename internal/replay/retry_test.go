@@ -2,13 +2,18 @@ package replay_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/millrace-io/millrace/internal/letters"
 	"github.com/millrace-io/millrace/internal/replay"
@@ -159,6 +164,65 @@ func TestRetryThatIsEndedAnywhere(t *testing.T) {
 			t.Errorf("%s: %s", key, outcome)
 		}
 	}
+}
+
+// TestALetterIsClosedBehindWhatItBrings: a retry that dies before it has written anything, and is ended, leaves its letters open. The next one
+// brings them into the table.
+func TestALetterIsClosedBehindWhatItBrings(t *testing.T) {
+	w := newWorld(t, 1, faulty)
+	w.produce(testworld.Raw(1, "ok", 7), testworld.Raw(2, "ok", 7), testworld.Raw(2, "ok", 4))
+	w.process(right)
+	open := map[string]string{"1": "open, attempt 1", "2": "open, attempt 1"}
+	is := func(when string, want map[string]string) {
+		t.Helper()
+		if d := cmp.Diff(want, w.told()); d != "" {
+			t.Errorf("%s: %s", when, d)
+		}
+	}
+	writes, allow := w.withhold(topics.ReplayTransactionalIDs("p", "s"))
+	p, r := w.of(right), w.open(right, "dies")
+	batches := replay.Batches(unanswered(w.letters()), 0)
+	if _, err := r.Begin(t.Context(), batches[0].Ask(p, p.Stream("s"), 0)); err != nil {
+		t.Fatal(err)
+	}
+	stop := w.background(r, work())
+	select {
+	case <-writes:
+	case <-time.After(time.Minute):
+		t.Error("the retry writes nothing")
+	}
+	if err := stop(); !errors.Is(err, context.Canceled) {
+		t.Fatal(err)
+	}
+	allow()
+	is("after the death", open)
+	if _, err := w.open(right, "ends").Abort(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	w.run(w.open(right, "another"))
+	is("after the end", open)
+	w.want(map[int]int{2: 12})
+	w.retry(right)
+	is("after a retry", map[string]string{"1": "retried", "2": "superseded"})
+	w.want(map[int]int{1: 21, 2: 12})
+}
+
+// withhold breaks the connections of all that is produced with transactional ids that begin so, until allow is called. writes is closed when
+// something is.
+func (w *world) withhold(ids string) (writes <-chan struct{}, allow func()) {
+	var allowed atomic.Bool
+	reached := make(chan struct{})
+	tell := sync.OnceFunc(func() { close(reached) })
+	w.Cluster.ControlKey(int16(kmsg.Produce), func(r kmsg.Request) (kmsg.Response, error, bool) {
+		w.Cluster.KeepControl()
+		id := r.(*kmsg.ProduceRequest).TransactionID
+		if allowed.Load() || id == nil || !strings.HasPrefix(*id, ids) {
+			return nil, nil, false
+		}
+		tell()
+		return nil, io.ErrClosedPipe, true
+	})
+	return reached, func() { allowed.Store(true) }
 }
 
 // TestBatches: keys that do not fit into one record of the control topic are retried one redo after the other.
