@@ -185,34 +185,44 @@ func (s *Sink) writeFill(ctx, hard context.Context, f *fill, limit int) error {
 	if err != nil {
 		return err
 	}
-	most, pace := s.cfg.MaxRecords, rate.NewLimiter(rate.Inf, 0)
+	w, d := newWriter(s.store), rows.NewDecoder()
+	defer w.disconnect()
+	begun := func() *job { return newJob(s.client, s.pipeline.Name) }
+	write := func(j *job) { s.writeAll(ctx, hard, w, d, []*job{j}) }
+	if err := f.paced(ctx, m, limit, s.cfg, begun, write); err != nil || !f.lives() {
+		return err
+	}
+	if j := begun(); f.last(j) {
+		write(j)
+	}
+	f.filled = ctx.Err() == nil && f.lives()
+	return ctx.Err()
+}
+
+// paced gives all of m to write, job after job, until no claim is left. limit is the line's rate; 0: none. By any time no more is written than this
+// fill's share of the rate allows since the beginning, and one job. An error is the temporary file's, or ctx's.
+func (f *fill) paced(ctx context.Context, m *sorted.Merge, limit int, cfg Config, begun func() *job, write func(*job)) error {
+	most, pace := cfg.MaxRecords, rate.NewLimiter(rate.Inf, 0)
 	if limit > 0 {
 		perSecond := max(1, float64(limit)*f.share)
 		most = min(most, int(perSecond))
 		pace = rate.NewLimiter(rate.Limit(perSecond), most)
 	}
-	w, d := newWriter(s.store), rows.NewDecoder()
-	defer w.disconnect()
 	for {
-		j := newJob(s.client, s.pipeline.Name)
-		if err := f.next(m, j, most, s.cfg); err != nil {
+		j := begun()
+		if err := f.next(m, j, most, cfg); err != nil {
 			return err
 		}
 		if j.records == 0 {
-			break
+			return nil
 		}
 		if err := pace.WaitN(ctx, j.records); err != nil {
 			return err
 		}
-		if s.writeAll(ctx, hard, w, d, []*job{j}); ctx.Err() != nil || !f.lives() {
+		if write(j); ctx.Err() != nil || !f.lives() {
 			return ctx.Err()
 		}
 	}
-	if j := newJob(s.client, s.pipeline.Name); f.last(j) {
-		s.writeAll(ctx, hard, w, d, []*job{j})
-	}
-	f.filled = ctx.Err() == nil && f.lives()
-	return ctx.Err()
 }
 
 // unversioned is where no record was applied.
