@@ -14,12 +14,14 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/millrace-io/millrace/internal/dryrun"
 	"github.com/millrace-io/millrace/internal/letters"
 	"github.com/millrace-io/millrace/pipeline"
 	"github.com/millrace-io/millrace/topics"
+	"github.com/millrace-io/millrace/topics/admin"
 )
 
 // mostEdited is how many letters an editor is given at once.
@@ -38,18 +40,19 @@ type editable struct {
 	earlier map[uint16]bool // epochs of the raw topic from before its partitions grew
 }
 
-// openEditable reaches the servers, and reads the letters.
-func openEditable(ctx context.Context, path, stream string, f *letterFilter) (_ *editable, err error) {
+// onStream has a command reach the servers of one stream, and leaves them after it.
+func onStream(ctx context.Context, path, stream string, command func(*operation) error) error {
 	o, err := operate(ctx, path, []string{stream})
 	if err != nil {
-		return nil, err
+		return err
 	}
-	e := &editable{operation: o, byID: map[string]*letters.Letter{}}
-	defer func() {
-		if err != nil {
-			e.close()
-		}
-	}()
+	defer o.close()
+	return command(o)
+}
+
+// openEditable reads the letters of the stream that o is on. writes says that it is for a command that may write.
+func openEditable(ctx context.Context, o *operation, f *letterFilter, writes bool) (_ *editable, err error) {
+	e, stream := &editable{operation: o, byID: map[string]*letters.Letter{}}, o.streams[0].Name
 	view, err := e.decided(ctx)
 	if err != nil {
 		return nil, err
@@ -69,6 +72,11 @@ func openEditable(ctx context.Context, path, stream string, f *letterFilter) (_ 
 	if e.steps, err = dryrun.New(o.Stream(stream)); err != nil {
 		return nil, err
 	}
+	if writes {
+		if err := e.abortAbandoned(ctx); err != nil {
+			return nil, err
+		}
+	}
 	all, err := lettersIn(ctx, o.opts, e.line, stream, true)
 	if err != nil {
 		return nil, err
@@ -78,6 +86,20 @@ func openEditable(ctx context.Context, path, stream string, f *letterFilter) (_ 
 		e.byID[l.Origin.ID] = l
 	}
 	return e, nil
+}
+
+// abortAbandoned aborts what a command has left open that died while it wrote: else who reads the letters waits until it times out.
+func (e *editable) abortAbandoned(ctx context.Context) error {
+	ids := map[int32]string{}
+	for n := range e.Kafka.Partitions {
+		ids[n] = topics.EditTransactionalID(e.line.Name, e.stream.Name)
+	}
+	for _, topic := range []string{topics.RawOf(e.line, e.stream.Name), topics.DeadLetters(e.line.Name, e.stream.Name)} {
+		if err := admin.AbortAbandoned(ctx, e.client, topic, ids); err != nil && !errors.Is(err, kerr.UnknownTopicOrPartition) {
+			return err
+		}
+	}
+	return nil
 }
 
 // check says why a record cannot be what a letter's becomes; nil: it can. It is asked of the file's steps and key.
@@ -151,13 +173,13 @@ func (e *editedLetters) write(cmd *cobra.Command, output string) error {
 }
 
 // editLetters is `dlq retry --edit`.
-func editLetters(cmd *cobra.Command, path, stream string, f *retryFlags) error {
+func editLetters(cmd *cobra.Command, o *operation, f *retryFlags) error {
 	ctx := cmd.Context()
-	e, err := openEditable(ctx, path, stream, &f.letterFilter)
+	e, err := openEditable(ctx, o, &f.letterFilter, !f.dry)
 	if err != nil {
 		return err
 	}
-	defer e.close()
+	stream := e.stream.Name
 	out := &editedLetters{Stream: stream, DryRun: f.dry}
 	var chosen []*letters.Letter
 	for _, l := range e.letters {
@@ -176,7 +198,7 @@ func editLetters(cmd *cobra.Command, path, stream string, f *retryFlags) error {
 	}
 	if len(e.letters) > mostEdited {
 		return fmt.Errorf("%s are open, and an editor is given %d at most: choose some with --key, --step or --reason, or edit a file: millrace dlq export %s %s",
-			count(len(e.letters), "letter"), mostEdited, path, stream)
+			count(len(e.letters), "letter"), mostEdited, e.file, stream)
 	}
 	if len(e.letters) == 0 {
 		return out.write(cmd, f.output)

@@ -46,26 +46,29 @@ file to ` + "`millrace dlq import`" + `.`,
   millrace dlq export shop.yaml orders --step "process[0].map.total" > refused.ndjson`,
 		Args: cli.Args(cobra.ExactArgs(2)),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			e, err := openEditable(cmd.Context(), args[0], args[1], &f)
-			if err != nil {
-				return err
-			}
-			defer e.close()
-			if _, err := e.withRaw(cmd.Context(), e.letters, nil, &editedLetters{}); err != nil {
-				return err
-			}
-			out := json.NewEncoder(cmd.OutOrStdout())
-			out.SetEscapeHTML(false)
-			for _, l := range e.letters {
-				if err := out.Encode(exported(args[1], l)); err != nil {
-					return err
-				}
-			}
-			return nil
+			return onStream(cmd.Context(), args[0], args[1], func(o *operation) error { return exportLetters(cmd, o, &f) })
 		},
 	}
 	f.flags(cmd, "reason")
 	return cmd
+}
+
+func exportLetters(cmd *cobra.Command, o *operation, f *letterFilter) error {
+	e, err := openEditable(cmd.Context(), o, f, false)
+	if err != nil {
+		return err
+	}
+	if _, err := e.withRaw(cmd.Context(), e.letters, nil, &editedLetters{}); err != nil {
+		return err
+	}
+	out := json.NewEncoder(cmd.OutOrStdout())
+	out.SetEscapeHTML(false)
+	for _, l := range e.letters {
+		if err := out.Encode(exported(e.stream.Name, l)); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func exported(stream string, l *letters.Letter) exportedLetter {
@@ -106,7 +109,9 @@ Exit codes: 0 all that was changed is written; 1 something is wrong, or needs an
 			if err := checkOutput(f.output); err != nil {
 				return err
 			}
-			return importLetters(cmd, args[0], args[1], args[2], f)
+			return withInput(cmd, args[2], func(in io.Reader) error {
+				return onStream(cmd.Context(), args[0], args[1], func(o *operation) error { return importLetters(cmd, o, in, f) })
+			})
 		},
 	}
 	flags := cmd.Flags()
@@ -116,22 +121,26 @@ Exit codes: 0 all that was changed is written; 1 something is wrong, or needs an
 	return cmd
 }
 
-func importLetters(cmd *cobra.Command, path, stream, name string, f *importFlags) error {
-	ctx := cmd.Context()
-	in := cmd.InOrStdin()
-	if name != "-" {
-		file, err := os.Open(name)
-		if err != nil {
-			return err
-		}
-		defer func() { _ = file.Close() }()
-		in = file
+// withInput calls read with the file of that name; -: stdin.
+func withInput(cmd *cobra.Command, name string, read func(io.Reader) error) error {
+	if name == "-" {
+		return read(cmd.InOrStdin())
 	}
-	e, err := openEditable(ctx, path, stream, &letterFilter{})
+	file, err := os.Open(name)
 	if err != nil {
 		return err
 	}
-	defer e.close()
+	defer func() { _ = file.Close() }()
+	return read(file)
+}
+
+func importLetters(cmd *cobra.Command, o *operation, in io.Reader, f *importFlags) error {
+	ctx := cmd.Context()
+	e, err := openEditable(ctx, o, &letterFilter{}, !f.dry)
+	if err != nil {
+		return err
+	}
+	stream := e.stream.Name
 	if _, err := e.withRaw(ctx, e.letters, nil, &editedLetters{}); err != nil {
 		return err
 	}

@@ -60,7 +60,7 @@ refused again; 2 wrong command line or pipeline file.`,
 				return err
 			}
 			if f.edit {
-				return editLetters(cmd, args[0], args[1], f)
+				return onStream(cmd.Context(), args[0], args[1], func(o *operation) error { return editLetters(cmd, o, f) })
 			}
 			return retryLetters(cmd, args[0], args[1], f)
 		},
