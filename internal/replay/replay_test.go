@@ -222,6 +222,20 @@ func TestTooManyLetters(t *testing.T) {
 	w.want(map[int]int{1: 2, 2: 6})
 }
 
+// leave begins a redo, and leaves it in a state.
+func (w *world) leave(state control.RedoState) {
+	w.T.Helper()
+	r := w.open(right, "redo")
+	if _, err := r.Begin(w.T.Context(), replay.Ask{Rate: 200}); err != nil {
+		w.T.Fatal(err)
+	}
+	if state != control.Marking {
+		stop := w.background(r, work())
+		w.await(state)
+		_ = stop()
+	}
+}
+
 // TestKilledAtEachState: whoever runs it again goes on, and the table is right.
 func TestKilledAtEachState(t *testing.T) {
 	for _, state := range []control.RedoState{control.Marking, control.Running, control.Ending} {
@@ -229,15 +243,7 @@ func TestKilledAtEachState(t *testing.T) {
 			w := newWorld(t, 2, wrong)
 			rnd := rand.New(rand.NewPCG(3, 4))
 			w.produce(load(rnd, 300, 40)...)
-			r := w.open(right, "redo")
-			if _, err := r.Begin(t.Context(), replay.Ask{Rate: 200}); err != nil {
-				t.Fatal(err)
-			}
-			if state != control.Marking {
-				stop := w.background(r, work())
-				w.await(state)
-				_ = stop()
-			}
+			w.leave(state)
 			w.Write(load(rnd, 100, 40)...)
 			next := w.open(right, "redo")
 			if _, err := next.Begin(t.Context(), replay.Ask{}); state != control.Ending {
@@ -482,15 +488,7 @@ func TestProcessedTopicMadeAnew(t *testing.T) {
 			w := newWorld(t, 2, wrong)
 			rnd := rand.New(rand.NewPCG(9, 10))
 			w.produce(load(rnd, 300, 40)...)
-			r := w.open(right, "redo")
-			if _, err := r.Begin(t.Context(), replay.Ask{Rate: 200}); err != nil {
-				t.Fatal(err)
-			}
-			if state != control.Marking {
-				stop := w.background(r, work())
-				w.await(state)
-				_ = stop()
-			}
+			w.leave(state)
 			before := w.Decided().Redo.Generation
 			w.Write(load(rnd, 100, 40)...)
 			if _, err := kadm.NewClient(w.Client).DeleteTopic(t.Context(), topics.Processed("p", "s")); err != nil {

@@ -28,10 +28,7 @@ func onServers(t *testing.T, s pipeline.Stream) *world {
 // was complete is waited for. In the end both tables are what fresh runs make.
 func TestSwapOnServers(t *testing.T) {
 	w := onServers(t, doubles)
-	w.process(doubles)
-	w.Write(anchors()...)
-	w.Write(testworld.Some(0, 300)...)
-	w.Becomes("t", double)
+	w.begin(300)
 	stop, read := w.Traffic(300), w.readers()
 	old, err := w.DB.BeginTx(t.Context(), &sql.TxOptions{Isolation: sql.LevelRepeatableRead})
 	if err != nil {

@@ -30,6 +30,16 @@ func anchors() (out []*kgo.Record) {
 	return out
 }
 
+// begin runs a process with the logic that doubles, and has the anchors and n more records in the table, until stop is called.
+func (w *world) begin(n int) (stop func()) {
+	w.T.Helper()
+	stop = w.process(doubles)
+	w.Write(anchors()...)
+	w.Write(testworld.Some(0, n)...)
+	w.Becomes("t", double)
+	return stop
+}
+
 // readers read the table again and again until stop is called: it is there, whole, and of one line.
 func (w *world) readers() (stop func()) {
 	ctx, cancel := context.WithCancel(context.WithoutCancel(w.T.Context()))
@@ -108,10 +118,7 @@ func takenBack(err error) bool {
 // read. No reader sees anything but a whole table of one line; in the end both tables are what fresh runs make.
 func TestSwapUnderTraffic(t *testing.T) {
 	w := newWorld(t, doubles)
-	w.process(doubles)
-	w.Write(anchors()...)
-	w.Write(testworld.Some(0, 300)...)
-	w.Becomes("t", double)
+	w.begin(300)
 	stop, read := w.Traffic(300), w.readers()
 	if n := w.shadow(triples); n != 2 {
 		t.Fatalf("line %d", n)
@@ -144,10 +151,7 @@ func refused(err error, text string) bool {
 // tell; the next command goes on from there. No record is lost or doubled.
 func TestKilledSwapIsEnded(t *testing.T) {
 	w := newWorld(t, doubles)
-	w.process(doubles)
-	w.Write(anchors()...)
-	w.Write(testworld.Some(0, 200)...)
-	w.Becomes("t", double)
+	w.begin(200)
 	w.shadow(triples)
 	stop, read := w.Traffic(200), w.readers()
 	live := uint16(1)
@@ -209,10 +213,7 @@ func TestKilledSwapIsEnded(t *testing.T) {
 // changed in its table is found, and nothing else.
 func TestDiffUnderTraffic(t *testing.T) {
 	w := newWorld(t, doubles)
-	w.process(doubles)
-	w.Write(anchors()...)
-	w.Write(testworld.Some(0, 300)...)
-	w.Becomes("t", double)
+	w.begin(300)
 	w.shadow(doubles2)
 	x := w.lines(doubles2)
 	diff := func() *swap.Diff {
@@ -252,10 +253,7 @@ func TestDiffUnderTraffic(t *testing.T) {
 // TestDrop: a line that is dropped leaves nothing but its number, and the stream goes on. The one that is live, and the first one, are not.
 func TestDrop(t *testing.T) {
 	w := newWorld(t, doubles)
-	w.process(doubles)
-	w.Write(anchors()...)
-	w.Write(testworld.Some(0, 200)...)
-	w.Becomes("t", double)
+	w.begin(200)
 	w.shadow(triples)
 	x := w.lines(triples)
 	if _, err := x.PreviewDrop(t.Context(), 1); !refused(err, "is live") {
@@ -311,9 +309,7 @@ func TestDrop(t *testing.T) {
 // table.
 func TestADroppedLineIsNotMadeAnew(t *testing.T) {
 	w := newWorld(t, doubles)
-	w.process(doubles)
-	w.Write(anchors()...)
-	w.Becomes("t", double)
+	w.begin(0)
 	w.shadow(triples)
 	ctx, cancel := context.WithTimeout(t.Context(), testworld.Patience)
 	defer cancel()
@@ -355,10 +351,7 @@ func TestADroppedLineIsNotMadeAnew(t *testing.T) {
 // again, and another line can be built and swapped in.
 func TestDropTheFirstLine(t *testing.T) {
 	w := newWorld(t, doubles)
-	stop := w.process(doubles)
-	w.Write(anchors()...)
-	w.Write(testworld.Some(0, 200)...)
-	w.Becomes("t", double)
+	stop := w.begin(200)
 	w.shadow(triples)
 	w.must(w.lines(triples), swap.Ask{}, 2)
 	ctx, cancel := context.WithTimeout(t.Context(), testworld.Patience)
@@ -420,10 +413,7 @@ func TestWhatALineRefusedIsNotWaitedFor(t *testing.T) {
 // TestALineThatDoesNotCatchUp: without stages that run, a swap is refused, or taken back, and the live line goes on.
 func TestALineThatDoesNotCatchUp(t *testing.T) {
 	w := newWorld(t, doubles)
-	stop := w.process(doubles)
-	w.Write(anchors()...)
-	w.Write(testworld.Some(0, 100)...)
-	w.Becomes("t", double)
+	stop := w.begin(100)
 	w.shadow(triples)
 	stop()
 	w.Processor(w.Of(doubles), w.Env("live"))
@@ -465,9 +455,7 @@ func TestRollbackGoesToTheLineBefore(t *testing.T) {
 // line live.
 func TestAFileOfBeforeTellsNothing(t *testing.T) {
 	w := newWorld(t, doubles)
-	stop := w.process(doubles)
-	w.Write(anchors()...)
-	w.Becomes("t", double)
+	stop := w.begin(0)
 	w.shadow(triples)
 	w.must(w.lines(triples), swap.Ask{}, 2)
 	const left = "INSERT INTO millrace_owners (table_name, pipeline, stream, topic_id, epoch, updated_at)" +
