@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/millrace-io/millrace/pipeline"
@@ -19,21 +20,12 @@ func (b *bench) replay(ctx context.Context) error {
 	}
 	b.drop(ctx)
 	defer b.forget(ctx, p)
-	if err := fill(ctx, p, b.flights, 0, b.records); err != nil {
+	first, stop, err := b.first(ctx, p, env, file)
+	defer stop()
+	if err != nil {
 		return err
 	}
-	began := time.Now()
-	for _, name := range []string{"sink", "processor"} {
-		running, err := b.stage(env, name, file)
-		if err != nil {
-			return err
-		}
-		defer func() { _, _ = running.stop() }()
-	}
-	if err := b.inTable(ctx, p); err != nil {
-		return err
-	}
-	live := float64(b.records) / time.Since(began).Seconds()
+	live := float64(b.records) / first.Seconds()
 	took, err := b.replayed(ctx, env, file)
 	if err != nil {
 		return err
@@ -73,6 +65,30 @@ func (b *bench) replayed(ctx context.Context, env []string, file string) (time.D
 		return 0, err
 	}
 	return time.Since(began), ctx.Err()
+}
+
+// first has a sink and a processor take the records for the first time, and says how long they took. They run until stop, which is never nil, is
+// called.
+func (b *bench) first(ctx context.Context, p *pipeline.Pipeline, env []string, file string) (took time.Duration, stop func(), err error) {
+	var running []*process
+	stop = func() {
+		for _, r := range slices.Backward(running) {
+			_, _ = r.stop()
+		}
+	}
+	if err := fill(ctx, p, b.flights, 0, b.records); err != nil {
+		return 0, stop, err
+	}
+	began := time.Now()
+	for _, name := range []string{"sink", "processor"} {
+		r, err := b.stage(env, name, file)
+		if err != nil {
+			return 0, stop, err
+		}
+		running = append(running, r)
+	}
+	err = b.inTable(ctx, p)
+	return time.Since(began), stop, err
 }
 
 // inTable waits until all that was produced is in the table.

@@ -20,21 +20,11 @@ func (b *bench) shadow(ctx context.Context) error {
 	}
 	b.drop(ctx)
 	defer b.forget(ctx, p)
-	if err := fill(ctx, p, b.flights, 0, b.records); err != nil {
+	first, stop, err := b.first(ctx, p, env, file)
+	defer stop()
+	if err != nil {
 		return err
 	}
-	began := time.Now()
-	for _, name := range []string{"sink", "processor"} {
-		running, err := b.stage(env, name, file)
-		if err != nil {
-			return err
-		}
-		defer func() { _, _ = running.stop() }()
-	}
-	if err := b.inTable(ctx, p); err != nil {
-		return err
-	}
-	first := time.Since(began)
 	other, err := b.otherLogic("upper(origin)")
 	if err != nil {
 		return err
