@@ -7,7 +7,9 @@ import (
 	"sync/atomic"
 	"testing"
 
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kfake"
+	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/millrace-io/millrace/internal/kafka"
 	"github.com/millrace-io/millrace/internal/testkafka"
@@ -44,6 +46,12 @@ func TestWhatCannotPassIsNotAskedAgain(t *testing.T) {
 				return counted{l, &connections}, err
 			}))
 			testkafka.Topics(t, cluster, 1, "shop.control")
+			cluster.ControlKey(int16(kmsg.SASLAuthenticate), func(r kmsg.Request) (kmsg.Response, error, bool) { // kfake ends the connection instead
+				cluster.KeepControl()
+				resp := r.ResponseKind().(*kmsg.SASLAuthenticateResponse)
+				resp.ErrorCode = kerr.SaslAuthenticationFailed.Code
+				return resp, nil, true
+			})
 			opts, err := kafka.Opts(pipeline.Kafka{Brokers: cluster.ListenAddrs(), SASL: test.sasl}, "test", slog.New(slog.DiscardHandler), nil)
 			if err != nil {
 				t.Fatal(err)
