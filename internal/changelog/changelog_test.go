@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/millrace-io/millrace/internal/changelog"
@@ -19,6 +20,7 @@ import (
 const partition = 1
 
 type world struct {
+	cluster *kfake.Cluster
 	brokers []string
 	cfg     changelog.Config
 }
@@ -27,7 +29,7 @@ func newWorld(t *testing.T) *world {
 	t.Helper()
 	cluster := testkafka.New(t)
 	testkafka.Topics(t, cluster, 2, "state", "output")
-	return &world{brokers: cluster.ListenAddrs(), cfg: changelog.Config{
+	return &world{cluster: cluster, brokers: cluster.ListenAddrs(), cfg: changelog.Config{
 		Topic: "state", Partition: partition, TransactionalID: "test.1", TransactionTimeout: 10 * time.Second, Quiet: 20 * time.Second,
 		Client: []kgo.Opt{kgo.SeedBrokers(cluster.ListenAddrs()...)},
 	}}

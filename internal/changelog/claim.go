@@ -101,7 +101,16 @@ func (c *Changelog) fence(ctx context.Context) (int64, error) {
 		return 0, fmt.Errorf("begin: %w", err)
 	}
 	mark := &kgo.Record{Topic: c.cfg.Topic, Partition: c.cfg.Partition, Key: []byte(ClaimKey), Value: []byte(c.cfg.Owner)}
-	if err := c.cl.ProduceSync(ctx, mark).FirstErr(); err != nil {
+	// A client waits for a record that it has sent until the brokers answer or it is closed, whatever the record's context says.
+	written := make(chan error, 1) // one send, so that it never waits
+	c.cl.Produce(ctx, mark, func(_ *kgo.Record, err error) { written <- err })
+	var err error
+	select {
+	case err = <-written:
+	case <-ctx.Done():
+		err = ctx.Err()
+	}
+	if err != nil {
 		return 0, fmt.Errorf("write the claim: %w", err)
 	}
 	if err := c.cl.EndTransaction(ctx, kgo.TryCommit); err != nil {

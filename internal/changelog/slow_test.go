@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/millrace-io/millrace/internal/changelog"
 	"github.com/millrace-io/millrace/internal/testkit"
@@ -76,5 +77,39 @@ func TestRestoreKeepsWhatItHas(t *testing.T) {
 	}
 	if most := int64(values-had)*size + 400_000; link.Down()-before > most {
 		t.Errorf("the second claim read %d bytes, want at most %d", link.Down()-before, most)
+	}
+}
+
+// TestAClaimIsGivenUp: brokers that have the record of a claim, and do not answer any more, are not waited for longer than is said.
+func TestAClaimIsGivenUp(t *testing.T) {
+	for name, quiet := range map[string]time.Duration{"quiet": time.Second, "its context ends": time.Hour} {
+		w := newWorld(t)
+		cfg := w.cfg
+		cfg.Quiet = quiet
+		ctx, end := context.WithCancel(t.Context())
+		w.cluster.ControlKey(int16(kmsg.Produce), func(kmsg.Request) (kmsg.Response, error, bool) {
+			w.cluster.KeepControl()
+			if quiet > time.Minute {
+				end()
+			}
+			return nil, nil, true
+		})
+		ended := make(chan error, 1) // one send, so that it never waits
+		go func() {
+			c, err := changelog.Claim(ctx, cfg, func(string, []byte) {})
+			if err == nil {
+				c.Close()
+			}
+			ended <- err
+		}()
+		select {
+		case err := <-ended:
+			if err == nil {
+				t.Errorf("%s: the claim came to its end", name)
+			}
+		case <-time.After(time.Minute):
+			t.Fatalf("%s: the claim is not given up", name)
+		}
+		end()
 	}
 }
