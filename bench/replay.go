@@ -34,24 +34,17 @@ func (b *bench) replay(ctx context.Context) error {
 	fmt.Printf("\n%-44s %9.1f\n%-44s %9.1f\n  of it: %.0f %%\n", "raw record → row, the first time, thousands/s", live/1000,
 		"processed again, into the same rows", again/1000, 100*again/live)
 
-	for range b.runs {
-		if err := b.beside(ctx, p, env, replaying{"replay", []string{"replay", file, stream}, "alone"}); err != nil {
-			return err
-		}
+	if err := b.besides(ctx, p, env, replaying{kind: "replay", args: []string{"replay", file, stream}, after: "alone"}); err != nil {
+		return err
 	}
 	other, err := b.otherLogic("upper(origin)")
 	if err != nil {
 		return err
 	}
-	for range b.runs {
-		if err := b.beside(ctx, p, env, replaying{"shadow", []string{"replay", other, stream, "--shadow"}, "beside a line that is built"}); err != nil {
-			return err
-		}
-		if _, err := b.command(ctx, env, "replay", "drop", other, stream, "--yes"); err != nil {
-			return err
-		}
-	}
-	return nil
+	return b.besides(ctx, p, env, replaying{
+		kind: "shadow", args: []string{"replay", other, stream, "--shadow"}, after: "beside a line that is built",
+		undo: []string{"replay", "drop", other, stream, "--yes"},
+	})
 }
 
 // replayed processes all again and returns how long that took, until the rows are in the table.

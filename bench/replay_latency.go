@@ -19,17 +19,41 @@ import (
 )
 
 // replayAlone is measured before the replay, and after it.
-const replayAlone = 10 * time.Second
+const replayAlone = 15 * time.Second
 
 // replaying is a command that processes all again while live records go on.
 type replaying struct {
 	kind  string // replay or shadow
 	args  []string
 	after string // what there is once it has ended: alone, or what stays beside
+	undo  []string
+}
+
+// besides measures what live records wait for alone and beside a replay, several times in turn, and compares all of one with all of the
+// other: of a single run the p99 is that of a few moments in which the disk was slow.
+func (b *bench) besides(ctx context.Context, p *pipeline.Pipeline, env []string, r replaying) error {
+	var alone, during []time.Duration
+	for range b.runs {
+		a, d, err := b.beside(ctx, p, env, r)
+		if err != nil {
+			return err
+		}
+		alone, during = append(alone, a...), append(during, d...)
+		if len(r.undo) > 0 {
+			if _, err := b.command(ctx, env, r.undo...); err != nil {
+				return err
+			}
+		}
+	}
+	fmt.Printf("\n%-44s %7s %7s %7s\n", fmt.Sprintf("raw record → row, %d in a second, %d runs, ms", latencyRate, b.runs), "p50", "p99", "max")
+	quantiles("alone", alone)
+	quantiles(fmt.Sprintf("beside a %s of %d records a second", r.kind, b.rate), during)
+	fmt.Printf("  p99, of alone: %.2f\n  aim: p99 at most 1.2 times\n", quantile(during, 0.99)/quantile(alone, 0.99))
+	return nil
 }
 
 // beside measures what live records wait for before, during and after a replay with a rate, at one go.
-func (b *bench) beside(ctx context.Context, p *pipeline.Pipeline, env []string, r replaying) error {
+func (b *bench) beside(ctx context.Context, p *pipeline.Pipeline, env []string, r replaying) (alone, during []time.Duration, _ error) {
 	var w phases
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -53,20 +77,20 @@ func (b *bench) beside(ctx context.Context, p *pipeline.Pipeline, env []string, 
 	seconds := b.records/b.rate + 3*int(replayAlone.Seconds()) // so that some are after it
 	all, err := b.delays(ctx, topics.Raw(p.Name, stream), table, seconds, warm)
 	if err != nil {
-		return fmt.Errorf("%w (%w)", err, failed)
+		return nil, nil, fmt.Errorf("%w (%w)", err, failed)
 	}
 	running.Wait()
 	if failed != nil {
-		return failed
+		return nil, nil, failed
 	}
-	b.tellBeside(r.kind, &w, all)
-	fmt.Printf("  the %s took %.1f s of CPU and %.0f MiB\n  aim: p99 at most 1.2 times\n", r.kind, used.CPU.Seconds(), used.PeakMiB)
-	return nil
+	alone, during = tellPhases(r.kind, &w, all)
+	fmt.Printf("  the %s took %.1f s of CPU and %.0f MiB\n", r.kind, used.CPU.Seconds(), used.PeakMiB)
+	return alone, during, nil
 }
 
-func (b *bench) tellBeside(kind string, w *phases, all []delay) {
+// tellPhases prints what records waited for in each phase, and returns it for those alone and those during the replay.
+func tellPhases(kind string, w *phases, all []delay) (alone, during []time.Duration) {
 	fmt.Printf("\n%-44s %7s %7s %7s\n", fmt.Sprintf("raw record → row, %d in a second, ms", latencyRate), "p50", "p99", "max")
-	var alone, during []time.Duration
 	for i, name := range w.names {
 		var some []time.Duration
 		for _, d := range all {
@@ -84,9 +108,7 @@ func (b *bench) tellBeside(kind string, w *phases, all []delay) {
 			quantiles(fmt.Sprintf("  %s, %.1f s", name, float64(len(some))/latencyRate), some)
 		}
 	}
-	quantiles("alone", alone)
-	quantiles(fmt.Sprintf("beside a %s of %d records a second", kind, b.rate), during)
-	fmt.Printf("  p99, of alone: %.2f\n", quantile(during, 0.99)/quantile(alone, 0.99))
+	return alone, during
 }
 
 // replayWithRate processes all again, and notes in which phase that is.

@@ -31,7 +31,7 @@ func TestRate(t *testing.T) {
 			}
 		}
 	})
-	for limit, want := range map[int]int{0: 20_000, 10: 1, 500: 10, 10_000_000: 20_000} {
+	for limit, want := range map[int]int{0: 20_000, 5: 1, 500: 50, 10_000_000: 20_000} {
 		if is := (&rate{limit: limit}).bound(20_000); is != want {
 			t.Errorf("at %d a second a transaction has %d records, want %d", limit, is, want)
 		}
