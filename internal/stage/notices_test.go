@@ -83,6 +83,62 @@ func TestRefusalsDoNotFloodTheLog(t *testing.T) {
 	})
 }
 
+// TestRefusalsAreToldWhenTheRateChanges: few at long intervals are no news, many after them are, and a rate that stays is not.
+func TestRefusalsAreToldWhenTheRateChanges(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n, _, log := newTestNotices(t)
+		r := NewRefusals(n)
+		refuse := func(count int, every time.Duration, times int) (told int) {
+			before := lines(log)
+			for range times {
+				var b Batch
+				for range count {
+					b.Add("orders", "sink.orders", "too long", "k")
+				}
+				r.Committed(&b, func(stream string) string { return stream })
+				time.Sleep(every)
+			}
+			return lines(log) - before
+		}
+		for i, step := range []struct {
+			count int
+			every time.Duration
+			times int
+			told  int
+		}{
+			{100, time.Minute, 1, 1},
+			{1, 15 * time.Minute, 40, 0},
+			{80, 5 * time.Second, 9, 1},   // 860 in all
+			{2, time.Second, 30, 0},       // 920
+			{9, 24 * time.Hour, 2, 0},     // 938
+			{5, time.Second, 10, 1},       // 988
+			{100, time.Minute, 60 * 8, 1}, // 48,988: ten times as many as at the line before
+			{100, time.Minute, 60 * 5, 0},
+		} {
+			if told := refuse(step.count, step.every, step.times); told != step.told {
+				t.Errorf("step %d: %d lines, want %d:\n%s", i, told, step.told, log)
+			}
+		}
+	})
+}
+
+// TestReasonsOfAnyTextDoNotFloodTheLog: a trigger puts a value into its message, without quotes.
+func TestReasonsOfAnyTextDoNotFloodTheLog(t *testing.T) {
+	n, h, log := newTestNotices(t)
+	r := NewRefusals(n)
+	for i := range 500 {
+		var b Batch
+		b.Add("orders", "sink.orders", "no such town: "+strings.Repeat("x", i), "k")
+		r.Committed(&b, func(stream string) string { return stream })
+	}
+	if got := lines(log); got > 25 {
+		t.Errorf("%d lines, want about 20", got)
+	}
+	if got := h.Degraded()["sink orders"]; !strings.HasPrefix(got, "500 records refused") {
+		t.Errorf("health: %q", got)
+	}
+}
+
 func TestReasonKind(t *testing.T) {
 	for _, pair := range [][2]string{
 		{`column a: "x" is no bigint`, `column a: "yy" is no bigint`},

@@ -9,8 +9,9 @@ import (
 )
 
 // Refusals tells of dead letters: one warning for each stream, step and kind of reason, with the first key, the count,
-// the topic and the next command; another when there are ten times as many, at most one a minute; and the counts in
-// health. Normal operation logs nothing for a record. It may be used concurrently.
+// the topic and the next command; another when there are ten times as many, or when ten times as many come in a minute
+// as usual, at most one a minute; and the counts in health. Normal operation logs nothing for a record. It may be used
+// concurrently.
 type Refusals struct {
 	env     Env
 	notices *Notices
@@ -18,20 +19,19 @@ type Refusals struct {
 
 	mu    sync.Mutex
 	kinds map[refusalKind]*refusalCount
-	sums  map[string]int // by stream
+	of    map[[2]string]int // how many kinds, by stream and step
+	sums  map[string]int    // by stream
 }
 
 type refusalKind struct{ stream, step, kind string }
 
-type refusalCount struct {
-	count  int
-	next   int // the count from which it is worth another line
-	logged time.Time
-}
+// mostKinds is how many kinds of reasons of one step are told apart. The reasons beyond are one kind: a trigger, say, may
+// put a value of the row into its message without quotes.
+const mostKinds = 20
 
 // NewRefusals returns what tells of the dead letters of the stage whose notices are n.
 func NewRefusals(n *Notices) *Refusals {
-	return &Refusals{env: n.env, notices: n, now: time.Now, kinds: map[refusalKind]*refusalCount{}, sums: map[string]int{}}
+	return &Refusals{env: n.env, notices: n, now: time.Now, kinds: map[refusalKind]*refusalCount{}, of: map[[2]string]int{}, sums: map[string]int{}}
 }
 
 // Refused is records of one stream that were refused at one step for one kind of reason, in one transaction.
@@ -59,9 +59,6 @@ func (b *Batch) Add(stream, step, reason, key string) {
 // Reset forgets what was noted: the transaction was aborted.
 func (b *Batch) Reset() { clear(b.refused) }
 
-// worthAgain is the growth that makes another line worth reading.
-const worthAgain = 10
-
 // Committed tells of b, whose letters are in their topics now, and empties it. topic names a stream's dead-letter
 // topic.
 func (r *Refusals) Committed(b *Batch, topic func(stream string) string) {
@@ -72,23 +69,31 @@ func (r *Refusals) Committed(b *Batch, topic func(stream string) string) {
 	defer r.mu.Unlock()
 	now := r.now()
 	for k, of := range b.refused {
-		c := r.kinds[k]
-		if c == nil {
-			c = &refusalCount{next: 1}
-			r.kinds[k] = c
-		}
-		c.count += of.Count
 		r.sums[k.stream] += of.Count
-		if c.count >= c.next && now.Sub(c.logged) >= quiet {
+		if c := r.counted(k); c.add(of.Count, now) {
 			r.env.Log.Warn("records refused: they wait in the dead-letter topic, and their keys keep the rows they had",
 				"stream", k.stream, "step", k.step, "key", shorten(of.Key, 100), "reason", shorten(of.Reason, 300),
 				"count", c.count, "topic", topic(k.stream), "next", r.env.Command("dlq list", k.stream))
-			c.next, c.logged = c.count*worthAgain, now
 		}
 		r.notices.count(k.stream, fmt.Sprintf("%d records refused, in %s; the last: %s: %s",
 			r.sums[k.stream], topic(k.stream), k.step, shorten(of.Reason, 200)))
 	}
 	b.Reset()
+}
+
+// counted returns the count of a kind.
+func (r *Refusals) counted(k refusalKind) *refusalCount {
+	c, step := r.kinds[k], [2]string{k.stream, k.step}
+	if c == nil && r.of[step] >= mostKinds {
+		k.kind = ""
+		c = r.kinds[k]
+	}
+	if c == nil {
+		c = &refusalCount{next: 1}
+		r.kinds[k] = c
+		r.of[step]++
+	}
+	return c
 }
 
 // count shows a count in health without a line in the log.
