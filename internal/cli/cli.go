@@ -9,6 +9,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"slices"
 	"strings"
 	"syscall"
 
@@ -108,15 +109,10 @@ func explain(stderr io.Writer, root, cmd *cobra.Command, err error) int {
 	return ExitError
 }
 
-// once drops what a text begins with again and again: a binary and its stage have one name, and say it both.
+// once drops a word that follows itself: a binary, its stage and the stage's packages may have one name, and say it all.
 func once(text string) string {
-	for {
-		name, rest, ok := strings.Cut(text, ": ")
-		if !ok || !strings.HasPrefix(rest, name+": ") {
-			return text
-		}
-		text = rest
-	}
+	words := slices.CompactFunc(strings.Split(text, ": "), func(a, b string) bool { return a == b && !strings.Contains(a, " ") })
+	return strings.Join(words, ": ")
 }
 
 // Args makes a wrong number of arguments a [UsageError].

@@ -15,20 +15,22 @@ import (
 	"github.com/millrace-io/millrace/internal/kafka"
 )
 
-// TestTheLastLineDoesNotStutter: a binary and its stage have one name.
+// TestTheLastLineDoesNotStutter: a binary, its stage and a package may have one name.
 func TestTheLastLineDoesNotStutter(t *testing.T) {
-	for in, want := range map[string]string{
-		strings.Repeat("sink: ", 2) + "table orders does not fit": "sink: table orders does not fit",
-		"topics: sink: x": "sink: topics: sink: x",
-		"no server":       "sink: no server",
+	for _, c := range []struct{ program, in, want string }{
+		{"sink", strings.Repeat("sink: ", 2) + "table orders does not fit", "sink: table orders does not fit"},
+		{"sink", "topics: sink: x", "sink: topics: sink: x"},
+		{"sink", "no server", "sink: no server"},
+		{"millrace", strings.Repeat("sink: ", 3) + "table orders", "millrace: sink: table orders"},
+		{"millrace", "processor: " + strings.Repeat("topics: ", 2) + strings.Repeat("no such: ", 2) + "x", "millrace: processor: topics: " + strings.Repeat("no such: ", 2) + "x"},
 	} {
 		var stderr bytes.Buffer
-		root := &cobra.Command{Use: "sink", RunE: func(*cobra.Command, []string) error { return errors.New(in) }}
+		root := &cobra.Command{Use: c.program, RunE: func(*cobra.Command, []string) error { return errors.New(c.in) }}
 		if code := cli.Execute(t.Context(), root, nil, &stderr); code != cli.ExitError {
-			t.Errorf("%s: exit %d", in, code)
+			t.Errorf("%s: exit %d", c.in, code)
 		}
-		if got := strings.TrimSpace(stderr.String()); got != want {
-			t.Errorf("%s: %q, want %q", in, got, want)
+		if got := strings.TrimSpace(stderr.String()); got != c.want {
+			t.Errorf("%s: %q, want %q", c.in, got, c.want)
 		}
 	}
 }
