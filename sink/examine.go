@@ -3,6 +3,7 @@ package sink
 import (
 	"context"
 	"errors"
+	"strings"
 
 	"github.com/millrace-io/millrace/sink/dialect"
 	"github.com/millrace-io/millrace/sink/rows"
@@ -33,7 +34,7 @@ func (a *Admin) Examine(ctx context.Context) ([]dialect.Finding, error) {
 		if err != nil {
 			return out, err
 		}
-		if _, there := made[t.Name]; !there {
+		if _, there := made[strings.ToLower(t.Name)]; !there {
 			f.Is = "is not there; the sink makes it"
 			out = append(out, f)
 			continue

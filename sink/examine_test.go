@@ -9,11 +9,11 @@ import (
 	"github.com/millrace-io/millrace/sink/dialect"
 )
 
-// examines looks at a database in which one table is missing, one fits, and one lacks a column.
+// examines looks at a database in which one table is missing, two fit, and one lacks a column.
 func examines(t *testing.T, p *pipeline.Pipeline) []dialect.Finding {
 	t.Helper()
 	columns := []pipeline.ColumnType{{Name: "id", Type: "bigint", Key: true, NotNull: true}, {Name: "name", Type: "varchar(20)"}}
-	for _, name := range []string{"missing", "fits", "lacks"} {
+	for _, name := range []string{"missing", "fits", "lacks", "Upper"} {
 		p.Streams = append(p.Streams, pipeline.Stream{Name: name, Sink: pipeline.Sink{Table: name, Columns: columns}})
 	}
 	a, err := OpenAdmin(p)
@@ -22,7 +22,7 @@ func examines(t *testing.T, p *pipeline.Pipeline) []dialect.Finding {
 	}
 	t.Cleanup(a.Close)
 	_, tables := DDL(p)
-	for _, ddl := range []string{tables[1], strings.Replace(tables[2], "name", "other", 1)} {
+	for _, ddl := range []string{tables[1], strings.Replace(tables[2], "name", "other", 1), tables[3]} {
 		if _, err := a.store.db.ExecContext(t.Context(), ddl); err != nil {
 			t.Fatal(err)
 		}
@@ -48,8 +48,10 @@ func tablesOf(t *testing.T, found []dialect.Finding) {
 	if f := finding(t, found, "table missing"); f.Problem != "" || !strings.Contains(f.Is, "not there") {
 		t.Errorf("%+v", f)
 	}
-	if f := finding(t, found, "table fits"); f.Problem != "" {
-		t.Errorf("%+v", f)
+	for _, name := range []string{"fits", "Upper"} {
+		if f := finding(t, found, "table "+name); f.Problem != "" || f.Is != "fits" {
+			t.Errorf("%+v", f)
+		}
 	}
 	if f := finding(t, found, "table lacks"); !strings.Contains(f.Problem, "no column name") || f.Fix == "" {
 		t.Errorf("%+v", f)

@@ -295,6 +295,14 @@ func TestRightMissingAtStart(t *testing.T) {
 	r.ready(t)
 }
 
+// TestUnknownSetting: of a server that is no MySQL 8.0, or of the DSN; nothing else can be said of it.
+func TestUnknownSetting(t *testing.T) {
+	p := onMySQL(t)
+	p.Database.MySQL = pipeline.Secret(p.Database.MySQL.Reveal() + "?no_such_setting=1")
+	r := newWorld(t, p).start("one", nil)
+	r.waits(t, "MySQL: ", "no_such_setting", "a parameter in database.mysql is wrong")
+}
+
 // TestTableMadeAgain: an empty table in the place of one that was written is not gone on with.
 func TestTableMadeAgain(t *testing.T) {
 	p := newPair(t, onMySQL(t))

@@ -452,7 +452,7 @@ func TestTableThatDoesNotFit(t *testing.T) {
 	if _, ok := errors.AsType[*TableError](err); !ok {
 		t.Fatalf("%v, want a TableError", err)
 	}
-	for _, want := range []string{"no column note", "no column _mr_version", "primary key is not (`id`)"} {
+	for _, want := range []string{"no column note", "no column _mr_version", "primary key is not (`id`): SQLite cannot change it"} {
 		if !strings.Contains(err.Error(), want) {
 			t.Errorf("%q does not say %q", err, want)
 		}

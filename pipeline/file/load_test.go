@@ -5,6 +5,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -27,6 +28,37 @@ func TestLoad(t *testing.T) {
 	}
 	if keys := p.Streams[0].Sink.KeyColumns(); len(keys) != 1 || keys[0].Name != "order_id" {
 		t.Errorf("key columns %v", keys)
+	}
+}
+
+// TestTabs: whichever line has a tab in its indentation, it is the one that is named, and as that.
+func TestTabs(t *testing.T) {
+	text, err := os.ReadFile("testdata/good/shop.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	lines, tried := strings.Split(string(text), "\n"), 0
+	for i, line := range lines {
+		bare := strings.TrimLeft(line, " ")
+		n := len(line) - len(bare)
+		if n == 0 || bare == "" || bare[0] == '#' {
+			continue
+		}
+		for _, indentation := range []string{strings.Repeat("\t", max(1, n/2)), line[:n-1] + "\t", line[:n] + "\t", "\t" + line[:n]} {
+			changed := slices.Clone(lines)
+			changed[i] = indentation + bare
+			_, err := file.Parse("shop.yaml", []byte(strings.Join(changed, "\n")), func(string) (string, bool) { return "x", true })
+			problems, ok := errors.AsType[file.Problems](err)
+			if err == nil {
+				continue // between spaces and a value YAML takes it
+			}
+			if tried++; !ok || problems[0].Line != i+1 || !strings.Contains(problems[0].Message, "a tab in the indentation") {
+				t.Errorf("line %d, %q: %v", i+1, changed[i], err)
+			}
+		}
+	}
+	if tried < 50 {
+		t.Errorf("%d places tried", tried)
 	}
 }
 

@@ -86,6 +86,7 @@ var servers = map[uint16]string{
 	1290: readOnly, // ER_OPTION_PREVENTS_STATEMENT
 	1792: readOnly, // ER_CANT_EXECUTE_IN_READ_ONLY_TRANSACTION
 	1836: readOnly, // ER_READ_ONLY_MODE
+	1193: "the server does not know a setting: it is not MySQL 8.0 or later, or a parameter in database.mysql is wrong",
 	1665: "set binlog_format = ROW at the server",
 }
 

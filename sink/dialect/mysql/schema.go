@@ -125,7 +125,8 @@ func (*Dialect) Check(ctx context.Context, db *sql.DB, t *rows.Table) ([]string,
 	if err != nil {
 		return nil, err
 	}
-	problems := dialect.Fit(t, is, definition)
+	rekey := fmt.Sprintf("ALTER TABLE %s DROP PRIMARY KEY, ADD PRIMARY KEY (%s)", dialect.Quote(t.Name), dialect.KeyNames(t))
+	problems := dialect.Fit(t, is, definition, rekey)
 	var engine, index sql.NullString
 	if err := db.QueryRowContext(ctx, `SELECT engine FROM information_schema.tables
 		WHERE table_schema = DATABASE() AND table_name = ?`, t.Name).Scan(&engine); err != nil {
@@ -145,7 +146,7 @@ func (*Dialect) Check(ctx context.Context, db *sql.DB, t *rows.Table) ([]string,
 
 // columnsOf reads a table's columns, by their names in lower case.
 func columnsOf(ctx context.Context, db *sql.DB, table string) (map[string]dialect.Existing, error) {
-	found, err := db.QueryContext(ctx, `SELECT c.column_name, c.data_type, COALESCE(c.character_maximum_length, 0), COALESCE(c.collation_name, ''),
+	found, err := db.QueryContext(ctx, `SELECT c.column_name, c.data_type, COALESCE(c.character_maximum_length, 0), COALESCE(c.numeric_scale, c.datetime_precision, 0), COALESCE(c.collation_name, ''),
 		  c.extra LIKE '%GENERATED%' AND c.extra NOT LIKE '%DEFAULT_GENERATED%',
 		  c.is_nullable = 'NO' AND c.column_default IS NULL AND c.extra = '',
 		  COALESCE(s.seq_in_index, 0), s.sub_part IS NOT NULL
@@ -160,7 +161,7 @@ func columnsOf(ctx context.Context, db *sql.DB, table string) (map[string]dialec
 	for found.Next() {
 		var name string
 		var e dialect.Existing
-		if err := found.Scan(&name, &e.Kind, &e.Length, &e.Collation, &e.Generated, &e.Needed, &e.Key, &e.Prefix); err != nil {
+		if err := found.Scan(&name, &e.Kind, &e.Length, &e.Places, &e.Collation, &e.Generated, &e.Needed, &e.Key, &e.Prefix); err != nil {
 			return nil, err
 		}
 		if bytewise(e.Collation) {

@@ -116,5 +116,6 @@ func (*Dialect) Check(ctx context.Context, db *sql.DB, t *rows.Table) ([]string,
 		}
 		is[strings.ToLower(name)] = dialect.Existing{Key: pk}
 	}
-	return dialect.Fit(t, is, definition), found.Err()
+	rekey := fmt.Sprintf("SQLite cannot change it: ALTER TABLE %s RENAME TO …; the sink then says how the table is made again", dialect.Quote(t.Name))
+	return dialect.Fit(t, is, definition, rekey), found.Err()
 }
