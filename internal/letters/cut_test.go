@@ -168,12 +168,12 @@ func TestEditsAreCutAtEachRequest(t *testing.T) {
 	}
 }
 
-// TestEditsEndWithTheirContext although the brokers do not answer any more.
-func TestEditsEndWithTheirContext(t *testing.T) {
-	e := newEdited(t)
-	ctx, end := context.WithCancel(t.Context())
+// cutOff calls do with a context that ends once the brokers have got a request of these kinds, none of which they answer.
+func (e *edited) cutOff(do func(context.Context) error, keys ...kmsg.Key) {
+	e.t.Helper()
+	ctx, end := context.WithCancel(e.t.Context())
 	defer end()
-	for _, key := range []kmsg.Key{kmsg.Produce, kmsg.EndTxn} {
+	for _, key := range keys {
 		e.cluster.ControlKey(int16(key), func(kmsg.Request) (kmsg.Response, error, bool) {
 			e.cluster.KeepControl()
 			end()
@@ -181,16 +181,34 @@ func TestEditsEndWithTheirContext(t *testing.T) {
 		})
 	}
 	ended := make(chan error, 1) // one send, so that it never waits
-	go func() {
-		_, err := letters.Write(ctx, e.cfg, e.edits)
-		ended <- err
-	}()
+	go func() { ended <- do(ctx) }()
 	select {
 	case err := <-ended:
 		if err == nil {
-			t.Error("nothing failed")
+			e.t.Error("nothing failed")
 		}
 	case <-time.After(time.Minute):
-		t.Fatal("it goes on after its context has ended")
+		e.t.Fatal("it goes on after its context has ended")
 	}
+}
+
+// TestEditsEndWithTheirContext although the brokers do not answer any more.
+func TestEditsEndWithTheirContext(t *testing.T) {
+	e := newEdited(t)
+	e.cutOff(func(ctx context.Context) error {
+		_, err := letters.Write(ctx, e.cfg, e.edits)
+		return err
+	}, kmsg.Produce, kmsg.EndTxn)
+}
+
+// TestClosingEndsWithItsContext although the brokers do not answer any more.
+func TestClosingEndsWithItsContext(t *testing.T) {
+	e := newEdited(t)
+	all, err := letters.Read(t.Context(), e.cfg.Control.Client, "p", "s", true)
+	if err != nil || len(all) == 0 {
+		t.Fatal(err)
+	}
+	e.cutOff(func(ctx context.Context) error {
+		return letters.Close(ctx, e.cfg.Control.Client, map[*letters.Letter]topics.Closing{all[0]: {Outcome: topics.Discarded}}, 1<<20)
+	}, kmsg.Produce)
 }

@@ -111,7 +111,7 @@ func Read(ctx context.Context, opts []kgo.Opt, pipeline, stream string, keep boo
 	return b.All()
 }
 
-// Close writes closing records, and returns once the brokers have all of them. Written twice they say the same, so it may be
+// Close writes closing records, and returns once the brokers have all of them, or ctx ends. Written twice they say the same, so it may be
 // called again after any error.
 func Close(ctx context.Context, opts []kgo.Opt, closed map[*Letter]topics.Closing, maxBytes int32) error {
 	if len(closed) == 0 {
@@ -122,13 +122,14 @@ func Close(ctx context.Context, opts []kgo.Opt, closed map[*Letter]topics.Closin
 		return err
 	}
 	defer cl.Close()
+	defer context.AfterFunc(ctx, cl.Close)() // else it waits for the answer to what it has sent, whatever ctx says
 	records := make([]*kgo.Record, 0, len(closed))
 	for l, c := range closed {
 		c.Generation = l.Generation
 		records = append(records, c.Record(l.Record))
 	}
 	if err := cl.ProduceSync(ctx, records...).FirstErr(); err != nil {
-		return fmt.Errorf("close %s letters: %w", strconv.Itoa(len(records)), err)
+		return fmt.Errorf("close %s letters: %w", strconv.Itoa(len(records)), cmp.Or(ctx.Err(), err))
 	}
 	return nil
 }
