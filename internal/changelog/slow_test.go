@@ -5,9 +5,12 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
+	"net"
+	"syscall"
 	"testing"
 	"time"
 
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
@@ -111,5 +114,80 @@ func TestAClaimIsGivenUp(t *testing.T) {
 			t.Fatalf("%s: the claim is not given up", name)
 		}
 		end()
+	}
+}
+
+// TestAClaimEndsWithItsContext, whatever it waits for: its client is told to wait for brokers for an hour.
+func TestAClaimEndsWithItsContext(t *testing.T) {
+	holds := func(key kmsg.Key) func(*world, func()) {
+		return func(w *world, reached func()) {
+			w.cluster.ControlKey(int16(key), func(kmsg.Request) (kmsg.Response, error, bool) {
+				w.cluster.KeepControl()
+				reached()
+				return nil, nil, true
+			})
+		}
+	}
+	for name, gone := range map[string]func(w *world, reached func()){
+		"the id is not given":         holds(kmsg.InitProducerID),
+		"the record is not written":   holds(kmsg.Produce),
+		"the end is not written":      holds(kmsg.EndTxn),
+		"the state is not read":       holds(kmsg.Fetch),
+		"the coordinator is not told": holds(kmsg.FindCoordinator),
+		"another transaction ends": func(w *world, reached func()) {
+			w.cluster.ControlKey(int16(kmsg.InitProducerID), func(req kmsg.Request) (kmsg.Response, error, bool) {
+				w.cluster.KeepControl()
+				reached()
+				resp := req.ResponseKind().(*kmsg.InitProducerIDResponse)
+				resp.ErrorCode = kerr.ConcurrentTransactions.Code
+				return resp, nil, true
+			})
+		},
+		"nobody answers": func(w *world, reached func()) {
+			w.cfg.Client = append(w.cfg.Client, kgo.Dialer(func(context.Context, string, string) (net.Conn, error) {
+				reached()
+				ours, _ := net.Pipe()
+				return ours, nil
+			}))
+		},
+		"nobody listens": func(w *world, reached func()) {
+			w.cfg.Client = append(w.cfg.Client, kgo.Dialer(func(context.Context, string, string) (net.Conn, error) {
+				reached()
+				return nil, syscall.ECONNREFUSED
+			}))
+		},
+		"they die": func(w *world, reached func()) {
+			m := testkit.NewMortal(1)
+			m.Before = func(key kmsg.Key) {
+				if key == kmsg.InitProducerID {
+					reached()
+				}
+			}
+			w.cfg.Client = append(w.cfg.Client, kgo.Dialer(m.Dial))
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t)
+			ctx, end := context.WithCancel(t.Context())
+			defer end()
+			gone(w, end)
+			w.cfg.Quiet = time.Hour
+			ended := make(chan error, 1) // one send, so that it never waits
+			go func() {
+				c, err := changelog.Claim(ctx, w.cfg, func(string, []byte) {})
+				if err == nil {
+					c.Close()
+				}
+				ended <- err
+			}()
+			select {
+			case err := <-ended:
+				if err == nil {
+					t.Error("the claim came to its end")
+				}
+			case <-time.After(time.Minute):
+				t.Fatal("the claim goes on after its context has ended")
+			}
+		})
 	}
 }

@@ -173,12 +173,16 @@ func (x *Lines) writes(ctx context.Context, s *control.Stream, table string) (ui
 	return 0, nil
 }
 
-// settle is how long servers that do not answer are waited for where a swap is half done.
-const settle = time.Minute
+const (
+	settle  = time.Minute     // how long servers that do not answer are waited for where a swap is half done
+	stopFor = 5 * time.Second // how long they are, once the command was told to stop: what is left is gone on with, by sinks or the next command
+)
 
-// persist calls do until it succeeds, for at most settle.
+// persist calls do until it succeeds, for at most settle, and for stopFor once ctx has ended.
 func persist(ctx context.Context, do func(context.Context) error) error {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), settle)
+	ctx, stop := stage.Drain(ctx, stopFor)
+	defer stop()
+	ctx, cancel := context.WithTimeout(ctx, settle)
 	defer cancel()
 	for wait := stage.NewBackoff(); ; {
 		err := do(ctx)
