@@ -20,6 +20,7 @@ const (
 	Fencing              = "fencing"                // ingest, sink: a process that lost its claim can no longer write
 	Index                = "index"                  // redo: of each key only the newest record is processed again
 	IndexToTheCut        = "index-to-the-cut"       // redo: the newest record is looked for beyond the range
+	FromTheStart         = "from-the-start"         // redo: where sources have versions, the newest record is looked for from the log's start
 	OlderGood            = "older-good"             // redo: where the newest is refused, the next older one is processed
 	Marking              = "marking"                // redo: every removal leaves a mark meanwhile
 	ProducerFirst        = "producer-first"         // processor: a session initialises its producer, then reads what is decided

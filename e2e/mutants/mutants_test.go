@@ -35,8 +35,8 @@ func TestMutantsCompile(t *testing.T) {
 		}
 	}
 	for _, m := range mutants.Redo {
-		if err := m.Build(t.Context(), root, ""); err != nil || mutants.RedoTests[m.Name] == "" {
-			t.Errorf("%s: %v, red in %q", m, err, mutants.RedoTests[m.Name])
+		if err := m.Build(t.Context(), root, ""); err != nil || mutants.RedoTests[m.Name].Name == "" {
+			t.Errorf("%s: %v, red in %+v", m, err, mutants.RedoTests[m.Name])
 		}
 	}
 	for _, m := range mutants.Decisions {

@@ -1,11 +1,15 @@
 package mutants
 
-// RedoTests are the tests, of package internal/replay, that see the mutants of [Redo] red, by name.
-var RedoTests = map[string]string{
-	Index: "TestMarkAgedOut", IndexToTheCut: "TestFilteredThenDeleted", Marking: "TestDeletedDuringAReplay", OlderGood: "TestNewestIsRefused",
+// RedoTests are the tests that see the mutants of [Redo] red, by name.
+var RedoTests = map[string]RedTest{
+	Index:         {Package: "./internal/replay", Name: "TestMarkAgedOut"},
+	IndexToTheCut: {Package: "./internal/replay", Name: "TestFilteredThenDeleted"},
+	Marking:       {Package: "./internal/replay", Name: "TestDeletedDuringAReplay"},
+	OlderGood:     {Package: "./internal/replay", Name: "TestNewestIsRefused"},
+	FromTheStart:  {Package: "./processor/redo", Name: "TestIndexIsThePlainModel"},
 }
 
-// Redo is the mutants of a redo. Their tests are those of internal/replay, which need no servers.
+// Redo is the mutants of a redo. Their tests need no servers.
 var Redo = []Mutant{
 	{
 		Name: Index, // all records of the range are processed again, not only the newest of their keys
@@ -29,6 +33,14 @@ var Redo = []Mutant{
 			File: "processor/redo/index.go",
 			Old:  "log.Read(ctx, b.base, r.Cut, b.add)",
 			New:  "log.Read(ctx, b.base, r.To, b.add)",
+		}},
+	},
+	{
+		Name: FromTheStart, // in a stream with versions of the source's, too, it looks no further back than the range
+		Edits: []Edit{{
+			File: "processor/redo/index.go",
+			Old:  "	if r.Versioned {\n		b.base = r.Start\n	}\n",
+			New:  "",
 		}},
 	},
 	{

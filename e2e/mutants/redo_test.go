@@ -12,7 +12,7 @@ import (
 // TestRedoMutants switches one mechanism of a redo off at a time, and expects its test to be red. The tests need no servers.
 func TestRedoMutants(t *testing.T) {
 	for _, m := range mutants.Redo {
-		red(t, m, mutants.RedTest{Package: "./internal/replay", Name: mutants.RedoTests[m.Name]})
+		red(t, m, mutants.RedoTests[m.Name])
 	}
 }
 
