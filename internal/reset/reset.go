@@ -18,6 +18,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/millrace-io/millrace/ingest/cursor"
+	"github.com/millrace-io/millrace/internal/stage"
 	"github.com/millrace-io/millrace/pipeline"
 	"github.com/millrace-io/millrace/topics"
 	"github.com/millrace-io/millrace/topics/admin"
@@ -30,6 +31,12 @@ type Config struct {
 	Stream   *pipeline.Stream
 	Control  control.Config
 	Client   *kgo.Client // for questions
+	File     string      // the pipeline file, for commands that are told; empty: FILE stands for it
+}
+
+// command is one on the stream, for people.
+func (cfg Config) command(verb string, flags ...string) string {
+	return stage.Env{File: cfg.File}.Command(verb, cfg.Stream.Name, flags...)
 }
 
 // Options say what a reset does.
@@ -179,13 +186,13 @@ func Run(ctx context.Context, cfg Config, o Options) error {
 func decideReset(ctx context.Context, cfg Config, o Options) error {
 	_, err := control.Change(ctx, cfg.Control, cfg.Stream.Name, func(s *control.Stream) error {
 		if s.SweptBy() != "" {
-			return errors.New("keys are being deleted by a sweep: run it to its end first")
+			return fmt.Errorf("keys are being deleted by a sweep: run it to its end first: `%s`", cfg.command("reset", "--sweep"))
 		}
 		if err := s.GrowRefuses(); err != nil {
 			return err
 		}
 		if s.Redo != nil && o.Forget {
-			return errors.New("raw records are being replayed: let the replay end first")
+			return fmt.Errorf("raw records are being replayed: let the replay end first, `%s`, or end it, `%s`", cfg.command("replay"), cfg.command("replay abort"))
 		}
 		s.Reset = control.Reset{Number: s.Reset.Number + 1, At: now(), By: cfg.Control.Who, Fenced: s.Reset.Fenced + 1}
 		s.Sweep = nil

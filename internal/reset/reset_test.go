@@ -438,7 +438,7 @@ func TestForgettingDeletesWhatWasBefore(t *testing.T) {
 	if n, err := s.look(sweep).Delete(s.ctx()); n != 0 || err != nil {
 		t.Errorf("%d deleted: %v", n, err)
 	}
-	left, err := reset.Left(s.ctx(), s.cfg, sweep)
+	left, err := reset.Left(s.ctx(), s.cfg, s.cfg.Pipeline, sweep)
 	if err != nil || left < 20 {
 		t.Errorf("%d left: %v", left, err)
 	}
@@ -451,7 +451,7 @@ func TestForgettingDeletesWhatWasBefore(t *testing.T) {
 	if _, err := kadm.NewClient(s.cfg.Client).CommitOffsets(t.Context(), topics.ProcessorGroup("shop"), offsets); err != nil {
 		t.Fatal(err)
 	}
-	if left, err = reset.Left(s.ctx(), s.cfg, sweep); err != nil || left != 0 {
+	if left, err = reset.Left(s.ctx(), s.cfg, s.cfg.Pipeline, sweep); err != nil || left != 0 {
 		t.Errorf("%d left: %v", left, err)
 	}
 	if s.sweep() == nil {

@@ -13,6 +13,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/zeebo/xxh3"
 
+	"github.com/millrace-io/millrace/pipeline"
 	"github.com/millrace-io/millrace/topics"
 	"github.com/millrace-io/millrace/topics/admin"
 	"github.com/millrace-io/millrace/topics/control"
@@ -58,7 +59,7 @@ func (s *Sweep) Examples(most int) []string {
 }
 
 // ErrElsewhere says that what a sweep counts from is gone, so that the reset has to be made anew.
-var ErrElsewhere = errors.New("the raw topic was made anew since the reset, so that it is not known what the pass has not shown: reset the stream again")
+var ErrElsewhere = errors.New("the raw topic was made anew since the reset, so that it is not known what the pass has not shown")
 
 // Look finds the keys whose newest raw record is older than the reset and no tombstone, beside running ingests.
 func Look(ctx context.Context, cfg Config, plan *control.Sweep) (*Sweep, error) {
@@ -201,7 +202,7 @@ func (s *Sweep) producer(ctx context.Context) (producer *kgo.Client, err error) 
 func (s *Sweep) stop(ctx context.Context) error {
 	_, err := control.Change(ctx, s.cfg.Control, s.cfg.Stream.Name, func(c *control.Stream) error {
 		if c.Sweep == nil || !c.Sweep.At.Equal(s.plan.At) {
-			return errors.New("the stream was reset again, or swept, meanwhile")
+			return fmt.Errorf("the stream was reset again, or swept, meanwhile: `%s` shows it", s.cfg.command("status"))
 		}
 		c.Sweep.Deleting = s.attempts
 		c.Reset.Fenced++
@@ -311,15 +312,16 @@ func (s *Sweep) write(ctx context.Context, producer *kgo.Client) error {
 	return nil
 }
 
-// Left is how many raw records from before the reset the processors have not passed, as [Behind] counts.
-func Left(ctx context.Context, cfg Config, plan *control.Sweep) (int64, error) {
-	topic := topics.Raw(cfg.Pipeline.Name, cfg.Stream.Name)
-	s, err := control.About(ctx, cfg.Control, cfg.Stream.Name)
+// Left is how many raw records from before the reset the processors of a line have not passed, as [Behind] counts.
+func Left(ctx context.Context, cfg Config, line *pipeline.Pipeline, plan *control.Sweep) (int64, error) {
+	topic, about := topics.Raw(cfg.Pipeline.Name, cfg.Stream.Name), cfg.Control
+	about.Pipeline = line.Name
+	s, err := control.About(ctx, about, cfg.Stream.Name)
 	if err != nil {
 		return 0, err
 	}
 	decided := map[string]*control.Stream{topic: s}
-	next, err := control.Next(ctx, cfg.Client, topics.ProcessorGroup(cfg.Pipeline.Name), decided)
+	next, err := control.Next(ctx, cfg.Client, topics.ProcessorGroup(line.Name), decided)
 	if err != nil {
 		return 0, err
 	}

@@ -77,7 +77,7 @@ func openEditable(ctx context.Context, o *operation, f *letterFilter, writes boo
 			return nil, err
 		}
 	}
-	all, err := lettersIn(ctx, o.opts, e.line, stream, true)
+	all, err := lettersOfLive(ctx, o.opts, e.line, stream, true)
 	if err != nil {
 		return nil, err
 	}

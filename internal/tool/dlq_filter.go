@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"strings"
 	"time"
 
@@ -16,6 +17,7 @@ import (
 	"github.com/millrace-io/millrace/internal/embedded"
 	"github.com/millrace-io/millrace/internal/kafka"
 	"github.com/millrace-io/millrace/internal/letters"
+	"github.com/millrace-io/millrace/internal/process"
 	"github.com/millrace-io/millrace/pipeline"
 	"github.com/millrace-io/millrace/topics"
 )
@@ -63,16 +65,28 @@ func lettersOf(ctx context.Context, opts []kgo.Opt, p *pipeline.Pipeline, stream
 		}
 		p = live
 	}
-	return lettersIn(ctx, opts, p, stream, keep)
+	return lettersOfLive(ctx, opts, p, stream, keep)
 }
 
-// lettersIn is lettersOf of one line.
-func lettersIn(ctx context.Context, opts []kgo.Opt, p *pipeline.Pipeline, stream string, keep bool) ([]*letters.Letter, error) {
+// lettersOfLive is lettersOf of the live line. Those of ingest, which all lines have in common, are in the topic of the first line.
+func lettersOfLive(ctx context.Context, opts []kgo.Opt, line *pipeline.Pipeline, stream string, keep bool) ([]*letters.Letter, error) {
+	all, err := lettersIn(ctx, opts, line.Name, stream, keep)
+	if err != nil || line.Line == nil {
+		return all, err
+	}
+	first, err := lettersIn(ctx, opts, line.Line.Of, stream, keep)
+	return append(all, slices.DeleteFunc(first, func(l *letters.Letter) bool { return !ofIngest(l) })...), err
+}
+
+func ofIngest(l *letters.Letter) bool { return l.Stage == process.Ingest }
+
+// lettersIn are the letters of a stream in the dead-letter topic of a pipeline, or of a line.
+func lettersIn(ctx context.Context, opts []kgo.Opt, name, stream string, keep bool) ([]*letters.Letter, error) {
 	ctx, cancel := context.WithTimeout(ctx, readTimeout)
 	defer cancel()
-	all, err := letters.Read(ctx, opts, p.Name, stream, keep)
+	all, err := letters.Read(ctx, opts, name, stream, keep)
 	if errors.Is(err, kerr.UnknownTopicOrPartition) {
-		return nil, fmt.Errorf("topic %s is not there: the pipeline has not run yet, or under another name", topics.DeadLetters(p.Name, stream))
+		return nil, fmt.Errorf("topic %s is not there: the pipeline has not run yet, or under another name", topics.DeadLetters(name, stream))
 	}
 	return all, err
 }
@@ -113,16 +127,24 @@ func readLetters(ctx context.Context, path string, streams []string, keep bool, 
 	return nil
 }
 
+// lettersBeside are the letters of a line that is not live, without those of ingest.
+func lettersBeside(ctx context.Context, opts []kgo.Opt, line *pipeline.Pipeline, stream string, keep bool) ([]*letters.Letter, error) {
+	all, err := lettersIn(ctx, opts, line.Name, stream, keep)
+	return slices.DeleteFunc(all, ofIngest), err
+}
+
 // readLines is readLetters for the lines of a stream, the live one first.
 func readLines(
 	ctx context.Context, opts []kgo.Opt, stream string, lines []*pipeline.Pipeline, keep bool, f func(stream string, l *letters.Letter) error,
 ) error {
 	for i, line := range lines {
 		name := stream
+		read := lettersOfLive
 		if i > 0 {
 			name = fmt.Sprintf("%s (line %d, not live)", stream, lineNumber(line))
+			read = lettersBeside
 		}
-		of, err := lettersIn(ctx, opts, line, stream, keep)
+		of, err := read(ctx, opts, line, stream, keep)
 		if err != nil {
 			return err
 		}

@@ -176,8 +176,14 @@ func TestPauseAndResumeKilledAtEachStep(t *testing.T) {
 	t.Parallel()
 	p := newPatient(t, 8)
 	stages := []string{"ingest", "processor", "sink"}
-	pause := func(cmd *cobra.Command, o *operation) error { return o.decidePauses(cmd, stages, "paused", paused("")) }
-	resume := func(cmd *cobra.Command, o *operation) error { return o.decidePauses(cmd, stages, "resumed", resumed) }
+	pause := func(cmd *cobra.Command, o *operation) error {
+		_, err := o.decidePauses(cmd.Context(), stages, paused(""))
+		return err
+	}
+	resume := func(cmd *cobra.Command, o *operation) error {
+		_, err := o.decidePauses(cmd.Context(), stages, resumed)
+		return err
+	}
 	next := 8
 	for at := int64(0); ; at++ {
 		pauseDied, err := killed(t, p.path, at, pause)

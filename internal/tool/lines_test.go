@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/millrace-io/millrace/internal/cli"
+	"github.com/millrace-io/millrace/internal/testkit"
 )
 
 // TestWhatWorksAfterASwap: with another line live, and the first one dropped, a run that is started with the new file goes on, a replay
@@ -33,8 +34,22 @@ func TestWhatWorksAfterASwap(t *testing.T) {
 	run(cli.ExitUsage, "--line", "replay", "swap", p.path, "orders", "--line", "-1")
 	run(cli.ExitOK, "line 2 is live", "replay", "swap", p.path, "orders", "--yes")
 	run(cli.ExitOK, "line 1 is dropped", "replay", "drop", p.path, "orders", "--yes")
+	run(cli.ExitOK, "orders paused: processor of line 2, sink of line 2, ingest", "pause", p.path, "orders")
+	run(cli.ExitOK, "ingest paused since", "status", p.path)
+	run(cli.ExitOK, "sink paused since", "status", p.path)
+	run(cli.ExitOK, "orders resumed: processor of line 2, sink of line 2, ingest", "resume", p.path, "orders")
+	run(cli.ExitOK, "line 2 live", "status", p.path)
+	run(cli.ExitOK, "the raw records from before the reset are deleted", "reset", p.path, "orders", "--all", "--yes") // the processors of line 2 have passed them
 	run(cli.ExitOK, "all is processed again", "replay", p.path, "orders", "--yes", "--log-level", "warn")
-	run(cli.ExitOK, "", "dlq", "list", p.path)
+	run(cli.ExitOK, "no letter is open", "dlq", "list", p.path)
+	p.api.alsoShow(`, {"total": 1}`) // which ingest refuses, whose letters are in the topic of the first line
+	testkit.Eventually(t, patience, testkit.That("a letter of ingest", func() bool {
+		_, stdout, _ := invoke(t, "millrace", "dlq", "list", p.path)
+		return strings.Contains(stdout, "orders  ingest  ingest.key  open ")
+	}))
+	p.api.alsoShow("")
+	run(cli.ExitOK, "discarded", "dlq", "discard", p.path, "orders", "--step", "ingest.key", "--reason", "a test", "--yes")
+	run(cli.ExitOK, "ingest.key  discarded", "dlq", "list", p.path, "--all")
 	p.stop()
 	p.add(6)
 	run(cli.ExitOK, "one pass of every stream is in the tables", "run", p.path, "--once", "--listen", "")

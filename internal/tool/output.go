@@ -7,6 +7,8 @@ import (
 	"strings"
 	"text/tabwriter"
 
+	"github.com/spf13/pflag"
+
 	"github.com/millrace-io/millrace/internal/cli"
 )
 
@@ -16,6 +18,20 @@ func writeJSON(out io.Writer, value any) error {
 	e.SetIndent("", "  ")
 	e.SetEscapeHTML(false)
 	return e.Encode(value)
+}
+
+// outputFlag is --output of a command that says in a line what it has done.
+func outputFlag(flags *pflag.FlagSet, output *string) {
+	flags.StringVar(output, "output", "table", "table (what was done, in words) or json")
+}
+
+// writeDone writes what was done: in words for people, or as JSON.
+func writeDone(out io.Writer, output string, done any, format string, args ...any) error {
+	if output == "json" {
+		return writeJSON(out, done)
+	}
+	_, err := fmt.Fprintf(out, format, args...)
+	return err
 }
 
 // checkOutput refuses a format that there is not.

@@ -2,6 +2,7 @@ package tool
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -20,7 +21,7 @@ const stageUsage = "only this `stage`: ingest, processor or sink; may be given s
 // newPauseCommand is `millrace pause`.
 func newPauseCommand() *cobra.Command {
 	var stages []string
-	var why string
+	var why, output string
 	cmd := &cobra.Command{
 		Use:   "pause FILE STREAM...",
 		Short: "Have streams stand, in all processes, until they are resumed",
@@ -28,36 +29,45 @@ func newPauseCommand() *cobra.Command {
 ingest starts no request, the processor takes no raw record, the sink writes no row of the stream. Other streams go on.
 
 The pause is kept in the pipeline's control topic, so it outlives restarts and holds for processes that start later. It
-takes effect within seconds; logs, /readyz and millrace_<stage>_notices{kind="paused"} tell of it. What the API shows
-meanwhile is fetched by the pass after the pause, as far as the API still shows it.`,
+takes effect within seconds; logs, /readyz and millrace_<stage>_notices{kind="paused"} tell of it. A line that is built later is not paused. What the API shows
+meanwhile is fetched by the pass after the pause, as far as the API still shows it.
+
+Exit codes: 0 they stand, or did already; 1 something that needs an operator, as the last line says; 2 wrong command line or pipeline
+file.`,
 		Example: `  millrace pause shop.yaml orders --reason "the shop migrates its ids"
   millrace pause shop.yaml orders customers --stage sink
   millrace resume shop.yaml orders`,
 		Args: cli.Args(cobra.MinimumNArgs(2)),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return decidePauses(cmd, args, stages, "paused", paused(why))
+			return decidePauses(cmd, args, stages, output, "paused", paused(why))
 		},
 	}
 	cmd.Flags().StringSliceVar(&stages, "stage", nil, stageUsage)
 	cmd.Flags().StringVar(&why, "reason", "", "`text` that stages show beside the pause")
+	outputFlag(cmd.Flags(), &output)
 	return cmd
 }
 
 // newResumeCommand is `millrace resume`.
 func newResumeCommand() *cobra.Command {
 	var stages []string
+	var output string
 	cmd := &cobra.Command{
 		Use:   "resume FILE STREAM...",
 		Short: "Have streams go on that were paused",
-		Long:  "Have streams go on that were paused with `millrace pause`, in all processes, within seconds.",
+		Long: `Have streams go on that were paused with ` + "`millrace pause`" + `, in all processes, within seconds.
+
+Exit codes: 0 they go on, or did already; 1 something that needs an operator, as the last line says; 2 wrong command line or pipeline
+file.`,
 		Example: `  millrace resume shop.yaml orders
   millrace resume shop.yaml orders --stage sink`,
 		Args: cli.Args(cobra.MinimumNArgs(2)),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return decidePauses(cmd, args, stages, "resumed", resumed)
+			return decidePauses(cmd, args, stages, output, "resumed", resumed)
 		},
 	}
 	cmd.Flags().StringSliceVar(&stages, "stage", nil, stageUsage)
+	outputFlag(cmd.Flags(), &output)
 	return cmd
 }
 
@@ -84,8 +94,11 @@ func resumed(s *control.Stream, stage string) bool {
 
 // decidePauses calls decide for each stage of each stream, which reports whether it changed it, and says what was done.
 func decidePauses(
-	cmd *cobra.Command, args, stages []string, done string, decide func(s *control.Stream, stage string) bool,
+	cmd *cobra.Command, args, stages []string, output, done string, decide func(s *control.Stream, stage string) bool,
 ) error {
+	if err := checkOutput(output); err != nil {
+		return err
+	}
 	if len(stages) == 0 {
 		stages = process.All
 	}
@@ -99,20 +112,42 @@ func decidePauses(
 		return err
 	}
 	defer o.close()
-	return o.decidePauses(cmd, stages, done, decide)
+	all, err := o.decidePauses(cmd.Context(), stages, decide)
+	if output == "json" {
+		return errors.Join(err, writeJSON(cmd.OutOrStdout(), all))
+	}
+	for _, s := range all {
+		what := done + ": " + strings.Join(s.Changed, ", ")
+		if len(s.Changed) == 0 {
+			what = "nothing to do: it is so already"
+		}
+		_, _ = fmt.Fprintf(cmd.OutOrStdout(), "%s %s\n", s.Stream, what)
+	}
+	return err
 }
 
-func (o *operation) decidePauses(cmd *cobra.Command, stages []string, done string, decide func(s *control.Stream, stage string) bool) error {
+// pauseChange is of which stages of a stream the pause was begun, or ended.
+type pauseChange struct {
+	Stream  string   `json:"stream"`
+	Changed []string `json:"changed"` // names of stages; of a line that is not the first, with its number
+}
+
+// decidePauses returns what it has done also with an error.
+func (o *operation) decidePauses(ctx context.Context, stages []string, decide func(s *control.Stream, stage string) bool) ([]pauseChange, error) {
+	out := []pauseChange{}
 	for _, stream := range o.streams {
-		all, err := runningLines(cmd.Context(), o.opts, o.Pipeline, stream.Name)
+		all, err := runningLines(ctx, o.opts, o.Pipeline, stream.Name)
 		if err != nil {
-			return fmt.Errorf("stream %s: %w", stream.Name, err)
+			return out, fmt.Errorf("stream %s: %w", stream.Name, err)
 		}
-		var changed []string
+		if !slices.ContainsFunc(all, func(line *pipeline.Pipeline) bool { return line.Line == nil }) {
+			all = append(all, o.Pipeline) // the first line was dropped, but ingest is its
+		}
+		changed := []string{}
 		for _, line := range all {
-			some, err := decidePause(cmd.Context(), o, line, stream.Name, stages, decide)
+			some, err := decidePause(ctx, o, line, stream.Name, stages, decide)
 			if err != nil {
-				return fmt.Errorf("stream %s: %w", stream.Name, err)
+				return out, fmt.Errorf("stream %s: %w", stream.Name, err)
 			}
 			for _, name := range some {
 				if line.Line != nil {
@@ -121,18 +156,20 @@ func (o *operation) decidePauses(cmd *cobra.Command, stages []string, done strin
 				changed = append(changed, name)
 			}
 		}
-		what := done + ": " + strings.Join(changed, ", ")
-		if len(changed) == 0 {
-			what = "nothing to do: it is so already"
-		}
-		if _, err := fmt.Fprintf(cmd.OutOrStdout(), "%s %s\n", stream.Name, what); err != nil {
-			return err
-		}
+		out = append(out, pauseChange{stream.Name, changed})
 	}
-	return nil
+	return out, nil
 }
 
-// decidePause is decidePauses of one line. One that is not the base line has no ingest.
+// stageRuns reports whether a stage runs on a line: ingest only on the first one, also when that was dropped, which has nothing else then.
+func stageRuns(line *pipeline.Pipeline, s *control.Stream, stage string) bool {
+	if stage == process.Ingest {
+		return line.Line == nil
+	}
+	return line.Line != nil || !s.Without()
+}
+
+// decidePause is decidePauses of one line.
 func decidePause(
 	ctx context.Context, o *operation, line *pipeline.Pipeline, stream string, stages []string, decide func(s *control.Stream, stage string) bool,
 ) (changed []string, err error) {
@@ -141,7 +178,7 @@ func decidePause(
 	_, err = control.Change(ctx, cfg, stream, func(s *control.Stream) error {
 		changed = nil
 		for _, stage := range stages {
-			if (line.Line == nil || stage != process.Ingest) && decide(s, stage) {
+			if stageRuns(line, s, stage) && decide(s, stage) {
 				changed = append(changed, stage)
 			}
 		}

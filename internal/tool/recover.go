@@ -27,30 +27,40 @@ processed again. What comes twice has the version that it had, and changes no ro
 
 With --kafka-lost the topics are taken for older than the table: Kafka came back from a backup, or lost its end, so that
 offsets are given twice. Then the rows count as older than all that comes, the raw topic is processed from its start, and
-everything is fetched again. Rows of records that came after that backup and that the API shows no more stay.`
+everything is fetched again. Rows of records that came after that backup and that the API shows no more stay.
+
+Exit codes: 0 all is in order, or is now; 1 it was not confirmed, or something is left that needs an operator, as the last lines say;
+2 wrong command line or pipeline file.`
 
 // newRecoverCommand is `millrace recover`.
 func newRecoverCommand() *cobra.Command {
 	var lost, yes bool
+	var output string
 	cmd := &cobra.Command{
 		Use:   "recover FILE [STREAM...]",
 		Short: "Put the positions of streams right after a loss or a restore",
 		Long:  aboutRecover,
 		Example: `  millrace recover shop.yaml
   millrace recover shop.yaml orders --yes
-  millrace recover shop.yaml --kafka-lost`,
+  millrace recover shop.yaml --kafka-lost
+  millrace recover shop.yaml --output json --yes`,
 		Args: cli.Args(cobra.MinimumNArgs(1)),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := checkOutput(output); err != nil {
+				return err
+			}
 			o, err := operate(cmd.Context(), args[0], streamsOf(args))
 			if err != nil {
 				return err
 			}
 			defer o.close()
-			return recoverStreams(cmd, o, lost, yes)
+			x := &recovering{operation: o, cmd: cmd, lost: lost, json: output == "json", told: []*recovered{}}
+			return x.do(yes)
 		},
 	}
 	cmd.Flags().BoolVar(&lost, "kafka-lost", false, "Kafka is older than the database")
 	cmd.Flags().BoolVar(&yes, "yes", false, "do not ask")
+	cmd.Flags().StringVar(&output, "output", "table", "table (a line for each thing that was found) or json")
 	return cmd
 }
 
@@ -96,7 +106,7 @@ func refetch(ctx context.Context, o *operation, lines []recoverable, lost bool) 
 		if based || !lost {
 			continue
 		}
-		if err := reset.Run(ctx, reset.Config{Pipeline: o.Pipeline, Stream: s, Control: o.control, Client: o.client}, reset.Options{}); err != nil {
+		if err := reset.Run(ctx, reset.Config{Pipeline: o.Pipeline, Stream: s, Control: o.control, Client: o.client, File: o.file}, reset.Options{}); err != nil {
 			return fmt.Errorf("stream %s: %w; run the command again", s.Name, err)
 		}
 	}
@@ -107,6 +117,17 @@ func refetch(ctx context.Context, o *operation, lines []recoverable, lost bool) 
 type repair struct {
 	name  string // for people
 	state *recovery.State
+	told  *recovered
+}
+
+// recovered is what was wrong with the positions of a line, and what was done, as JSON.
+type recovered struct {
+	Stream string   `json:"stream"`
+	Line   uint16   `json:"line"`
+	Found  []string `json:"found"`
+	ToDo   []string `json:"to_do"`
+	Done   bool     `json:"done"`           // there is nothing to do any more
+	Next   string   `json:"next,omitempty"` // the command that is wanted besides
 }
 
 // recovering is a run of `millrace recover`.
@@ -114,13 +135,20 @@ type recovering struct {
 	*operation
 
 	cmd     *cobra.Command
+	json    bool // for programs
+	told    []*recovered
 	lost    bool     // Kafka is older than the database
 	refused []string // streams of which that seems so, and nobody says it
 	others  []error  // of tables that other streams write
 }
 
 func recoverStreams(cmd *cobra.Command, o *operation, lost, yes bool) error {
-	x := &recovering{operation: o, cmd: cmd, lost: lost}
+	return (&recovering{operation: o, cmd: cmd, lost: lost}).do(yes)
+}
+
+// do looks, asks, and repairs.
+func (x *recovering) do(yes bool) (err error) {
+	cmd, o, lost := x.cmd, x.operation, x.lost
 	lines, err := recoverables(cmd.Context(), o)
 	defer func() {
 		for _, l := range lines {
@@ -134,6 +162,9 @@ func recoverStreams(cmd *cobra.Command, o *operation, lost, yes bool) error {
 	if err != nil {
 		return err
 	}
+	if x.json {
+		defer func() { err = errors.Join(writeJSON(cmd.OutOrStdout(), x.told), err) }()
+	}
 	if len(all) > 0 {
 		if err := confirm(cmd, yes, "Go on?"); err != nil {
 			return err
@@ -143,6 +174,7 @@ func recoverStreams(cmd *cobra.Command, o *operation, lost, yes bool) error {
 		if err := r.state.Repair(cmd.Context(), lost); err != nil {
 			return fmt.Errorf("stream %s: %w; run the command again", r.name, err)
 		}
+		r.told.Done = true
 		x.sayf("%s: done; running processes take it up within seconds", r.name)
 	}
 	if err := refetch(cmd.Context(), o, lines, lost && len(all) > 0); err != nil {
@@ -159,12 +191,14 @@ func recoverStreams(cmd *cobra.Command, o *operation, lost, yes bool) error {
 func (x *recovering) look(lines []recoverable) (all []repair, err error) {
 	for _, l := range lines {
 		s := l.Stream
+		told := &recovered{Stream: s.Name, Line: lineNumber(l.Pipeline), Found: []string{}, ToDo: []string{}}
+		x.told = append(x.told, told)
 		if err := l.Table.Owned(x.cmd.Context(), s.Name); err != nil {
 			other, ok := errors.AsType[*sink.OwnerError](err)
 			if !ok {
 				return nil, err
 			}
-			x.sayf("%s: found: the table %s is not this stream's: %s", l.name, other.Table, other.Owner)
+			told.foundf(x, l.name, "the table %s is not this stream's: %s", other.Table, other.Owner)
 			x.others = append(x.others, fmt.Errorf("stream %s: %w", s.Name, other))
 			continue
 		}
@@ -173,28 +207,42 @@ func (x *recovering) look(lines []recoverable) (all []repair, err error) {
 			return nil, fmt.Errorf("stream %s: %w", l.name, err)
 		}
 		for _, f := range state.Found {
-			x.sayf("%s: found: %s", l.name, f)
+			told.foundf(x, l.name, "%s", f)
 		}
 		if state.KafkaLost && !x.lost {
 			x.refused = append(x.refused, s.Name)
+			told.Next = fmt.Sprintf("millrace recover %s %s --kafka-lost", x.file, s.Name)
 			continue
 		}
 		plan := state.Plan(x.lost)
 		if len(plan) == 0 {
+			told.Done = true
 			x.sayf("%s: the positions are in order", l.name)
 			continue
 		}
+		told.ToDo = plan
 		for _, line := range plan {
 			x.sayf("%s: to do: %s", l.name, line)
 		}
 		if gone := state.Gone(); gone != "" && !x.lost {
-			x.sayf("%s: raw records are gone that were not processed, partition %s: `millrace reset %s %s` fetches them again", l.name, gone, x.file, s.Name)
+			told.Next = fmt.Sprintf("millrace reset %s %s", x.file, s.Name)
+			x.sayf("%s: raw records are gone that were not processed, partition %s: `%s` fetches them again", l.name, gone, told.Next)
 		}
-		all = append(all, repair{l.name, state})
+		all = append(all, repair{l.name, state, told})
 	}
 	return all, nil
 }
 
+// foundf notes what was found, and says it.
+func (r *recovered) foundf(x *recovering, name, format string, args ...any) {
+	r.Found = append(r.Found, fmt.Sprintf(format, args...))
+	x.sayf("%s: found: %s", name, r.Found[len(r.Found)-1])
+}
+
+// sayf tells people.
 func (x *recovering) sayf(format string, args ...any) {
+	if x.json {
+		return
+	}
 	_, _ = fmt.Fprintf(x.cmd.OutOrStdout(), format+"\n", args...)
 }

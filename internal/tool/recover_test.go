@@ -185,7 +185,10 @@ func TestRecoverAGroupThatWasMoved(t *testing.T) {
 		}
 	})
 	p.command(cli.ExitError, "were written by another program", "recover")
-	p.command(0, "orders: done", "recover", "--yes")
+	p.command(cli.ExitError, `"done": false`, "recover", "--output", "json")
+	p.command(0, `"to_do": [
+      "the processors go on`, "recover", "--yes", "--output", "json")
+	p.command(0, `"done": true`, "recover", "--output", "json")
 	p.command(0, "orders: the positions are in order", "recover")
 	p.start()
 	p.command(0, "resumed: processor", "resume", "orders")

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"slices"
 	"time"
 
@@ -29,6 +30,36 @@ type resetFlags struct {
 	yes      bool
 	letters  bool
 	limit    float64
+	output   string
+}
+
+// resetDone is what was done with a stream, as JSON.
+type resetDone struct {
+	Stream  string    `json:"stream"`
+	Slices  int       `json:"slices,omitempty"`  // this and the next two are not asked for where a reset goes on
+	Fetched int       `json:"fetched,omitempty"` // slices of which a pass was begun before
+	Offsets int64     `json:"offsets,omitempty"` // of the raw topic
+	SetBack bool      `json:"set_back"`          // false: the reset of before goes on, or it was not done
+	Sweep   *sweptOut `json:"sweep,omitempty"`   // once the pass has ended
+	Forgot  bool      `json:"forgotten"`         // the raw records from before the reset are deleted
+}
+
+// sweptOut is what a sweep found and deleted.
+type sweptOut struct {
+	Keys     int      `json:"keys"` // that the raw topic has
+	Gone     int      `json:"gone"` // of these, that the pass did not show
+	Held     int      `json:"held"` // that are kept, for records of theirs were refused
+	Examples []string `json:"examples"`
+	Deleted  int      `json:"deleted"`      // keys
+	Rows     int64    `json:"rows_deleted"` // of an earlier raw topic
+}
+
+// out is where what is done is told to people.
+func (f *resetFlags) out(cmd *cobra.Command) io.Writer {
+	if f.output == "json" {
+		return cmd.ErrOrStderr()
+	}
+	return cmd.OutOrStdout()
 }
 
 const aboutReset = `Fetch a stream again from the beginning, or with --since from a time or value of its incremental field. Its positions in the API
@@ -44,7 +75,10 @@ command dies, run it again: it goes on.
 With --all the stream starts over: as with --sweep, and then the raw records from before the reset are deleted, once the
 processors have passed them. A replay then begins at the reset.
 
---pipeline does the same for every stream of the file.`
+--pipeline does the same for every stream of the file. With --output json what was done is on stdout at the end, and progress on stderr.
+
+Exit codes: 0 it is done; 1 it was not confirmed, or nothing was deleted, or something needs an operator, as the last line says;
+2 wrong command line or pipeline file.`
 
 // newResetCommand is `millrace reset`.
 func newResetCommand() *cobra.Command {
@@ -58,10 +92,11 @@ func newResetCommand() *cobra.Command {
   millrace reset shop.yaml orders --since 48h --yes
   millrace reset shop.yaml orders --sweep --sweep-limit 25
   millrace reset shop.yaml orders --all
-  millrace reset shop.yaml --pipeline --sweep`,
+  millrace reset shop.yaml --pipeline --sweep
+  millrace reset shop.yaml orders --sweep --yes --output json`,
 		Args: cli.Args(cobra.RangeArgs(1, 2)),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if err := f.check(args); err != nil {
+			if err := errors.Join(checkOutput(f.output), f.check(args)); err != nil {
 				return err
 			}
 			o, err := operate(cmd.Context(), args[0], streamsOf(args))
@@ -84,6 +119,7 @@ func (f *resetFlags) flags(flags *pflag.FlagSet) {
 	flags.BoolVar(&f.all, "all", false, "start over: --sweep, and then delete the raw records from before")
 	flags.BoolVar(&f.pipeline, "pipeline", false, "all streams of the file")
 	flags.BoolVar(&f.yes, "yes", false, "do not ask")
+	outputFlag(flags, &f.output)
 }
 
 // check says what is wrong with the command line.
@@ -106,12 +142,22 @@ type resetting struct {
 	cfg   reset.Config
 	opts  reset.Options
 	going *control.Sweep // of a reset before, which goes on; nil: there is none
+	done  *resetDone
 }
 
-func (f *resetFlags) run(cmd *cobra.Command, o *operation) error {
+func (f *resetFlags) run(cmd *cobra.Command, o *operation) (err error) {
 	all, err := f.plan(cmd, o)
 	if err != nil {
 		return err
+	}
+	if f.output == "json" {
+		defer func() {
+			done := []*resetDone{}
+			for _, r := range all {
+				done = append(done, r.done)
+			}
+			err = errors.Join(writeJSON(cmd.OutOrStdout(), done), err)
+		}()
 	}
 	if slices.ContainsFunc(all, func(r resetting) bool { return r.going == nil }) {
 		if err := confirm(cmd, f.yes, "Go on?"); err != nil {
@@ -130,7 +176,9 @@ func (f *resetFlags) run(cmd *cobra.Command, o *operation) error {
 		return nil
 	}
 	for _, r := range all {
-		if err := f.swept(cmd, o, r); err != nil {
+		if err := f.swept(cmd, o, r); errors.Is(err, reset.ErrElsewhere) {
+			return fmt.Errorf("stream %s: %w: `millrace reset %s %[1]s` gives the sweep up, and --sweep after it begins another", r.cfg.Stream.Name, err, o.file)
+		} else if err != nil {
 			return fmt.Errorf("stream %s: %w", r.cfg.Stream.Name, err)
 		}
 	}
@@ -144,7 +192,7 @@ func (f *resetFlags) plan(cmd *cobra.Command, o *operation) (all []resetting, er
 		return nil, err
 	}
 	for _, s := range o.streams {
-		r := resetting{cfg: reset.Config{Pipeline: o.Pipeline, Stream: s, Control: o.control, Client: o.client}}
+		r := resetting{cfg: reset.Config{Pipeline: o.Pipeline, Stream: s, Control: o.control, Client: o.client, File: o.file}, done: &resetDone{Stream: s.Name}}
 		r.opts.Sweep, r.opts.Forget = f.sweep, f.all
 		if r.opts.Since, err = f.from(s); err != nil {
 			return nil, err
@@ -196,7 +244,7 @@ func (f *resetFlags) from(s *pipeline.Stream) (*int64, error) {
 // tell says what will be done.
 func (f *resetFlags) tell(cmd *cobra.Command, o *operation, r resetting) error {
 	name := r.cfg.Stream.Name
-	say := func(format string, args ...any) { _, _ = fmt.Fprintf(cmd.OutOrStdout(), format+"\n", args...) }
+	say := func(format string, args ...any) { _, _ = fmt.Fprintf(f.out(cmd), format+"\n", args...) }
 	if r.going != nil {
 		say("%s: the reset of %s by %s goes on", name, r.going.At.UTC().Format(time.RFC3339), r.going.By)
 		return nil
@@ -210,7 +258,8 @@ func (f *resetFlags) tell(cmd *cobra.Command, o *operation, r resetting) error {
 		return err
 	}
 	raw := topics.Raw(o.Name, name)
-	say("%s: %s, of which %d were fetched before; %s has %s", name, count(max(len(r.cfg.Slices()), len(cursors)), "slice"), fetched(cursors), raw, count(int(records), "offset"))
+	r.done.Slices, r.done.Fetched, r.done.Offsets = max(len(r.cfg.Slices()), len(cursors)), fetched(cursors), records
+	say("%s: %s, of which %d were fetched before; %s has %s", name, count(r.done.Slices, "slice"), r.done.Fetched, raw, count(int(records), "offset"))
 	from := "the beginning"
 	if r.opts.Since != nil {
 		from = f.since
@@ -264,11 +313,12 @@ func (f *resetFlags) reset(cmd *cobra.Command, o *operation, r *resetting) error
 	if err := reset.Run(cmd.Context(), r.cfg, r.opts); err != nil {
 		return err
 	}
+	r.done.SetBack = true
 	then := "running processes begin within seconds"
 	if o.servers.Own() {
 		then = fmt.Sprintf("the next `millrace run %s` begins", o.file)
 	}
-	if _, err := fmt.Fprintf(cmd.OutOrStdout(), "%s: the positions are set back; %s\n", r.cfg.Stream.Name, then); err != nil {
+	if _, err := fmt.Fprintf(f.out(cmd), "%s: the positions are set back; %s\n", r.cfg.Stream.Name, then); err != nil {
 		return err
 	}
 	if !r.opts.Sweep {

@@ -24,6 +24,7 @@ type warehouse struct {
 
 	mu       sync.Mutex
 	ids      []int
+	more     string // what is shown besides, with a comma before it
 	requests int
 }
 
@@ -41,10 +42,17 @@ func newWarehouse(t *testing.T, n int) *warehouse {
 		for _, i := range w.ids {
 			list = append(list, fmt.Sprintf(`{"id": %d, "total": %d}`, i, 10*i))
 		}
-		_, _ = fmt.Fprintf(out, "[%s]", strings.Join(list, ","))
+		_, _ = fmt.Fprintf(out, "[%s%s]", strings.Join(list, ","), w.more)
 	}))
 	t.Cleanup(w.Close)
 	return w
+}
+
+// alsoShow has the API show what is no order besides.
+func (w *warehouse) alsoShow(more string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.more = more
 }
 
 // drop has the API no longer show some orders.
@@ -123,7 +131,7 @@ func TestResetBesideARun(t *testing.T) {
 	if code, stdout, _ := invoke(t, "millrace", "status", path); code != 0 || !strings.Contains(stdout, "a sweep waits for a complete pass") {
 		t.Errorf("status: %d %s", code, stdout)
 	}
-	run(cli.ExitOK, "5 keys deleted", "orders", "--sweep", "--sweep-limit", "20")
+	run(cli.ExitOK, `"deleted": 5`, "orders", "--sweep", "--sweep-limit", "20", "--output", "json")
 	awaitTable(t, path, api.shows())
 
 	api.drop(20)

@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/millrace-io/millrace/internal/cli"
+	"github.com/millrace-io/millrace/internal/process"
 	"github.com/millrace-io/millrace/pipeline"
 	"github.com/millrace-io/millrace/topics"
 	"github.com/millrace-io/millrace/topics/control"
@@ -41,7 +42,9 @@ func newStatusCommand() *cobra.Command {
 		Short: "Show what is decided about the streams: generation, epoch, redo, lines, reset, pauses",
 		Long: `Show what is decided about the streams of a pipeline in its control topic: the generation of the logic that is live, the
 epoch of the raw topic, the run of the processors' positions, a replay, reset or sweep under way, lines beside the
-first one, and which stages are paused. It asks the brokers only; how far the stages are is in their metrics.`,
+first one, and which stages are paused. It asks the brokers only; how far the stages are is in their metrics.
+
+Exit codes: 0 it is shown; 1 something that needs an operator, as the last line says; 2 wrong command line or pipeline file.`,
 		Example: `  millrace status shop.yaml
   millrace status shop.yaml orders --output json`,
 		Args: cli.Args(cobra.MinimumNArgs(1)),
@@ -119,6 +122,14 @@ func (o *operation) ofLiveLine(ctx context.Context, s *control.Stream, is *strea
 	of := statusOf(is.Stream, live)
 	is.Generation, is.Since, is.Epoch, is.Run, is.Redo = of.Generation, of.Since, of.Epoch, of.Run, of.Redo
 	is.Lost = of.Lost
+	ingest, paused := is.Paused[process.Ingest] // which is not the line's
+	if is.Paused = of.Paused; paused {
+		is.Paused = maps.Clone(of.Paused)
+		if is.Paused == nil {
+			is.Paused = map[string]control.Pause{}
+		}
+		is.Paused[process.Ingest] = ingest
+	}
 	return nil
 }
 

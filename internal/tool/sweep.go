@@ -42,6 +42,8 @@ func (f *resetFlags) swept(cmd *cobra.Command, o *operation, r resetting) error 
 	if err != nil {
 		return err
 	}
+	const some = 5
+	x.done.Sweep = &sweptOut{Keys: s.Keys, Gone: s.Gone(), Held: s.Held, Examples: append([]string{}, s.Examples(some)...)}
 	x.sayf("the pass did not show %s", found(s))
 	if err := x.allow(s); err != nil {
 		return err
@@ -58,7 +60,7 @@ func (f *resetFlags) swept(cmd *cobra.Command, o *operation, r resetting) error 
 func (x *sweeping) stream() string { return x.cfg.Stream.Name }
 
 func (x *sweeping) sayf(format string, args ...any) {
-	_, _ = fmt.Fprintf(x.cmd.OutOrStdout(), x.stream()+": "+format+"\n", args...)
+	_, _ = fmt.Fprintf(x.flags.out(x.cmd), x.stream()+": "+format+"\n", args...)
 }
 
 // awaitPass waits until a complete pass has ended.
@@ -101,6 +103,7 @@ func (x *sweeping) delete(ctx context.Context, s *reset.Sweep) error {
 	if err != nil {
 		return err
 	}
+	x.done.Sweep.Deleted = deleted
 	if deleted > 0 {
 		x.sayf("%s deleted: their tombstones are in %s, and the rows go when processor and sink have come to them",
 			count(deleted, "key"), topics.Raw(x.Name, x.stream()))
@@ -111,7 +114,7 @@ func (x *sweeping) delete(ctx context.Context, s *reset.Sweep) error {
 // forget deletes the raw records from before the reset, when the processors have passed them.
 func (x *sweeping) forget(ctx context.Context) error {
 	for told := int64(-1); ; {
-		left, err := reset.Left(ctx, x.cfg, x.going)
+		left, err := x.left(ctx)
 		if err != nil {
 			return err
 		}
@@ -129,8 +132,25 @@ func (x *sweeping) forget(ctx context.Context) error {
 	if err := reset.Forget(ctx, x.cfg, x.going); err != nil {
 		return err
 	}
+	x.done.Forgot = true
 	x.sayf("the raw records from before the reset are deleted")
 	return nil
+}
+
+// left is how many raw records from before the reset the processors of all lines have not passed.
+func (x *sweeping) left(ctx context.Context) (all int64, err error) {
+	lines, err := runningLines(ctx, x.operation.opts, x.Pipeline, x.stream())
+	if err != nil {
+		return 0, err
+	}
+	for _, line := range lines {
+		n, err := reset.Left(ctx, x.cfg, line, x.going)
+		if err != nil {
+			return 0, err
+		}
+		all += n
+	}
+	return all, nil
 }
 
 func passText(p reset.Passed) string {

@@ -66,6 +66,7 @@ func (x *sweeping) olderIn(ctx context.Context, line *pipeline.Pipeline) error {
 	if err != nil {
 		return err
 	}
+	x.done.Sweep.Rows += deleted
 	x.sayf("%s deleted", count(int(deleted), "row"))
 	return nil
 }

@@ -26,7 +26,8 @@ type history struct {
 	Stream  string         `json:"stream"`
 	Key     string         `json:"key"`
 	Raw     []historyEntry `json:"raw"`
-	Row     []sink.Field   `json:"row"`     // as it is now; null: there is none, or no record says which it would be
+	Row     []sink.Field   `json:"row"` // as it is now; null: there is none, or it is not known which it would be
+	Unknown bool           `json:"row_unknown,omitempty"`
 	Letters []shownLetter  `json:"letters"` // open and closed
 }
 
@@ -47,8 +48,11 @@ func newTopicsGrepCommand() *cobra.Command {
 		Long: `Show the whole history of a raw key: each raw record that the topic still has, what the steps of the file make of it now, the row
 as it is in the table, and the letters, open or closed. The key is the raw key, as ` + "`topics tail`" + ` shows it.
 
-It reads the partition of the key and the dead-letter topic of the stream to their ends. It exits with 1 if there is nothing of
-the key.`,
+It reads the partition of the key and the dead-letter topic of the stream to their ends. Which row is the key's, the
+steps of the file say: if they refuse all of its records, and the raw key does not have the key columns, it is not known.
+
+Exit codes: 0 it is shown; 1 there is nothing of the key, or something that needs an operator, as the last line says; 2 wrong command
+line or pipeline file.`,
 		Example: `  millrace topics grep shop.yaml orders 4711
   millrace topics grep shop.yaml orders '["eu",4711]' --output json`,
 		Args: cli.Args(cobra.ExactArgs(3)),
@@ -93,7 +97,7 @@ func (o *operation) history(ctx context.Context, key string) (*history, error) {
 	if err != nil {
 		return nil, err
 	}
-	all, err := lettersIn(ctx, o.opts, line, s.Name, false)
+	all, err := lettersOfLive(ctx, o.opts, line, s.Name, false)
 	if err != nil {
 		return nil, err
 	}
@@ -103,6 +107,7 @@ func (o *operation) history(ctx context.Context, key string) (*history, error) {
 		}
 	}
 	if of == nil {
+		h.Unknown = true
 		return h, nil
 	}
 	db, err := sink.OpenAdmin(line)
@@ -130,19 +135,24 @@ func (o *operation) rawHistory(ctx context.Context, line *pipeline.Pipeline, h *
 		if string(r.Key) != h.Key {
 			return
 		}
-		e := historyEntry{shownRecord: show(r)}
+		headers, _ := topics.ParseRawHeaders(r)
+		do := d.Apply
 		if r.Value == nil {
-			e.Removes = true
-		} else {
-			headers, _ := topics.ParseRawHeaders(r)
-			made := d.Apply(dryrun.Record{Value: r.Value, Key: r.Key, Slice: headers.Slice, Source: headers.Source})
-			e.Rows, e.Refused, e.Removes = made.Rows, made.Letter, len(made.Rows) == 0 && made.Letter == nil
-			if len(made.Changes) > 0 {
-				of = &made.Changes[0]
-			}
+			do = d.Delete
+		}
+		made := do(dryrun.Record{Value: r.Value, Key: r.Key, Slice: headers.Slice, Source: headers.Source})
+		e := historyEntry{shownRecord: show(r), Rows: made.Rows, Refused: made.Letter}
+		e.Removes = len(made.Rows) == 0 && made.Letter == nil
+		if len(made.Changes) > 0 {
+			of = &made.Changes[0]
 		}
 		h.Raw = append(h.Raw, e)
 	})
+	if of == nil { // all are refused: where the raw key has the key columns, it says which row
+		if made := d.Delete(dryrun.Record{Key: []byte(h.Key)}); len(made.Changes) > 0 {
+			of = &made.Changes[0]
+		}
+	}
 	return of, err
 }
 
@@ -164,7 +174,10 @@ func (h *history) write(out io.Writer) error {
 }
 
 func (h *history) row() string {
-	if h.Row == nil {
+	switch {
+	case h.Unknown:
+		return "not known: by the file's steps no record says which row is the key's"
+	case h.Row == nil:
 		return "none"
 	}
 	var all []string

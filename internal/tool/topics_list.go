@@ -3,6 +3,8 @@ package tool
 import (
 	"context"
 	"fmt"
+	"maps"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -26,7 +28,7 @@ type listedTopic struct {
 	Offsets    int64            `json:"offsets"`         // between the start of the log and its end: records, and markers of transactions
 	Bytes      *int64           `json:"bytes,omitempty"` // on the disks of one replica; absent: the brokers do not say
 	Retention  string           `json:"retention"`
-	Lag        map[string]int64 `json:"lag,omitempty"` // records, by stage
+	Lag        map[string]int64 `json:"lag,omitempty"` // records, by stage; of a line that is not live, with its number
 }
 
 func newTopicsListCommand() *cobra.Command {
@@ -35,8 +37,10 @@ func newTopicsListCommand() *cobra.Command {
 		Use:   "list FILE",
 		Short: "List the topics of a pipeline: how much is in each, how long it stays, and who lags",
 		Long: `List the topics of a pipeline as they are: partitions, offsets in the log (records, and the markers that end transactions), bytes
-of one replica, retention, and the lag of the processors and the sinks in records. How far the sinks are is asked of the
-database.`,
+of one replica, retention, and the lag in records of the processors of each line, and of the sinks. How far the sinks are is asked of the
+database.
+
+Exit codes: 0 they are listed; 1 something that needs an operator, as the last line says; 2 wrong command line or pipeline file.`,
 		Example: `  millrace topics list shop.yaml
   millrace topics list shop.yaml --output json`,
 		Args: cli.File,
@@ -77,8 +81,12 @@ func (l *listedTopic) line() string {
 	if l.Bytes != nil {
 		size = humanize.IBytes(uint64(*l.Bytes))
 	}
-	for stage, n := range l.Lag {
-		lag = stage + " " + humanize.Comma(n)
+	if len(l.Lag) > 0 {
+		var all []string
+		for _, stage := range slices.Sorted(maps.Keys(l.Lag)) {
+			all = append(all, stage+" "+humanize.Comma(l.Lag[stage]))
+		}
+		lag = strings.Join(all, ", ")
 	}
 	return fmt.Sprintf("%s\t%d\t%s\t%s\t%s\t%s", l.Topic, l.Partitions, humanize.Comma(l.Offsets), size, l.Retention, lag)
 }
@@ -195,7 +203,7 @@ func retention(c kadm.ResourceConfig) string {
 }
 
 // lags are how many records of the raw topics the processors, and of the processed topics the sinks have to do, by topic and stage.
-// Of a raw topic it is the processors of the live line. A base line that was dropped has none.
+// Each line has processors of its own. A base line that was dropped has none.
 func (o *operation) lags(ctx context.Context, shadows []*pipeline.Pipeline) (map[string]map[string]int64, error) {
 	v, err := o.decided(ctx)
 	if err != nil {
@@ -223,12 +231,15 @@ func (o *operation) lagsOf(ctx context.Context, p *pipeline.Pipeline, v *control
 			continue
 		}
 		raw, processed := topics.RawOf(p, s.Name), topics.Processed(p.Name, s.Name)
-		if decided.LiveNumber() == lineNumber(p) {
-			n, err := o.processorLag(ctx, p, raw, s.Name)
-			if err != nil {
-				return err
-			}
-			out[raw] = map[string]int64{"processor": n}
+		who := "processor"
+		if number := lineNumber(p); decided.LiveNumber() != number {
+			who += fmt.Sprintf(" of line %d", number)
+		}
+		if out[raw] == nil {
+			out[raw] = map[string]int64{}
+		}
+		if out[raw][who], err = o.processorLag(ctx, p, raw, s.Name); err != nil {
+			return err
 		}
 		n, err := sinkLag(ctx, o, p, db, &s)
 		if err != nil {
