@@ -1,6 +1,12 @@
 package drive
 
-import "time"
+import (
+	"fmt"
+	"math"
+	"time"
+
+	"github.com/dustin/go-humanize"
+)
 
 // looks is over how many looks a rate is taken: about half a minute.
 const looks = 30
@@ -28,4 +34,26 @@ func (m *Meter) Look(now time.Time, done, all int64) (rate float64, left time.Du
 	}
 	rate = float64(done-first.done) / now.Sub(first.at).Seconds()
 	return rate, time.Duration(float64(all-done) / rate * float64(time.Second)).Round(time.Second)
+}
+
+// Pace is how fast something gets on. The zero value is not known.
+type Pace struct {
+	PerSecond float64 `json:"per_second"`
+	Left      int64   `json:"seconds_left"` // at this rate
+}
+
+// PaceBetween is how fast it got on between two looks, and how long the rest of all takes.
+func PaceBetween(first, second time.Time, was, is, all int64) Pace {
+	var m Meter
+	m.Look(first, was, all)
+	rate, left := m.Look(second, is, all)
+	return Pace{rate, int64(left.Seconds())}
+}
+
+// String is for people; empty if it is not known.
+func (p Pace) String() string {
+	if p.PerSecond == 0 {
+		return ""
+	}
+	return fmt.Sprintf("%s a second, %s left", humanize.Comma(int64(math.Ceil(p.PerSecond))), time.Duration(p.Left)*time.Second)
 }

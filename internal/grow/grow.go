@@ -27,6 +27,7 @@ type Config struct {
 	Control  control.Config
 	Client   *kgo.Client
 	Within   time.Duration // how long processors and sinks may take to do what is there
+	File     string        // the pipeline file, for commands that are told; empty: FILE stands for it
 	// Tell is told what is done, a line each.
 	Tell func(format string, args ...any)
 }
@@ -89,7 +90,7 @@ func Look(ctx context.Context, cfg Config) (p Plan, err error) {
 		if err := keepsTime(ctx, kadm.NewClient(cfg.Client), s.Name, d.Topic); err != nil {
 			return p, err
 		}
-		if _, err := begun(s.Name, decided, hex.EncodeToString(d.ID[:])); err != nil {
+		if _, err := cfg.begun(s.Name, decided, hex.EncodeToString(d.ID[:])); err != nil {
 			return p, err
 		}
 	}
@@ -134,27 +135,41 @@ func (cfg Config) suits() error {
 }
 
 // begun is what a grow of a stream begins with; or why it may not.
-func begun(name string, s *control.Stream, rawTopicID string) (*control.Grow, error) {
+func (cfg Config) begun(name string, s *control.Stream, rawTopicID string) (*control.Grow, error) {
+	env := stage.Env{File: cfg.File}
 	_, known := s.Epoch(rawTopicID)
 	switch {
 	case s.Live == 0 || !known:
-		return nil, refuse("stream %s: no processor has run it yet, so it is not known what was processed: start one", name)
+		return nil, refuse("stream %s: no processor has run it yet, so it is not known what was processed: start one: `%s`", name,
+			env.Start("processor", cfg.Pipeline.Kafka.Embedded))
 	case s.Redo != nil:
-		return nil, refuse("stream %s: raw records are being replayed: let the replay end first, `millrace replay FILE %s`, or end it, `millrace replay abort FILE %s`",
-			name, name, name)
+		return nil, refuse("stream %s: raw records are being replayed: let the replay end first, `%s`, or end it, `%s`",
+			name, env.Command("replay", name), env.Command("replay abort", name))
 	case s.Sweep != nil || s.Reset.UnderWay():
-		return nil, refuse("stream %s: it is being reset or swept: let it end first, `millrace reset FILE %s --sweep`", name, name)
+		return nil, refuse("stream %s: it is being reset or swept: let it end first, `%s`", name, env.Command("reset", name, "--sweep"))
 	case s.LiveNumber() != control.BaseLine:
-		return nil, refuse("stream %s: line %d is live, and only the topics of the first line can be given more partitions", name, s.LiveNumber())
+		return nil, cfg.otherLive(name, s)
 	case s.Lost != nil:
-		return nil, refuse("stream %s: its processors wait: %s: `millrace recover FILE %s`", name, s.Lost.Why, name)
+		return nil, refuse("stream %s: its processors wait: %s: `%s`", name, s.Lost.Why, env.Command("recover", name))
 	}
 	for _, l := range s.Lines {
 		if l.Number != control.BaseLine && l.State != control.LineDropped {
-			return nil, refuse("stream %s: line %d is there beside the live one: swap it or drop it first, `millrace replay drop FILE %s`", name, l.Number, name)
+			return nil, refuse("stream %s: line %d is there beside the live one: swap it or drop it first, `%s`", name, l.Number,
+				env.Command("replay drop", name))
 		}
 	}
 	return &control.Grow{State: control.GrowDraining, RawTopicID: rawTopicID}, nil
+}
+
+// otherLive refuses a stream whose first line is not the live one, and says how it is again.
+func (cfg Config) otherLive(name string, s *control.Stream) error {
+	if s.Without() {
+		return refuse("stream %s: line %d is live, and only the topics of the first line, which was dropped, could be given more partitions: "+
+			"a pipeline with another name and more partitions fetches everything anew", name, s.LiveNumber())
+	}
+	env := stage.Env{File: cfg.File}
+	return refuse("stream %s: line %d is live, and only the topics of the first line can be given more partitions: make that one live again, `%s`, "+
+		"and drop the other, `%s`; afterwards it can be built once more", name, s.LiveNumber(), env.Command("replay rollback", name), env.Command("replay drop", name))
 }
 
 // errElsewhere says that what was begun is not there any more.
@@ -245,7 +260,7 @@ func (g *grower) begin(ctx context.Context, underWay bool) (err error) {
 		if underWay || counts[name] >= g.To || s.Partitions >= g.To {
 			return control.ErrUnchanged
 		}
-		begun, err := begun(name, s, ids[name])
+		begun, err := g.begun(name, s, ids[name])
 		if err != nil {
 			return err
 		}
@@ -313,8 +328,8 @@ func (g *grower) drain(ctx context.Context) error {
 	}
 	return g.advance(ctx, control.GrowDraining, func(name string, s *control.Stream) error {
 		if s.Run.Number != runs[name] || s.Lost != nil {
-			return fmt.Errorf("stream %s: its processors lost their positions, or others were declared, meanwhile: run `millrace recover FILE %s`, and then "+
-				"this command again", name, name)
+			return fmt.Errorf("stream %s: its processors lost their positions, or others were declared, meanwhile: run `%s`, and then "+
+				"this command again", name, stage.Env{File: g.File}.Command("recover", name))
 		}
 		s.Grow.State, s.Grow.First = control.GrowMoving, first[name]
 		return nil
@@ -337,7 +352,7 @@ func (g *grower) await(ctx context.Context, name string, below map[int32]int64) 
 			return ctx.Err()
 		}
 		return fmt.Errorf("stream %s: its table has not all of the raw topic within %s: %w; do its processors and sinks run, with the file of before? "+
-			"Nothing is fetched until `millrace topics grow FILE --partitions %d` goes on", name, g.Within, err, g.To)
+			"Nothing is fetched until `%s` goes on", name, g.Within, err, stage.Env{File: g.File}.Command("topics grow", fmt.Sprintf("--partitions %d", g.To)))
 	}
 	return nil
 }

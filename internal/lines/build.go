@@ -43,7 +43,7 @@ func (b *Builder) Run(ctx context.Context, number uint16, w Work) error {
 		l := s.Line(number)
 		switch {
 		case l == nil || l.State == control.LineDropping || l.State == control.LineDropped:
-			return b.refuse("line %d was dropped", number)
+			return b.refuse("line %d was dropped by another command: `%s` builds the next one", number, b.Env.Command("replay", b.Stream.Name, "--shadow"))
 		case l.State == control.LineMaking:
 			if err := b.make(ctx, s, l); err != nil {
 				return err

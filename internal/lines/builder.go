@@ -161,7 +161,8 @@ func (b *Builder) live(ctx context.Context, s *control.Stream) (*control.Generat
 	}
 	g := s.Generation(s.Live)
 	if g == nil {
-		return nil, b.refuse("no processor of this version has run it yet, so there is no logic beside which another could be built: start one")
+		return nil, b.refuse("no processor of this version has run it yet, so there is no logic beside which another could be built: start one: `%s`",
+			b.Env.Start("processor", b.Pipeline.Kafka.Embedded))
 	}
 	return g, nil
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	"github.com/millrace-io/millrace/internal/drive"
 	"github.com/millrace-io/millrace/topics/control"
 )
 
@@ -18,6 +19,7 @@ type Status struct {
 	By      string            `json:"by"`
 	Done    int64             `json:"done"` // raw offsets that are behind
 	All     int64             `json:"all"`
+	Pace    drive.Pace        `json:"pace,omitzero"`     // of Done; whoever looks twice knows it
 	Lag     int64             `json:"sink_lag"`          // processed records that its table lacks
 	Unknown string            `json:"unknown,omitempty"` // why it is not known how far it is
 }

@@ -152,14 +152,14 @@ func (r *Replay) decide(s *control.Stream, plan *Plan) error {
 	}
 	live := s.Generation(s.Live)
 	if live == nil {
-		return refuse("no processor of this version has run it yet, so it is not known what was processed: start one")
+		return refuse("no processor of this version has run it yet, so it is not known what was processed: start one: `%s`", r.Env.Start("processor", r.Pipeline.Kafka.Embedded))
 	}
 	if err := s.GrowRefusesFile(r.Pipeline.Kafka.Partitions); err != nil {
 		return refuse("%v", err)
 	}
 	epoch, ok := s.Epoch(plan.Redo.RawTopicID)
 	if !ok {
-		return refuse("the raw topic was made anew, and no processor has seen the new one yet: start one")
+		return refuse("the raw topic was made anew, and no processor has seen the new one yet: start one: `%s`", r.Env.Start("processor", r.Pipeline.Kafka.Embedded))
 	}
 	logic, key := r.Stream.Logic()
 	if l := s.Shadow(); l != nil {
@@ -169,7 +169,7 @@ func (r *Replay) decide(s *control.Stream, plan *Plan) error {
 	if live.Key != key {
 		if was, err := r.Stream.Defined(live.Definition); err != nil || was.Sink.Table == r.Stream.Sink.Table {
 			return refuse("the file makes other keys of the records than the rows of %s have, which would stay there for ever: "+
-				"give the stream another sink.table", r.Stream.Sink.Table)
+				"have another table built beside it, `%s`; or give the stream another sink.table", r.Stream.Sink.Table, r.Env.Command("replay", r.Stream.Name, "--shadow"))
 		}
 	}
 	// Whoever found that the file has another logic may have died before it fenced the processors of the one before.

@@ -10,6 +10,7 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kadm"
 
+	"github.com/millrace-io/millrace/internal/drive"
 	"github.com/millrace-io/millrace/processor"
 	"github.com/millrace-io/millrace/topics"
 	"github.com/millrace-io/millrace/topics/control"
@@ -20,37 +21,60 @@ var ErrNone = errors.New("no replay is under way")
 
 // Pause has all that take part stand, or go on.
 func (r *Replay) Pause(ctx context.Context, paused bool) (control.Redo, error) {
-	return r.alter(ctx, func(redo *control.Redo) bool {
-		changed := redo.Paused != paused
-		redo.Paused = paused
+	return r.alter(ctx, func(s *control.Stream) bool {
+		changed := s.Redo.Paused != paused
+		s.Redo.Paused = paused
 		return changed
 	})
 }
 
 // Limit sets how many records a second all that take part process; 0: no limit.
 func (r *Replay) Limit(ctx context.Context, rate int) (control.Redo, error) {
-	return r.alter(ctx, func(redo *control.Redo) bool {
-		changed := redo.Rate != rate
-		redo.Rate = rate
+	return r.alter(ctx, func(s *control.Stream) bool {
+		changed := s.Redo.Rate != rate
+		s.Redo.Rate = rate
 		return changed
 	})
 }
+
+// ErrAborted says that somebody ended a redo before all was processed again.
+var ErrAborted = errors.New("the replay was aborted before all was processed again: the rows that it had not come to are as they were")
 
 // Abort decides that a redo ends wherever it is. [Replay.Run] then ends it.
 func (r *Replay) Abort(ctx context.Context) (control.Redo, error) {
-	return r.alter(ctx, func(redo *control.Redo) bool {
-		changed := !redo.Aborted
-		redo.State, redo.Aborted = control.Ending, true
+	return r.alter(ctx, func(s *control.Stream) bool {
+		changed := !s.Redo.Aborted
+		s.Redo.State, s.Redo.Aborted = control.Ending, true
+		if g := s.Generation(s.Redo.First); g != nil {
+			g.Aborted = true
+		}
 		return changed
 	})
 }
 
-func (r *Replay) alter(ctx context.Context, f func(*control.Redo) bool) (control.Redo, error) {
+// Ended says how a redo has ended that has this first generation: nil, or [ErrAborted]. It waits for brokers that are away.
+func (r *Replay) Ended(ctx context.Context, first uint16) error {
+	aborted := false
+	err := r.Persist(ctx, drive.Kafka, "control", func(ctx context.Context) error {
+		s, err := r.Decided(ctx)
+		if err == nil {
+			g := s.Generation(first)
+			aborted = g != nil && g.Aborted
+		}
+		return err
+	})
+	if err == nil && aborted {
+		err = fmt.Errorf("stream %s: %w", r.Stream.Name, ErrAborted)
+	}
+	return err
+}
+
+func (r *Replay) alter(ctx context.Context, f func(*control.Stream) bool) (control.Redo, error) {
 	s, err := control.Change(ctx, r.Control, r.Stream.Name, func(s *control.Stream) error {
 		if s.Redo == nil {
 			return fmt.Errorf("stream %s: %w", r.Stream.Name, ErrNone)
 		}
-		if !f(s.Redo) {
+		if !f(s) {
 			return control.ErrUnchanged
 		}
 		return nil
@@ -76,8 +100,9 @@ type Status struct {
 	Attempt    int               `json:"attempt,omitempty"` // as in control.Redo
 	Done       int64             `json:"done"`              // raw offsets below the cut that are behind
 	All        int64             `json:"all"`
-	Members    int               `json:"members"`  // sessions that take part
-	Lag        int64             `json:"sink_lag"` // processed records that the sinks have to write
+	Pace       drive.Pace        `json:"pace,omitzero"` // of Done; whoever looks twice knows it
+	Members    int               `json:"members"`       // sessions that take part
+	Lag        int64             `json:"sink_lag"`      // processed records that the sinks have to write
 	Partitions []PartitionStatus `json:"partitions,omitempty"`
 }
 
@@ -120,7 +145,7 @@ func (r *Replay) Status(ctx context.Context) (Status, error) {
 	}
 	at, err := r.reached(ctx, *redo)
 	if err != nil {
-		return out, err
+		return out, r.advised(err)
 	}
 	progress := newMeter(*redo).progress(time.Now(), processor.RedoProgress{}, at)
 	out.Done, out.All = progress.Done, progress.All

@@ -66,7 +66,15 @@ func (e *partitionsError) Error() string {
 }
 
 // ErrMadeAnew says that the raw topic is not the one that the redo began with.
-var ErrMadeAnew = errors.New("the raw topic was made anew since the replay began, so what it was to process again is gone: abort it")
+var ErrMadeAnew = errors.New("the raw topic was made anew since the replay began, so what it was to process again is gone")
+
+// advised adds to ErrMadeAnew the command that ends the redo.
+func (r *Replay) advised(err error) error {
+	if errors.Is(err, ErrMadeAnew) {
+		return fmt.Errorf("stream %s: %w: end it: %s", r.Stream.Name, err, r.command("abort"))
+	}
+	return err
+}
 
 // needsOperator tells what no retry passes.
 func needsOperator(err error) bool {

@@ -316,7 +316,8 @@ func TestAbort(t *testing.T) {
 	}
 	w.settle()
 	r := w.open(right, "redo")
-	if _, err := r.Begin(t.Context(), replay.Ask{Rate: 10}); err != nil {
+	plan, err := r.Begin(t.Context(), replay.Ask{Rate: 10})
+	if err != nil {
 		t.Fatal(err)
 	}
 	stop := w.background(r, work())
@@ -334,6 +335,9 @@ func TestAbort(t *testing.T) {
 	}
 	if _, err := other.Status(t.Context()); !errors.Is(err, replay.ErrNone) {
 		t.Errorf("%v", err)
+	}
+	if err := r.Ended(t.Context(), plan.Generation); !errors.Is(err, replay.ErrAborted) {
+		t.Errorf("whoever took part is told that it was aborted: %v", err)
 	}
 	oldRows := 0
 	for id, n := range w.rows() {
@@ -363,7 +367,8 @@ func TestRefused(t *testing.T) {
 	}
 	defer other.Close()
 	var refused *replay.RefusedError
-	if _, err := other.Begin(t.Context(), replay.Ask{}); !errors.As(err, &refused) || !strings.Contains(err.Error(), "another sink.table") {
+	if _, err := other.Begin(t.Context(), replay.Ask{}); !errors.As(err, &refused) || !strings.Contains(err.Error(), "another sink.table") ||
+		!strings.Contains(err.Error(), "`millrace replay shop.yaml s --shadow`") {
 		t.Errorf("%v", err)
 	}
 	p = w.of(right)

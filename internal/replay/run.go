@@ -51,7 +51,7 @@ func (r *Replay) Run(ctx context.Context, w Work) error {
 		}
 		w.Generation = s.Redo.First
 		if err := r.step(ctx, s, w); err != nil {
-			return err
+			return r.advised(err)
 		}
 	}
 	return ctx.Err()

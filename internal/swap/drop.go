@@ -50,7 +50,7 @@ func (x *Lines) droppable(s *control.Stream, number uint16) (*control.Line, erro
 	}
 	switch {
 	case len(all) > 1:
-		return nil, x.refuse("which line is to be dropped? %s", strings.Join(names, ", "))
+		return nil, x.refuse("which line is to be dropped? `%s` with %s", x.command("drop"), strings.Join(names, ", or "))
 	case len(all) == 1:
 		return all[0], nil
 	case number != 0 && number == s.LiveNumber():

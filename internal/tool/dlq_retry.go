@@ -186,7 +186,7 @@ func (x *replaying) finish(ctx context.Context, cmd *cobra.Command, yes bool) (k
 	for _, key := range status.Keys {
 		keys[key] = true
 	}
-	return keys, x.takePart(ctx, retryWork(status.First))
+	return keys, x.through(ctx, retryWork(status.First))
 }
 
 func retryWork(generation uint16) replay.Work {
@@ -220,7 +220,7 @@ func (x *replaying) retryBatch(ctx context.Context, cmd *cobra.Command, b replay
 		return err
 	}
 	x.env.Log.Info("a retry begins", "stream", x.stream, "generation", plan.Generation, "keys", len(b.Keys), "letters", len(b.Letters))
-	return x.takePart(ctx, retryWork(plan.Generation))
+	return x.through(ctx, retryWork(plan.Generation))
 }
 
 // count says what became of the letters that were retried.

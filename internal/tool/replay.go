@@ -104,7 +104,7 @@ func (f *replayFlags) flags(flags *pflag.FlagSet) {
 	flags.BoolVar(&f.yes, "yes", false, "do not ask")
 	flags.BoolVar(&f.dry, "dry-run", false, "change nothing; say which rows would be added, removed and changed, and what would be refused")
 	flags.BoolVar(&f.shadow, "shadow", false, "build a new table beside the live one, which is not touched")
-	flags.StringVar(&f.output, "output", "table", "of --dry-run: table or json")
+	flags.StringVar(&f.output, "output", "table", "table or json")
 	flags.StringVar(&f.logFormat, "log-format", "auto", "text, json or auto (text on a terminal)")
 	flags.StringVar(&f.logLevel, "log-level", "info", "debug, info, warn or error")
 }
@@ -251,7 +251,17 @@ func (f *replayFlags) reach(cmd *cobra.Command, path, stream string) (*replaying
 	return openReplay(cmd.Context(), path, stream, f.instance, log)
 }
 
+// replayed is a redo that has ended, or was decided about, as JSON.
+type replayed struct {
+	Stream     string `json:"stream"`
+	Generation uint16 `json:"generation"`
+	State      string `json:"state"` // ended, aborted, paused or running
+}
+
 func runReplay(cmd *cobra.Command, path, stream string, f *replayFlags) error {
+	if err := checkOutput(f.output); err != nil {
+		return err
+	}
 	ask, err := f.ask()
 	if err != nil {
 		return err
@@ -268,16 +278,34 @@ func runReplay(cmd *cobra.Command, path, stream string, f *replayFlags) error {
 	if err != nil {
 		return err
 	}
-	err = x.takePart(cmd.Context(), replay.Work{
+	x.tellPause(cmd.Context())
+	err = x.through(cmd.Context(), replay.Work{
 		Generation: generation, Processor: processor.DefaultConfig(), Letters: f.letters, Memory: int64(f.memory) << 20,
 	})
 	if cmd.Context().Err() != nil {
 		return fmt.Errorf("stopped before its end; to go on: millrace replay %s %s", path, stream)
 	}
 	if err == nil {
-		_, err = fmt.Fprintf(cmd.OutOrStdout(), "%s: all is processed again, and in the table\n", stream)
+		err = writeDone(cmd.OutOrStdout(), f.output, replayed{stream, generation, "ended"}, "%s: all is processed again, and in the table\n", stream)
 	}
 	return err
+}
+
+// tellPause says that the sink is paused, which keeps what is processed again from the table.
+func (x *replaying) tellPause(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, brokersTimeout)
+	defer cancel()
+	if s, err := x.Decided(ctx); err == nil && s.IsPaused(process.Sink) {
+		x.env.Log.Warn("the sink is paused: what is processed again is in the table when it goes on", "stream", x.stream, "next", x.env.Command("resume", x.stream))
+	}
+}
+
+// through takes part until all is processed again: that another process has aborted the redo is an error.
+func (x *replaying) through(ctx context.Context, w replay.Work) error {
+	if err := x.takePart(ctx, w); err != nil {
+		return err
+	}
+	return x.Ended(ctx, w.Generation)
 }
 
 // takePart runs until the redo has ended. Servers that this process has embedded are reached by no other sink, so it runs one.
@@ -313,7 +341,7 @@ func (x *replaying) begin(ctx context.Context, cmd *cobra.Command, f *replayFlag
 	plan, err := x.Preview(answering, ask)
 	if err == nil {
 		if err := x.Fits(answering); err != nil {
-			return 0, err
+			return 0, x.orBeside(err, plan)
 		}
 		if err := confirm(cmd, f.yes, x.question(f, plan)); err != nil {
 			return 0, err
@@ -337,7 +365,15 @@ func (x *replaying) begin(ctx context.Context, cmd *cobra.Command, f *replayFlag
 			return 0, err
 		}
 	}
-	return underWay.Redo.Generation, nil
+	return underWay.Redo.First, nil
+}
+
+// orBeside names the other way, where the table lacks columns of a logic that is not live yet.
+func (x *replaying) orBeside(err error, plan replay.Plan) error {
+	if _, lacks := errors.AsType[*sink.TableError](err); !lacks || !plan.Other {
+		return err
+	}
+	return fmt.Errorf("%w\nor leave the table as it is, and have another one built beside it: %s", err, x.env.Command("replay", x.stream, "--shadow"))
 }
 
 // question says what will be done.

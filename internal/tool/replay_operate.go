@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -13,8 +14,10 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/millrace-io/millrace/internal/cli"
+	"github.com/millrace-io/millrace/internal/drive"
 	"github.com/millrace-io/millrace/internal/lines"
 	"github.com/millrace-io/millrace/internal/replay"
+	"github.com/millrace-io/millrace/internal/stage"
 	"github.com/millrace-io/millrace/topics/control"
 )
 
@@ -23,9 +26,11 @@ func newReplayStatusCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "status FILE STREAM",
 		Short: "Show how far a replay is, or the lines of a stream",
-		Long: `Show how far a replay is: its state, how much of the raw topic is behind, who takes part, and how much the sinks have to
-write; and the lines of the stream, if there are others than the one that it begins with: their state and table, and how far each is.
-It exits with 1 if there is neither.`,
+		Long: `Show how far a replay is: its state, how much of the raw topic is behind, at which rate and how long the rest takes, for which it looks
+twice, who takes part, and how much the sinks have to write; and the lines of the stream, if there are others than the one that it begins with: their state and table, and how far each is.
+
+Exit codes: 0 they are shown; 1 there is neither, or something needs an operator, as the last line says; 2 wrong command line or
+pipeline file.`,
 		Example: `  millrace replay status shop.yaml orders
   millrace replay status shop.yaml orders --output json`,
 		Args: cli.Args(cobra.ExactArgs(2)),
@@ -37,15 +42,15 @@ It exits with 1 if there is neither.`,
 
 // showReplay is `millrace replay status`.
 func showReplay(cmd *cobra.Command, path, stream, output string) error {
-	if output != "table" && output != "json" {
-		return &cli.UsageError{Err: fmt.Errorf("--output: %q; it must be table or json", output)}
+	if err := checkOutput(output); err != nil {
+		return err
 	}
 	x, err := openReplay(cmd.Context(), path, stream, "", nil)
 	if err != nil {
 		return err
 	}
 	defer x.close()
-	is, err := x.status(cmd.Context())
+	is, err := x.paced(cmd.Context())
 	if err != nil {
 		return err
 	}
@@ -62,6 +67,51 @@ type replayStatus struct {
 	Stream string         `json:"stream"`
 	Lines  []lines.Status `json:"lines,omitempty"`
 }
+
+// paceOver is between two looks at what is under way, to know how fast it is.
+const paceOver = 2 * time.Second
+
+// paced is status, with how fast what is under way gets on, for which it looks twice.
+func (x *replaying) paced(ctx context.Context) (*replayStatus, error) {
+	was, err := x.status(ctx)
+	if err != nil || !was.moves() {
+		return was, err
+	}
+	first := time.Now()
+	if err := stage.Sleep(ctx, paceOver); err != nil {
+		return nil, err
+	}
+	is, err := x.status(ctx)
+	if errors.Is(err, replay.ErrNone) {
+		return was, nil // it has ended meanwhile
+	}
+	if err != nil {
+		return nil, err
+	}
+	second := time.Now()
+	if was.Status != nil && is.Status != nil && was.Generation == is.Generation {
+		is.Pace = drive.PaceBetween(first, second, was.Done, is.Done, is.All)
+	}
+	for i := range is.Lines {
+		l := &is.Lines[i]
+		for _, before := range was.Lines {
+			if before.Line == l.Line && building(l) {
+				l.Pace = drive.PaceBetween(first, second, before.Done, l.Done, l.All)
+			}
+		}
+	}
+	return is, nil
+}
+
+// moves reports whether a replay or a line is under way, and not at its end.
+func (s *replayStatus) moves() bool {
+	if s.Status != nil && s.State == control.Running && !s.Paused && s.Done < s.All {
+		return true
+	}
+	return slices.ContainsFunc(s.Lines, func(l lines.Status) bool { return building(&l) && l.Done < l.All })
+}
+
+func building(l *lines.Status) bool { return l.State == control.LineBuilding && l.BuiltAt.IsZero() }
 
 func (x *replaying) status(ctx context.Context) (*replayStatus, error) {
 	b, err := lines.Open(x.file, x.stream, x.env)
@@ -104,7 +154,24 @@ func (s *replayStatus) write(out io.Writer) error {
 		}
 		_, _ = fmt.Fprintf(w, "%d\t%s\t%s\t%s\t%s\t%s\t%s\n", l.Line, state, l.Table, humanize.Comma(l.Done), humanize.Comma(l.All), humanize.Comma(l.Lag), built)
 	}
+	for _, l := range s.Lines {
+		if l.Unknown != "" {
+			_, _ = fmt.Fprintf(w, "\nline %d: how far it is, is not known: %s\n", l.Line, l.Unknown)
+		}
+		if pace := l.Pace.String(); pace != "" {
+			_, _ = fmt.Fprintf(w, "\nline %d: %s\n", l.Line, pace)
+		}
+	}
 	return w.Flush()
+}
+
+// behind says how far a replay is.
+func behind(s replay.Status) string {
+	text := fmt.Sprintf("%s of %s raw offsets", humanize.Comma(s.Done), humanize.Comma(s.All))
+	if pace := s.Pace.String(); pace != "" {
+		text += "; " + pace
+	}
+	return text
 }
 
 func writeReplayStatus(out io.Writer, s replay.Status) error {
@@ -125,7 +192,7 @@ func writeReplayStatus(out io.Writer, s replay.Status) error {
 		"state:\t" + state,
 		fmt.Sprintf("begun:\t%s by %s", s.At.UTC().Format(time.RFC3339), s.By),
 		"keys:\t" + keys,
-		fmt.Sprintf("behind:\t%s of %s raw offsets", humanize.Comma(s.Done), humanize.Comma(s.All)),
+		"behind:\t" + behind(s),
 		fmt.Sprintf("sessions:\t%d", s.Members),
 		fmt.Sprintf("sink lag:\t%s records", humanize.Comma(s.Lag)),
 	}
@@ -143,17 +210,24 @@ func writeReplayStatus(out io.Writer, s replay.Status) error {
 
 // newReplayPauseCommand is `replay pause`, or `replay resume`.
 func newReplayPauseCommand(pause bool) *cobra.Command {
-	use, short, done := "resume", "Have a paused replay go on", "goes on"
+	use, short, done, state := "resume", "Have a paused replay go on", "goes on", "running"
 	if pause {
-		use, short, done = "pause", "Have a replay stand, in all processes that take part, until it is resumed", "stands"
+		use, short, done, state = "pause", "Have a replay stand, in all processes that take part, until it is resumed", "stands", "paused"
 	}
-	return &cobra.Command{
-		Use:     use + " FILE STREAM",
-		Short:   short,
-		Long:    short + ". It takes effect within seconds; processes that take part stay, and new ones wait too.",
+	var output string
+	cmd := &cobra.Command{
+		Use:   use + " FILE STREAM",
+		Short: short,
+		Long: short + `. It takes effect within seconds; processes that take part stay, and new ones wait too.
+
+Exit codes: 0 it does; 1 no replay is under way, or something needs an operator, as the last line says; 2 wrong command line or
+pipeline file.`,
 		Example: "  millrace replay " + use + " shop.yaml orders",
 		Args:    cli.Args(cobra.ExactArgs(2)),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := checkOutput(output); err != nil {
+				return err
+			}
 			x, err := openReplay(cmd.Context(), args[0], args[1], "", nil)
 			if err != nil {
 				return err
@@ -163,10 +237,11 @@ func newReplayPauseCommand(pause bool) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			_, err = fmt.Fprintf(cmd.OutOrStdout(), "%s: the replay of generation %d %s\n", args[1], redo.Generation, done)
-			return err
+			return writeDone(cmd.OutOrStdout(), output, replayed{args[1], redo.Generation, state}, "%s: the replay of generation %d %s\n", args[1], redo.Generation, done)
 		},
 	}
+	outputFlag(cmd.Flags(), &output)
+	return cmd
 }
 
 func newReplayAbortCommand() *cobra.Command {
@@ -176,19 +251,26 @@ func newReplayAbortCommand() *cobra.Command {
 		Short: "End a replay where it is",
 		Long: `End a replay where it is. What was processed again stays: those rows are right, and the others are as they were. The logic that
 the replay made live stays live. Processes that take part end too. It waits until a sink has written what the replay has
-produced; after a death, run it again.`,
+produced; after a death, run it again.
+
+Exit codes: 0 it has ended; 1 no replay is under way, it was not confirmed, or something needs an operator, as the last line says;
+2 wrong command line or pipeline file.`,
 		Example: `  millrace replay abort shop.yaml orders
   millrace replay abort shop.yaml orders --yes`,
 		Args: cli.Args(cobra.ExactArgs(2)),
 		RunE: func(cmd *cobra.Command, args []string) error { return abortReplay(cmd, args[0], args[1], &f) },
 	}
 	cmd.Flags().BoolVar(&f.yes, "yes", false, "do not ask")
+	outputFlag(cmd.Flags(), &f.output)
 	cmd.Flags().StringVar(&f.logFormat, "log-format", "auto", "text, json or auto (text on a terminal)")
 	cmd.Flags().StringVar(&f.logLevel, "log-level", "info", "debug, info, warn or error")
 	return cmd
 }
 
 func abortReplay(cmd *cobra.Command, path, stream string, f *replayFlags) error {
+	if err := checkOutput(f.output); err != nil {
+		return err
+	}
 	x, err := f.reach(cmd, path, stream)
 	if err != nil {
 		return err
@@ -207,6 +289,5 @@ func abortReplay(cmd *cobra.Command, path, stream string, f *replayFlags) error 
 		}
 		return err
 	}
-	_, err = fmt.Fprintf(cmd.OutOrStdout(), "%s: the replay of generation %d has ended\n", stream, redo.Generation)
-	return err
+	return writeDone(cmd.OutOrStdout(), f.output, replayed{stream, redo.Generation, "aborted"}, "%s: the replay of generation %d has ended\n", stream, redo.Generation)
 }

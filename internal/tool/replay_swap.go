@@ -17,6 +17,17 @@ type swapFlags struct {
 	wait    time.Duration
 	partial bool
 	yes     bool
+	output  string
+}
+
+// swapped is what a swap has done, as JSON.
+type swapped struct {
+	Stream   string `json:"stream"`
+	LiveLine uint16 `json:"live_line"`
+	Table    string `json:"table"` // of the live line
+	OldLine  uint16 `json:"old_line"`
+	OldTable string `json:"old_table"`
+	Back     string `json:"back"` // the command that undoes it
 }
 
 const aboutSwap = `
@@ -63,6 +74,7 @@ func swapCommand(cmd *cobra.Command, back bool) *cobra.Command {
 	flags.IntVar(&f.line, "line", 0, "to the line of this `number` (default: the newest beside the live one, or, of rollback, the one before)")
 	flags.DurationVar(&f.wait, "wait", 5*time.Minute, "how long to wait for the other line, and for sessions that are in the way")
 	flags.BoolVar(&f.yes, "yes", false, "do not ask")
+	outputFlag(flags, &f.output)
 	if !back {
 		flags.BoolVar(&f.partial, "partial", false, "also if the raw topic lacks its beginning, so that the new table lacks rows")
 	}
@@ -70,6 +82,9 @@ func swapCommand(cmd *cobra.Command, back bool) *cobra.Command {
 }
 
 func (f *swapFlags) run(cmd *cobra.Command, path, stream string, back bool) error {
+	if err := checkOutput(f.output); err != nil {
+		return err
+	}
 	if f.line < 0 || f.line > 65535 {
 		return &cli.UsageError{Err: fmt.Errorf("--line: %d; there is no such line", f.line)}
 	}
@@ -96,10 +111,10 @@ func (f *swapFlags) run(cmd *cobra.Command, path, stream string, back bool) erro
 	if back {
 		next = "swap"
 	}
-	_, err = fmt.Fprintf(cmd.OutOrStdout(), `%s: line %d is live: the table %s has its rows. Those of line %d are in %s, and are kept up to date
-back: millrace replay %s %s %[1]s
-`, stream, plan.To, plan.Table, plan.From, plan.Aside, next, path)
-	return err
+	done := swapped{stream, plan.To, plan.Table, plan.From, plan.Aside, fmt.Sprintf("millrace replay %s %s %s", next, path, stream)}
+	return writeDone(cmd.OutOrStdout(), f.output, done, `%s: line %d is live: the table %s has its rows. Those of line %d are in %s, and are kept up to date
+back: %s
+`, stream, plan.To, plan.Table, plan.From, plan.Aside, done.Back)
 }
 
 // linesOf is what the commands on lines need. It must be closed.
@@ -130,8 +145,7 @@ func (x *linesOf) close() {
 }
 
 func newReplayDropCommand() *cobra.Command {
-	var line int
-	var yes bool
+	f := &dropFlags{}
 	cmd := &cobra.Command{
 		Use:   "drop FILE STREAM",
 		Short: "Remove a line that is not live: its table, topics and groups",
@@ -144,35 +158,54 @@ Exit codes: 0 done; 1 refused, or something that needs an operator, as the last 
 		Example: `  millrace replay drop shop.yaml orders                the line beside the live one
   millrace replay drop shop.yaml orders --line 2 --yes`,
 		Args: cli.Args(cobra.ExactArgs(2)),
-		RunE: func(cmd *cobra.Command, args []string) error { return dropLine(cmd, args[0], args[1], line, yes) },
+		RunE: func(cmd *cobra.Command, args []string) error { return f.run(cmd, args[0], args[1]) },
 	}
-	cmd.Flags().IntVar(&line, "line", 0, "the `number` of the line (default: the one that is not live, if there is one)")
-	cmd.Flags().BoolVar(&yes, "yes", false, "do not ask")
+	cmd.Flags().IntVar(&f.line, "line", 0, "the `number` of the line (default: the one that is not live, if there is one)")
+	cmd.Flags().BoolVar(&f.yes, "yes", false, "do not ask")
+	outputFlag(cmd.Flags(), &f.output)
 	return cmd
 }
 
-// dropLine is `millrace replay drop`.
-func dropLine(cmd *cobra.Command, path, stream string, line int, yes bool) error {
-	if line < 0 || line > 65535 {
-		return &cli.UsageError{Err: fmt.Errorf("--line: %d; there is no such line", line)}
+// dropFlags are those of `millrace replay drop`.
+type dropFlags struct {
+	line   int
+	yes    bool
+	output string
+}
+
+// droppedLine is what was dropped, as JSON.
+type droppedLine struct {
+	Stream string   `json:"stream"`
+	Line   uint16   `json:"line"`
+	Table  string   `json:"table"`
+	Topics []string `json:"topics"`
+}
+
+// run is `millrace replay drop`.
+func (f *dropFlags) run(cmd *cobra.Command, path, stream string) error {
+	if err := checkOutput(f.output); err != nil {
+		return err
+	}
+	if f.line < 0 || f.line > 65535 {
+		return &cli.UsageError{Err: fmt.Errorf("--line: %d; there is no such line", f.line)}
 	}
 	x, err := openLines(cmd, path, stream)
 	if err != nil {
 		return err
 	}
 	defer x.close()
-	is, err := x.PreviewDrop(cmd.Context(), uint16(line))
+	is, err := x.PreviewDrop(cmd.Context(), uint16(f.line))
 	if err != nil {
 		return err
 	}
-	if err := confirm(cmd, yes, fmt.Sprintf("%s: remove line %d (%s) for good, with its table %s and %s?", stream, is.Line, is.State, is.Table, topicsText(is.Topics))); err != nil {
+	if err := confirm(cmd, f.yes, fmt.Sprintf("%s: remove line %d (%s) for good, with its table %s and %s?", stream, is.Line, is.State, is.Table, topicsText(is.Topics))); err != nil {
 		return err
 	}
 	if is, err = x.Drop(cmd.Context(), is.Line); err != nil {
 		return fmt.Errorf("%w; to go on: millrace replay drop %s %s --line %d", err, path, stream, is.Line)
 	}
-	_, err = fmt.Fprintf(cmd.OutOrStdout(), "%s: line %d is dropped, with its table %s and %s\n", stream, is.Line, is.Table, topicsText(is.Topics))
-	return err
+	done := droppedLine{stream, is.Line, is.Table, append([]string{}, is.Topics...)}
+	return writeDone(cmd.OutOrStdout(), f.output, done, "%s: line %d is dropped, with its table %s and %s\n", stream, is.Line, is.Table, topicsText(is.Topics))
 }
 
 func topicsText(names []string) string {

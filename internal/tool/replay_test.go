@@ -87,6 +87,61 @@ func TestReplay(t *testing.T) {
 	}
 }
 
+// TestReplayOperated: a replay that is slow is looked at, paused, resumed and aborted by commands beside it, and says that it was aborted.
+func TestReplayOperated(t *testing.T) {
+	t.Parallel()
+	p := &patient{t: t, api: newWarehouse(t, 300), name: "shop"}
+	p.path = pipelineFile(t, p.api.URL)
+	rewrite(t, p.path, "    sink:", "    process: [{map: {id: id, total: total}}]\n    sink:")
+	p.start()
+	awaitTable(t, p.path, p.api.shows())
+	const columns, more = "total: bigint}", "total: bigint, note: varchar(10)}"
+	rewrite(t, p.path, "total: total}", "total: total * 2, note: id}")
+	rewrite(t, p.path, columns, more)
+	p.command(cli.ExitError, "millrace replay "+p.path+" orders --shadow", "replay", "orders", "--yes")
+	rewrite(t, p.path, more, columns)
+	rewrite(t, p.path, ", note: id}", "}")
+	replay := func(args ...string) (string, int) {
+		t.Helper()
+		code, stdout, stderr := invoke(t, "millrace", append([]string{"replay", args[0], p.path, "orders"}, args[1:]...)...)
+		return stdout + stderr, code
+	}
+	if said, code := replay("pause"); code != cli.ExitError || !strings.Contains(said, "no replay is under way") {
+		t.Errorf("nothing to pause: %d %s", code, said)
+	}
+	slow := launch(t, "millrace", "replay", p.path, "orders", "--yes", "--rate", "1")
+	testkit.Eventually(t, patience, testkit.That("a rate", func() bool {
+		said, code := replay("status")
+		return code == cli.ExitOK && strings.Contains(said, "state:       running") && strings.Contains(said, "a second, ") && strings.Contains(said, "rate:")
+	}))
+	for _, c := range []struct{ verb, want string }{
+		{"pause", `"state": "paused"`}, {"status", `"paused": true`}, {"resume", `"state": "running"`}, {"status", `"paused": false`},
+	} {
+		if said, code := replay(c.verb, "--output", "json"); code != cli.ExitOK || !strings.Contains(said, c.want) {
+			t.Errorf("%s: %d, lacks %s:\n%s", c.verb, code, c.want, said)
+		}
+	}
+	if said, code := replay("abort"); code != cli.ExitError || !strings.Contains(said, "--yes answers") {
+		t.Errorf("abort: %d %s", code, said)
+	}
+	if said, code := replay("abort", "--yes", "--output", "json"); code != cli.ExitOK || !strings.Contains(said, `"state": "aborted"`) {
+		t.Errorf("abort: %d %s", code, said)
+	}
+	if code := slow.exit(t).ExitCode(); code != cli.ExitError || !strings.Contains(slow.stderr.String(), "the replay was aborted before all was processed again") {
+		t.Errorf("the replay itself: %d %s%s", code, slow.stdout.String(), slow.stderr.String())
+	}
+	p.command(cli.ExitOK, "paused: sink", "pause", "orders", "--stage", "sink")
+	waits := launch(t, "millrace", "replay", p.path, "orders", "--yes")
+	testkit.Eventually(t, patience, testkit.That("the pause is told", func() bool {
+		return strings.Contains(waits.stderr.String(), "the sink is paused") && strings.Contains(waits.stderr.String(), "millrace resume "+p.path+" orders")
+	}))
+	p.command(cli.ExitOK, `"sink"`, "resume", "orders", "--output", "json")
+	if code := waits.exit(t).ExitCode(); code != cli.ExitOK {
+		t.Errorf("after the pause: %d %s", code, waits.stderr.String())
+	}
+	p.stop()
+}
+
 // TestReplayUsage: what is asked for in a wrong way is refused before anything is begun.
 func TestReplayUsage(t *testing.T) {
 	url, _ := orders(t)

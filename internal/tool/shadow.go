@@ -24,12 +24,22 @@ that run fill it without a restart, this process helps, and it is done when all 
 on the stages keep it up to date. The live table goes on by the logic that it had, also where processes are started with the new file.
 Then ` + "`millrace replay diff`" + ` compares the two, and ` + "`millrace replay swap`" + ` puts the new one in the place of the live one.`
 
+// builtLine is a line that was built, as JSON.
+type builtLine struct {
+	Stream string `json:"stream"`
+	Line   uint16 `json:"line"`
+	Table  string `json:"table"`
+}
+
 // runShadow is `millrace replay --shadow`.
 func runShadow(cmd *cobra.Command, path, stream string, f *replayFlags) error {
-	for _, name := range []string{"from", "to", "key", "letters", "memory", "dry-run", "output"} {
+	for _, name := range []string{"from", "to", "key", "letters", "memory", "dry-run"} {
 		if cmd.Flags().Changed(name) {
 			return &cli.UsageError{Err: fmt.Errorf("--%s does not go with --shadow: it processes all that the raw topic has", name)}
 		}
+	}
+	if err := checkOutput(f.output); err != nil {
+		return err
 	}
 	if f.rate < 0 {
 		return &cli.UsageError{Err: fmt.Errorf("--rate: %d; it must be 0 or more", f.rate)}
@@ -57,11 +67,11 @@ func runShadow(cmd *cobra.Command, path, stream string, f *replayFlags) error {
 	if err != nil {
 		return err
 	}
-	_, err = fmt.Fprintf(cmd.OutOrStdout(), `%s: line %d is built: the table %s has all that is in the raw topic, by the file's logic
+	done := builtLine{stream, plan.Number, plan.Table}
+	return writeDone(cmd.OutOrStdout(), f.output, done, `%s: line %d is built: the table %s has all that is in the raw topic, by the file's logic
 next: millrace replay diff %s %[1]s
 then: millrace replay swap %[4]s %[1]s
 `, stream, plan.Number, plan.Table, path)
-	return err
 }
 
 // beginShadow asks, and begins a line or takes part in the one that is being built.

@@ -35,7 +35,8 @@ topics take to be read three times and written once, and they are on the brokers
 started with kafka.partitions as it is then. A command that dies loses nothing: run it again, and it goes on; until then nothing is
 fetched.
 
-It is refused on the embedded broker, where a stream has children or is delivered by a webhook, and while a replay, a sweep or another line is there. No other
+It is refused on the embedded broker, where a stream has children or is delivered by a webhook, and while a replay, a sweep or another line is there, or
+live. No other
 program may write to the raw topics meanwhile. It needs Alter, AlterConfigs and Delete on the topics.
 
 Exit codes: 0 the topics have as many partitions; 1 it was not confirmed, or something that needs an operator; 2 wrong command line or
@@ -73,7 +74,7 @@ func growTopics(cmd *cobra.Command, path string, f *growFlags) error {
 		to = o.Kafka.Partitions
 	}
 	cfg := grow.Config{
-		Pipeline: o.Pipeline, To: to, Control: o.control, Client: o.client, Within: f.within,
+		Pipeline: o.Pipeline, To: to, Control: o.control, Client: o.client, Within: f.within, File: path,
 		Tell: func(format string, args ...any) { _, _ = fmt.Fprintf(cmd.ErrOrStderr(), format+"\n", args...) },
 	}
 	asking, cancel := context.WithTimeout(cmd.Context(), topicsTimeout)
@@ -88,7 +89,7 @@ func growTopics(cmd *cobra.Command, path string, f *growFlags) error {
 		}
 		if err := grow.Run(cmd.Context(), cfg); err != nil {
 			if cmd.Context().Err() != nil {
-				return fmt.Errorf("stopped before its end: nothing is fetched until `millrace topics grow FILE --partitions %d` goes on", to)
+				return fmt.Errorf("stopped before its end: nothing is fetched until `millrace topics grow %s --partitions %d` goes on", path, to)
 			}
 			return err
 		}

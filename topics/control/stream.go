@@ -57,6 +57,8 @@ type Generation struct {
 	// Definition is the steps, the table and its columns, as JSON, with references to secrets unexpanded. Only the live
 	// generation has it.
 	Definition string `json:"definition,omitempty"`
+	// Aborted says of the first generation of a redo that somebody ended it before all was processed again.
+	Aborted bool `json:"aborted,omitempty"`
 }
 
 // Kind is how a generation came to be.
