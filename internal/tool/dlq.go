@@ -6,6 +6,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/millrace-io/millrace/internal/cli"
+	"github.com/millrace-io/millrace/internal/dryrun"
 	"github.com/millrace-io/millrace/internal/letters"
 )
 
@@ -38,7 +39,10 @@ func newDLQListCommand() *cobra.Command {
 		Short: "Count the refused records, by stream, step and reason",
 		Long: `Count the refused records, by stream, step and kind of reason, with the first and the last time and an example. It reads the
 dead-letter topics to their ends, beside a running pipeline or without one. A record counts once, where it was refused last; with
---all those count too that were retried, superseded or discarded.`,
+--all those count too that were retried, superseded or discarded.
+
+Exit codes: 0 they are counted, also if there are none; 1 something that needs an operator, as the last line says; 2 wrong command
+line or pipeline file.`,
 		Example: `  millrace dlq list shop.yaml
   millrace dlq list shop.yaml orders --output json`,
 		Args: cli.Args(cobra.MinimumNArgs(1)),
@@ -79,8 +83,11 @@ func newDLQShowCommand() *cobra.Command {
 		Use:   "show FILE STREAM",
 		Short: "Show the refused records of a stream",
 		Long: `Show the refused records of a stream as JSON, one a line: where each was refused and why, its origin, its key and its value as the
-API sent it. A value that is no JSON is given as text. Of a record that was refused several times the last letter is shown.
-With --limit 0 all are shown; with --all those that are closed, too. To edit them: ` + "`millrace dlq export`" + `.`,
+API sent it, and the record after each step of the file, as it is now, that lets it through. A value that is no JSON is given as text. Of a record that was refused several times the last letter is shown.
+With --limit 0 all are shown; with --all those that are closed, too. To edit them: ` + "`millrace dlq export`" + `.
+
+Exit codes: 0 they are shown, or there are none; 1 something that needs an operator, as the last line says; 2 wrong command line or
+pipeline file.`,
 		Example: `  millrace dlq show shop.yaml orders
   millrace dlq show shop.yaml orders --key 4711
   millrace dlq show shop.yaml orders --limit 0 > refused.ndjson`,
@@ -96,11 +103,24 @@ With --limit 0 all are shown; with --all those that are closed, too. To edit the
 // showLetters writes at most so many letters of a stream, or all for 0; closed ones if all.
 func showLetters(cmd *cobra.Command, args []string, f *letterFilter, most int, all bool) error {
 	out, count := cmd.OutOrStdout(), 0
+	p, err := cli.LoadPipeline(args[0])
+	if err != nil {
+		return err
+	}
+	if _, err := p.Choose(args[1:]); err != nil {
+		return &cli.UsageError{Err: err}
+	}
+	d, err := dryrun.New(p.Stream(args[1]))
+	if err != nil {
+		return err
+	}
 	return readLetters(cmd.Context(), args[0], args[1:], true, func(stream string, l *letters.Letter) error {
 		if !f.matches(l) || !all && l.Closed != nil || most > 0 && count >= most {
 			return nil
 		}
 		count++
-		return writeLetter(out, stream, l)
+		x := shown(stream, l)
+		x.Steps = stepsOf(d, l)
+		return writeLetter(out, x)
 	})
 }

@@ -41,7 +41,10 @@ func newDLQExportCommand() *cobra.Command {
 		Short: "Write open letters of a stream as NDJSON, to be edited and imported",
 		Long: `Write the open letters of a stream to stdout as NDJSON, a line each, with all that there is: where it was refused and why, the position
 of the raw record, its key, its headers, and its value. Edit the values, delete the lines of records that you do not edit, and give the
-file to ` + "`millrace dlq import`" + `.`,
+file to ` + "`millrace dlq import`" + `.
+
+Exit codes: 0 they are written, or there are none; 1 something that needs an operator, as the last line says; 2 wrong command line or
+pipeline file.`,
 		Example: `  millrace dlq export shop.yaml orders > refused.ndjson
   millrace dlq export shop.yaml orders --step "process[0].map.total" > refused.ndjson`,
 		Args: cli.Args(cobra.ExactArgs(2)),

@@ -19,7 +19,7 @@ func TestDLQ(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	divide := strings.Replace(string(content), "    sink:", "    process: [{map: {id: id, total: total / (total - 20)}}]\n    sink:", 1)
+	divide := strings.Replace(string(content), "    sink:", "    process: [{map: {id: id, half: total / 2}}, {map: {id: id, total: half / (half - 10)}}]\n    sink:", 1)
 	if err := os.WriteFile(path, []byte(divide), 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -34,7 +34,7 @@ func TestDLQ(t *testing.T) {
 	}))
 	check := func(when string) {
 		code, stdout, stderr := invoke(t, "millrace", "dlq", "list", path)
-		if code != 0 || !strings.Contains(stdout, "orders  processor  process[0].map.total  open   1 ") {
+		if code != 0 || !strings.Contains(stdout, "orders  processor  process[1].map.total  open   1 ") {
 			t.Errorf("%s: %d %s%s", when, code, stdout, stderr)
 		}
 	}
@@ -57,12 +57,19 @@ func TestDLQ(t *testing.T) {
 	var shown struct {
 		Step, Reason, Key, ID string
 		Value                 map[string]int
+		Steps                 []struct {
+			Step  string
+			Value map[string]int
+		}
 	}
 	if err := json.Unmarshal([]byte(stdout), &shown); code != 0 || err != nil {
 		t.Fatalf("show: %d %v %s%s", code, err, stdout, stderr)
 	}
-	if shown.Key != "2" || shown.Value["total"] != 20 || shown.Step != "process[0].map.total" || !strings.HasPrefix(shown.ID, "processor:shop.orders.raw:0:") {
+	if shown.Key != "2" || shown.Value["total"] != 20 || shown.Step != "process[1].map.total" || !strings.HasPrefix(shown.ID, "processor:shop.orders.raw:0:") {
 		t.Errorf("show: %+v", shown)
+	}
+	if len(shown.Steps) != 1 || shown.Steps[0].Step != "process[0].map" || shown.Steps[0].Value["half"] != 10 {
+		t.Errorf("after each step: %+v", shown.Steps)
 	}
 	if code, stdout, _ := invoke(t, "millrace", "dlq", "show", path, "orders", "--key", "1"); code != 0 || stdout != "" {
 		t.Errorf("a key without a letter: %d %s", code, stdout)

@@ -11,8 +11,11 @@ import (
 	"unicode/utf8"
 
 	"github.com/millrace-io/millrace/internal/cli"
+	"github.com/millrace-io/millrace/internal/dryrun"
 	"github.com/millrace-io/millrace/internal/letters"
+	"github.com/millrace-io/millrace/internal/preview"
 	"github.com/millrace-io/millrace/internal/stage"
+	"github.com/millrace-io/millrace/topics"
 )
 
 // letterGroup is letters of one stream that were refused at one step for one kind of reason.
@@ -108,17 +111,30 @@ func oneLine(text string, most int) string {
 }
 
 // writeLetter writes one line of JSON.
-func writeLetter(out io.Writer, stream string, l *letters.Letter) error {
+func writeLetter(out io.Writer, x shownLetter) error {
 	e := json.NewEncoder(out)
 	e.SetEscapeHTML(false)
-	return e.Encode(shown(stream, l))
+	return e.Encode(x)
+}
+
+// stepsOf are the raw record of a letter after each step of the file that lets it through; none, if it was not a step that refused it.
+func stepsOf(d *dryrun.Stream, l *letters.Letter) (all []preview.Step) {
+	if l.Stage != "processor" || l.Record.Value == nil {
+		return nil
+	}
+	headers, _ := topics.ParseRawHeaders(l.Record)
+	made := d.Apply(dryrun.Record{Value: l.Record.Value, Key: l.Record.Key, Slice: headers.Slice, Source: headers.Source})
+	for _, t := range made.Trace {
+		all = append(all, preview.Step{Step: t.Label, Value: t.Value})
+	}
+	return all
 }
 
 // shown is a letter as JSON.
 func shown(stream string, l *letters.Letter) shownLetter {
 	x := shownLetter{
 		l.Record.Timestamp.UTC(), stream, l.Stage, l.Step, l.Reason, l.Attempt, l.Generation,
-		l.Origin.ID, outcome(l), nil, string(l.Record.Key), valueOf(l.Record.Value),
+		l.Origin.ID, outcome(l), nil, string(l.Record.Key), valueOf(l.Record.Value), nil,
 	}
 	if c := l.Closed; c != nil {
 		x.Closed = &shownClosing{c.At, c.By, c.Why}
@@ -128,18 +144,19 @@ func shown(stream string, l *letters.Letter) shownLetter {
 
 // shownLetter is a letter as JSON.
 type shownLetter struct {
-	Time       time.Time     `json:"time"`
-	Stream     string        `json:"stream"`
-	Stage      string        `json:"stage"`
-	Step       string        `json:"step"`
-	Reason     string        `json:"reason"`
-	Attempt    int           `json:"attempt"`
-	Generation uint16        `json:"generation"`
-	ID         string        `json:"id"` // stage:topic:epoch:partition:offset of the origin
-	State      string        `json:"state"`
-	Closed     *shownClosing `json:"closed,omitempty"`
-	Key        string        `json:"key"`
-	Value      any           `json:"value"`
+	Time       time.Time      `json:"time"`
+	Stream     string         `json:"stream"`
+	Stage      string         `json:"stage"`
+	Step       string         `json:"step"`
+	Reason     string         `json:"reason"`
+	Attempt    int            `json:"attempt"`
+	Generation uint16         `json:"generation"`
+	ID         string         `json:"id"` // stage:topic:epoch:partition:offset of the origin
+	State      string         `json:"state"`
+	Closed     *shownClosing  `json:"closed,omitempty"`
+	Key        string         `json:"key"`
+	Value      any            `json:"value"`
+	Steps      []preview.Step `json:"steps,omitempty"` // the record after each step of the file as it is now
 }
 
 type shownClosing struct {

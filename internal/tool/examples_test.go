@@ -48,6 +48,29 @@ func TestEveryCommandHasAnExample(t *testing.T) {
 	}
 }
 
+// TestVerbsAreAlike: commands on a pipeline's data say their exit codes, and have --output, unless they write NDJSON and nothing else.
+func TestVerbsAreAlike(t *testing.T) {
+	ndjson := []string{"millrace dlq show", "millrace dlq export"}
+	checked := 0
+	for _, c := range programs() {
+		path := c.CommandPath()
+		verb := strings.Fields(path + " -")[1]
+		if path == "millrace dlq" || !slices.Contains([]string{"replay", "dlq", "topics", "reset", "recover", "pause", "resume", "status"}, verb) {
+			continue
+		}
+		checked++
+		if !strings.Contains(c.Long, "Exit codes: 0 ") {
+			t.Errorf("%s --help does not say its exit codes", path)
+		}
+		if f := c.Flags().Lookup("output"); (f == nil) != slices.Contains(ndjson, path) || f != nil && f.DefValue != "table" {
+			t.Errorf("%s: --output is %+v, want table or json", path, f)
+		}
+	}
+	if checked < 25 {
+		t.Errorf("only %d commands were found", checked)
+	}
+}
+
 // TestEveryExampleRuns: every line that a `--help` shows as an example works as it stands, in a directory that has the files which it
 // names. Only the addresses differ: api.example.com is an API of the test, and ports are free ones.
 func TestEveryExampleRuns(t *testing.T) {

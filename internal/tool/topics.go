@@ -31,15 +31,17 @@ const topicsTimeout = 30 * time.Second
 
 // newTopicsCommand is `millrace topics`.
 func newTopicsCommand() *cobra.Command {
-	var create bool
+	f := &topicsFlags{}
 	cmd := &cobra.Command{
 		Use:   "topics FILE",
 		Short: "List the topics of a pipeline as they should be and as they are, and create them",
 		Long: `List the topics of a pipeline as they should be and as they are: ok, missing, or what differs and what to do about it.
 
 Every stage creates the topics that are missing when it starts, and refuses topics with other settings. With --create
-this command creates them, for whoever makes topics ahead of the deployment. It exits with 1 if a topic is missing or
-differs.`,
+this command creates them, for whoever makes topics ahead of the deployment.
+
+Exit codes: 0 all are as they should be; 1 a topic is missing or differs, or something needs an operator, as the last line says; 2 wrong
+command line or pipeline file.`,
 		Example: `  millrace topics shop.yaml
   millrace topics shop.yaml --create
   millrace topics plan shop.yaml                what differs, and what apply would do
@@ -50,29 +52,39 @@ differs.`,
   millrace topics grep shop.yaml orders 4711    the whole history of a key`,
 		Args: cli.File,
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := checkOutput(f.output); err != nil {
+				return err
+			}
 			p, err := cli.LoadPipeline(args[0])
 			if err != nil {
 				return err
 			}
 			if p.Kafka.Embedded {
-				return embeddedTopics(cmd.OutOrStdout(), p, create)
+				return f.embedded(cmd.OutOrStdout(), p)
 			}
 			ctx, cancel := context.WithTimeout(cmd.Context(), topicsTimeout)
 			defer cancel()
-			return showTopics(ctx, cmd.OutOrStdout(), p, args[0], create)
+			return f.show(ctx, cmd.OutOrStdout(), p, args[0])
 		},
 	}
 	cmd.AddCommand(newTopicsPlanCommand(), newTopicsApplyCommand(), newTopicsGrowCommand(), newTopicsListCommand(), newTopicsTailCommand(), newTopicsGrepCommand())
-	cmd.Flags().BoolVar(&create, "create", false, "create those that are missing")
+	cmd.Flags().BoolVar(&f.create, "create", false, "create those that are missing")
+	cmd.Flags().StringVar(&f.output, "output", "table", "table or json")
 	return cmd
 }
 
-// embeddedTopics lists what the broker of another process should have.
-func embeddedTopics(out io.Writer, p *pipeline.Pipeline, create bool) error {
-	if create {
+// topicsFlags are those of `millrace topics`.
+type topicsFlags struct {
+	create bool
+	output string
+}
+
+// embedded lists what the broker of another process should have.
+func (f *topicsFlags) embedded(out io.Writer, p *pipeline.Pipeline) error {
+	if f.create {
 		return errors.New("the embedded broker of this pipeline lives in the process of `millrace run`, which makes its topics itself")
 	}
-	return writeTopics(out, topics.Specs(p), func(topics.Spec) string { return "embedded, not asked" })
+	return f.write(out, topics.Specs(p), func(topics.Spec) string { return "embedded, not asked" })
 }
 
 // topicsClient is the client of commands about topics, and what it was made of. It must be closed.
@@ -85,8 +97,8 @@ func topicsClient(p *pipeline.Pipeline) (*kgo.Client, []kgo.Opt, error) {
 	return client, opts, err
 }
 
-// showTopics lists the topics with what the brokers have.
-func showTopics(ctx context.Context, out io.Writer, p *pipeline.Pipeline, file string, create bool) error {
+// show lists the topics with what the brokers have.
+func (f *topicsFlags) show(ctx context.Context, out io.Writer, p *pipeline.Pipeline, file string) error {
 	client, _, err := topicsClient(p)
 	if err != nil {
 		return err
@@ -94,7 +106,7 @@ func showTopics(ctx context.Context, out io.Writer, p *pipeline.Pipeline, file s
 	defer client.Close()
 	adm, specs := kadm.NewClient(client), topics.Specs(p)
 	mismatch := (*admin.MismatchError)(nil)
-	if create {
+	if f.create {
 		if err := admin.Ensure(ctx, adm, specs); err != nil && !errors.As(err, &mismatch) {
 			return fmt.Errorf("kafka %s: %w", strings.Join(p.Kafka.Brokers, ","), err)
 		}
@@ -103,7 +115,7 @@ func showTopics(ctx context.Context, out io.Writer, p *pipeline.Pipeline, file s
 	if err != nil {
 		return fmt.Errorf("kafka %s: %w", strings.Join(p.Kafka.Brokers, ","), err)
 	}
-	err = writeTopics(out, specs, func(s topics.Spec) string { return topicState(s, missing, differs) })
+	err = f.write(out, specs, func(s topics.Spec) string { return topicState(s, missing, differs) })
 	switch {
 	case err != nil:
 		return err
@@ -131,6 +143,28 @@ func topicState(s topics.Spec, missing []topics.Spec, differs []admin.Mismatch) 
 		return strings.Join(is, ", ")
 	}
 	return "ok"
+}
+
+// plannedTopic is a topic as it should be, and how it is, as JSON.
+type plannedTopic struct {
+	Topic       string            `json:"topic"`
+	Partitions  int32             `json:"partitions"`
+	Replication int16             `json:"replication"` // -1: the brokers' default
+	Settings    map[string]string `json:"settings"`
+	State       string            `json:"state"` // ok, missing, or what differs
+}
+
+func (f *topicsFlags) write(out io.Writer, specs []topics.Spec, state func(topics.Spec) string) error {
+	if f.output != "json" {
+		return writeTopics(out, specs, state)
+	}
+	all := make([]plannedTopic, len(specs))
+	for i, s := range specs {
+		all[i] = plannedTopic{s.Topic, s.Partitions, s.Replication, map[string]string{}, state(s)}
+		maps.Copy(all[i].Settings, s.Configs)
+		maps.Copy(all[i].Settings, s.Tuned)
+	}
+	return writeJSON(out, all)
 }
 
 func writeTopics(out io.Writer, specs []topics.Spec, state func(topics.Spec) string) error {

@@ -19,8 +19,8 @@ import (
 )
 
 type tailFlags struct {
-	from, key, output string
-	follow            bool
+	from, key, filter, output string
+	follow                    bool
 }
 
 func newTopicsTailCommand() *cobra.Command {
@@ -32,10 +32,17 @@ func newTopicsTailCommand() *cobra.Command {
 begins at --from, or with the last 10 offsets of each partition, and ends where the topic ended when it began; with --follow
 it goes on until it is interrupted. Partitions are shown side by side; the records of a key are in their order.
 
-Headers that begin with mr- are millrace's own; mr-version is shown in its parts.`,
+--filter is a condition on the value, in the language of filters in the pipeline file: of a raw record, on what the API sent; of a
+processed one, on the columns of one of its rows. Records of which it cannot be told are counted on stderr.
+
+Headers that begin with mr- are millrace's own; mr-version is shown in its parts.
+
+Exit codes: 0 they are shown, or there are none; 1 something that needs an operator, as the last line says; 2 wrong command line or
+pipeline file.`,
 		Example: `  millrace topics tail shop.yaml orders
   millrace topics tail shop.yaml orders processed --key 4711 --from beginning
   millrace topics tail shop.yaml orders raw --from 2026-03-01T00:00:00Z --output json
+  millrace topics tail shop.yaml orders raw --filter 'status == "paid" and total > 100' --from 24h
   millrace topics tail shop.yaml orders dlq --follow`,
 		Args: cli.Args(cobra.RangeArgs(2, 3)),
 		ValidArgsFunction: func(cmd *cobra.Command, args []string, typed string) ([]string, cobra.ShellCompDirective) {
@@ -53,6 +60,7 @@ Headers that begin with mr- are millrace's own; mr-version is shown in its parts
 func (f *tailFlags) flags(flags *pflag.FlagSet) {
 	flags.StringVar(&f.from, "from", "", "begin here: beginning, a `position`: an offset, offsets as partition:offset,..., a time (RFC 3339) or a duration back from now (default the last 10 offsets)")
 	flags.StringVar(&f.key, "key", "", "only records of this `key`")
+	flags.StringVar(&f.filter, "filter", "", "only records whose value meets this `condition`, an expression as in process[].filter")
 	flags.BoolVar(&f.follow, "follow", false, "go on with what comes, until it is interrupted")
 	flags.StringVar(&f.output, "output", "table", "table (a line for each record) or json (NDJSON)")
 }
@@ -70,6 +78,11 @@ func (f *tailFlags) run(cmd *cobra.Command, args []string) error {
 	if names[kind] == nil {
 		return &cli.UsageError{Err: fmt.Errorf("%q: want raw, processed or dlq", kind)}
 	}
+	filter, err := newRecordFilter(f.filter)
+	if err != nil {
+		return err
+	}
+	defer filter.tell(cmd.ErrOrStderr())
 	o, err := operate(cmd.Context(), args[0], args[1:2])
 	if err != nil {
 		return err
@@ -83,7 +96,12 @@ func (f *tailFlags) run(cmd *cobra.Command, args []string) error {
 	if kind == "raw" {
 		topic = topics.RawOf(line, args[1])
 	}
-	return f.each(cmd.Context(), o, topic, func(r *kgo.Record) error { return f.write(cmd.OutOrStdout(), r) })
+	return f.each(cmd.Context(), o, topic, func(r *kgo.Record) error {
+		if !filter.takes(r.Value) {
+			return nil
+		}
+		return f.write(cmd.OutOrStdout(), r)
+	})
 }
 
 // lastShown is how many offsets of a partition are shown if nothing else is asked for.
@@ -131,7 +149,7 @@ func (f *tailFlags) bounds(ctx context.Context, adm *kadm.Client, topic string) 
 	if err != nil {
 		return nil, nil, err
 	}
-	ends, err := adm.ListEndOffsets(ctx, topic)
+	ends, err := adm.ListCommittedOffsets(ctx, topic) // an open transaction is not waited for
 	if err == nil {
 		err = ends.Error()
 	}

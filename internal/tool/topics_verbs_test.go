@@ -54,6 +54,14 @@ func TestTopicsVerbs(t *testing.T) {
 	}
 	has(run(cli.ExitOK, "tail", path, "orders"), `{"id": 1, "total": 10}`, `"mr-page":"`)
 	has(run(cli.ExitOK, "tail", path, "orders", "dlq", "--from", "1h"), `"mr-step":"process[0].map.total"`)
+	if text := run(cli.ExitOK, "tail", path, "orders", "raw", "--filter", "total > 15 and id != 3", "--from", "beginning"); !strings.Contains(text, `"total": 20`) ||
+		strings.Contains(text, `"total": 10`) || strings.Contains(text, `"total": 30`) {
+		t.Errorf("by an expression:\n%s", text)
+	}
+	has(run(cli.ExitOK, "tail", path, "orders", "processed", "--filter", "total == 30"), `"total":30`)
+	has(run(cli.ExitOK, "tail", path, "orders", "raw", "--filter", `total > "x"`), "3 records not shown, of which the filter cannot be told: ")
+	has(run(cli.ExitUsage, "tail", path, "orders", "raw", "--filter", "total +"), "--filter: ")
+	has(run(cli.ExitUsage, "tail", path, "orders", "raw", "--filter", "total + 1"), "a condition is true or false")
 	if text := run(cli.ExitOK, "tail", path, "orders", "raw", "--from", "1000000"); text != "" {
 		t.Errorf("from above the end: %s", text)
 	}
@@ -74,4 +82,6 @@ func TestTopicsVerbs(t *testing.T) {
 	if len(h.Raw) != 1 || len(h.Row) != 2 || *h.Row[1].Value != "20" || len(h.Letters) != 1 || h.Letters[0].State != "retried" {
 		t.Errorf("%+v", h)
 	}
+	rewrite(t, path, "total: total}", "total: total / (total - total)}") // refuses all, but the row is there
+	has(run(cli.ExitOK, "grep", path, "orders", "2"), "refused at", "id=2 total=20")
 }
