@@ -11,90 +11,162 @@ import (
 
 const (
 	savepoint = "millrace_bent"
-	// bendAtOnce is how many rows a statement bends: the server tells of 1,024 values by default.
+	// bendAtOnce is how many rows a statement bends: each makes the server tell of it.
 	bendAtOnce = 500
+	// bendFrom is from how many rows on it pays.
+	bendFrom = 8
+	// looks is how often the rows of a table are bent: each time without those that were found before.
+	looks = 6
 )
 
-// bent finds those of s's upserts that the database refuses for a value, by a few statements where it can: one that bends
-// such values and tells of which rows it did, taken back at once. Rows bent in the same way are of a class; the first and the
-// last of each are tried alone, and only if they are refused with the words that were expected, all are. What is refused
-// for anything else, sift finds. It reports whether it has found any.
-func (w *writer) bent(ctx context.Context, s *rows.Share) (found bool, err error) {
-	u := w.store.upserts[s.Table]
-	if u.Bent == nil || len(s.Upserts) < shrink {
+// bent finds those of t's upserts that the database refuses, by a few statements where it can: one that bends such
+// values, leaves such rows out, and tells of which rows it did, taken back at once. What was done to rows for the same is
+// of a class; the first and the last of each are tried alone, and only if they are refused with the words that were
+// expected, all are. Whether a row is left out may depend on the rows before it, as a key does that refers to one of
+// them. So that counts only where no row was bent, and the rows are looked at again without the bent ones. Whatever is
+// not found, sift finds. It reports whether it has found any.
+func (w *writer) bent(ctx context.Context, t *rows.Table, upserts []*rows.Change) (found bool, err error) {
+	if w.store.upserts[t].Bent == nil || len(upserts) < bendFrom {
 		return false, nil
-	}
-	clear(w.marked)
-	upserts, err := w.unmarked(ctx, s)
-	if err != nil {
-		return false, err
 	}
 	if err := w.exec(ctx, "SAVEPOINT "+savepoint); err != nil {
 		return false, err
 	}
-	classes, err := w.bend(ctx, u, upserts)
-	if err != nil && !isClassified(err) {
-		return false, w.onTable(s.Table, "upsert into", err)
-	}
-	if err := w.exec(ctx, "ROLLBACK TO SAVEPOINT "+savepoint); err != nil {
-		return false, err
-	}
-	for _, class := range classes {
-		at, err := w.sure(ctx, class)
+	for range looks {
+		b, err := w.bend(ctx, t, upserts)
 		if err != nil {
 			return found, err
+		}
+		if err := w.rollbackBent(ctx); err != nil {
+			return found, err
+		}
+		some, all, err := w.judge(ctx, t, b)
+		if found = found || some; err != nil || !all || b.ended == nil && (b.exact() || len(b.out) == 0) {
+			return found, err
+		}
+		upserts = good(upserts)
+	}
+	return found, nil
+}
+
+// good are the changes that are not refused.
+func good(changes []*rows.Change) []*rows.Change {
+	return slices.DeleteFunc(slices.Clone(changes), func(x *rows.Change) bool { return x.Reason != nil })
+}
+
+func (w *writer) rollbackBent(ctx context.Context) error {
+	return w.exec(ctx, "ROLLBACK TO SAVEPOINT "+savepoint)
+}
+
+// bentRow is a change of which the database bends a value, or which it leaves out, and what it may say of it alone.
+type bentRow struct {
+	change   *rows.Change
+	refusals []error
+}
+
+// bends is what bending has done to rows, by class.
+type bends struct {
+	values map[string][]bentRow // another value was stored
+	out    map[string][]bentRow // the row was left out
+	ended  *rows.Change         // at which a statement was refused: those after it were not bent
+}
+
+// exact reports whether a row that was left out is refused: nothing before it was bent.
+func (b *bends) exact() bool { return len(b.values) == 0 && b.ended == nil }
+
+// bend upserts changes with whatever the database makes of them. If it cannot tell of all, nothing is known.
+func (w *writer) bend(ctx context.Context, t *rows.Table, changes []*rows.Change) (*bends, error) {
+	u, b := w.store.upserts[t], &bends{values: map[string][]bentRow{}, out: map[string][]bentRow{}}
+	for len(changes) > 0 && b.ended == nil {
+		n := w.assemble(u.Bend, u.Merge, changes[:min(len(changes), bendAtOnce)], u.AppendBend)
+		ended := w.exec(ctx, string(w.sql))
+		if _, refused := errors.AsType[*dialect.RefusedError](ended); ended != nil && !refused {
+			return &bends{}, w.unlessDefect(t, ended)
+		}
+		list, whole, err := u.Bent(ctx, w.session, n)
+		if err != nil {
+			return nil, w.store.dialect.Classify(err)
+		}
+		if !whole || (ended != nil) != (len(list) > 0 && list[len(list)-1].Ended) {
+			return &bends{}, nil
+		}
+		b.add(changes, list)
+		changes = changes[n:]
+	}
+	return b, nil
+}
+
+// unlessDefect is err, or nil if it needs an operator: then rows that are tried meet it in their place.
+func (w *writer) unlessDefect(t *rows.Table, err error) error {
+	if _, defect := errors.AsType[*dialect.DefectError](err); defect {
+		return nil
+	}
+	return w.onTable(t, "upsert into", err)
+}
+
+// add sorts what was done to changes. Of a row the first is what it is refused for.
+func (b *bends) add(changes []*rows.Change, list []dialect.Bent) {
+	var last *rows.Change
+	for _, done := range list {
+		x := changes[done.Row]
+		if x == last {
+			continue
+		}
+		switch last = x; {
+		case done.Ended:
+			b.ended = x
+		case done.Out:
+			b.out[done.Class] = append(b.out[done.Class], bentRow{x, done.Refusals})
+		default:
+			b.values[done.Class] = append(b.values[done.Class], bentRow{x, done.Refusals})
+		}
+	}
+}
+
+// judge refuses the rows of classes of which it is sure. It reports whether there are any, and whether it is sure of all
+// that it looked at.
+func (w *writer) judge(ctx context.Context, t *rows.Table, b *bends) (found, all bool, err error) {
+	classes := b.values
+	if b.exact() {
+		classes = b.out
+	}
+	all = true
+	for _, class := range classes {
+		at, err := w.sure(ctx, t, class)
+		if err != nil {
+			return found, false, err
 		}
 		for _, x := range class {
 			if at >= 0 {
 				x.change.Reason, found = w.store.dialect.Classify(x.refusals[at]), true
 			}
 		}
+		all = all && at >= 0
 	}
-	return found, nil
-}
-
-// bentRow is a change of which the database bends a value, and what it may say of it alone.
-type bentRow struct {
-	change   *rows.Change
-	refusals []error
-}
-
-// bend upserts changes with whatever the database makes of them, and returns those that it bent, by class. The error may be about
-// one that cannot be bent; then nothing is known.
-func (w *writer) bend(ctx context.Context, u dialect.Upsert, changes []*rows.Change) (map[string][]bentRow, error) {
-	classes, last := map[string][]bentRow{}, (*rows.Change)(nil)
-	for u.Insert = u.Bend; len(changes) > 0; {
-		n := w.statement(u, changes[:min(len(changes), bendAtOnce)])
-		if err := w.exec(ctx, string(w.sql)); err != nil {
-			return nil, err
-		}
-		bent, err := u.Bent(ctx, w.session)
+	if b.ended != nil {
+		refused, err := w.alone(ctx, t, b.ended)
 		if err != nil {
-			return nil, w.store.dialect.Classify(err)
+			return found, false, err
 		}
-		for _, b := range bent {
-			if b.Row >= n || changes[b.Row] == last {
-				continue // the first value of a row is the one that is refused
-			}
-			last = changes[b.Row]
-			classes[b.Class] = append(classes[b.Class], bentRow{last, b.Refusals})
+		if all = all && refused != nil; refused != nil {
+			b.ended.Reason, found = refused, true
 		}
-		changes = changes[n:]
 	}
-	return classes, nil
+	return found, all, nil
 }
 
 // sure tries the first and the last row of a class alone. It returns at which place of each row's refusals the answer is, if it is the
 // same place for both; -1: it is not known.
-func (w *writer) sure(ctx context.Context, class []bentRow) (at int, err error) {
+func (w *writer) sure(ctx context.Context, t *rows.Table, class []bentRow) (at int, err error) {
+	ends := []bentRow{class[0], class[len(class)-1]}
+	if len(class) == 1 {
+		ends = class
+	}
 	at = -1
-	for i, x := range []bentRow{class[0], class[len(class)-1]} {
-		refused, err := w.try(ctx, []*rows.Change{x.change})
-		if err != nil {
+	for i, x := range ends {
+		refused, err := w.alone(ctx, t, x.change)
+		if err != nil || refused == nil {
 			return -1, err
-		}
-		if refused == nil { // it went in: it is to be tried in its place
-			return -1, w.exec(ctx, "ROLLBACK TO SAVEPOINT "+savepoint)
 		}
 		found := slices.IndexFunc(x.refusals, func(e error) bool { return e.Error() == refused.Error() })
 		if i > 0 && found != at {
@@ -105,9 +177,19 @@ func (w *writer) sure(ctx context.Context, class []bentRow) (at int, err error) 
 	return at, nil
 }
 
-// isClassified reports whether err is about rows, or needs an operator, and not one that another attempt may not meet.
-func isClassified(err error) bool {
-	_, refused := errors.AsType[*dialect.RefusedError](err)
-	_, defect := errors.AsType[*dialect.DefectError](err)
-	return refused || defect
+// alone tries a row alone, and returns with what it is refused. One that goes in is taken back: it is to be tried in its place.
+func (w *writer) alone(ctx context.Context, t *rows.Table, x *rows.Change) (*dialect.RefusedError, error) {
+	refused, err := refusal(w.upsert(ctx, t, []*rows.Change{x}))
+	if err != nil || refused != nil {
+		return refused, err
+	}
+	return nil, w.rollbackBent(ctx)
+}
+
+// refusal is err if it is about rows of a table. Any other is returned as the second.
+func refusal(err error) (*dialect.RefusedError, error) {
+	if refused, ok := errors.AsType[*dialect.RefusedError](err); ok && isTableFault(err) {
+		return refused, nil
+	}
+	return nil, err
 }

@@ -6,6 +6,7 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -104,18 +105,19 @@ func TestGoodRowsThatAreNamedGoIn(t *testing.T) {
 	f.store.cfg.LoadRows = 1000
 	u := f.store.upserts[f.table]
 	bent := u.Bent
-	u.Bent = func(ctx context.Context, s *dialect.Session) ([]dialect.Bent, error) {
-		all, err := bent(ctx, s)
-		if len(all) != 1 {
-			t.Errorf("%d rows are bent: %v", len(all), all)
-			return all, err
+	u.Bent = func(ctx context.Context, s *dialect.Session, n int) ([]dialect.Bent, bool, error) {
+		all, whole, err := bent(ctx, s, n)
+		if len(all) != 1 || !whole {
+			t.Errorf("%d rows are bent: %v, %t", len(all), all, whole)
+			return all, whole, err
 		}
 		for row := range 10 {
 			if row != all[0].Row {
 				all = append(all, dialect.Bent{Row: row, Class: "of good rows", Refusals: all[0].Refusals})
 			}
 		}
-		return all, err
+		slices.SortFunc(all, func(a, b dialect.Bent) int { return a.Row - b.Row })
+		return all, whole, err
 	}
 	f.store.upserts[f.table] = u
 	var events []event

@@ -3,19 +3,17 @@ package sink
 import (
 	"context"
 	"errors"
-	"slices"
 	"time"
 
-	"github.com/millrace-io/millrace/sink/dialect"
 	"github.com/millrace-io/millrace/sink/rows"
 )
 
 // isolateTimeout bounds one search: with the attempt before it, it is over before the group stops waiting for us.
 const isolateTimeout = 20 * time.Second
 
-// isolate finds the changes of b that the database refuses, and gives them its reason. What is refused
-// for its values alone, the database tells at once (bent). The others are tried in one transaction that is rolled back, in the order of the batch: a few of
-// them at a time after a refusal, twice as many after each success, so that few refused ones cost little, and where all are
+// isolate finds the changes of b that the database refuses, and gives them its reason, in one transaction that is rolled
+// back. Of what is refused for values, checks, foreign keys and indexes, the database tells at once (bent). The others are
+// tried in the order of the batch, several together (pace), so that few refused ones cost little, and where all are
 // refused each is tried once. A statement that is refused leaves nothing behind. What remains then goes in, the older
 // revisions of the refused ones included. It reports false if the database refuses none of them by itself.
 //
@@ -75,54 +73,91 @@ func (w *writer) tryAll(ctx context.Context, shares []*rows.Share) (found bool, 
 	return found, err
 }
 
-// find finds those that can be told by their values alone first, and then the others.
+// find finds them in the order in which a batch is written: removals, and then, table by table, upserts. What is good
+// goes in before the next is tried.
 func (w *writer) find(ctx context.Context, shares []*rows.Share) (found bool, err error) {
+	clear(w.marked)
 	for _, s := range shares {
-		some, err := w.bent(ctx, s)
+		some, err := sift(s.Removes, func(removes []*rows.Change) error {
+			r := newResult()
+			return w.remove(ctx, &rows.Share{Table: s.Table, Removes: removes, HadRow: s.HadRow}, &r)
+		})
 		if found = found || some; err != nil {
 			return found, err
 		}
 	}
-	rest := slices.DeleteFunc(inOrder(shares), func(x *rows.Change) bool { return x.Reason != nil })
-	some, err := w.sift(ctx, rest)
-	return found || some, err
-}
-
-// shrink is by how much fewer changes are tried together after a refusal.
-const shrink = 8
-
-func (w *writer) sift(ctx context.Context, tried []*rows.Change) (found bool, err error) {
-	var again *rows.Change
-	for n := len(tried) / shrink; len(tried) > 0; {
-		n = min(max(1, n), len(tried))
-		refused, err := w.try(ctx, tried[:n])
-		switch {
-		case err != nil:
+	for _, s := range shares {
+		some, err := w.findUpserts(ctx, s)
+		if found = found || some; err != nil {
 			return found, err
-		case refused == nil:
-			tried, n = tried[n:], 2*n
-		case n > 1:
-			n /= shrink
-		case refused.Doubtful && again != tried[0]:
-			again = tried[0] // what nobody listed is about this change only if the database says it of it twice
-		default:
-			tried[0].Reason, found = refused, true
-			tried = tried[1:]
 		}
 	}
 	return found, nil
 }
 
-// try reports the error with which the database refuses changes.
-func (w *writer) try(ctx context.Context, changes []*rows.Change) (*dialect.RefusedError, error) {
-	copies := make([]rows.Change, len(changes))
-	for i, x := range changes {
-		copies[i] = *x
+// findUpserts finds those of s that the database tells of, and then the others.
+func (w *writer) findUpserts(ctx context.Context, s *rows.Share) (found bool, err error) {
+	upserts, err := w.unmarked(ctx, s)
+	if err != nil {
+		return false, err
 	}
-	r := newResult()
-	err := w.writeRows(ctx, rows.Newest(copies), &r)
-	if refused, ok := errors.AsType[*dialect.RefusedError](err); ok && isTableFault(err) {
-		return refused, nil
+	if found, err = w.bent(ctx, s.Table, upserts); err != nil {
+		return found, err
 	}
-	return nil, err
+	some, err := sift(good(upserts), func(upserts []*rows.Change) error { return w.upsert(ctx, s.Table, upserts) })
+	return found || some, err
+}
+
+// sift tries changes by writing them, in their order, and gives those that are refused their reason.
+func sift(tried []*rows.Change, write func([]*rows.Change) error) (found bool, err error) {
+	p, again := pace{size: len(tried)}, (*rows.Change)(nil)
+	for len(tried) > 0 {
+		n := p.next(len(tried))
+		refused, err := refusal(write(tried[:n]))
+		switch {
+		case err != nil:
+			return found, err
+		case refused == nil:
+			p.wentIn(n)
+			tried = tried[n:]
+		case n == 1 && refused.Doubtful && again != tried[0]:
+			again = tried[0] // what nobody listed is about this change only if the database says it of it twice
+		default:
+			if p.refused(n); n == 1 {
+				tried[0].Reason, found = refused, true
+				tried = tried[1:]
+			}
+		}
+	}
+	return found, nil
+}
+
+// pace is how many changes are tried together: two thirds of those that are good between two refused ones, as far as is
+// known, so that about every other try is refused. Of those that were refused together halves are tried, until one is
+// alone.
+type pace struct {
+	size    int // to be tried together
+	suspect int // so many of the next ones were refused together
+	good    int // went in since one was refused
+}
+
+func (p *pace) next(left int) int {
+	if p.suspect > 0 {
+		return max(1, p.suspect/2)
+	}
+	return min(max(1, p.size), left)
+}
+
+func (p *pace) wentIn(n int) {
+	p.good += n
+	p.suspect = max(0, p.suspect-n)
+	p.size = max(p.size, p.good/2)
+}
+
+func (p *pace) refused(n int) {
+	if n > 1 {
+		p.suspect = n
+		return
+	}
+	p.size, p.suspect, p.good = (p.size+2*p.good)/4, 0, 0
 }

@@ -50,62 +50,73 @@ func TestOneGuardForAllPartitions(t *testing.T) {
 	}
 }
 
-// TestIsolatingCostsFewStatements: rows refused for a value are found with few statements, however many they are. Those
+// TestIsolatingCostsFewStatements: rows that the database names are found with few statements, however many they are. Those
 // refused for anything else cost few where they are few, and about one each where all are refused.
 func TestIsolatingCostsFewStatements(t *testing.T) {
 	const n = 1000
-	long, thirteen := map[string]any{"note": "more than ten characters"}, map[string]any{"n": 13}
-	for name, c := range map[string]struct {
-		row  map[string]any
-		bad  func(i int) bool
-		most int // statements
+	for kind, c := range map[string]struct {
+		row                     map[string]any
+		one, tenth, second, all int // statements at most
 	}{
-		"one value":         {long, func(i int) bool { return i == 700 }, 40},
-		"a hundred values":  {long, func(i int) bool { return i%10 == 0 }, 40},
-		"every other value": {long, func(i int) bool { return i%2 == 0 }, 40},
-		"all values":        {long, func(int) bool { return true }, 40},
-		"one check":         {thirteen, func(i int) bool { return i == 700 }, 60},
-		"a hundred checks":  {thirteen, func(i int) bool { return i%10 == 0 }, n},
-		"all checks":        {thirteen, func(int) bool { return true }, n + 40},
+		"value":       {map[string]any{"note": "more than ten characters"}, 20, 20, 20, 20},
+		"check":       {map[string]any{"n": 13}, 20, 20, 20, 20},
+		"foreign key": {map[string]any{"price": 13}, 20, 20, 20, 20},
+		"trigger":     {map[string]any{"n": 14}, 60, 650, n + 100, n + 100},
 	} {
-		t.Run(name, func(t *testing.T) {
-			f := newFixture(t, onMySQL(t), false)
-			f.store.cfg.LoadRows = 2 * n
-			run(t, f.store.db, "ALTER TABLE things ADD CHECK (n <> 13 OR n IS NULL)")
-			var events []event
-			want := 0
-			for i := range n {
-				e := event{int64(i), 0, fmt.Sprintf("k%04d", i), row(i + 100)}
-				if c.bad(i) {
-					e.row = c.row
-					want++
-				}
-				events = append(events, e)
-			}
-			b := newBatch(rows.NewDecoder(), f.job(events...))
-			before, began := f.questions(), time.Now()
-			found, err := f.writer.isolate(t.Context(), b)
-			took, statements := time.Since(began), f.questions()-before-1
-			if err != nil || !found {
-				t.Fatal(found, err)
-			}
-			t.Logf("%d of %d refused: %d statements, %s", want, n, statements, took)
-			if statements > c.most {
-				t.Errorf("%d statements, want at most %d", statements, c.most)
-			}
-			for x := range b.refused() {
-				want--
-				if !c.bad(int(x.Record.Offset)) {
-					t.Errorf("%s is refused: %s", x.Record.Key, x.Reason)
-				}
-			}
-			if got := f.column("n"); want != 0 || len(got) != 0 {
-				t.Errorf("%d refused rows are missing, %d rows were written", want, len(got))
-			}
-			if _, err := f.writer.apply(t.Context(), b); err != nil {
-				t.Errorf("what remains: %v", err)
-			}
-		})
+		for name, bad := range map[string]struct {
+			is   func(i int) bool
+			most int
+		}{
+			"one":         {func(i int) bool { return i == 700 }, c.one},
+			"every tenth": {func(i int) bool { return i%10 == 0 }, c.tenth},
+			"every other": {func(i int) bool { return i%2 == 0 }, c.second},
+			"all":         {func(int) bool { return true }, c.all},
+		} {
+			t.Run(kind+"/"+name, func(t *testing.T) { isolatingCosts(t, n, c.row, bad.is, bad.most) })
+		}
+	}
+}
+
+// isolatingCosts isolates n rows of which some are bad by at most so many statements.
+func isolatingCosts(t *testing.T, n int, row map[string]any, bad func(i int) bool, most int) {
+	t.Helper()
+	f := newFixture(t, onMySQL(t), false)
+	f.store.cfg.LoadRows = 2 * n
+	run(t, f.store.db, "ALTER TABLE things ADD CHECK (n <> 13 OR n IS NULL)", "CREATE TABLE parents (price decimal(20,4) PRIMARY KEY)",
+		"ALTER TABLE things ADD FOREIGN KEY (price) REFERENCES parents (price)",
+		"CREATE TRIGGER t BEFORE INSERT ON things FOR EACH ROW IF NEW.n = 14 THEN SIGNAL SQLSTATE '45000'; END IF")
+	var events []event
+	want := 0
+	for i := range n {
+		e := event{int64(i), 0, fmt.Sprintf("k%04d", i), map[string]any{"n": i + 100}}
+		if bad(i) {
+			e.row = row
+			want++
+		}
+		events = append(events, e)
+	}
+	b := newBatch(rows.NewDecoder(), f.job(events...))
+	before, began := f.questions(), time.Now()
+	found, err := f.writer.isolate(t.Context(), b)
+	took, statements := time.Since(began), f.questions()-before-1
+	if err != nil || !found {
+		t.Fatal(found, err)
+	}
+	t.Logf("%d of %d refused: %d statements, %s", want, n, statements, took)
+	if statements > most {
+		t.Errorf("%d statements, want at most %d", statements, most)
+	}
+	for x := range b.refused() {
+		want--
+		if !bad(int(x.Record.Offset)) {
+			t.Errorf("%s is refused: %s", x.Record.Key, x.Reason)
+		}
+	}
+	if got := f.column("n"); want != 0 || len(got) != 0 {
+		t.Errorf("%d refused rows are missing, %d rows were written", want, len(got))
+	}
+	if _, err := f.writer.apply(t.Context(), b); err != nil {
+		t.Errorf("what remains: %v", err)
 	}
 }
 

@@ -27,7 +27,9 @@ func (w *writer) upsert(ctx context.Context, t *rows.Table, changes []*rows.Chan
 			}
 			bulk = nil // one of these rows did not fit: INSERT finds it
 		}
-		n := w.statement(u, changes)
+		n := w.assemble(u.Insert, u.Merge, changes, func(dst []byte, _ int, x *rows.Change) []byte {
+			return dialect.AppendRow(dst, w.store.dialect, x)
+		})
 		if err := w.exec(ctx, string(w.sql)); err != nil {
 			return w.onTable(t, "upsert into", err)
 		}
@@ -47,22 +49,22 @@ func bulkRows(b dialect.Bulk, n, from int) int {
 	return n
 }
 
-// statement writes an INSERT of the first changes, at least one, and says how many they are.
-func (w *writer) statement(u dialect.Upsert, changes []*rows.Change) int {
-	w.sql = append(w.sql[:0], u.Insert...)
+// assemble writes an INSERT of the first changes, at least one, and says how many they are.
+func (w *writer) assemble(head, merge string, changes []*rows.Change, appendRow func(dst []byte, i int, x *rows.Change) []byte) int {
+	w.sql = append(w.sql[:0], head...)
 	n := 0
 	for n < min(len(changes), w.store.cfg.StatementRows) {
 		before := len(w.sql)
 		if n > 0 {
 			w.sql = append(w.sql, ',')
 		}
-		w.sql = dialect.AppendRow(w.sql, w.store.dialect, changes[n])
-		if n > 0 && len(w.sql)+len(u.Merge) > w.store.bytes {
+		w.sql = appendRow(w.sql, n, changes[n])
+		if n > 0 && len(w.sql)+len(merge) > w.store.bytes {
 			w.sql = w.sql[:before]
 			break
 		}
 		n++
 	}
-	w.sql = append(w.sql, u.Merge...)
+	w.sql = append(w.sql, merge...)
 	return n
 }

@@ -126,18 +126,23 @@ type Upsert struct {
 	// Probe are statements that write no row, and that the database refuses for whatever is in the way of every row: a
 	// right or a column that is missing, a lock on the table.
 	Probe []string
-	// Bend comes before the literals instead of Insert: where the database would refuse a value, it then stores another, and
-	// Bent tells, right after the statement, of which rows it did. Empty and nil where there is no such way.
-	Bend string
-	Bent func(ctx context.Context, s *Session) ([]Bent, error)
+	// Bend comes before the literals instead of Insert, and AppendBend appends those of a row, which it numbers from 0:
+	// where the database would refuse a row, it then stores another value, or leaves the row out. Bent tells, right after
+	// the statement and its n rows, of which rows it did, in their order; false: it cannot tell of all. Empty and nil where
+	// there is no such way.
+	Bend       string
+	AppendBend func(dst []byte, row int, x *rows.Change) []byte
+	Bent       func(ctx context.Context, s *Session, n int) (list []Bent, whole bool, err error)
 }
 
-// Bent is a row of a statement of which a value was bent.
+// Bent is one thing that a statement did to a row instead of what it would have refused.
 type Bent struct {
 	Row   int    // from 0
-	Class string // the error and the column: rows of one class are bent for the same
+	Class string // the error and what it is about: what is done to rows of one class is done for the same
+	Out   bool   // the row was left out; false: another value was stored
+	Ended bool   // the statement was refused at this row
 	// Refusals are what the database may answer to an INSERT of the row alone: for all rows of a class the answer at the same
-	// place.
+	// place. None: not known.
 	Refusals []error
 }
 

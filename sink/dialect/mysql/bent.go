@@ -2,83 +2,123 @@ package mysql
 
 import (
 	"context"
+	"fmt"
 	"regexp"
 	"strconv"
+	"strings"
 
 	"github.com/go-sql-driver/mysql"
 
 	"github.com/millrace-io/millrace/sink/dialect"
+	"github.com/millrace-io/millrace/sink/rows"
 )
 
-// bendable are the errors that a value alone is refused for when it is stored in a column, with their SQL states. INSERT IGNORE makes warnings of them
-// (MySQL Reference Manual, "The Effect of IGNORE on Statement Execution").
-var bendable = map[uint16][5]byte{
-	1264:          {'2', '2', '0', '0', '3'}, // ER_WARN_DATA_OUT_OF_RANGE
-	dataTruncated: {'0', '1', '0', '0', '0'}, // of a text too long a strict INSERT says dataTooLong
-	1292:          {'2', '2', '0', '0', '7'}, // ER_TRUNCATED_WRONG_VALUE
-	1366:          {'H', 'Y', '0', '0', '0'}, // ER_TRUNCATED_WRONG_VALUE_FOR_FIELD
-	dataTooLong:   {'2', '2', '0', '0', '1'},
+// ignorable are errors of which INSERT IGNORE makes warnings (MySQL Reference Manual, "The Effect of IGNORE on Statement
+// Execution"), and what it does to the row: it stores another value, or leaves the row out.
+var ignorable = map[uint16]struct {
+	state [5]byte // SQL state
+	out   bool
+}{
+	1264:          {[5]byte{'2', '2', '0', '0', '3'}, false}, // ER_WARN_DATA_OUT_OF_RANGE
+	dataTruncated: {[5]byte{'0', '1', '0', '0', '0'}, false}, // of a text too long a strict INSERT says dataTooLong
+	wrongValue:    {[5]byte{'2', '2', '0', '0', '7'}, false},
+	1366:          {[5]byte{'H', 'Y', '0', '0', '0'}, false}, // ER_TRUNCATED_WRONG_VALUE_FOR_FIELD
+	dataTooLong:   {[5]byte{'2', '2', '0', '0', '1'}, false},
+	1048:          {[5]byte{'2', '3', '0', '0', '0'}, false}, // ER_BAD_NULL_ERROR
+	duplicate:     {[5]byte{'2', '3', '0', '0', '0'}, true},
+	1451:          {[5]byte{'2', '3', '0', '0', '0'}, true}, // ER_ROW_IS_REFERENCED_2
+	1452:          {[5]byte{'2', '3', '0', '0', '0'}, true}, // ER_NO_REFERENCED_ROW_2
+	3819:          {[5]byte{'H', 'Y', '0', '0', '0'}, true}, // ER_CHECK_CONSTRAINT_VIOLATED
 }
 
 const (
 	dataTruncated = 1265 // WARN_DATA_TRUNCATED
 	dataTooLong   = 1406 // ER_DATA_TOO_LONG
+	wrongValue    = 1292 // ER_TRUNCATED_WRONG_VALUE
+	duplicate     = 1062 // ER_DUP_ENTRY
+
+	// warningsKept is how many warnings a session keeps of a statement.
+	warningsKept = 4096
 )
 
-// named is a message that names a column and a row.
+// numberText and a number are in the warning that the first value of a row makes. So the warnings between two such ones
+// are about the row that the first of them names. MySQL itself names rows in few messages, and wrongly after a row that it
+// left out.
+const numberText = "millrace row "
+
+var numbered = regexp.MustCompile(`'` + numberText + `(\d+)'$`)
+
+// named is the end of a message that names a column and a row.
 var named = regexp.MustCompile(`(?s)^.*( for column '.*' at row )(\d+)$`)
 
-// bent reads which rows the statement before has bent. It returns none if a warning is about anything else, or is not there because
-// the server keeps max_error_count of them: a row that is left out, for a check or an index, is not counted by the server, and those
-// after it are named wrongly.
-func bent(ctx context.Context, s *dialect.Session) ([]dialect.Bent, error) {
-	var all int
-	if err := s.QueryRowContext(ctx, "SHOW COUNT(*) WARNINGS").Scan(&all); err != nil || all == 0 {
-		return nil, err
-	}
+// bend begins an INSERT IGNORE. The version comes first, so that its warning does.
+func bend(t *rows.Table) string {
+	names := strings.TrimSuffix(dialect.ColumnNames(t), ", "+rows.VersionColumn)
+	return fmt.Sprintf("INSERT IGNORE INTO %s (%s, %s) VALUES ", dialect.Quote(t.Name), rows.VersionColumn, names)
+}
+
+// appendBend appends the literals of x's row, numbered.
+func (m *Dialect) appendBend(dst []byte, row int, x *rows.Change) []byte {
+	dst = strconv.AppendInt(append(dst, "(IF(CAST('"+numberText...), int64(row), 10)
+	dst = dialect.AppendHex(append(dst, "' AS SIGNED), NULL, "...), x.Version[:])
+	return append(dialect.AppendValues(append(dst, "),"...), m, x.Row), ')')
+}
+
+// bent reads what the statement before, an INSERT IGNORE of n rows, has done to them. It reports false if the server does
+// not tell of all.
+func bent(ctx context.Context, s *dialect.Session, n int) (list []dialect.Bent, whole bool, err error) {
 	found, err := s.QueryContext(ctx, "SHOW WARNINGS")
 	if err != nil {
-		return nil, err
+		return nil, false, err
 	}
 	defer func() { _ = found.Close() }()
-	var out []dialect.Bent
-	for found.Next() {
+	row, all, ended := -1, 0, false
+	for ; found.Next(); all++ {
 		var level, message string
 		var code uint16
 		if err := found.Scan(&level, &code, &message); err != nil {
-			return nil, err
+			return nil, false, err
 		}
-		b, ok := bentRow(code, message)
-		if !ok || level != "Warning" {
-			return nil, nil
+		if at := numbered.FindStringSubmatch(message); at != nil && code == wrongValue && level == "Warning" {
+			if row++; at[1] != strconv.Itoa(row) {
+				return nil, false, found.Close()
+			}
+			continue
 		}
-		out = append(out, b)
+		if row < 0 {
+			return nil, false, found.Close()
+		}
+		ended = level == "Error"
+		b := bentRow(code, message)
+		b.Row, b.Ended = row, ended
+		list = append(list, b)
 	}
-	if len(out) != all {
-		out = nil
-	}
-	return out, found.Err()
+	return list, all < warningsKept && (ended || row == n-1), found.Err()
 }
 
 // bentRow reads a warning. Of the row alone the server says that it is the first.
-func bentRow(code uint16, message string) (dialect.Bent, bool) {
-	parts := named.FindStringSubmatchIndex(message)
-	state, ok := bendable[code]
-	if !ok || parts == nil {
-		return dialect.Bent{}, false
+func bentRow(code uint16, message string) dialect.Bent {
+	b := dialect.Bent{Class: fmt.Sprint(code, message)}
+	as, ok := ignorable[code]
+	if !ok {
+		return b
 	}
-	row, err := strconv.Atoi(message[parts[4]:])
-	if err != nil || row < 1 {
-		return dialect.Bent{}, false
+	b.Out = as.out
+	refuse := func(code uint16, message string) {
+		b.Refusals = append(b.Refusals, &mysql.MySQLError{Number: code, SQLState: ignorable[code].state, Message: message})
 	}
-	where := message[parts[2]:parts[3]]
-	b := dialect.Bent{
-		Row: row - 1, Class: strconv.Itoa(int(code)) + where,
-		Refusals: []error{&mysql.MySQLError{Number: code, SQLState: state, Message: message[:parts[4]] + "1"}},
+	if at := named.FindStringSubmatchIndex(message); at != nil {
+		where := message[at[2]:at[3]]
+		b.Class = fmt.Sprint(code, where)
+		refuse(code, message[:at[4]]+"1")
+		if code == dataTruncated {
+			refuse(dataTooLong, "Data too long"+where+"1")
+		}
+		return b
 	}
-	if code == dataTruncated {
-		long := &mysql.MySQLError{Number: dataTooLong, SQLState: bendable[dataTooLong], Message: "Data too long" + where + "1"}
-		b.Refusals = append(b.Refusals, long)
+	if at := strings.LastIndex(message, " for key "); code == duplicate && at >= 0 {
+		b.Class = fmt.Sprint(code, message[at:])
 	}
-	return b, true
+	refuse(code, message)
+	return b
 }

@@ -15,7 +15,7 @@ func (m *Dialect) Upsert(t *rows.Table) dialect.Upsert {
 		fmt.Sprintf("DELETE FROM %s WHERE 1 = 0", dialect.Quote(t.Name)),
 		m.probe(t) + u.Merge,
 	}
-	u.Bend, u.Bent = "INSERT IGNORE"+strings.TrimPrefix(u.Insert, "INSERT"), bent
+	u.Bend, u.AppendBend, u.Bent = bend(t), m.appendBend, bent
 	if m.loads {
 		if l := m.newLoad(t, u.Merge); l != nil {
 			u.Bulk = l
