@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -20,13 +21,18 @@ func (e *TwinError) Error() string {
 		"of its own with --instance (if there is no other, this one was frozen for longer than a transaction may last, and goes on)", e.Instance)
 }
 
-// twin makes a *[TwinError] of an answer that says that another producer or member of the same name has come.
+// twin makes a *[TwinError] of an answer that says that another producer or member of the same name has come. Beside a twin
+// the brokers also answer that a transaction is in no state to be ended: it was the other's.
 func (p *Processor) twin(err error) error {
-	if fenced(err) {
-		p.env.Log.Debug("a session ends", "err", err)
-		return &TwinError{p.env.Instance}
+	now := time.Now()
+	switch last := p.twinned.Load(); {
+	case fenced(err):
+		p.twinned.Store(&now)
+	case last == nil, !errors.Is(err, kerr.InvalidTxnState), now.Sub(*last) > time.Minute:
+		return err
 	}
-	return err
+	p.env.Log.Debug("a session ends", "err", err)
+	return &TwinError{p.env.Instance}
 }
 
 // fenced reports whether a session has ended because its ids were taken.

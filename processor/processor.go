@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
@@ -34,6 +35,7 @@ type Processor struct {
 	progress *stage.Progress
 	topics   *admin.Watch
 	turns    turns
+	twinned  atomic.Pointer[time.Time] // when a session last met another of its name
 	decided  *decisions
 	cl       *kgo.Client // while Run runs; nil: this is a redo
 	limit    *limit

@@ -1,18 +1,37 @@
 package processor
 
 import (
+	"errors"
 	"fmt"
 	"log/slog"
 	"strings"
 	"testing"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/millrace-io/millrace/internal/stage"
 	"github.com/millrace-io/millrace/internal/testkit"
 	"github.com/millrace-io/millrace/pipeline"
 )
+
+// TestAnswersBesideATwin: what the brokers say to a process that has met another of its name is told as that; alone it is not.
+func TestAnswersBesideATwin(t *testing.T) {
+	p := &Processor{env: stage.Env{Instance: "a", Log: slog.New(slog.DiscardHandler)}}
+	state := fmt.Errorf("end transaction: %w", kerr.InvalidTxnState)
+	if err := p.twin(state); !errors.Is(err, kerr.InvalidTxnState) {
+		t.Errorf("%v before there was a twin", err)
+	}
+	for _, answer := range []error{kerr.ProducerFenced, kerr.FencedInstanceID, kerr.InvalidProducerEpoch, state} {
+		if _, ok := errors.AsType[*TwinError](p.twin(answer)); !ok {
+			t.Errorf("%v is not told as a twin", answer)
+		}
+	}
+	if err := p.twin(kerr.NotLeaderForPartition); !errors.Is(err, kerr.NotLeaderForPartition) {
+		t.Errorf("%v, of what has nothing to do with it", err)
+	}
+}
 
 // TestRefusedRecordsAreTold: once, at the commit; what is aborted is not told.
 func TestRefusedRecordsAreTold(t *testing.T) {
