@@ -107,33 +107,42 @@ func (w *writer) keep(ctx context.Context, shares []*rows.Share) error {
 	return nil
 }
 
-// whole makes t if it is missing, and returns when it was made. What was written to a table before must be in it: the
+// whole makes t if it is missing, and returns when it was made. What was written to a table before must be in it.
+func (s *store) whole(ctx context.Context, topic string, t *rows.Table) (made string, err error) {
+	made, there, err := s.still(ctx, topic, t)
+	if err != nil || there {
+		return made, err
+	}
+	return s.make(ctx, t)
+}
+
+// still returns when t was made; there is false if it is to be made. That it has lost what was written to it is a *TableError: the
 // positions of its topic say that there was something. They are read first, for another sink makes a table before it
 // claims. During a redo it need not be.
-func (s *store) whole(ctx context.Context, topic string, t *rows.Table) (made string, err error) {
+func (s *store) still(ctx context.Context, topic string, t *rows.Table) (made string, there bool, err error) {
 	var written bool
 	if err := s.db.QueryRowContext(ctx, "SELECT COUNT(*) > 0 FROM millrace_offsets WHERE topic = ? AND next_offset > 0", topic).
 		Scan(&written); err != nil {
-		return "", s.dialect.Classify(err)
+		return "", false, s.dialect.Classify(err)
 	}
-	made, there, err := s.made(ctx, t)
+	made, there, err = s.made(ctx, t)
 	switch {
 	case err != nil:
-		return "", err
+		return "", false, err
 	case there && !written:
-		return made, nil
+		return made, true, nil
 	case there:
-		return made, s.sameTable(ctx, topic, t, made)
+		return made, true, s.sameTable(ctx, topic, t, made)
 	case written && !s.marking(ctx, t):
 		if _, err := s.db.ExecContext(ctx, "SELECT 1 FROM "+dialect.Quote(t.Name)+" LIMIT 0"); err != nil {
 			if e, ok := errors.AsType[*TableError](s.tableError(t, "read it", err)); ok && !s.dialect.Missing(err) {
-				return "", e // it may be there, and hidden from us
+				return "", false, e // it may be there, and hidden from us
 			}
 		}
-		return "", &TableError{Table: t.Name, Problems: []string{fmt.Sprintf(
+		return "", false, &TableError{Table: t.Name, Problems: []string{fmt.Sprintf(
 			"it is not there, though records of %s were written to it. A table made now would lack them: %s", topic, s.replay(t))}}
 	}
-	return s.make(ctx, t)
+	return "", false, nil
 }
 
 // make makes a table that is missing, and returns when.

@@ -139,7 +139,7 @@ type recovering struct {
 	told    []*recovered
 	lost    bool     // Kafka is older than the database
 	refused []string // streams of which that seems so, and nobody says it
-	others  []error  // of tables that other streams write
+	others  []error  // of tables that other streams write, or that have lost rows
 }
 
 func recoverStreams(cmd *cobra.Command, o *operation, lost, yes bool) error {
@@ -199,8 +199,12 @@ func (x *recovering) look(lines []recoverable) (all []repair, err error) {
 				return nil, err
 			}
 			told.foundf(x, l.name, "the table %s is not this stream's: %s", other.Table, other.Owner)
+			told.Next = fmt.Sprintf("millrace run %s --adopt %s", x.file, s.Name)
 			x.others = append(x.others, fmt.Errorf("stream %s: %w", s.Name, other))
 			continue
+		}
+		if err := x.whole(l, told); err != nil {
+			return nil, err
 		}
 		state, err := recovery.Look(x.cmd.Context(), l.Config)
 		if err != nil {
@@ -231,6 +235,19 @@ func (x *recovering) look(lines []recoverable) (all []repair, err error) {
 		all = append(all, repair{l.name, state, told})
 	}
 	return all, nil
+}
+
+// whole notes that the table has lost rows, which no position brings back.
+func (x *recovering) whole(l recoverable, told *recovered) error {
+	err := l.Table.Whole(x.cmd.Context(), l.Stream.Name)
+	lost, ok := errors.AsType[*sink.TableError](err)
+	if !ok {
+		return err
+	}
+	told.foundf(x, l.name, "%v", lost)
+	told.Next = fmt.Sprintf("millrace replay %s %s", x.file, l.Stream.Name)
+	x.others = append(x.others, fmt.Errorf("stream %s: rows are missing: `%s`", l.name, told.Next))
+	return nil
 }
 
 // foundf notes what was found, and says it.

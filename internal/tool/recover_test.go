@@ -2,6 +2,7 @@ package tool
 
 import (
 	"database/sql"
+	"errors"
 	"fmt"
 	"io/fs"
 	"log/slog"
@@ -272,5 +273,27 @@ func TestRecoverAKafkaThatIsOlder(t *testing.T) {
 	testkit.Eventually(t, patience, testkit.That("what came after", func() bool { return len(tableIDs(t, p.path)) == len(p.api.shows())+1 }))
 	p.command(0, "1 row deleted", "reset", "orders", "--sweep", "--yes")
 	awaitTable(t, p.path, p.api.shows())
+	p.inOrder()
+}
+
+// TestRecoverATableThatIsGone: no position is wrong, so recover names the command that makes the rows again.
+func TestRecoverATableThatIsGone(t *testing.T) {
+	t.Parallel()
+	p := newPatient(t, 20)
+	p.stop()
+	db, err := sql.Open("sqlite", filepath.Join(filepath.Dir(p.path), "data", "millrace.db"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = db.ExecContext(t.Context(), "DROP TABLE orders")
+	if err := errors.Join(err, db.Close()); err != nil {
+		t.Fatal(err)
+	}
+	p.start()
+	replay := "millrace replay " + p.path + " orders"
+	p.told(replay)
+	p.command(cli.ExitError, "rows are missing: `"+replay+"`", "recover")
+	p.command(cli.ExitError, `"next": "`+replay+`"`, "recover", "--output", "json")
+	p.command(0, "all is processed again", "replay", "orders", "--yes")
 	p.inOrder()
 }
