@@ -77,15 +77,7 @@ func TestSASL(t *testing.T) {
 func TestTLS(t *testing.T) {
 	dir := t.TempDir()
 	pair := certificate(t, dir)
-	authority, err := x509.ParseCertificate(pair.Certificate[0])
-	if err != nil {
-		t.Fatal(err)
-	}
-	trusted := x509.NewCertPool()
-	trusted.AddCert(authority)
-	cluster := testkafka.New(t, kfake.TLS(&tls.Config{
-		Certificates: []tls.Certificate{pair}, ClientAuth: tls.RequireAndVerifyClientCert, ClientCAs: trusted, MinVersion: tls.VersionTLS12,
-	}))
+	cluster := testkafka.New(t, bothSides(t, pair))
 	cert, key := filepath.Join(dir, "cert.pem"), filepath.Join(dir, "key.pem")
 	good := pipeline.TLS{CAFile: cert, CertFile: cert, KeyFile: key}
 	named := pipeline.TLS{CAFile: cert, CertFile: cert, KeyFile: key, ServerName: "kafka.example.com"}
@@ -139,4 +131,18 @@ func certificate(t *testing.T, dir string) tls.Certificate {
 		t.Fatal(err)
 	}
 	return pair
+}
+
+// bothSides is TLS of a broker that shows pair, and asks its clients for a certificate that pair's authority signed.
+func bothSides(t *testing.T, pair tls.Certificate) kfake.Opt {
+	t.Helper()
+	authority, err := x509.ParseCertificate(pair.Certificate[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	trusted := x509.NewCertPool()
+	trusted.AddCert(authority)
+	return kfake.TLS(&tls.Config{
+		Certificates: []tls.Certificate{pair}, ClientAuth: tls.RequireAndVerifyClientCert, ClientCAs: trusted, MinVersion: tls.VersionTLS12,
+	})
 }

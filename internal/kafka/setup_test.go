@@ -3,7 +3,6 @@ package kafka_test
 import (
 	"context"
 	"crypto/tls"
-	"crypto/x509"
 	"errors"
 	"fmt"
 	"io"
@@ -102,18 +101,10 @@ func bystander(t *testing.T, words []byte) (address string) {
 func TestWhatDoesNotFitIsTold(t *testing.T) {
 	dir := t.TempDir()
 	pair := certificate(t, dir)
-	authority, err := x509.ParseCertificate(pair.Certificate[0])
-	if err != nil {
-		t.Fatal(err)
-	}
-	trusted := x509.NewCertPool()
-	trusted.AddCert(authority)
 	cert, key := filepath.Join(dir, "cert.pem"), filepath.Join(dir, "key.pem")
 	user := []kfake.Opt{kfake.EnableSASL(), kfake.Superuser("PLAIN", "app", "hush-hush")}
 	oneSided := kfake.TLS(&tls.Config{Certificates: []tls.Certificate{pair}, MinVersion: tls.VersionTLS12})
-	bothSides := kfake.TLS(&tls.Config{
-		Certificates: []tls.Certificate{pair}, ClientAuth: tls.RequireAndVerifyClientCert, ClientCAs: trusted, MinVersion: tls.VersionTLS12,
-	})
+	twoSided := bothSides(t, pair)
 	for name, c := range map[string]struct {
 		broker  []kfake.Opt
 		words   []byte // of a listener that is no broker; nil: it is one
@@ -138,12 +129,12 @@ func TestWhatDoesNotFitIsTold(t *testing.T) {
 			told: "not other.example.com", correct: "kafka.tls.server_name",
 		},
 		"no certificate of ours": {
-			broker: []kfake.Opt{bothSides}, tls: &pipeline.TLS{CAFile: cert},
+			broker: []kfake.Opt{twoSided}, tls: &pipeline.TLS{CAFile: cert},
 			told: "certificate required", correct: "kafka.tls.cert_file and kafka.tls.key_file",
 		},
 		"SASL is missing": {broker: user, told: "it asks for SASL (PLAIN, SCRAM-SHA-256, SCRAM-SHA-512), and kafka.sasl is not set", correct: "set kafka.sasl"},
 		"SASL is missing, over TLS": {
-			broker: append(user, bothSides), tls: &pipeline.TLS{CAFile: cert, CertFile: cert, KeyFile: key},
+			broker: append(user, twoSided), tls: &pipeline.TLS{CAFile: cert, CertFile: cert, KeyFile: key},
 			told: "and kafka.sasl is not set", correct: "set kafka.sasl",
 		},
 	} {

@@ -65,9 +65,7 @@ func TestAResetAsksAgainWhatMayPass(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			s := newShop(t)
-			f := s.fetch("one")
-			s.awaitRaw("items", want(0, 20, "1"))
+			s, f := fetchedShop(t)
 			f.stop()
 			refused := s.refuse(test.key, ofSlice("a"), test.n, test.answer)
 			s.run(reset.Options{})
@@ -84,12 +82,8 @@ func TestAResetAsksAgainWhatMayPass(t *testing.T) {
 // TestASweepAsksAgainWhatMayPass as it takes over from whoever sweeps, and from ingest.
 func TestASweepAsksAgainWhatMayPass(t *testing.T) {
 	t.Parallel()
-	s := newShop(t)
-	f := s.fetch("one")
-	s.awaitRaw("items", want(0, 20, "1"))
-	s.change(func() { delete(s.items["a"], 0) })
-	sweep := s.run(reset.Options{Sweep: true})
-	s.awaitPass(sweep)
+	s, f := fetchedShop(t)
+	sweep := s.sweepWithoutKey0()
 	f.stop()
 	found := s.look(sweep)
 	sweeping := s.refuse(kmsg.InitProducerID, topics.SweepTransactionalID("shop", "items"), 1, kerr.UnknownServerError)

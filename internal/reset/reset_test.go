@@ -147,6 +147,15 @@ func (s *shop) fetch(name string) *fetcher {
 	return f
 }
 
+// fetchedShop is a shop of which the ingest that it returns, which runs, has fetched everything once.
+func fetchedShop(t *testing.T) (*shop, *fetcher) {
+	t.Helper()
+	s := newShop(t)
+	f := s.fetch("one")
+	s.awaitRaw("items", want(0, 20, "1"))
+	return s, f
+}
+
 func (s *shop) ctx() context.Context {
 	ctx, cancel := context.WithTimeout(s.t.Context(), patience)
 	s.t.Cleanup(cancel)
@@ -238,6 +247,15 @@ func (s *shop) awaitPass(sweep *control.Sweep) {
 	}
 }
 
+// sweepWithoutKey0 resets the stream items with a sweep whose pass, which has ended, did not show the key 0.
+func (s *shop) sweepWithoutKey0() *control.Sweep {
+	s.t.Helper()
+	s.change(func() { delete(s.items["a"], 0) })
+	sweep := s.run(reset.Options{Sweep: true})
+	s.awaitPass(sweep)
+	return sweep
+}
+
 func (s *shop) look(sweep *control.Sweep) *reset.Sweep {
 	s.t.Helper()
 	found, err := reset.Look(s.ctx(), s.cfg, sweep)
@@ -312,9 +330,7 @@ func TestResetSince(t *testing.T) {
 // of which a record was refused stays too. Who looks again finds nothing.
 func TestASweepDeletesWhatThePassDidNotShow(t *testing.T) {
 	t.Parallel()
-	s := newShop(t)
-	f := s.fetch("one")
-	s.awaitRaw("items", want(0, 20, "1"))
+	s, f := fetchedShop(t)
 	s.change(func() {
 		for i := 16; i < 20; i++ {
 			delete(s.items["a"], i)
@@ -359,12 +375,8 @@ func TestASweepDeletesWhatThePassDidNotShow(t *testing.T) {
 // TestASweepThatDied holds ingest up until it is run again; who was held up in the middle of it can do nothing any more.
 func TestASweepThatDied(t *testing.T) {
 	t.Parallel()
-	s := newShop(t)
-	f := s.fetch("one")
-	s.awaitRaw("items", want(0, 20, "1"))
-	s.change(func() { delete(s.items["a"], 0) })
-	sweep := s.run(reset.Options{Sweep: true})
-	s.awaitPass(sweep)
+	s, f := fetchedShop(t)
+	sweep := s.sweepWithoutKey0()
 	if _, err := control.Change(s.ctx(), s.cfg.Control, "items", func(c *control.Stream) error {
 		c.Sweep.Deleting = "one that died"
 		return nil
@@ -388,9 +400,7 @@ func TestASweepThatDied(t *testing.T) {
 // TestAPassThatFailsSweepsNothing, nor does one of which a slice is missing.
 func TestAPassThatFailsSweepsNothing(t *testing.T) {
 	t.Parallel()
-	s := newShop(t)
-	f := s.fetch("one")
-	s.awaitRaw("items", want(0, 20, "1"))
+	s, f := fetchedShop(t)
 	s.change(func() { s.fail = true })
 	sweep := s.run(reset.Options{Sweep: true})
 	s.await("it waits for the API", func() bool { return f.health.Waiting()["ingest"] != "" })
@@ -412,9 +422,7 @@ func TestAPassThatFailsSweepsNothing(t *testing.T) {
 // TestTheRawTopicMadeAnewEndsASweep: what it counts from is gone.
 func TestTheRawTopicMadeAnewEndsASweep(t *testing.T) {
 	t.Parallel()
-	s := newShop(t)
-	f := s.fetch("one")
-	s.awaitRaw("items", want(0, 20, "1"))
+	s, f := fetchedShop(t)
 	sweep := s.run(reset.Options{Sweep: true})
 	f.stop()
 	adm := kadm.NewClient(s.cfg.Client)
@@ -430,9 +438,7 @@ func TestTheRawTopicMadeAnewEndsASweep(t *testing.T) {
 // TestForgettingDeletesWhatWasBefore, once the processors have passed it.
 func TestForgettingDeletesWhatWasBefore(t *testing.T) {
 	t.Parallel()
-	s := newShop(t)
-	f := s.fetch("one")
-	s.awaitRaw("items", want(0, 20, "1"))
+	s, f := fetchedShop(t)
 	sweep := s.run(reset.Options{Sweep: true, Forget: true})
 	s.awaitPass(sweep)
 	if n, err := s.look(sweep).Delete(s.ctx()); n != 0 || err != nil {
