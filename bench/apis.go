@@ -278,7 +278,7 @@ func (b *bench) slices(ctx context.Context) error {
 	if err := b.until(ctx, func() (bool, error) { return k.asked.Load() > asked, nil }); err != nil {
 		return errors.Join(err, errors.New(two.tail()))
 	}
-	tell("SIGKILL amid the second fetch until another goes on with it", began)
+	tell("SIGKILL amid the second fetch until another continues with it", began)
 	if err := b.until(ctx, all(2)); err != nil {
 		return err
 	}

@@ -21,7 +21,7 @@ func TestEveryComplaintHasATest(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, table, found := strings.Cut(string(page), "| complaint | told in | test |")
+	_, table, found := strings.Cut(string(page), "| complaint | reported in | test |")
 	if !found {
 		t.Fatal("comparison.md has no table of complaints")
 	}

@@ -26,7 +26,7 @@ var guided = []string{
 }
 
 // TestGuide: each snippet of the guide loads without a warning, with no secret set, and asks for what the page says if
-// the API answers as the page says; -update writes these requests anew.
+// the API answers as the page says; -update writes these requests again.
 func TestGuide(t *testing.T) {
 	page, err := os.ReadFile(guidePage)
 	if err != nil {

@@ -21,7 +21,7 @@ func init() { //nolint:gochecknoinits // examples.yaml names it, and a file is l
 	transform.Register("distance", "1", func(record []byte) ([]byte, error) { return record, nil })
 }
 
-var update = flag.Bool("update", false, "write reference/pipeline.md anew")
+var update = flag.Bool("update", false, "write reference/pipeline.md again")
 
 const keysPage = "reference/pipeline.md"
 
@@ -87,7 +87,7 @@ func depth(name string) int { return strings.Count(name, ".") }
 // anchor is where GitHub's Markdown puts a heading.
 func anchor(name string) string { return "#" + strings.ToLower(strings.ReplaceAll(name, ".", "")) }
 
-// TestKeysPage: reference/pipeline.md is what the types of the file say; -update writes it anew.
+// TestKeysPage: reference/pipeline.md is what the types of the file say; -update writes it again.
 func TestKeysPage(t *testing.T) {
 	p, err := file.Parse("examples.yaml", file.Examples, placeholder)
 	if err != nil {

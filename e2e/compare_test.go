@@ -134,14 +134,14 @@ func (c *comparison) readRaw(ctx context.Context, brokers []string, stream strin
 		if err != nil || hasVersion(stream) && (!h.HasSource || h.Source != x.rev*int64(time.Millisecond)) {
 			c.wrongf("raw %s[%d]@%d: headers %+v, %v", stream, r.Partition, r.Offset, h, err)
 		}
-		if at := fmt.Sprintf("%s %s:%d", h.Slice, h.PageID, h.Ordinal); pages[at] && stream != "hooks" && stream != "children" { // a delivery is sent again until it is answered; a parent that comes back begins anew
+		if at := fmt.Sprintf("%s %s:%d", h.Slice, h.PageID, h.Ordinal); pages[at] && stream != "hooks" && stream != "children" { // a delivery is sent again until it is answered; a parent that comes back begins again
 			c.wrongf("raw %s[%d]@%d: doubled: page and ordinal %s, of %s", stream, r.Partition, r.Offset, at, x.key)
 		} else {
 			pages[at] = true
 		}
 		if old := byKey[x.key]; len(old) > 0 {
 			switch last := old[len(old)-1]; {
-			case last.gone && last.rev == x.rev: // what is created anew has another rev
+			case last.gone && last.rev == x.rev: // what is created again has another rev
 				c.wrongf("raw %s: %s rev %d was deleted, and is there again: %s", stream, x.key, x.rev, history(append(old, x)))
 			case last.gone:
 			case stream == "moving": // one slice does not know what another wrote

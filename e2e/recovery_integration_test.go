@@ -37,8 +37,8 @@ func TestRecovery(t *testing.T) {
 		name string
 		do   func(*patient)
 	}{
-		{"RawMadeAnew", rawMadeAnew},
-		{"ProcessedMadeAnew", processedMadeAnew},
+		{"RawRecreated", rawRecreated},
+		{"ProcessedRecreated", processedRecreated},
 		{"ProcessedLostItsStart", processedLostItsStart},
 		{"StateLost", stateLost},
 		{"GroupMoved", groupMoved},
@@ -287,7 +287,7 @@ func (p *patient) healthy() {
 	p.stop()
 }
 
-func rawMadeAnew(p *patient) {
+func rawRecreated(p *patient) {
 	p.stop()
 	p.deleteTopic(topics.Raw(p.name, "orders"))
 	p.set(0, 40, 2)
@@ -320,9 +320,9 @@ func (p *patient) rawKeys() map[string]bool {
 	return keys
 }
 
-// processedMadeAnew deletes the processed topic while the sink is behind: what the table had not taken is gone with it. No command
+// processedRecreated deletes the processed topic while the sink is behind: what the table had not taken is gone with it. No command
 // is needed.
-func processedMadeAnew(p *patient) {
+func processedRecreated(p *patient) {
 	p.command("paused: sink", "pause", "orders", "--stage", "sink")
 	p.told("paused since")
 	p.set(0, 40, 2)
@@ -333,7 +333,7 @@ func processedMadeAnew(p *patient) {
 	p.set(70, 75, 3)
 	p.start()
 	p.command("resumed: sink", "resume", "orders")
-	p.told("processors go on after what is in the table")
+	p.told("processors continue after what is in the table")
 	p.equal()
 	p.healthy()
 }

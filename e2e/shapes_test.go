@@ -82,7 +82,7 @@ func (c *content) goneKeys() (keys []string) {
 	return keys
 }
 
-// changeParent makes, revises, deletes or creates anew a record of parents.
+// changeParent makes, revises, deletes or creates again a record of parents.
 func (s *source) changeParent() {
 	parents, children := s.streams["parents"], s.streams["children"]
 	key := fmt.Sprintf("p%04d%s", (len(parents.ids)+len(parents.gone))/2, [2]string{"a", "A"}[(len(parents.ids)+len(parents.gone))%2])
@@ -111,7 +111,7 @@ func (c *content) of(parent string) []string {
 	return slices.Clone(c.ids[from:to])
 }
 
-// changeChild makes, revises, deletes or creates anew a child of a parent that is there, and changes that one too.
+// changeChild makes, revises, deletes or creates again a child of a parent that is there, and changes that one too.
 func (s *source) changeChild() {
 	parents, children := s.streams["parents"], s.streams["children"]
 	if len(parents.ids) == 0 {

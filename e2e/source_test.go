@@ -29,7 +29,7 @@ import (
 //	behind      a cursor over ids, pages of any size, what changed since ?since= by a clock that is five minutes behind; no look-back
 //	ahead       the same by a clock that is five minutes ahead
 //	vanishing   offset and limit, everything in each pass, two pages at once; records are deleted, and nothing tells of it; some are
-//	            created anew. A record that moves to the page before, and changes, comes twice, and its older revision may be
+//	            created again. A record that moves to the page before, and changes, comes twice, and its older revision may be
 //	            committed last: a version orders them
 //	keyed       the same by pages in the order of ids, one at a time; no version
 //	moving      the same by our clock, in three slices; a change may move a record from one to another
@@ -107,7 +107,7 @@ func nextRev() int64 {
 }
 
 // change makes a new record, or revises one of those that are there, about two of five times. Of streams that vanish it
-// deletes one of eight times, and creates anew what was deleted one of sixteen.
+// deletes one of eight times, and creates again what was deleted one of sixteen.
 func (s *source) change(name string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

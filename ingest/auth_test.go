@@ -121,7 +121,7 @@ func rotate(t *testing.T, brokers []string, name string) {
 	}
 }
 
-// TestLogin: a token is fetched by a login, sent as the file says, and fetched anew when it is refused.
+// TestLogin: a token is fetched by a login, sent as the file says, and fetched again when it is refused.
 func TestLogin(t *testing.T) {
 	for name, c := range map[string]struct {
 		auth   string

@@ -67,8 +67,8 @@ func (b *backfill) signal() {
 	}
 }
 
-// take waits for a window to fetch.
-func (b *backfill) take(ctx context.Context) (cursor.Window, error) {
+// await waits for a window to fetch.
+func (b *backfill) await(ctx context.Context) (cursor.Window, error) {
 	for {
 		if w, ok := b.next(); ok {
 			return w, nil

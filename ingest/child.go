@@ -34,14 +34,14 @@ type child struct {
 	began      time.Time
 	rereads    rereads
 
-	active   bool // a slice fetches it
-	leaving  bool // it is about to be removed
-	cancel   context.CancelFunc
-	again    bool // the API does not know the position any more: its pass begins again
-	anew     bool // nor the one that was kept of the pass before: it asks for everything
-	failures int  // in a row
-	refused  bool // by the API, the last time: another attempt hardly helps
-	retryAt  time.Time
+	active    bool // a slice fetches it
+	leaving   bool // it is about to be removed
+	cancel    context.CancelFunc
+	again     bool // the API does not know the position any more: its pass begins again
+	fromStart bool // nor the one that was kept of the pass before: it asks for everything
+	failures  int  // in a row
+	refused   bool // by the API, the last time: another attempt hardly helps
+	retryAt   time.Time
 
 	due time.Time
 	at  int // in the schedule; notDue: it is not in it
@@ -103,7 +103,7 @@ func (c *child) isDue() (at time.Time, ok bool) {
 // slice is the slice that fetches the child.
 func (f *feed) slice(c *child, cancel context.CancelFunc) (*slice, error) {
 	f.mu.Lock()
-	state, again, anew, failures := c.state, c.again, c.anew, c.failures
+	state, again, fromStart, failures := c.state, c.again, c.fromStart, c.failures
 	segments, forget := maps.Clone(c.segments), c.forget
 	c.cancel = cancel
 	if c.gone {
@@ -120,7 +120,7 @@ func (f *feed) slice(c *child, cancel context.CancelFunc) (*slice, error) {
 	}
 	s.child, s.keys, s.single = c, c.keys, failures > 0
 	s.doubted, s.toldDeletes = c.doubted, c.toldDeletes
-	if anew {
+	if fromStart {
 		s.plan.Kept = ""
 	}
 	if again && !s.plan.Done {

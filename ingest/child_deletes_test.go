@@ -23,7 +23,7 @@ func (a *tree) forget(order string) {
 	delete(a.lists, "/orders/"+order+"/items")
 }
 
-// restore makes an order anew, without items.
+// restore creates an order again, without items.
 func (a *tree) restore(order string) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -40,7 +40,7 @@ func (a *tree) has(order string) bool {
 	return slices.Contains(a.lists["/orders"], order)
 }
 
-// churn changes an order at random: an item of it is made, revised or deleted, and the order with it; or it is deleted with all of them, or made anew.
+// churn changes an order at random: an item of it is made, revised or deleted, and the order with it; or it is deleted with all of them, or created again.
 func (a *tree) churn(rnd *rand.Rand, orders, items int) {
 	order := strconv.Itoa(1 + rnd.IntN(orders))
 	list, item := "/orders/"+order+"/items", strconv.Itoa(1+rnd.IntN(items))

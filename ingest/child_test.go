@@ -523,7 +523,7 @@ func childrenThroughTakeOvers(t *testing.T, brokers []string, name string) {
 			a.revise(order)
 		}
 		seen := a.count("/orders")["/orders"]
-		testkit.Eventually(t, patience, testkit.That("a pass goes on", func() bool { return a.count("/orders")["/orders"] > seen+rnd.IntN(3) }))
+		testkit.Eventually(t, patience, testkit.That("a pass continues", func() bool { return a.count("/orders")["/orders"] > seen+rnd.IntN(3) }))
 		running = append(running, start(t, p, fmt.Sprint("p", round+1), []ingest.Config{abrupt, testConfig()}[round/2%2]))
 		if round%2 == 0 {
 			running[0].stop()

@@ -33,7 +33,7 @@ type restored struct {
 }
 
 const (
-	claimQuiet    = time.Minute // without getting further; then the claim is made anew, with another client
+	claimQuiet    = time.Minute // without getting further; then the partition is claimed again, with another client
 	restores      = 4           // at a time: more would share the link until each is too slow for its client
 	bufferedBytes = 16 << 20    // records on their way to the brokers, per claim
 )

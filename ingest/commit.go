@@ -161,14 +161,14 @@ func (c *committer) write(ctx context.Context, t *transaction, p *page) (*transa
 
 // begin begins a transaction when there is room for p, or for as much of it as a transaction may hold.
 func (c *committer) begin(ctx context.Context, p *page) (*transaction, error) {
-	took, err := c.room.take(ctx, min(p.size(), 2*c.limit))
+	took, err := c.room.acquire(ctx, min(p.size(), 2*c.limit))
 	if err != nil {
 		return nil, err
 	}
 	c.pace.Begin()
 	tx, err := c.log.Begin()
 	if err != nil {
-		c.room.give(took)
+		c.room.release(took)
 		return nil, err
 	}
 	began := time.Now()

@@ -57,7 +57,7 @@ func newDecisions(in *Ingest) *decisions {
 func (d *decisions) read(ctx context.Context) error {
 	changed, err := d.view.Refresh(ctx)
 	for _, stream := range changed {
-		d.take(stream)
+		d.apply(stream)
 	}
 	return err
 }
@@ -66,7 +66,7 @@ func (d *decisions) read(ctx context.Context) error {
 func (d *decisions) follow(ctx context.Context) {
 	const who = "control"
 	defer d.in.waits.Drop(who)
-	d.view.Follow(ctx, decisionsEvery, d.take, func(err error) {
+	d.view.Follow(ctx, decisionsEvery, d.apply, func(err error) {
 		if err != nil {
 			d.in.waits.On(kafka, who, err)
 			return
@@ -75,8 +75,8 @@ func (d *decisions) follow(ctx context.Context) {
 	})
 }
 
-// take takes in what was decided about a stream.
-func (d *decisions) take(stream string) {
+// apply puts what was decided about a stream into effect.
+func (d *decisions) apply(stream string) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	gate := d.gates[stream]
@@ -86,7 +86,7 @@ func (d *decisions) take(stream string) {
 	s := d.view.Stream(stream)
 	fetches := s.Fetches() && s.Growing("ingest", d.in.p.Kafka.Partitions) == ""
 	if changed := gate.set(!fetches); changed && fetches {
-		d.in.env.Log.Info("the stream goes on: it is no longer paused", "stream", stream)
+		d.in.env.Log.Info("the stream continues: it is no longer paused", "stream", stream)
 	}
 	if text := d.why(stream, s); text != "" {
 		d.in.notices.Raise(stream, noticePaused, text)
@@ -143,7 +143,7 @@ func (d *decisions) why(stream string, s *control.Stream) string {
 		if p.Why != "" {
 			text += ": " + p.Why
 		}
-		return text + fmt.Sprintf("; `millrace resume %s %s` lets it go on", file, stream)
+		return text + fmt.Sprintf("; `millrace resume %s %s` lets it continue", file, stream)
 	}
 	if s.SweptBy() != "" {
 		return fmt.Sprintf("nothing is fetched while keys that the API shows no more are deleted; if `millrace reset %s %s --sweep` "+

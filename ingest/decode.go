@@ -62,7 +62,7 @@ func (d *decoder) field() jsontext.Value   { return d.values[len(d.values)-1] }
 
 // decode reads a record. It has an error where the page cannot be taken because of it.
 func (d *decoder) decode(ordinal int, value []byte, rec *record) error {
-	value, why := d.add(value)
+	value, why := d.addFields(value)
 	d.r.fields.Find(value, d.values)
 	if d.r.sliceInKey >= 0 {
 		d.values[d.r.sliceInKey] = d.slice
@@ -92,8 +92,8 @@ func (d *decoder) decode(ordinal int, value []byte, rec *record) error {
 	return nil
 }
 
-// add puts the fields of ingest.add before those of a record; why says that it cannot have them.
-func (d *decoder) add(value []byte) (with []byte, why string) {
+// addFields puts the fields of ingest.add before those of a record; why says that it cannot have them.
+func (d *decoder) addFields(value []byte) (with []byte, why string) {
 	added := d.page.slice.added
 	if added == nil || d.r.added == nil {
 		return value, ""

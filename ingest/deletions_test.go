@@ -124,7 +124,7 @@ func latest(t *testing.T, brokers []string, topic string) (keys []string) {
 	return keys
 }
 
-// TestDeletedSince: a resource beside the stream's own lists what was deleted. Records are deleted and created anew all the time, and the
+// TestDeletedSince: a resource beside the stream's own lists what was deleted. Records are deleted and created again all the time, and the
 // two are fetched in any order, with restarts; a key ends as it is at the API.
 func TestDeletedSince(t *testing.T) {
 	t.Parallel()

@@ -100,7 +100,7 @@ func (h *hooks) deliver(w http.ResponseWriter, r *http.Request, e *endpoint) (st
 		done()
 		return "", refuse(http.StatusBadRequest, "body", errors.New("the body is not JSON: deliveries are taken as application/json"))
 	}
-	return h.take(r, e, &delivery{body: body}, done)
+	return h.accept(r, e, &delivery{body: body}, done)
 }
 
 // receive reads a body, for which there must be room; done gives it back.
@@ -131,8 +131,8 @@ func (h *hooks) receive(w http.ResponseWriter, r *http.Request) (body []byte, do
 	return nil, nil, refuse(http.StatusBadRequest, "cut", errors.New("the body was cut off"))
 }
 
-// take writes the records of a delivery to the streams that it is of.
-func (h *hooks) take(r *http.Request, e *endpoint, d *delivery, done func()) (string, *refusal) {
+// accept writes the records of a delivery to the streams that it is of.
+func (h *hooks) accept(r *http.Request, e *endpoint, d *delivery, done func()) (string, *refusal) {
 	var all []*kgo.Record
 	var pages []*deliveredPage
 	release := func() {

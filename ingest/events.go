@@ -121,7 +121,7 @@ func (c *connection) run(ctx context.Context) error {
 	err := c.connect(open)
 	if err == nil {
 		defer c.stream.Close()
-		err = c.take(open, end)
+		err = c.receive(open, end)
 	}
 	if ctx.Err() == nil && errors.Is(context.Cause(open), errPaused) {
 		return errPaused
@@ -132,8 +132,8 @@ func (c *connection) run(ctx context.Context) error {
 	return err
 }
 
-// take makes pages of what comes, until nothing more does.
-func (c *connection) take(ctx context.Context, end context.CancelCauseFunc) error {
+// receive makes pages of what comes, until nothing more does.
+func (c *connection) receive(ctx context.Context, end context.CancelCauseFunc) error {
 	idle := time.AfterFunc(c.s.stream.Ingest.Events.Idle, func() { end(errIdle); c.stream.Close() })
 	defer idle.Stop()
 	body := &touched{r: c.stream.Body, touch: func() { idle.Reset(c.s.stream.Ingest.Events.Idle) }}

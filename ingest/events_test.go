@@ -194,7 +194,7 @@ func TestEventsTypes(t *testing.T) {
 	r.stop()
 }
 
-// TestEventsIdle: a connection on which nothing comes is made anew, and health tells of a server that refuses.
+// TestEventsIdle: a connection on which nothing comes is opened again, and health tells of a server that refuses.
 func TestEventsIdle(t *testing.T) {
 	f := newFeed(t)
 	c := testkafka.New(t)

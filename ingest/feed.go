@@ -210,7 +210,7 @@ func (f *feed) run(ctx context.Context) {
 	work.Go(func() { f.settle(ctx) })
 	work.Go(func() { f.reap(ctx) })
 	for f.await(ctx) == nil && f.gate.enter(ctx) == nil && f.kids.slots.Acquire(ctx, 1) == nil {
-		c := f.take()
+		c := f.nextDue()
 		if c == nil { // it was deleted meanwhile, or the stream paused
 			f.kids.slots.Release(1)
 			continue
@@ -264,8 +264,8 @@ func (f *feed) until() (wait time.Duration, ok bool) {
 	return time.Until(f.due[0].due), true
 }
 
-// take is the child that has been due for longest, or nil.
-func (f *feed) take() *child {
+// nextDue is the child that has been due for longest, or nil.
+func (f *feed) nextDue() *child {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if len(f.due) == 0 || f.due[0].due.After(time.Now()) {
@@ -288,11 +288,11 @@ func (f *feed) fetch(ctx context.Context, c *child) {
 		defer s.goesOn()
 		err = s.pass(during)
 	}
-	again, anew := false, false
+	again, fromStart := false, false
 	if s != nil && err != nil {
 		if pass, kept := s.plan.Pass, s.plan.Kept; during.Err() == nil && !errors.Is(err, errPaused) {
 			s.beginAgain(err)
-			again, anew = s.plan.Pass != pass, s.plan.Kept != kept
+			again, fromStart = s.plan.Pass != pass, s.plan.Kept != kept
 		}
 		if s.sent != nil { // what the slice is fetched again from is what the state topic has then
 			select {
@@ -306,7 +306,7 @@ func (f *feed) fetch(ctx context.Context, c *child) {
 		return
 	}
 	f.mu.Lock()
-	if c.anew = anew; s != nil {
+	if c.fromStart = fromStart; s != nil {
 		c.doubted, c.toldDeletes = s.doubted, s.toldDeletes
 	}
 	f.mu.Unlock()

@@ -159,8 +159,8 @@ func (f *feed) reap(ctx context.Context) {
 				f.in.waits.Done(kafka, who)
 				wait.Reset()
 			}
-			for _, part := range l.parts() {
-				if f.list(ctx, part) != nil {
+			for _, piece := range l.pieces() {
+				if f.list(ctx, piece) != nil {
 					return
 				}
 			}

@@ -58,7 +58,7 @@ type Ingest struct {
 	owned   []sliceRef
 	ended   map[string]bool   // slices that have ended a pass since started, by key
 	done    bool              // passesDone is closed
-	told    map[string]string // ids of raw topics that were made anew, by stream
+	told    map[string]string // ids of raw topics that were recreated, by stream
 }
 
 // A process has so many requests in flight, three quarters of them at one API at most, and so many pages that were fetched
@@ -187,7 +187,7 @@ func (in *Ingest) keepOn(ctx context.Context) error {
 		if err == nil {
 			return nil
 		}
-		if errors.Is(err, errAnew) {
+		if errors.Is(err, errRecreated) {
 			continue
 		}
 		if _, ok := errors.AsType[*changelog.FencedError](err); !ok {

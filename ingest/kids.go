@@ -91,7 +91,7 @@ func (k *kids) tell() {
 		k.in.notices.Clear(k.stream.Name, noticeChildren)
 		k.toldFailing = 0
 	case k.failing > 0 && k.failing != k.toldFailing && k.last != nil && (k.toldFailing == 0 || time.Since(k.toldAt) >= quietPasses):
-		text := fmt.Sprintf("%s: of %s, the slices of %d records cannot be fetched; the others go on, and these are tried again. The last: %v",
+		text := fmt.Sprintf("%s: of %s, the slices of %d records cannot be fetched; the others continue, and these are tried again. The last: %v",
 			k.stream.Name, k.stream.Ingest.ForEach.Parent, k.failing, k.last)
 		k.in.notices.Raise(k.stream.Name, noticeChildren, text)
 		k.toldFailing, k.toldAt = k.failing, time.Now()

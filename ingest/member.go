@@ -41,7 +41,7 @@ type running struct {
 }
 
 // participate joins the group, works as its member, and leaves when ctx ends, when it was fenced, or when the state topic
-// was made anew, which is the error then.
+// was recreated, which is the error then.
 func (in *Ingest) participate(ctx context.Context) error {
 	joined, leave := context.WithCancelCause(ctx)
 	defer leave(nil)

@@ -94,8 +94,8 @@ func (l *listing) find(ctx context.Context) error {
 	return nil
 }
 
-// parts are listings of the removed children that a transaction can hold each.
-func (l *listing) parts() []*listing {
+// pieces are listings of the removed children that a transaction can hold each.
+func (l *listing) pieces() []*listing {
 	var all []*listing
 	n := 0
 	for _, c := range l.removed {
@@ -103,10 +103,10 @@ func (l *listing) parts() []*listing {
 		if len(all) == 0 || n > 0 && n+own > writtenOrphan {
 			all, n = append(all, &listing{feed: l.feed, of: l.of, orphans: map[*child][]*kgo.Record{}}), 0
 		}
-		part := all[len(all)-1]
-		part.removed = append(part.removed, c)
+		piece := all[len(all)-1]
+		piece.removed = append(piece.removed, c)
 		if n += own; own > 0 {
-			part.orphans[c] = l.orphans[c]
+			piece.orphans[c] = l.orphans[c]
 		}
 	}
 	return all

@@ -50,12 +50,12 @@ func TestTombstonesOfManyChildrenArePieces(t *testing.T) {
 	l.removed = append(l.removed, large)
 	l.orphans[large] = make([]*kgo.Record, 3*writtenOrphan)
 	removed, tombstones := 0, 0
-	for _, part := range l.parts() {
-		if n := part.tombstones(); len(part.removed) == 0 || n > writtenOrphan && len(part.removed) > 1 {
-			t.Errorf("%d tombstones of %d children at once", n, len(part.removed))
+	for _, piece := range l.pieces() {
+		if n := piece.tombstones(); len(piece.removed) == 0 || n > writtenOrphan && len(piece.removed) > 1 {
+			t.Errorf("%d tombstones of %d children at once", n, len(piece.removed))
 		}
-		removed += len(part.removed)
-		tombstones += part.tombstones()
+		removed += len(piece.removed)
+		tombstones += piece.tombstones()
 	}
 	if removed != 31 || tombstones != 29*1000+3*writtenOrphan {
 		t.Errorf("%d children, %d tombstones", removed, tombstones)

@@ -28,13 +28,13 @@ type owner struct {
 
 // run owns the partition until fetch ends; what was fetched by then is committed. work is for the requests to the
 // brokers: when it ends, everything is dropped at once. It returns a *[changelog.FencedError] if the partition is
-// another process's, errAnew if the state topic is another one, and nil otherwise; all else is waited out, and the
-// partition claimed anew.
+// another process's, errRecreated if the state topic is another one, and nil otherwise; all else is waited out, and the
+// partition claimed again.
 func (o *owner) run(fetch, work context.Context) error {
 	defer func() { o.drop() }()
 	var fenced *changelog.FencedError
-	anew := false
-	attempts := stage.Attempts{Server: kafka, Who: o.name(), Permanent: func(error) bool { return fenced != nil || anew }}
+	recreated := false
+	attempts := stage.Attempts{Server: kafka, Who: o.name(), Permanent: func(error) bool { return fenced != nil || recreated }}
 	_ = o.in.waits.Persist(fetch, attempts, func(context.Context) error {
 		err := o.work(fetch, work)
 		_ = errors.As(err, &fenced)
@@ -42,15 +42,15 @@ func (o *owner) run(fetch, work context.Context) error {
 			return err
 		}
 		changed, failed := o.in.renew(fetch)
-		if anew = errors.Is(failed, errAnew); changed && !anew {
+		if recreated = errors.Is(failed, errRecreated); changed && !recreated {
 			err = o.work(fetch, work) // at once, and without a word: it is known why
 			_ = errors.As(err, &fenced)
 		}
 		return err
 	})
-	if anew {
+	if recreated {
 		o.in.waits.Drop(o.name())
-		return errAnew
+		return errRecreated
 	}
 	if fenced != nil { // also while fetch ended: nothing that is known of any partition can be trusted
 		o.in.waits.Drop(o.name())

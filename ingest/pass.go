@@ -132,7 +132,7 @@ func (s *slice) place(p *page, next paginate.Position, ended paginate.Reason) {
 
 // beginAgain begins the pass again if the API no longer knows the cursor that it gave: after a long stop, cursors may
 // have expired. since has not moved, so nothing is lost, and what has not changed is not written again. Of a position
-// that was kept of the pass before, everything is asked for anew.
+// that was kept of the pass before, everything is asked for again.
 func (s *slice) beginAgain(err error) {
 	at := s.plan.Next
 	led := at.Cursor != "" && at.Index > 0 || at.From != ""
@@ -141,7 +141,7 @@ func (s *slice) beginAgain(err error) {
 	case errors.As(err, new(*JobError)):
 		s.log.Warn("the pass begins again, with another job", "err", err)
 	case gone && at.From != "" && at.Index == 0:
-		s.log.Warn("the API does not know the position from which this pass goes on: everything is asked for again")
+		s.log.Warn("the API does not know the position from which this pass continues: everything is asked for again")
 		s.plan.Kept = ""
 	case gone, led && errors.As(err, new(*paginate.LoopError)):
 		s.log.Warn("the API does not know the position that it gave: the pass begins again at its first page")

@@ -66,7 +66,7 @@ func TestAPausedStreamAsksNothing(t *testing.T) {
 	testkit.Eventually(t, patience, testkit.That("the pause is told", told(r)))
 	close(paused)
 	passes := r.counter(t, "millrace_ingest_passes_total")
-	testkit.Eventually(t, patience, testkit.That("the other stream goes on", func() bool {
+	testkit.Eventually(t, patience, testkit.That("the other stream continues", func() bool {
 		return r.counter(t, "millrace_ingest_passes_total") > passes+3
 	}))
 	if w := r.Health.Waiting(); len(w) > 0 {

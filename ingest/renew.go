@@ -12,8 +12,8 @@ import (
 	"github.com/millrace-io/millrace/topics"
 )
 
-// errAnew says that the state topic is another one than the group was joined for.
-var errAnew = errors.New("the state topic was made anew")
+// errRecreated says that the state topic is another one than the group was joined for.
+var errRecreated = errors.New("the state topic was recreated")
 
 // looksEvery is the time between two looks at the topics while nothing fails: a stream that rests meets no error.
 const looksEvery = 20 * time.Second
@@ -32,21 +32,21 @@ func (in *Ingest) written() []topics.Spec {
 	return slices.DeleteFunc(topics.Specs(in.p), func(s topics.Spec) bool { return !used[s.Topic] })
 }
 
-// renew looks whether topics were deleted or made anew, and tells of those. What is missing is made again. It returns
-// whether there was any, and errAnew if the state topic is another one: then nothing that is known of any partition
+// renew looks whether topics were deleted or recreated, and tells of those. What is missing is made again. It returns
+// whether there was any, and errRecreated if the state topic is another one: then nothing that is known of any partition
 // counts any more.
 func (in *Ingest) renew(ctx context.Context) (changed bool, err error) {
 	ctx, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
 	changes, err := in.topics.Look(ctx, in.adm)
 	for _, c := range changes {
-		then := in.madeAnew(c.Topic)
+		then := in.recreated(c.Topic)
 		switch {
 		case then != "":
 		case c.Topic != topics.IngestState(in.p.Name):
-			then = "ingest goes on where its cursors are, and does not fetch again what the topic held"
+			then = "ingest continues where its cursors are, and does not fetch again what the topic held"
 		default:
-			then, err = "the cursors are gone with it, and every stream is fetched from its start again", errAnew
+			then, err = "the cursors are gone with it, and every stream is fetched from its start again", errRecreated
 		}
 		in.env.Log.Warn(c.String()+"; "+then, "topic", c.Topic)
 	}
@@ -59,7 +59,7 @@ func (m *member) watch(ctx context.Context) {
 	defer m.in.waits.Drop(who)
 	for stage.Sleep(ctx, looksEvery) == nil {
 		switch _, err := m.in.renew(ctx); {
-		case errors.Is(err, errAnew):
+		case errors.Is(err, errRecreated):
 			m.leave(err)
 		case err != nil && ctx.Err() == nil:
 			m.in.waits.On(kafka, who, err)

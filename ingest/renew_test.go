@@ -18,13 +18,13 @@ import (
 	"github.com/millrace-io/millrace/topics/admin"
 )
 
-// TestTopicsMadeAnewWhileRunning: ingest goes on, with few words, when a topic is deleted, or made anew, beside it. Without
+// TestTopicsRecreatedWhileRunning: ingest goes on, with few words, when a topic is deleted, or recreated, beside it. Without
 // its cursors it fetches everything again.
-func TestTopicsMadeAnewWhileRunning(t *testing.T) {
+func TestTopicsRecreatedWhileRunning(t *testing.T) {
 	t.Parallel()
 	for _, again := range []bool{true, false} {
 		for _, topic := range []string{"shop.items.raw", "shop.ingest.state"} {
-			t.Run(fmt.Sprintf("%s, made anew %t", topic, again), func(t *testing.T) {
+			t.Run(fmt.Sprintf("%s, recreated %t", topic, again), func(t *testing.T) {
 				t.Parallel()
 				a := newAPI(t, 30)
 				c := testkafka.New(t)
@@ -66,9 +66,9 @@ func TestTopicsMadeAnewWhileRunning(t *testing.T) {
 	}
 }
 
-// TestRawTopicMadeAnewBetweenTwoRuns: everything is fetched again, also after a death before the first commit; one warning says so.
+// TestRawTopicRecreatedBetweenTwoRuns: everything is fetched again, also after a death before the first commit; one warning says so.
 // A cursor that does not say which topic it is of, as an earlier version wrote it, goes on.
-func TestRawTopicMadeAnewBetweenTwoRuns(t *testing.T) {
+func TestRawTopicRecreatedBetweenTwoRuns(t *testing.T) {
 	t.Parallel()
 	for _, known := range []bool{true, false} {
 		t.Run(fmt.Sprintf("topic known %t", known), func(t *testing.T) {

@@ -30,9 +30,9 @@ const leastRoom = 64 << 10
 
 func newRoom(most int64) *room { return &room{most: most, now: most} }
 
-// take waits for its turn, and until there is room for want bytes, or for as many as there may be at most. A
+// acquire waits for its turn, and until there is room for want bytes, or for as many as there may be at most. A
 // transaction that has nothing yet takes; one that has asks for [room.more], so that none waits for another that waits.
-func (r *room) take(ctx context.Context, want int64) (int64, error) {
+func (r *room) acquire(ctx context.Context, want int64) (int64, error) {
 	t := &turn{want: want, got: make(chan int64, 1)}
 	r.change(func() { r.waiting = append(r.waiting, t) })
 	select {
@@ -60,8 +60,8 @@ func (r *room) more(n int64) bool {
 	return true
 }
 
-// give returns what a transaction took.
-func (r *room) give(n int64) { r.change(func() { r.used -= n }) }
+// release returns what a transaction acquired.
+func (r *room) release(n int64) { r.change(func() { r.used -= n }) }
 
 // change calls f and lets those begin for whom there is room then.
 func (r *room) change(f func()) {

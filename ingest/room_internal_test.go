@@ -21,7 +21,7 @@ func TestRoomIsTakenInTurn(t *testing.T) {
 		got := make(chan int64, 1)
 		before := waiting()
 		go func() {
-			n, err := r.take(t.Context(), want)
+			n, err := r.acquire(t.Context(), want)
 			if err != nil {
 				t.Error(err)
 			}
@@ -39,14 +39,14 @@ func TestRoomIsTakenInTurn(t *testing.T) {
 	if r.more(10) {
 		t.Error("an open transaction took more room while another waits for it")
 	}
-	r.give(<-small)
+	r.release(<-small)
 	if n := <-large; n != 100 {
 		t.Errorf("the large one took %d", n)
 	}
 	if len(after) != 0 {
 		t.Error("the room was given twice")
 	}
-	r.give(100)
+	r.release(100)
 	if n := <-after; n != 10 {
 		t.Errorf("the small one took %d", n)
 	}
@@ -56,20 +56,20 @@ func TestRoomIsTakenInTurn(t *testing.T) {
 func TestRoomOfOneThatGaveUp(t *testing.T) {
 	t.Parallel()
 	r := newRoom(100)
-	if n, err := r.take(t.Context(), 60); n != 60 || err != nil {
+	if n, err := r.acquire(t.Context(), 60); n != 60 || err != nil {
 		t.Fatal(n, err)
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if n, err := r.take(ctx, 100); err == nil {
+	if n, err := r.acquire(ctx, 100); err == nil {
 		t.Fatalf("took %d after its context had ended", n)
 	}
-	if n, err := r.take(t.Context(), 40); n != 40 || err != nil {
+	if n, err := r.acquire(t.Context(), 40); n != 40 || err != nil {
 		t.Fatal(n, err)
 	}
-	r.give(60)
-	r.give(40)
-	if n, err := r.take(t.Context(), 100); n != 100 || err != nil {
+	r.release(60)
+	r.release(40)
+	if n, err := r.acquire(t.Context(), 100); n != 100 || err != nil {
 		t.Fatal(n, err)
 	}
 }

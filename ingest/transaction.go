@@ -67,7 +67,7 @@ func (t *transaction) release(err error) {
 	if t.room == 0 {
 		return
 	}
-	t.c.room.give(t.room)
+	t.c.room.release(t.room)
 	t.room = 0
 	if took := time.Since(t.began); err == nil {
 		t.c.room.committed(took, t.c.timeout)

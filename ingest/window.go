@@ -205,7 +205,7 @@ func (s *slice) fill(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		}
-		w, err := s.back.take(ctx)
+		w, err := s.back.await(ctx)
 		if err != nil {
 			return
 		}
@@ -313,7 +313,7 @@ func (s *slice) filledOne() {
 	}
 	if time.Since(s.back.told) >= quietPasses {
 		s.back.told = time.Now()
-		s.log.Info("back-fill goes on", "left", s.back.left().Round(time.Second).String())
+		s.log.Info("back-fill continues", "left", s.back.left().Round(time.Second).String())
 	}
 }
 

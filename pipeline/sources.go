@@ -112,7 +112,7 @@ func SignedNames(signed string) ([]string, error) {
 
 // Cron is when passes begin, as in crontab(5).
 type Cron struct {
-	Expr string // minute, hour, day of the month, number of the month, weekday; or @daily and the like
+	Expr string // minute, hour, day of the month, number of the month, weekday; or @daily and similar
 	Zone string // of the IANA database
 }
 

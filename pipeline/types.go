@@ -292,7 +292,7 @@ type BodyCursor struct {
 	First      string   // the cursor of the first page; empty: that is asked for without one
 	Stop       StopRule // a field that says whether there is more, beside the cursor; When "": there is none
 	AbsentEnds bool     // the API leaves the cursor out where there is no other page: no notice about it
-	Keep       *Keep    // the position from which the next pass goes on; nil: each pass begins anew
+	Keep       *Keep    // the position from which the next pass goes on; nil: each pass begins again
 }
 
 // What a cursor is.

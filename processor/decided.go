@@ -138,7 +138,7 @@ func (p *Processor) noticed(file *stream, s *control.Stream) {
 	}
 }
 
-// matters is what sessions have to begin anew for. A line that is built beside the live one is none of it, unless it is of the file's
+// matters is what sessions have to begin again for. A line that is built beside the live one is none of it, unless it is of the file's
 // logic: new sessions wait for a rebalance, which live records would notice.
 func matters(s *control.Stream, file *stream) string {
 	var b strings.Builder

@@ -6,7 +6,7 @@ import (
 	"github.com/millrace-io/millrace/topics/control"
 )
 
-// TestALineBesideEndsNoTurn: live sessions would begin anew, and live records wait for their rebalance, for a line that changes nothing
+// TestALineBesideEndsNoTurn: live sessions would begin again, and live records wait for their rebalance, for a line that changes nothing
 // of what they process.
 func TestALineBesideEndsNoTurn(t *testing.T) {
 	file := &stream{name: "orders", logic: "of-the-file"}
@@ -36,6 +36,6 @@ func TestALineBesideEndsNoTurn(t *testing.T) {
 		}
 	}
 	if with(2, base, other(control.LineLive)) == with(2, control.Line{Number: control.BaseLine, State: control.LineDropped}, other(control.LineLive)) {
-		t.Error("a dropped line's processors go on")
+		t.Error("a dropped line's processors continue")
 	}
 }

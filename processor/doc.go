@@ -25,7 +25,7 @@
 // The outcome of an end may be unknown. A session then never goes on from memory, but from the group's committed
 // offsets (see session.verify).
 //
-// A topic that was deleted, or made anew, beside a running processor ends all sessions of the process: a client never
+// A topic that was deleted, or recreated, beside a running processor ends all sessions of the process: a client never
 // goes over to a topic of a new id. What is missing is made again, and new sessions go on (see renew).
 //
 // The steps of a stream are compiled and run by the package steps; the way of names through them is planned once, by

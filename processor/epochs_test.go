@@ -47,9 +47,9 @@ func write(t testing.TB, cl *kgo.Client, p *pipeline.Pipeline, offsets kadm.Offs
 	}
 }
 
-// TestRawTopicMadeAnew while nothing runs: all that is in it is of a higher epoch, so it wins against what was there before.
+// TestRawTopicRecreated while nothing runs: all that is in it is of a higher epoch, so it wins against what was there before.
 // Offsets that the old one left, which the brokers keep by name, do not count.
-func TestRawTopicMadeAnew(t *testing.T) {
+func TestRawTopicRecreated(t *testing.T) {
 	for _, stale := range []bool{false, true} {
 		p := shop(2)
 		c, cl := cluster(t, p)
@@ -59,7 +59,7 @@ func TestRawTopicMadeAnew(t *testing.T) {
 		stop()
 		before := group(t, cl, p)
 		remake(t, kadm.NewClient(cl), p, true, raw(p))
-		if stale { // a commit of the moment in which the topic was made anew
+		if stale { // a commit of the moment in which the topic was recreated
 			write(t, cl, p, before.Offsets())
 		} else if _, err := kadm.NewClient(cl).DeleteGroup(t.Context(), topics.ProcessorGroup(p.Name)); err != nil {
 			t.Fatal(err)
@@ -183,7 +183,7 @@ func TestAChangeOfLogicFencesWhatIsOpen(t *testing.T) {
 	}
 }
 
-// TestAFencedSessionLooksAgain: its client, which does not learn what became of its commit, initialises the producer anew by itself,
+// TestAFencedSessionLooksAgain: its client, which does not learn what became of its commit, initialises the producer again on its own,
 // and no fence holds it any more.
 func TestAFencedSessionLooksAgain(t *testing.T) {
 	p := shop(2)

@@ -18,7 +18,7 @@ type TwinError struct{ Instance string }
 // Error is the same whatever the brokers answered, so that it is told once.
 func (e *TwinError) Error() string {
 	return fmt.Sprintf("another process runs under the instance name %s too, and each aborts the transactions of the other: give every process a name "+
-		"of its own with --instance (if there is no other, this one was frozen for longer than a transaction may last, and goes on)", e.Instance)
+		"of its own with --instance (if there is no other, this one was frozen for longer than a transaction may last, and continues)", e.Instance)
 }
 
 // twin makes a *[TwinError] of an answer that says that another producer or member of the same name has come. Beside a twin
@@ -62,7 +62,7 @@ func fetchError(group string, e kgo.FetchError) error {
 		return &PositionError{Group: group, Gaps: []Gap{{e.Topic, e.Partition, -1, -1, -1}}, Err: e.Err}
 	case errors.Is(e.Err, kerr.FencedInstanceID):
 		return e.Err
-	case kerr.IsRetriable(e.Err) && !errors.Is(e.Err, kerr.UnknownTopicID): // which would be so for ever: the topic was made anew
+	case kerr.IsRetriable(e.Err) && !errors.Is(e.Err, kerr.UnknownTopicID): // which would be so for ever: the topic was recreated
 		return nil
 	}
 	if e.Topic == "" {

@@ -10,7 +10,7 @@ import (
 	"github.com/millrace-io/millrace/topics/control"
 )
 
-// TestARunThatWasDeclaredBeforeTheStreamIsKnown: a sink found the processed topic made anew, and control did not know the stream, as after its
+// TestARunThatWasDeclaredBeforeTheStreamIsKnown: a sink found the processed topic recreated, and control did not know the stream, as after its
 // topic was lost. The group's positions do not count then: all is processed.
 func TestARunThatWasDeclaredBeforeTheStreamIsKnown(t *testing.T) {
 	written := topics.Position{RawTopicID: "aa", Run: 3, Generation: 2}
@@ -20,11 +20,11 @@ func TestARunThatWasDeclaredBeforeTheStreamIsKnown(t *testing.T) {
 		"positions without metadata": {0: {At: 7}},
 	} {
 		f := facts{stream: &pipeline.Stream{}, rawTopicID: "aa", logic: "l", key: "k", group: group}
-		s := control.Stream{Run: control.Run{Number: 1, Why: "made anew", ProcessedTopicID: "bb"}}
+		s := control.Stream{Run: control.Run{Number: 1, Why: "recreated", ProcessedTopicID: "bb"}}
 		if err := f.decide(&s); err != nil {
 			t.Fatal(err)
 		}
-		if s.Run.Number <= 1 || len(group) > 0 && group[0].Metadata != "" && s.Run.Number <= 3 || len(s.Run.From) > 0 || s.Run.Why != "made anew" || s.Run.ProcessedTopicID != "bb" {
+		if s.Run.Number <= 1 || len(group) > 0 && group[0].Metadata != "" && s.Run.Number <= 3 || len(s.Run.From) > 0 || s.Run.Why != "recreated" || s.Run.ProcessedTopicID != "bb" {
 			t.Errorf("%s: run %+v", name, s.Run)
 		}
 	}

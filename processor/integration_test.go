@@ -124,10 +124,10 @@ func TestRealTakeOver(t *testing.T) {
 	}
 }
 
-// TestRealTopicMadeAnew: Kafka answers with ids, and forgets the group's offsets of a topic that is deleted.
-func TestRealTopicMadeAnew(t *testing.T) {
+// TestRealTopicRecreated: Kafka answers with ids, and forgets the group's offsets of a topic that is deleted.
+func TestRealTopicRecreated(t *testing.T) {
 	for i, topic := range []func(*pipeline.Pipeline) string{raw, processed, raw} {
-		p, c, cl := onKafka(t, fmt.Sprintf("processor-anew-%d", i), 4)
+		p, c, cl := onKafka(t, fmt.Sprintf("processor-again-%d", i), 4)
 		testRemade(t, c, cl, p, topic(p), i < 2)
 	}
 }

@@ -42,7 +42,7 @@ func newMetrics(r prometheus.Registerer) *metrics {
 			Name: "millrace_processor_generation", Help: "The generation by which raw records are processed.",
 		}, []string{"stream"}),
 		epoch: f.NewGaugeVec(prometheus.GaugeOpts{
-			Name: "millrace_processor_epoch", Help: "The epoch of the raw topic: how often it was made anew.",
+			Name: "millrace_processor_epoch", Help: "The epoch of the raw topic: how often it was recreated.",
 		}, []string{"stream"}),
 	}
 }

@@ -35,7 +35,7 @@ func (g Gap) String() string {
 	if g.Next < 0 {
 		return fmt.Sprintf("%s[%d]", g.Topic, g.Partition)
 	}
-	return fmt.Sprintf("%s[%d] goes on at %d, and the log holds %d to %d", g.Topic, g.Partition, g.Next, g.Start, g.End)
+	return fmt.Sprintf("%s[%d] continues at %d, and the log holds %d to %d", g.Topic, g.Partition, g.Next, g.Start, g.End)
 }
 
 // Error names every partition, and the command.
@@ -45,8 +45,8 @@ func (e *PositionError) Error() string {
 		gaps = append(gaps, g.String())
 	}
 	return fmt.Sprintf("group %s: positions are not in their topic: %s: %v; raw records were deleted before they were processed "+
-		"(kafka.raw_retention), or the brokers have lost some. ingest does not fetch these records again by itself: its cursors are behind them. These "+
-		"partitions are not processed. To go on without what is missing: %s", e.Group, strings.Join(gaps, "; "), e.Err, e.Next)
+		"(kafka.raw_retention), or the brokers have lost some. ingest does not fetch these records again on its own: its cursors are behind them. These "+
+		"partitions are not processed. To continue without what is missing: %s", e.Group, strings.Join(gaps, "; "), e.Err, e.Next)
 }
 
 // Unwrap returns what the broker answered.

@@ -168,7 +168,7 @@ func (p *Processor) work(ctx, hard context.Context, cl *kgo.Client) error {
 	for i := range p.sessionCount() {
 		id := topics.ProcessorTransactionalID(p.pipeline.Name, p.env.Instance, i)
 		g.Go(func() error {
-			return p.waits.Persist(ctx, p.attempts(id), func(ctx context.Context) error { return p.sessions(ctx, hard, adm, id) })
+			return p.waits.Persist(ctx, p.attempts(id), func(ctx context.Context) error { return p.runSessions(ctx, hard, adm, id) })
 		})
 	}
 	g.Go(func() error { return p.watch(ctx, adm) })
@@ -192,8 +192,8 @@ func (p *Processor) work(ctx, hard context.Context, cl *kgo.Client) error {
 	return err
 }
 
-// sessions runs one session after the other until an error is worth a pause, and a word.
-func (p *Processor) sessions(ctx, hard context.Context, adm *kadm.Client, id string) error {
+// runSessions runs one session after the other until an error is worth a pause, and a word.
+func (p *Processor) runSessions(ctx, hard context.Context, adm *kadm.Client, id string) error {
 	for {
 		turn := p.turns.next(ctx)
 		err := p.runSession(turn, hard, adm, id)

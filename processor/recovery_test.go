@@ -159,7 +159,7 @@ func TestPositionBelowTheLog(t *testing.T) {
 	testkit.Eventually(t, 2*time.Minute, testkit.That("a notice that names both partitions", func() bool {
 		text := e.Health.Degraded()["processor s"]
 		for _, want := range []string{
-			raw(p) + "[0] goes on at", raw(p) + "[2] goes on at", "millrace recover FILE s", "ingest does not fetch these records again by itself",
+			raw(p) + "[0] continues at", raw(p) + "[2] continues at", "millrace recover FILE s", "ingest does not fetch these records again on its own",
 		} {
 			if !strings.Contains(text, want) {
 				return false

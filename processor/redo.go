@@ -151,7 +151,7 @@ func (r *Redo) Run(ctx context.Context) error {
 		id := topics.ReplayTransactionalID(r.p.pipeline.Name, r.cfg.Stream, r.p.env.Instance, i)
 		g.Go(func() error {
 			return r.p.waits.Persist(ctx, r.p.attempts(id), func(ctx context.Context) error {
-				err := r.p.sessions(ctx, hard, adm, id)
+				err := r.p.runSessions(ctx, hard, adm, id)
 				if gone, ok := errors.AsType[*PositionError](err); ok { // the start of the log has moved: the next session begins there
 					return gone.Err
 				}
@@ -192,7 +192,7 @@ func (r *Redo) marksOf(partition int32) *redo.Marks {
 }
 
 // assigned has partitions be looked through, and says where each goes on. It is called by the client, which heartbeats
-// meanwhile; ctx ends when the group shares out its partitions anew, and the looking goes on.
+// meanwhile; ctx ends when the group assigns its partitions again, and the looking goes on.
 func (r *Redo) assigned(ctx context.Context, at map[string]map[int32]kgo.Offset) (map[string]map[int32]kgo.Offset, error) {
 	if len(at[r.raw]) == 0 {
 		return at, nil

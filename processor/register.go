@@ -80,7 +80,7 @@ func (f *facts) decide(s *control.Stream) error {
 			next = s.Epochs[n-1].Number + 1
 			// Positions in a topic that is gone say nothing of this one.
 			s.Run, s.Lost, s.Moved = control.Run{
-				Number: s.Run.Number + 1, Why: "the raw topic was made anew", At: time.Now().UTC().Truncate(time.Second), ProcessedTopicID: s.Run.ProcessedTopicID,
+				Number: s.Run.Number + 1, Why: "the raw topic was recreated", At: time.Now().UTC().Truncate(time.Second), ProcessedTopicID: s.Run.ProcessedTopicID,
 			}, nil, nil
 		}
 		s.Epochs = append(s.Epochs, control.Epoch{Number: next, RawTopicID: f.rawTopicID, ProcessedTopicID: f.processedTopicID, At: time.Now()})

@@ -10,7 +10,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 )
 
-// turns ends the sessions of one turn together: after a topic was made anew, their clients know only the old one.
+// turns ends the sessions of one turn together: after a topic was recreated, their clients know only the old one.
 type turns struct {
 	mu  sync.Mutex
 	end context.CancelFunc // of the turn under way; nil before the first
@@ -42,14 +42,14 @@ func unknownTopic(err error) bool {
 	return errors.Is(err, kerr.UnknownTopicID) || errors.Is(err, kerr.UnknownTopicOrPartition)
 }
 
-// renew looks whether topics were deleted or made anew, tells of those, and has new sessions go on with the new ones.
+// renew looks whether topics were deleted or recreated, tells of those, and has new sessions go on with the new ones.
 // The group has no offset for a topic that was deleted: it is read from its start.
 func (p *Processor) renew(ctx context.Context, adm *kadm.Client) error {
 	ctx, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
 	changes, err := p.topics.Look(ctx, adm)
 	for _, c := range changes {
-		p.env.Log.Warn(c.String()+"; the processor goes on with the new one", "topic", c.Topic)
+		p.env.Log.Warn(c.String()+"; the processor continues with the new one", "topic", c.Topic)
 	}
 	if len(changes) > 0 {
 		p.turns.over()

@@ -17,7 +17,7 @@ import (
 	"github.com/millrace-io/millrace/topics/admin"
 )
 
-// remake deletes topics and, if again, makes them anew.
+// remake deletes topics and, if again, recreates them.
 func remake(t *testing.T, adm *kadm.Client, p *pipeline.Pipeline, again bool, names ...string) {
 	t.Helper()
 	if _, err := adm.DeleteTopics(t.Context(), names...); err != nil {
@@ -29,7 +29,7 @@ func remake(t *testing.T, adm *kadm.Client, p *pipeline.Pipeline, again bool, na
 	testkit.Eventually(t, 2*time.Minute, func() error { return admin.Ensure(t.Context(), adm, topics.Specs(p)) })
 }
 
-// testRemade: a topic is made anew, or is only deleted, beside a running processor, which goes on with a new one: no
+// testRemade: a topic is recreated, or is only deleted, beside a running processor, which goes on with a new one: no
 // stall, and few words.
 func testRemade(t *testing.T, c servers, cl *kgo.Client, p *pipeline.Pipeline, topic string, again bool) {
 	t.Helper()
@@ -63,7 +63,7 @@ func testRemade(t *testing.T, c servers, cl *kgo.Client, p *pipeline.Pipeline, t
 	stop()
 	outcomes := testkit.Records(t, c.ListenAddrs(), processed(p), letters(p))
 	if len(outcomes) < 40 || topic == raw(p) && len(outcomes) != 80 { // those of before are gone with the processed topic
-		t.Errorf("%d outcomes, want 80, or at least 40 if their topic was made anew", len(outcomes))
+		t.Errorf("%d outcomes, want 80, or at least 40 if their topic was recreated", len(outcomes))
 	}
 	if n := strings.Count(log.String(), "the topic "+topic+" was deleted"); n != 1 {
 		t.Errorf("told %d times, want once", n)
@@ -76,11 +76,11 @@ func testRemade(t *testing.T, c servers, cl *kgo.Client, p *pipeline.Pipeline, t
 	}
 }
 
-func TestTopicsMadeAnewWhileRunning(t *testing.T) {
+func TestTopicsRecreatedWhileRunning(t *testing.T) {
 	for _, again := range []bool{true, false} {
 		for _, topic := range []func(*pipeline.Pipeline) string{raw, processed} {
 			p := shop(2)
-			t.Run(fmt.Sprintf("%s, made anew %t", topic(p), again), func(t *testing.T) {
+			t.Run(fmt.Sprintf("%s, recreated %t", topic(p), again), func(t *testing.T) {
 				c, _ := cluster(t, p)
 				testRemade(t, c, testkafka.Client(t, c, kgo.RecordPartitioner(kgo.ManualPartitioner())), p, topic(p), again)
 			})

@@ -39,7 +39,7 @@ func (p *Processor) runs(topic string, file *stream, s *control.Stream, f *facts
 	}
 	if s.Lost != nil {
 		run.stands = true
-		told[noticeLost] = fmt.Sprintf("not processed since %s: %s. A sink says where to go on, when one runs; or: %s",
+		told[noticeLost] = fmt.Sprintf("not processed since %s: %s. A sink says where to continue, when one runs; or: %s",
 			s.Lost.At.UTC().Format(time.RFC3339), s.Lost.Why, p.env.Command("recover", file.name))
 	}
 	if err := p.decided.gapOf(topic, s.Run.Number); err != nil {
@@ -90,18 +90,18 @@ func (p *Processor) oldFile(stream string, s *control.Stream, f *facts) string {
 	l := s.LineOf(f.logic)
 	switch {
 	case f.line || l == nil && s.LiveNumber() == control.BaseLine:
-		return fmt.Sprintf("the file has an older logic of the stream: generation %d is live, and goes on. If the file's logic is the right "+
+		return fmt.Sprintf("the file has an older logic of the stream: generation %d is live, and continues. If the file's logic is the right "+
 			"one: %s", s.Live, p.env.Command("replay", stream))
 	case s.LiveNumber() != control.BaseLine:
 		return "" // this line has logic of its own
 	case l.State == control.LineMaking || l.State == control.LineBuilding:
-		return fmt.Sprintf("the file has the logic of line %d, which is built beside the live one: generation %d goes on in the table that is read. "+
+		return fmt.Sprintf("the file has the logic of line %d, which is built beside the live one: generation %d continues in the table that is read. "+
 			"Once it is built: %s, then %s", l.Number, s.Live, p.env.Command("replay diff", stream), p.env.Command("replay swap", stream))
 	case l.State == control.LineOld:
-		return fmt.Sprintf("the file has the logic of line %d, which was live before: generation %d of this one is live, and goes on. If the file's logic is "+
+		return fmt.Sprintf("the file has the logic of line %d, which was live before: generation %d of this one is live, and continues. If the file's logic is "+
 			"the right one: %s", l.Number, s.Live, p.env.Command("replay swap", stream))
 	default:
-		return fmt.Sprintf("the file has the logic of line %d, which is %s: generation %d is live, and goes on. If the file's logic is the right one: %s",
+		return fmt.Sprintf("the file has the logic of line %d, which is %s: generation %d is live, and continues. If the file's logic is the right one: %s",
 			l.Number, l.State, s.Live, p.env.Command("replay", stream, "--shadow"))
 	}
 }
@@ -114,7 +114,7 @@ func (p *Processor) pausedText(stream string, pause control.Pause) string {
 	if pause.Why != "" {
 		text += ": " + pause.Why
 	}
-	return text + "; `" + p.env.Command("resume", stream) + "` lets it go on"
+	return text + "; `" + p.env.Command("resume", stream) + "` lets it continue"
 }
 
 // liveLogic compiles a generation that is not of the file's logic.

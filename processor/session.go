@@ -115,7 +115,7 @@ func (s *session) begin(ctx context.Context) (err error) {
 }
 
 // reread ends the session if something was decided since it began. It is called after an abort: the client may have
-// initialised its producer anew by itself then, so that what fenced it before has no hold on it.
+// initialised its producer again on its own then, so that what fenced it before has no hold on it.
 func (s *session) reread(ctx context.Context) error {
 	if s.p.differs.begun != nil {
 		return s.p.differs.begun(ctx)

@@ -97,10 +97,10 @@ func (a *Admin) SetMarking(ctx context.Context, stream string, generation uint16
 	return nil
 }
 
-// BeginAnew has a stream's sinks begin at the start of what its processed topic holds, in a higher epoch of the table: what
+// BeginAgain has a stream's sinks begin at the start of what its processed topic holds, in a higher epoch of the table: what
 // they find there replaces the rows, whatever these are of. It is for positions that the log does not have. Called again it
 // does it again. The errors are SetMarking's.
-func (a *Admin) BeginAnew(ctx context.Context, stream string) error {
+func (a *Admin) BeginAgain(ctx context.Context, stream string) error {
 	topic := topics.Processed(a.pipeline.Name, stream)
 	if err := a.change(ctx, stream, func(ctx context.Context, conn *sql.Conn, table string) error {
 		is, err := a.store.ownedNow(ctx, conn, table)
@@ -113,14 +113,14 @@ func (a *Admin) BeginAnew(ctx context.Context, stream string) error {
 		}
 		return a.store.forgetTopic(ctx, conn, topic)
 	}); err != nil {
-		return fmt.Errorf("sink: stream %s: begin anew: %w", stream, err)
+		return fmt.Errorf("sink: stream %s: begin again: %w", stream, err)
 	}
 	return nil
 }
 
 // Applied says, by partition of the raw topic, from which offset nothing was applied yet: the positions from which processors
-// can go on where theirs are lost. of is what is decided about the stream. Partitions of whose raw topic of now nothing was
-// applied are left out: they begin at its start. It says nothing any more after BeginAnew.
+// can go on where theirs are lost. of is what is decided about the stream. Partitions of whose current raw topic nothing was
+// applied are left out: they begin at its start. It says nothing any more after BeginAgain.
 func (a *Admin) Applied(ctx context.Context, stream string, of *control.Stream) (map[int32]int64, error) {
 	st, err := a.stream(stream)
 	if err != nil {

@@ -14,7 +14,7 @@ import (
 	"github.com/millrace-io/millrace/topics/control"
 )
 
-// olderRows is the condition for rows whose raw records are of an earlier raw topic than the one of now, or were there when the table's epoch
+// olderRows is the condition for rows whose raw records are of an earlier raw topic than the current one, or were there when the table's epoch
 // was raised; empty: there are none.
 func (a *Admin) olderRows(is owned, of *control.Stream) string {
 	epoch := is.epoch
@@ -39,8 +39,8 @@ func firstOf(ascending []control.Epoch, rawTopicID string) uint16 {
 	return 0
 }
 
-// Older counts the rows of a stream's table that no record of its raw topic of now has made, of is what is decided about the stream; and all rows.
-// It reads the whole table, and only if the raw topic was ever made anew or the table's epoch raised. It locks no row; a swap waits for it. While
+// Older counts the rows of a stream's table that no record of its current raw topic has made, of is what is decided about the stream; and all rows.
+// It reads the whole table, and only if the raw topic was ever recreated or the table's epoch raised. It locks no row; a swap waits for it. While
 // tables are being renamed it waits.
 func (a *Admin) Older(ctx context.Context, stream string, of *control.Stream) (older, all int64, err error) {
 	st, err := a.stream(stream)

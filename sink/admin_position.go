@@ -24,7 +24,7 @@ func (a *Admin) GoOnAt(ctx context.Context, stream string, at map[int32]int64) e
 		return nil
 	})
 	if err != nil {
-		return fmt.Errorf("sink: stream %s: go on at the start of the log: %w", stream, err)
+		return fmt.Errorf("sink: stream %s: continue at the start of the log: %w", stream, err)
 	}
 	return nil
 }

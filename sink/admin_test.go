@@ -114,7 +114,7 @@ func admins(t *testing.T, open func(t *testing.T) *pipeline.Pipeline) {
 			t.Errorf("pruned %d marks after the redo, %v; want one", n, err)
 		}
 	})
-	t.Run("MarkingOutlivesATopicThatIsMadeAnew", func(t *testing.T) {
+	t.Run("MarkingOutlivesATopicThatIsRecreated", func(t *testing.T) {
 		f := newFixture(t, open(t), false)
 		f.mark(f.admin(), true)
 		f.must(2, 1, 0)

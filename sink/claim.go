@@ -61,7 +61,7 @@ type bid struct {
 	bounds     bounds
 	connection uint64 // that will write it
 	stake      *stake // of its table, once it was asked for
-	anew       bool   // its position is begun anew
+	restarts   bool   // its position begins again
 	lost       error  // not nil: why it was not claimed, a *PositionError, an *OwnerError or a *TableError
 }
 
@@ -76,7 +76,7 @@ func (s *store) claim(ctx context.Context, bids []*bid) error {
 			if err == nil {
 				break
 			}
-			if _, anew := errors.AsType[*anewError](err); anew {
+			if _, is := errors.AsType[*recreatedError](err); is {
 				return err
 			}
 			if s.dialect.Reason(err) != dialect.LockTimeout {
@@ -100,7 +100,7 @@ func (s *store) defect(err error) error {
 	return err
 }
 
-// tryClaim is one transaction. It looks whose the tables are, and begins positions anew that are of another topic. It
+// tryClaim is one transaction. It looks whose the tables are, and begins positions again that are of another topic. It
 // takes the locks of millrace_owners, then of all rows of millrace_offsets, in the order of topic and partition, before
 // it changes any of these.
 func (s *store) tryClaim(ctx context.Context, bids []*bid) (err error) {
@@ -151,21 +151,21 @@ func (s *store) claimOpen(ctx context.Context, conn *sql.Conn, bids []*bid) erro
 	if err := s.readPlaces(ctx, conn, bids); err != nil {
 		return err
 	}
-	var anew, tokens []rows.Values
+	var restarted, tokens []rows.Values
 	for _, b := range bids {
 		if s.holds(b); b.lost != nil {
 			continue
 		}
-		if b.anew {
-			anew = append(anew, b.start())
+		if b.restarts {
+			restarted = append(restarted, b.start())
 		}
 		if _, err := rand.Read(b.token[:]); err != nil {
 			return err
 		}
 		tokens = append(tokens, number(b.place().Append(rows.Bytes, b.token[:]).Append(rows.Text, []byte(s.owner)), b.connection))
 	}
-	if len(anew) > 0 {
-		if _, err := conn.ExecContext(ctx, s.text(s.statements.RenewOffsets, anew)); err != nil {
+	if len(restarted) > 0 {
+		if _, err := conn.ExecContext(ctx, s.text(s.statements.RenewOffsets, restarted)); err != nil {
 			return err
 		}
 	}
@@ -182,7 +182,7 @@ func (b *bid) start() rows.Values {
 }
 
 // begin has b begin at the start of its log. What was applied is of lower epochs than what comes, so high stays.
-func (b *bid) begin() { b.anew, b.lost, b.next = true, nil, b.bounds.start }
+func (b *bid) begin() { b.restarts, b.lost, b.next = true, nil, b.bounds.start }
 
 // readPlaces locks the rows of partitions and reads where they stand.
 func (s *store) readPlaces(ctx context.Context, conn *sql.Conn, bids []*bid) error {

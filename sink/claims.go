@@ -79,13 +79,13 @@ func (s *Sink) claimAll(ctx context.Context, wanted []topicPartition, infos map[
 		}
 		return err
 	}
-	s.take(bids)
+	s.settle(bids)
 	s.beginFill(ctx, bids)
 	return nil
 }
 
-// take notes claims that were made, parks the streams of those that were not, and tells what became of their tables.
-func (s *Sink) take(bids []*bid) {
+// settle notes claims that were made, parks the streams of those that were not, and tells what became of their tables.
+func (s *Sink) settle(bids []*bid) {
 	lost := map[string]error{} // by topic: one word for all its partitions
 	for _, b := range bids {
 		tp := topicPartition{b.topic, b.partition}
@@ -206,7 +206,7 @@ func (s *Sink) gone(ctx context.Context, partitions map[string][]int32, revoked 
 	}
 	if !revoked {
 		if len(claims) > 0 {
-			s.env.Log.Warn("partitions lost: the group has not heard of this process in time, or its broker went away; whoever is assigned them goes on where the rows are", "group", topics.SinkGroup(s.pipeline.Name), "partitions", len(claims))
+			s.env.Log.Warn("partitions lost: the group has not heard of this process in time, or its broker went away; whoever is assigned them continues where the rows are", "group", topics.SinkGroup(s.pipeline.Name), "partitions", len(claims))
 		}
 		return
 	}

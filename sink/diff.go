@@ -77,7 +77,7 @@ type Differ struct {
 // condition is one on the key of an alias.
 type condition func(alias string) string
 
-func all(string) string { return "1 = 1" }
+func everyRow(string) string { return "1 = 1" }
 
 // common is a column of both tables.
 type common struct {
@@ -101,7 +101,7 @@ func NewDiffer(ctx context.Context, sides [2]DiffSide) (_ *Differ, err error) {
 	if err != nil {
 		return nil, err
 	}
-	d := &Differ{store: a.store, rows: diffRange, last: all, Difference: Difference{Columns: map[string]int64{}}}
+	d := &Differ{store: a.store, rows: diffRange, last: everyRow, Difference: Difference{Columns: map[string]int64{}}}
 	defer func() {
 		if err != nil {
 			d.Close()

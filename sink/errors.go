@@ -38,7 +38,7 @@ func (e *PositionError) Error() string {
 	if e.Next > e.End && e.End >= 0 {
 		why = "the log is older than the database: it lost its end, or Kafka came back from a backup"
 	}
-	return fmt.Sprintf("%s: the database goes on at offset %d, the log holds %d to %d: %s. What puts it right: %s",
+	return fmt.Sprintf("%s: the database continues at offset %d, the log holds %d to %d: %s. What puts it right: %s",
 		where, e.Next, e.Start, e.End, why, e.Remedy)
 }
 

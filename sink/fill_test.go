@@ -220,7 +220,7 @@ func fillsFenced(t *testing.T, open func(*testing.T) *pipeline.Pipeline) {
 	f.want(map[string]string{})
 	old.revoked.Store(true)
 	if rest := (&job{}); x.next(m, rest, 3, DefaultConfig()) != nil || rest.records != 0 || x.last(rest) || x.lives() {
-		t.Error("a claim that is lost goes on")
+		t.Error("a claim that is lost continues")
 	}
 }
 

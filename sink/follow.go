@@ -33,7 +33,7 @@ func (e *pausedError) Error() string {
 	if e.Why != "" {
 		text += ": " + e.Why
 	}
-	return text + "; `" + e.remedy + "` lets it go on"
+	return text + "; `" + e.remedy + "` lets it continue"
 }
 
 // errDropped has a stream wait for ever: its line was dropped, and others of it are pipelines of their own.

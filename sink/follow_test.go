@@ -79,7 +79,7 @@ func TestPausedStreamStands(t *testing.T) {
 	w.decide(func(s *control.Stream) {
 		s.Paused = map[string]control.Pause{"sink": {At: time.Unix(0, 0), By: "ann", Why: "a migration"}, "ingest": {}}
 	})
-	paused := "paused since 1970-01-01T00:00:00Z by ann: a migration; `millrace resume FILE s` lets it go on"
+	paused := "paused since 1970-01-01T00:00:00Z by ann: a migration; `millrace resume FILE s` lets it continue"
 	r.degraded(t, paused)
 	before := maps.Clone(w.want)
 	w.send(w.record("later", 1))
@@ -127,7 +127,7 @@ func TestLostPositionsAreDeclaredOnce(t *testing.T) {
 		})
 	}
 	testkit.Eventually(t, 2*time.Minute, testkit.That("two answers, each told once", func() bool {
-		return strings.Count(one.log.String()+two.log.String(), "the processors had lost their positions: they go on after what is in the table") == 2
+		return strings.Count(one.log.String()+two.log.String(), "the processors had lost their positions: they continue after what is in the table") == 2
 	}))
 }
 
@@ -149,7 +149,7 @@ func TestNoPositionsOfARawTopicThatIsOlder(t *testing.T) {
 	r.notDegraded(t, "recover")
 }
 
-// TestRawTopicThatLostItsEnd: what comes would get offsets that were applied. The stream stands until it begins anew.
+// TestRawTopicThatLostItsEnd: what comes would get offsets that were applied. The stream stands until it begins again.
 func TestRawTopicThatLostItsEnd(t *testing.T) {
 	w := newWorld(t, onSQLite(t))
 	w.send(w.record("a", 1), w.record("a", 2), w.record("a", 3)) // and no raw records
@@ -169,7 +169,7 @@ func TestRawTopicThatLostItsEnd(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer a.Close()
-	if err := a.BeginAnew(t.Context(), "s"); err != nil {
+	if err := a.BeginAgain(t.Context(), "s"); err != nil {
 		t.Fatal(err)
 	}
 	r.ready(t)
@@ -245,11 +245,11 @@ func TestParkingOutlivesARace(t *testing.T) {
 	first := p.streams["t"].wait
 	p.leave("t")
 	if waits, _ := p.has("t"); waits || len(p.topics(true)) > 0 || len(p.topics(false)) > 0 {
-		t.Error("a stream that goes on waits")
+		t.Error("a stream that continues waits")
 	}
 	p.makeDue("t") // too late
 	if _, due := p.has("t"); due {
-		t.Error("a stream that goes on is due")
+		t.Error("a stream that continues is due")
 	}
 	p.at("t")
 	if waits, due := p.has("t"); !waits || due || p.streams["t"].wait != first {
@@ -263,7 +263,7 @@ func TestParkingOutlivesARace(t *testing.T) {
 	s := &Sink{}
 	s.parking.at("t")
 	if s.unpark("t"); len(s.parking.topics(true)) > 0 { // which was due when it was called
-		t.Error("it goes on")
+		t.Error("it continues")
 	}
 	p.soon("t")
 	if len(p.topics(false)) != 1 {

@@ -106,7 +106,7 @@ func manyClaims(t *testing.T, p *pipeline.Pipeline) {
 	mine := f.claims(n)
 	for i, c := range mine {
 		if c.next != int64(i+100) || c.polled != c.next || c.connection != f.writer.session.ID {
-			t.Fatalf("partition %d goes on at %d and %d, by connection %d", i, c.next, c.polled, c.connection)
+			t.Fatalf("partition %d continues at %d and %d, by connection %d", i, c.next, c.polled, c.connection)
 		}
 	}
 	for _, b := range bids {

@@ -57,7 +57,7 @@ func (h *history) addLine(number uint16, logic int) *line {
 	return l
 }
 
-// hearName has the line's sinks begin anew with the name that its table has by what the control topic says.
+// hearName has the line's sinks begin again with the name that its table has by what the control topic says.
 func (l *line) hearName() error {
 	name := historyTable
 	if l.number != l.told {
@@ -90,7 +90,7 @@ func (l *line) claim(p int) {
 	case err != nil:
 		l.t.Fatal(l.violation("line %d: claim: %v", l.number, err))
 	case c.next != int64(l.parts[p].sunk):
-		l.t.Fatal(l.violation("line %d: partition %d goes on at %d, want %d", l.number, p, c.next, l.parts[p].sunk))
+		l.t.Fatal(l.violation("line %d: partition %d continues at %d, want %d", l.number, p, c.next, l.parts[p].sunk))
 	}
 }
 

@@ -52,7 +52,7 @@ func (s *Sink) answer(ctx context.Context, topic string) {
 	case err != nil && ctx.Err() == nil:
 		s.env.Log.Warn("the processors have lost their positions; no others could be given to them yet", "stream", stream, "err", err)
 	case err == nil && declared:
-		s.env.Log.Warn("the processors had lost their positions: they go on after what is in the table", "stream", stream,
+		s.env.Log.Warn("the processors had lost their positions: they continue after what is in the table", "stream", stream,
 			"lost", lost.Why, "run", now.Run.Number, "from", now.Run.From)
 	}
 }
@@ -60,7 +60,7 @@ func (s *Sink) answer(ctx context.Context, topic string) {
 // tailEvery is how often it is looked whether a raw topic holds what was applied.
 const tailEvery = time.Minute
 
-// lostTail says that the raw topic of now has lost its end: it does not hold what was applied, and its offsets are given to
+// lostTail says that the current raw topic has lost its end: it does not hold what was applied, and its offsets are given to
 // other records, which would lose against the rows. nil: that is not so, or not known.
 func (s *Sink) lostTail(ctx context.Context, topic string) error {
 	of := s.decided(topic)
@@ -78,10 +78,10 @@ func (s *Sink) lostTail(ctx context.Context, topic string) error {
 	}
 	_, is, err := s.store.mineNow(ctx, s.store.db, s.tables.of(topic))
 	if err != nil || is.topicID != [16]byte(details[topic].ID) {
-		return nil // not known, or the processed topic was made anew, too: the next claim sees to it
+		return nil // not known, or the processed topic was recreated, too: the next claim sees to it
 	}
 	if id := details[raw].ID; hex.EncodeToString(id[:]) != of.Epochs[n-1].RawTopicID {
-		return nil // not known, or it was made anew and has no epoch yet
+		return nil // not known, or it was recreated and has no epoch yet
 	}
 	if _, err := s.positionsFor(ctx, topic, of); errors.Is(err, errPastEnd) {
 		return s.pastEnd(topic, err)
@@ -89,7 +89,7 @@ func (s *Sink) lostTail(ctx context.Context, topic string) error {
 	return nil
 }
 
-// positionsFor are what processors go on from, by partition of the raw topic of now.
+// positionsFor are what processors go on from, by partition of the current raw topic.
 func (s *Sink) positionsFor(ctx context.Context, topic string, of *control.Stream) (map[int32]int64, error) {
 	t := s.tables.of(topic)
 	from, err := s.store.applied(ctx, topic, t, of)
@@ -108,7 +108,7 @@ func (s *Sink) positionsFor(ctx context.Context, topic string, of *control.Strea
 	return from, nil
 }
 
-// applied says, by partition of the raw topic of now, from where on its records were not applied. A partition of which none is
+// applied says, by partition of the current raw topic, from where on its records were not applied. A partition of which none is
 // known to be is left out.
 func (s *store) applied(ctx context.Context, topic string, t *rows.Table, of *control.Stream) (map[int32]int64, error) {
 	var epoch uint16 // of the raw topic

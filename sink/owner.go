@@ -25,9 +25,9 @@ type owned struct {
 
 // stake is what the claims on the partitions of one table have in common.
 //
-// A table has one writer, and one processed topic. Offsets of a topic that was made anew begin at 0 again, so that its
+// A table has one writer, and one processed topic. Offsets of a topic that was recreated begin at 0 again, so that its
 // records would lose against the rows of the old one. The table then has a higher epoch than any row, by which the versions
-// of all that is claimed from then on are raised. The row of millrace_owners and the positions that are begun anew change in one
+// of all that is claimed from then on are raised. The row of millrace_owners and the positions that begin again change in one
 // transaction. A claim of before goes on in its lower epoch, and loses.
 type stake struct {
 	topic   string
@@ -46,7 +46,7 @@ func (s *store) stakes(ctx context.Context, conn *sql.Conn, bids []*bid) error {
 		if all[b.table.Name] == nil {
 			all[b.table.Name] = &stake{topic: b.topic, table: b.table, topicID: b.bounds.topicID}
 		}
-		b.stake, b.lost, b.anew = all[b.table.Name], nil, false
+		b.stake, b.lost, b.restarts = all[b.table.Name], nil, false
 	}
 	if err := s.readOwners(ctx, conn, all, s.statements.ShareOwners); err != nil {
 		return err
@@ -157,8 +157,8 @@ func (s *store) settle(ctx context.Context, conn *sql.Conn, st *stake) error {
 		if err := s.undeclared(st); err != nil {
 			return err
 		}
-		st.why = fmt.Sprintf("the topic %s was made anew: what the new one holds replaces the rows. What the old one held and was not applied "+
-			"is processed again; if the raw topic was made anew too, it comes when the API has shown it. Rows of what the API no longer shows stay until `%s`",
+		st.why = fmt.Sprintf("the topic %s was recreated: what the new one holds replaces the rows. What the old one held and was not applied "+
+			"is processed again; if the raw topic was recreated too, it comes when the API has shown it. Rows of what the API no longer shows stay until `%s`",
 			st.topic, s.command("reset", st.table.Stream, "--sweep"))
 		return s.raise(ctx, conn, st, st.topic)
 	case asked && !by.sure:
@@ -274,7 +274,7 @@ func (s *store) adoptTable(ctx context.Context, conn *sql.Conn, st *stake) error
 	return s.raise(ctx, conn, st, before)
 }
 
-// forgetTopic has each partition of a topic begin anew at its claim.
+// forgetTopic has each partition of a topic begin again at its claim.
 func (s *store) forgetTopic(ctx context.Context, conn *sql.Conn, topic string) error {
 	var none [16]byte
 	_, err := conn.ExecContext(ctx, "UPDATE millrace_offsets SET owner = NULL, topic_id = ?, witness = NULL WHERE topic = ?", none[:], topic)
@@ -289,7 +289,7 @@ func (s *store) raise(ctx context.Context, conn *sql.Conn, st *stake, from strin
 		return err
 	}
 	if highest = max(highest, st.is.epoch); highest == math.MaxUint16 {
-		return fmt.Errorf("table %s: its topics were made anew %d times, and no version is higher", st.table.Name, highest)
+		return fmt.Errorf("table %s: its topics were recreated %d times, and no version is higher", st.table.Name, highest)
 	}
 	st.is = owned{s.pipeline, st.table.Stream, st.topicID, highest + 1, st.is.marking}
 	return s.setOwner(ctx, conn, st)
@@ -317,10 +317,10 @@ func (s *store) setOwner(ctx context.Context, conn *sql.Conn, st *stake) error {
 	return err
 }
 
-// begins says, for people, why a claimed partition begins anew, or why its table has another epoch; empty: it goes on.
+// begins says, for people, why a claimed partition begins again, or why its table has another epoch; empty: it goes on.
 func (b *bid) begins() string {
-	if b.stake.why == "" && b.anew {
-		return fmt.Sprintf("the topic %s begins anew, as a command has said, or another sink that found that it was made anew or adopted its table", b.topic)
+	if b.stake.why == "" && b.restarts {
+		return fmt.Sprintf("the topic %s begins again, as a command declared, or another sink that found that it was recreated or adopted its table", b.topic)
 	}
 	return b.stake.why
 }

@@ -12,15 +12,15 @@ import (
 	"github.com/millrace-io/millrace/topics/control"
 )
 
-// anew are the bounds of a topic of the same name with another id.
-func anew(id byte) bounds { return bounds{topicID: [16]byte{id}, start: 0, end: 1 << 40} }
+// recreatedTopic is the bounds of a topic of the same name with another id.
+func recreatedTopic(id byte) bounds { return bounds{topicID: [16]byte{id}, start: 0, end: 1 << 40} }
 
 // take claims the partition for a topic of that id, as a process that has just started.
 func (f *fixture) take(id byte) error {
 	f.t.Helper()
 	f.store.held = nil
 	c := &claim{topic: f.claim.topic, table: f.table}
-	if err := f.store.claimOne(f.t.Context(), c, anew(id), f.writer.session.ID); err != nil {
+	if err := f.store.claimOne(f.t.Context(), c, recreatedTopic(id), f.writer.session.ID); err != nil {
 		return err
 	}
 	f.claim, f.offset = c, c.next
@@ -92,7 +92,7 @@ func wantOwnerError(t *testing.T, err error, texts ...string) {
 
 // owners is what every database must do about whose a table is, and about its epoch.
 func owners(t *testing.T, open func(t *testing.T) *pipeline.Pipeline) {
-	t.Run("ATopicMadeAnewReplacesTheRows", func(t *testing.T) {
+	t.Run("ATopicRecreatedReplacesTheRows", func(t *testing.T) {
 		f := newFixture(t, open(t), false)
 		f.apply(event{100, 0, "a", row(1)}, event{101, 0, "b", row(1)}, event{102, 0, "gone", row(1)}, event{103, 0, "c", row(1)})
 		f.apply(event{104, 0, "c", nil}, event{90, 0, "stays", row(9)})
@@ -108,7 +108,7 @@ func owners(t *testing.T, open func(t *testing.T) *pipeline.Pipeline) {
 		f.apply(event{0, 0, "a", row(3)})
 		f.want(map[string]string{"a": "3", "c": "2", "gone": "1", "stays": "9"})
 	})
-	t.Run("AllTopicsMadeAnewAfterTheRawTopicWas", func(t *testing.T) {
+	t.Run("AllTopicsRecreatedAfterTheRawTopicWas", func(t *testing.T) {
 		f := newFixture(t, open(t), false)
 		f.apply(event{100, 0, "a", row(1)})
 		f.epoch = 3
@@ -132,7 +132,7 @@ func owners(t *testing.T, open func(t *testing.T) *pipeline.Pipeline) {
 		f.apply(event{0, 6, "a", row(6)}, event{1, 7, "b", row(70)})
 		f.want(map[string]string{"a": "7", "b": "70"})
 	})
-	t.Run("PartitionsBeginAnewOneByOne", func(t *testing.T) {
+	t.Run("PartitionsBeginAgainOneByOne", func(t *testing.T) {
 		f := newFixture(t, open(t), false)
 		f.claims(4)
 		if _, err := f.store.db.Exec("UPDATE millrace_offsets SET next_offset = 50"); err != nil {
@@ -140,7 +140,7 @@ func owners(t *testing.T, open func(t *testing.T) *pipeline.Pipeline) {
 		}
 		claimed := func(partitions ...int32) (bids []*bid) {
 			for _, p := range partitions {
-				bids = append(bids, &bid{claim: &claim{topic: topic, partition: p, table: f.table}, bounds: anew(2), connection: 1})
+				bids = append(bids, &bid{claim: &claim{topic: topic, partition: p, table: f.table}, bounds: recreatedTopic(2), connection: 1})
 			}
 			if err := f.store.claim(t.Context(), bids); err != nil {
 				t.Fatal(err)
@@ -150,8 +150,8 @@ func owners(t *testing.T, open func(t *testing.T) *pipeline.Pipeline) {
 		first := claimed(0, 1)
 		second := claimed(2, 3)
 		for _, b := range append(first, second...) {
-			if b.lost != nil || b.epoch != 1 || b.next != 0 || b.polled != 0 || !b.anew || b.begins() == "" {
-				t.Errorf("%s: %v, epoch %d at %d, anew %t", b, b.lost, b.epoch, b.next, b.anew)
+			if b.lost != nil || b.epoch != 1 || b.next != 0 || b.polled != 0 || !b.restarts || b.begins() == "" {
+				t.Errorf("%s: %v, epoch %d at %d, again %t", b, b.lost, b.epoch, b.next, b.restarts)
 			}
 		}
 		if first[0].stake.why == "" || second[0].stake.why != "" {
@@ -176,7 +176,7 @@ func owners(t *testing.T, open func(t *testing.T) *pipeline.Pipeline) {
 	t.Run("OfTheSameNameOnOtherBrokers", func(t *testing.T) {
 		f := newFixture(t, open(t), false)
 		g := f.other("p", "s", false)
-		if err := g.take(2); err != nil { // it has just started: the topic may have been made anew
+		if err := g.take(2); err != nil { // it has just started: the topic may have been recreated
 			t.Fatal(err)
 		}
 		err := f.store.claimOne(t.Context(), &claim{topic: topic, table: f.table}, noLog, f.writer.session.ID)
@@ -226,14 +226,14 @@ func owners(t *testing.T, open func(t *testing.T) *pipeline.Pipeline) {
 		}
 		g.must(2, 1, 0)
 	})
-	t.Run("APositionThatIsLostBeginsAnew", func(t *testing.T) {
+	t.Run("APositionThatIsLostBeginsAgain", func(t *testing.T) {
 		f := newFixture(t, open(t), false)
 		a := f.admin()
 		f.apply(event{10, 0, "a", row(0)}, event{11, 0, "a", row(1)})
 		if got, err := a.Applied(t.Context(), "s", &control.Stream{}); err != nil || len(got) != 1 || got[0] != 12 {
 			t.Errorf("applied %v, %v; want 12", got, err)
 		}
-		if err := a.BeginAnew(t.Context(), "s"); err != nil {
+		if err := a.BeginAgain(t.Context(), "s"); err != nil {
 			t.Fatal(err)
 		}
 		f.fenced(event{12, 0, "a", row(666)})
@@ -286,7 +286,7 @@ func adoption(t *testing.T, p *pipeline.Pipeline) {
 	g.fenced(event{1, 0, "a", row(666)})
 	back.apply(event{100, 0, "a", row(1)}, event{102, 0, "b", row(2)})
 	f.want(map[string]string{"a": "1", "b": "2"})
-	err := g.store.claimOne(t.Context(), &claim{topic: g.claim.topic, table: g.table}, anew(2), 0)
+	err := g.store.claimOne(t.Context(), &claim{topic: g.claim.topic, table: g.table}, recreatedTopic(2), 0)
 	wantOwnerError(t, err, "the stream s of the pipeline p") // it has adopted once
 	if got := fmt.Sprint(back.claim.next); got != "2" {
 		t.Errorf("the owner is at %s", got)

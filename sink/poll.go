@@ -22,7 +22,7 @@ func (s *Sink) fetchErrors(fetches kgo.Fetches) {
 			if c := s.claims[topicPartition{topic, partition}]; c != nil {
 				s.park(topic, s.positionError(c))
 			}
-		case errors.Is(e, kerr.UnknownTopicID): // it was made anew: no answer will be another
+		case errors.Is(e, kerr.UnknownTopicID): // it was recreated: no answer will be another
 			s.suspect.Store(true)
 		default:
 			healthy = false

@@ -33,7 +33,7 @@ func (s *Sink) fenced(e *FencedError, b *batch) {
 }
 
 // reclaim claims again what is due, and has the client go on there. A revocation between the two does no harm: the
-// client then skips partitions that it has no more, and what it has anew it polls from a later offset.
+// client then skips partitions that it has no more, and what it has again it polls from a later offset.
 func (s *Sink) reclaim(ctx context.Context) {
 	if again := s.claimAgain(ctx); len(again) > 0 {
 		s.client.SetOffsets(again)

@@ -12,8 +12,8 @@ import (
 	"github.com/millrace-io/millrace/topics/admin"
 )
 
-// errAnew says that a processed topic is another one than the group was joined for.
-var errAnew = errors.New("a processed topic was made anew")
+// errRecreated says that a processed topic is another one than the group was joined for.
+var errRecreated = errors.New("a processed topic was recreated")
 
 // looksEvery is the time between two looks at the topics while no error speaks of one: a group whose topic is deleted
 // assigns nothing.
@@ -52,8 +52,8 @@ func (s *Sink) look(ctx context.Context) error {
 	return nil
 }
 
-// renew looks whether topics were deleted or made anew, and tells of those. What is missing is made again. It returns
-// errAnew if a processed topic is another one, which a new client has to join for; its stream then waits for an
+// renew looks whether topics were deleted or recreated, and tells of those. What is missing is made again. It returns
+// errRecreated if a processed topic is another one, which a new client has to join for; its stream then waits for an
 // operator, since its position is of the old one. A topic of letters is known by its new id from here on.
 func (s *Sink) renew(ctx context.Context) (err error) {
 	looking, cancel := context.WithTimeout(ctx, 10*time.Second)
@@ -62,7 +62,7 @@ func (s *Sink) renew(ctx context.Context) (err error) {
 	for _, c := range changes {
 		s.env.Log.Warn(c.String(), "topic", c.Topic)
 		if s.tables.of(c.Topic) != nil {
-			err = errAnew
+			err = errRecreated
 			continue
 		}
 		s.client.PurgeTopicsFromProducing(c.Topic)

@@ -12,7 +12,7 @@ import (
 	"github.com/millrace-io/millrace/topics/admin"
 )
 
-// remake deletes a topic and, if again, makes it anew.
+// remake deletes a topic and, if again, recreates it.
 func (w *world) remake(topic string, again bool) {
 	w.t.Helper()
 	if _, err := w.adm.DeleteTopics(w.t.Context(), topic); err != nil {
@@ -23,11 +23,11 @@ func (w *world) remake(topic string, again bool) {
 	}
 }
 
-// TestTopicsMadeAnewWhileRunning: raw and processed topic are made anew, so raw offsets begin at 0 again. The sink goes on with
+// TestTopicsRecreatedWhileRunning: raw and processed topic are recreated, so raw offsets begin at 0 again. The sink goes on with
 // the new one by itself, what it holds replaces the rows, and a notice stays.
-func TestTopicsMadeAnewWhileRunning(t *testing.T) {
+func TestTopicsRecreatedWhileRunning(t *testing.T) {
 	for _, again := range []bool{true, false} {
-		t.Run(fmt.Sprintf("made anew %t", again), func(t *testing.T) {
+		t.Run(fmt.Sprintf("recreated %t", again), func(t *testing.T) {
 			w := newWorld(t, onSQLite(t))
 			topic := topics.Processed("p", "s")
 			w.produce(300)
@@ -36,13 +36,13 @@ func TestTopicsMadeAnewWhileRunning(t *testing.T) {
 			db := w.db()
 			w.caughtUp(db, 2*time.Minute)
 			w.remake(topic, again)
-			r.degraded(t, "the topic p.s.processed was made anew: what the new one holds replaces the rows")
-			w.anew()
+			r.degraded(t, "the topic p.s.processed was recreated: what the new one holds replaces the rows")
+			w.restartOffsets()
 			w.send(w.record("changed", 2), w.record("after", 7), w.record("kept", "refused"))
 			w.caughtUp(db, 2*time.Minute)
 			r.ready(t)
 			for text, most := range map[string]int{
-				"the topic " + topic + " was deleted": 1, "the topic " + topic + " was made anew": 1, "waiting for stream s": 0, "\n": 100,
+				"the topic " + topic + " was deleted": 1, "the topic " + topic + " was recreated": 1, "waiting for stream s": 0, "\n": 100,
 			} {
 				if n := strings.Count(r.log.String(), text); n > most {
 					t.Errorf("%q is told %d times:\n%s", text, n, r.log)
@@ -61,29 +61,29 @@ func TestTopicsMadeAnewWhileRunning(t *testing.T) {
 	}
 }
 
-// TestTopicsMadeAnewBetweenTwoRuns is the same while no sink runs.
-func TestTopicsMadeAnewBetweenTwoRuns(t *testing.T) {
+// TestTopicsRecreatedBetweenTwoRuns is the same while no sink runs.
+func TestTopicsRecreatedBetweenTwoRuns(t *testing.T) {
 	w := newWorld(t, onSQLite(t))
 	w.produce(300)
 	w.send(w.record("changed", 1))
 	w.start("one", nil).drainAfter(t, w)
 	w.remake(topics.Processed("p", "s"), true)
-	w.anew()
+	w.restartOffsets()
 	w.send(w.record("changed", 2))
 	r := w.start("two", nil)
 	w.caughtUp(w.db(), 2*time.Minute)
-	r.degraded(t, "was made anew")
+	r.degraded(t, "was recreated")
 }
 
-// TestTopicsMadeAnewBesideTwoSinks: both go on, in one epoch.
-func TestTopicsMadeAnewBesideTwoSinks(t *testing.T) {
+// TestTopicsRecreatedBesideTwoSinks: both go on, in one epoch.
+func TestTopicsRecreatedBesideTwoSinks(t *testing.T) {
 	w := newWorld(t, onSQLite(t))
 	w.produce(300)
 	w.send(w.record("changed", 1))
 	one, two := w.start("one", nil), w.start("two", nil)
 	w.caughtUp(w.db(), 2*time.Minute)
 	w.remake(topics.Processed("p", "s"), true)
-	w.anew()
+	w.restartOffsets()
 	w.send(w.record("changed", 2))
 	w.produce(300)
 	w.caughtUp(w.db(), 2*time.Minute)
@@ -93,7 +93,7 @@ func TestTopicsMadeAnewBesideTwoSinks(t *testing.T) {
 	if err := w.db().QueryRow("SELECT epoch FROM millrace_owners WHERE table_name = 'things'").Scan(&epoch); err != nil || epoch != 1 {
 		t.Errorf("epoch %d, %v; want 1", epoch, err)
 	}
-	if n := strings.Count(one.log.String()+two.log.String(), "was made anew: what the new one holds"); n != 1 {
+	if n := strings.Count(one.log.String()+two.log.String(), "was recreated: what the new one holds"); n != 1 {
 		t.Errorf("told %d times", n)
 	}
 }
@@ -134,8 +134,8 @@ func (w *world) rename(name string) {
 	}
 }
 
-// anew has raw offsets begin again.
-func (w *world) anew() {
+// restartOffsets has raw offsets begin again.
+func (w *world) restartOffsets() {
 	clear(w.raw)
 	w.client.PurgeTopicsFromProducing(topics.Processed(w.pipeline.Name, "s"))
 }
@@ -151,8 +151,8 @@ func (r *running) degraded(t *testing.T, text string) {
 	})
 }
 
-// TestLetterTopicMadeAnewWhileRunning: letters go to the new one.
-func TestLetterTopicMadeAnewWhileRunning(t *testing.T) {
+// TestLetterTopicRecreatedWhileRunning: letters go to the new one.
+func TestLetterTopicRecreatedWhileRunning(t *testing.T) {
 	w := newWorld(t, onSQLite(t))
 	r := w.start("one", nil)
 	w.send(w.record("a", "refused"))

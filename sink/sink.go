@@ -169,7 +169,7 @@ func (s *Sink) Run(ctx context.Context) (err error) {
 	}
 	for again := true; again; {
 		err = s.participate(ctx, hard)
-		again = errors.Is(err, errAnew) && ctx.Err() == nil
+		again = errors.Is(err, errRecreated) && ctx.Err() == nil
 	}
 	if hard.Err() != nil && err == nil {
 		return fmt.Errorf("sink: not drained within %s: what was not committed will be written by whoever takes over", s.cfg.Drain)
@@ -177,7 +177,7 @@ func (s *Sink) Run(ctx context.Context) (err error) {
 	return err
 }
 
-// participate joins the group, writes until ctx is cancelled or the group has to be joined anew, and leaves.
+// participate joins the group, writes until ctx is cancelled or the group has to be joined again, and leaves.
 func (s *Sink) participate(ctx, hard context.Context) error {
 	life, kill := context.WithCancel(context.WithoutCancel(ctx))
 	defer kill()

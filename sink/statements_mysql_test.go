@@ -176,7 +176,7 @@ func TestFrozenOwnersAmongMany(t *testing.T) {
 	}
 	for i, c := range f.claims(n) {
 		if c.next != 0 {
-			t.Errorf("partition %d goes on at %d: what its owner did not commit", i, c.next)
+			t.Errorf("partition %d continues at %d: what its owner did not commit", i, c.next)
 		}
 	}
 }

@@ -304,7 +304,7 @@ func suite(t *testing.T, open func(t *testing.T) *pipeline.Pipeline) {
 		old := *f
 		f.claim = f.newClaim()
 		if f.claim.next != 1 {
-			t.Errorf("the new owner goes on at %d, want 1", f.claim.next)
+			t.Errorf("the new owner continues at %d, want 1", f.claim.next)
 		}
 		b := newBatch(rows.NewDecoder(), (&old).job(event{1, 0, "a", row(666)}))
 		_, err := f.writer.apply(t.Context(), b)

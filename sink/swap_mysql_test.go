@@ -190,7 +190,7 @@ func TestADriverThatStandsStillIsEnded(t *testing.T) {
 	}
 	w.claims()
 	if err := s.Rename(ctx); err == nil {
-		t.Error("the driver went on without its connection")
+		t.Error("the driver continued without its connection")
 	}
 	w.writes("a", 2)
 	w.wantLive(map[string]string{"a": "2"})

@@ -76,7 +76,7 @@ func (f *fixture) reclaim() error {
 		return err
 	}
 	if c.next != f.offset {
-		f.t.Errorf("%s goes on at %d, want %d", f.table.Name, c.next, f.offset)
+		f.t.Errorf("%s continues at %d, want %d", f.table.Name, c.next, f.offset)
 	}
 	f.claim = c
 	return nil
@@ -302,7 +302,7 @@ func readByOldName(t *testing.T, p *pipeline.Pipeline) {
 	ctx := t.Context()
 	a := w.admin()
 	w.writes("a", 1)
-	if err := a.BeginAnew(ctx, "s"); err != nil { // so that the tables of the lines have different epochs
+	if err := a.BeginAgain(ctx, "s"); err != nil { // so that the tables of the lines have different epochs
 		t.Fatal(err)
 	}
 	w.base.offset = 0

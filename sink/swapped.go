@@ -184,7 +184,7 @@ func (s *Sink) lookAtSwaps(ctx context.Context, every time.Duration) {
 			continue
 		}
 		if err := s.tellSwapped(ctx, t); err != nil && ctx.Err() == nil {
-			s.env.Log.Debug("not told yet which line is live", "stream", t.Stream, "err", err)
+			s.env.Log.Debug("not known yet which line is live", "stream", t.Stream, "err", err)
 		}
 	}
 }

@@ -375,18 +375,18 @@ func TestPositionOutOfTheLog(t *testing.T) {
 		t.Fatal(err)
 	}
 	r := w.start("two", nil)
-	r.waits(t, "stream s: p.s.processed[", "the database goes on at offset")
+	r.waits(t, "stream s: p.s.processed[", "the database continues at offset")
 	r.waits(t, "What puts it right: millrace recover FILE s")
 	a, err := OpenAdmin(w.pipeline)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer a.Close()
-	if err := a.BeginAnew(t.Context(), "s"); err != nil {
+	if err := a.BeginAgain(t.Context(), "s"); err != nil {
 		t.Fatal(err)
 	}
 	r.ready(t)
-	r.degraded(t, "begins anew, as a command has said")
+	r.degraded(t, "begins again, as a command declared")
 	w.send(w.record("later", 1))
 	testkit.Eventually(t, 2*time.Minute, func() error {
 		var n int

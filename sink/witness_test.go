@@ -147,8 +147,8 @@ func witnesses(t *testing.T, open func(t *testing.T) *pipeline.Pipeline) {
 		if n, err := f.admin().DeleteOlder(t.Context(), "s", grown); err != nil || n != 0 {
 			t.Errorf("%d rows deleted, %v", n, err)
 		}
-		anew := &control.Stream{Epochs: append(slices.Clone(grown.Epochs), control.Epoch{Number: 3, RawTopicID: "bb"})}
-		if n, err := f.admin().DeleteOlder(t.Context(), "s", anew); err != nil || n != 1 {
+		recreated := &control.Stream{Epochs: append(slices.Clone(grown.Epochs), control.Epoch{Number: 3, RawTopicID: "bb"})}
+		if n, err := f.admin().DeleteOlder(t.Context(), "s", recreated); err != nil || n != 1 {
 			t.Errorf("%d rows deleted, %v", n, err)
 		}
 	})

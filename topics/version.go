@@ -38,7 +38,7 @@ func ParseVersion(b []byte) (Version, error) {
 	return Version(b), nil
 }
 
-// Raised returns v in an epoch that is higher by n: a table whose topics were made anew counts from there. The source's
+// Raised returns v in an epoch that is higher by n: a table whose topics were recreated counts from there. The source's
 // version still decides first. The epochs together are at most 65535.
 func (v Version) Raised(n uint16) Version {
 	binary.BigEndian.PutUint16(v[8:], v.Epoch()+n)

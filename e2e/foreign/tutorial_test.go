@@ -15,7 +15,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-var update = flag.Bool("update", false, "write docs/tutorial.md anew")
+var update = flag.Bool("update", false, "write docs/tutorial.md again")
 
 const tutorialPage = "../../docs/tutorial.md"
 

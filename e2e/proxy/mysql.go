@@ -25,7 +25,7 @@ func speakMySQL(p *Proxy, c *pair) {
 			if err != nil {
 				return err
 			}
-			// Sequence numbers begin anew with each command; what belongs to the handshake has others.
+			// Sequence numbers begin again with each command; what belongs to the handshake has others.
 			if packet[3] == 0 && len(packet) > 5 && packet[4] == comQuery {
 				x := Passage{What: string(packet[5:])}
 				if !p.passes(x) {

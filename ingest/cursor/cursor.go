@@ -35,7 +35,7 @@ type Cursor struct {
 	TopRule   string            `json:"top_rule,omitempty"`  // how versions were read, see [Versions.Rule]
 	Shared    bool              `json:"shared,omitempty"`    // what was written is not remembered: others write it too
 	Shown     string            `json:"shown,omitempty"`     // what leads to the next page, once an answer had it: see [paginate.Leader]
-	Kept      string            `json:"kept,omitempty"`      // from which the next pass goes on, see [paginate.Keeper]; empty: it begins anew
+	Kept      string            `json:"kept,omitempty"`      // from which the next pass goes on, see [paginate.Keeper]; empty: it begins again
 	KeptOf    string            `json:"kept_of,omitempty"`   // hash of the request that it was given for
 	Fetched   int64             `json:"fetched,omitempty"`   // number of the last pass that fetched all that the API showed
 	Validator Validator         `json:"validator,omitzero"`  // of the only page of the pass before

@@ -98,8 +98,8 @@ func (s *isoScanner) digits(n int) (v int) {
 	return v
 }
 
-// take reads one byte of some.
-func (s *isoScanner) take(some string) bool {
+// accept reads one byte of some.
+func (s *isoScanner) accept(some string) bool {
 	if s.bad || len(s.b) == 0 || strings.IndexByte(some, s.b[0]) < 0 {
 		return false
 	}
@@ -110,14 +110,14 @@ func (s *isoScanner) take(some string) bool {
 func (s *isoScanner) date() (y, m, d int) {
 	y = s.digits(4)
 	switch {
-	case s.take("-"):
+	case s.accept("-"):
 		s.add("2006-01-02", "")
 		m = s.digits(2)
-		s.bad = !s.take("-") || s.bad
-	case s.take("/"):
+		s.bad = !s.accept("-") || s.bad
+	case s.accept("/"):
 		s.add("2006/01/02", "")
 		m = s.digits(2)
-		s.bad = !s.take("/") || s.bad
+		s.bad = !s.accept("/") || s.bad
 	default:
 		s.basic = true
 		s.add("", "20060102")
@@ -136,17 +136,17 @@ func (s *isoScanner) separator() {
 		s.add(" ", "")
 		return
 	}
-	s.bad = !s.take("Tt") || s.bad
+	s.bad = !s.accept("Tt") || s.bad
 	s.add("T", "T")
 }
 
 func (s *isoScanner) clock() (h, m, sec, ns int) {
-	colon := func() bool { return s.basic || s.take(":") }
+	colon := func() bool { return s.basic || s.accept(":") }
 	h = s.digits(2)
 	s.bad = !colon() || s.bad
 	m = s.digits(2)
 	s.add("15:04", "1504")
-	if s.basic && len(s.b) > 0 && s.b[0] >= '0' && s.b[0] <= '9' || !s.basic && s.take(":") {
+	if s.basic && len(s.b) > 0 && s.b[0] >= '0' && s.b[0] <= '9' || !s.basic && s.accept(":") {
 		sec = s.digits(2)
 		s.add(":05", "05")
 		ns = s.fraction()
@@ -183,7 +183,7 @@ func (s *isoScanner) zone() (offset time.Duration, zoned bool) {
 	switch {
 	case s.done() || s.bad:
 		return 0, false
-	case s.take("Zz"):
+	case s.accept("Zz"):
 		return 0, true
 	case string(s.b) == "UTC" || string(s.b) == "GMT":
 		s.b = nil
@@ -191,14 +191,14 @@ func (s *isoScanner) zone() (offset time.Duration, zoned bool) {
 	}
 	sign := 1
 	switch {
-	case s.take("-"):
+	case s.accept("-"):
 		sign = -1
-	case !s.take("+"):
+	case !s.accept("+"):
 		s.bad = true
 		return 0, false
 	}
 	h, m := s.digits(2), 0
-	if s.take(":") || !s.done() {
+	if s.accept(":") || !s.done() {
 		m = s.digits(2)
 	}
 	s.bad = s.bad || h > 18 || m > 59

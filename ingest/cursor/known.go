@@ -27,9 +27,9 @@ type Held struct {
 	As    []string `json:"examples,omitempty"` // some of the keys
 }
 
-// Anew is k after a reset for a sweep, which deletes what was there before the pass and is not shown: only what is shown from then on is
+// AfterReset is k after a reset for a sweep, which deletes what was there before the pass and is not shown: only what is shown from then on is
 // known.
-func (k *Known) Anew(pass int64) *Known {
+func (k *Known) AfterReset(pass int64) *Known {
 	if k == nil {
 		return nil
 	}

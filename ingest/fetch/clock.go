@@ -12,7 +12,7 @@ const clockMargin = 2 * time.Second
 
 // clock is a time by the API's clock before which the answer was not looked up: its Date (RFC 9110, section 6.6.1),
 // which is that of the answer's end at the latest, less the time that it took, less its Age in a cache that stamps
-// answers anew (RFC 9111, section 5.1), less a margin. It is zero if the API does not tell its time.
+// answers again (RFC 9111, section 5.1), less a margin. It is zero if the API does not tell its time.
 func clock(h http.Header, took time.Duration) time.Time {
 	date, err := http.ParseTime(h.Get("Date"))
 	if err != nil {

@@ -23,8 +23,8 @@ type spool struct {
 // blockBytes is the size of a block.
 const blockBytes = 256 << 10
 
-// take returns a block and the file that it is in.
-func (s *spool) take() (int64, *os.File, error) {
+// acquire returns a block and the file that it is in.
+func (s *spool) acquire() (int64, *os.File, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.file == nil {
@@ -45,8 +45,8 @@ func (s *spool) take() (int64, *os.File, error) {
 	return s.next - 1, s.file, nil
 }
 
-// give takes blocks back. With the last one the disk has its place again.
-func (s *spool) give(blocks []int64) {
+// release takes blocks back. With the last one the disk has its place again.
+func (s *spool) release(blocks []int64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.free = append(s.free, blocks...)
@@ -79,7 +79,7 @@ func (p *spooled) Write(b []byte) (int, error) {
 	for written < len(b) {
 		within := p.size % blockBytes
 		if within == 0 && p.size == int64(len(p.blocks))*blockBytes {
-			block, file, err := p.spool.take()
+			block, file, err := p.spool.acquire()
 			if err != nil {
 				return written, &DiskError{Err: err}
 			}
@@ -116,6 +116,6 @@ func (p *spooled) ReadAt(b []byte, at int64) (int, error) {
 }
 
 func (p *spooled) close() {
-	p.spool.give(p.blocks)
+	p.spool.release(p.blocks)
 	p.blocks = nil
 }

@@ -18,7 +18,7 @@ func NewRoom(most int) *Room { return &Room{most: int64(most)} }
 // Most is how many keys there is room for.
 func (r *Room) Most() int64 { return r.most }
 
-func (r *Room) take() bool {
+func (r *Room) acquire() bool {
 	if r.used.Add(1) <= r.most {
 		return true
 	}
@@ -26,7 +26,7 @@ func (r *Room) take() bool {
 	return false
 }
 
-func (r *Room) give(n int) { r.used.Add(-int64(n)) }
+func (r *Room) release(n int) { r.used.Add(-int64(n)) }
 
 // Keys are the keys of a slice. They must not be used concurrently, but for [Keys.Close].
 //
@@ -72,7 +72,7 @@ func Adopt(r *Restored, k *cursor.Known, room *Room) *Keys {
 	out.index, out.read, out.left = r.index, k.Read, k.Left > 0
 	for id, e := range out.index {
 		written := int64(e.seen)
-		if written < k.Era || !room.take() {
+		if written < k.Era || !room.acquire() {
 			delete(out.index, id)
 			continue
 		}
@@ -89,7 +89,7 @@ func Adopt(r *Restored, k *cursor.Known, room *Room) *Keys {
 }
 
 // Close gives the room back.
-func (k *Keys) Close() { k.room.give(len(k.index)) }
+func (k *Keys) Close() { k.room.release(len(k.index)) }
 
 // Len is how many keys there are.
 func (k *Keys) Len() int { return len(k.index) }
@@ -118,7 +118,7 @@ func (k *Keys) See(id uint64, writes bool) {
 		return
 	case !ok && !writes:
 		return
-	case !ok && !k.room.take():
+	case !ok && !k.room.acquire():
 		k.Blind(full)
 		return
 	case !ok:
@@ -172,7 +172,7 @@ func (k *Keys) Write(id uint64, pass int64, r Revision) []byte {
 		}
 	}
 	if !ok {
-		if !k.room.take() {
+		if !k.room.acquire() {
 			k.Blind(full)
 			return nil
 		}
@@ -207,7 +207,7 @@ func (k *Keys) Delete(id uint64) bool {
 		}
 	}
 	delete(k.index, id)
-	k.room.give(1)
+	k.room.release(1)
 	return true
 }
 

@@ -226,7 +226,7 @@ func (g keeping) Kept(page *Page) (string, error) {
 	v := page.Fields[g.keep]
 	text, _, err := valueText(v)
 	if err == nil && text == "" {
-		err = newFieldError(g.p.Keep.Field, v, page, "the position from which the next pass goes on (paginate.cursor.keep)")
+		err = newFieldError(g.p.Keep.Field, v, page, "the position from which the next pass continues (paginate.cursor.keep)")
 	}
 	if err != nil || g.p.Keep.Param != "" || g.as != pipeline.CursorURL && g.as != pipeline.CursorParams {
 		return text, err

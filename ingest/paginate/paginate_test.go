@@ -64,7 +64,7 @@ func TestNext(t *testing.T) {
 		err     string
 	}{
 		"none":                              {p: pipeline.Paginate{}, records: 5, ended: paginate.OnlyPage},
-		"page goes on":                      {p: pages(50, empty), at: paginate.Position{At: 1}, records: 3, want: base2("n=50&p=2")},
+		"page continues":                    {p: pages(50, empty), at: paginate.Position{At: 1}, records: 3, want: base2("n=50&p=2")},
 		"page empty":                        {p: pages(50, empty), at: paginate.Position{At: 9}, ended: paginate.EmptyPage},
 		"page empty, but more":              {p: pages(50, empty), at: paginate.Position{At: 9}, rest: `{"has_more":true}`, want: base2("n=50&p=10")},
 		"page full":                         {p: pages(50, short), at: paginate.Position{At: 1}, records: 50, want: base2("n=50&p=2")},
@@ -307,7 +307,7 @@ func TestLoop(t *testing.T) {
 		ended paginate.Reason
 		err   string
 	}{
-		"goes on":                       {pages: []string{"a x", "b y", "c z"}, at: 3},
+		"continues":                     {pages: []string{"a x", "b y", "c z"}, at: 3},
 		"leads back":                    {pages: []string{"a x", "b y", "a z"}, at: 2, err: `the page leads back to "a"`},
 		"the same records twice":        {pages: []string{"a x", "b x", "c y"}, at: 3},
 		"the same records three times":  {pages: []string{"a x", "b x", "c x"}, at: 2, err: "exactly the records"},

@@ -46,13 +46,13 @@ func TestStyles(t *testing.T) {
 		isJSON  bool
 		atIndex int64
 	}{
-		"keyset goes on":             {p: keyset, page: paginate.Page{Records: 2, Fields: values("true"), Last: jsontext.Value(`"a b"`)}, want: base2("after=a+b")},
+		"keyset continues":           {p: keyset, page: paginate.Page{Records: 2, Fields: values("true"), Last: jsontext.Value(`"a b"`)}, want: base2("after=a+b")},
 		"keyset of numbers":          {p: keyset, page: paginate.Page{Records: 2, Fields: values("true"), Last: jsontext.Value(`7`)}, want: base2("after=7"), isJSON: true},
 		"keyset ends":                {p: keyset, page: paginate.Page{Records: 2, Fields: values("false"), Last: jsontext.Value(`7`)}, ended: paginate.NoMore},
 		"keyset without the field":   {p: keyset, page: paginate.Page{Records: 2, Fields: values("true")}, err: "nothing at id"},
 		"keyset whose field is null": {p: keyset, page: paginate.Page{Records: 2, Fields: values("true"), Last: jsontext.Value(`null`)}, err: "null at id"},
 		"keyset, empty, and more":    {p: keyset, page: paginate.Page{Fields: values("true")}, err: "no record after which"},
-		"header goes on":             {p: header, page: paginate.Page{Records: 1, Header: http.Header{"X-Next": {"a/b"}}}, want: base2("c=a/b")},
+		"header continues":           {p: header, page: paginate.Page{Records: 1, Header: http.Header{"X-Next": {"a/b"}}}, want: base2("c=a/b")},
 		"header ends":                {p: header, page: paginate.Page{Records: 1, Header: http.Header{}}, ended: paginate.NoCursor, atIndex: 1},
 		"header is missing, and yet": {p: header, page: paginate.Page{Records: 1, Header: http.Header{}, Rest: jsontext.Value(`{"has_more":true}`)}, err: "no header X-Next"},
 		"members":                    {p: members, page: paginate.Page{Records: 1, Fields: values(`{"a":"1","b":2,"x":"o"}`)}, want: "https://api.test/v1/items?a=1&b=2&x=o"},

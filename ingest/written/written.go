@@ -353,7 +353,7 @@ func (l *Log) Restore(segments map[uint64][]byte, oldest uint64, pass int64) err
 		l.next = n + 1
 	}
 	floor := l.floor
-	l.floor = floor + 1 // count anew
+	l.floor = floor + 1 // count again
 	l.setFloor(floor)
 	return nil
 }

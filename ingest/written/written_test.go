@@ -253,7 +253,7 @@ func TestBackfillIsHeld(t *testing.T) {
 		}
 	}
 	if bytes != 0 {
-		t.Errorf("%d bytes stored while the pass goes on", bytes)
+		t.Errorf("%d bytes stored while the pass continues", bytes)
 	}
 	if !l.Unchanged(5, ^uint64(5), 1) {
 		t.Error("a record that comes twice in a pass is not recognised")

@@ -186,7 +186,7 @@ func TestAClaimEndsWithItsContext(t *testing.T) {
 					t.Error("the claim came to its end")
 				}
 			case <-time.After(time.Minute):
-				t.Fatal("the claim goes on after its context has ended")
+				t.Fatal("the claim continues after its context has ended")
 			}
 		})
 	}

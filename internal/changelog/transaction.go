@@ -9,7 +9,7 @@ import (
 )
 
 // Transaction is records of other topics and the changes of the state that belong to them. After an error the
-// [Changelog] must be closed, and the partition claimed anew.
+// [Changelog] must be closed, and the partition claimed again.
 type Transaction struct {
 	c   *Changelog
 	err atomic.Pointer[error] // the first that a record met

@@ -48,13 +48,13 @@ type Meaning struct {
 // Meanings are those of all codes, in order.
 func Meanings() []Meaning {
 	return []Meaning{
-		{APIName, "the API's host has an address", "DNS does not know the host of `http.base_url`. ingest goes on asking, and says so.", "Correct `http.base_url`, or DNS where the process runs: a container has its own."},
+		{APIName, "the API's host has an address", "DNS does not know the host of `http.base_url`. ingest keeps asking, and says so.", "Correct `http.base_url`, or DNS where the process runs: a container has its own."},
 		{APIConnection, "the host answers on its port", "A firewall, a proxy, or nobody listens.", "Correct the port, or let this host through."},
 		{APITLS, "its certificate is good, and stays so for two weeks", "The certificate is of another host, has ended or ends soon, or its authority is not trusted here.", "Name the authority in `http.tls.ca_file`; the API's owner renews a certificate."},
 		{APIPage, "one page of each stream can be fetched and taken apart", "401 and 403 are credentials; 404 is the path; an answer without records is `ingest.records`.", "`millrace preview FILE STREAM` shows the request and the answer."},
 		{APILetters, "its records become rows", "The steps, or the columns' types, refuse some of them. They would wait as dead letters.", "`millrace preview FILE STREAM` shows each record after every step."},
 		{APIWarning, "nothing on it looks like a mistake", "For example, an expression names a field that no record has.", "As the warning says."},
-		{APIBudget, "what the API says of its limits", "It is told, never wrong.", "Keep `http.rate_limit` below it."},
+		{APIBudget, "what the API says of its limits", "It is shown, never wrong.", "Keep `http.rate_limit` below it."},
 		{APIClock, "its clock and this host's agree within 30 seconds", "Positions go by the API's clock, so nothing is missed; waits, and tokens with a lifetime, go by this host's.", "Let this host follow NTP."},
 		{KafkaReach, "the brokers answer", "No broker of `kafka.brokers` is reached, TLS or SASL does not fit, or what the brokers advertise is not reached from here.", "Try the advertised addresses from this host; check `kafka.tls` and `kafka.sasl`."},
 		{KafkaTopics, "the topics can be listed with their settings", "The user may not see them.", "The `kafka-acls.sh` that it prints."},

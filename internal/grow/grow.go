@@ -124,7 +124,7 @@ func (cfg Config) suits() error {
 	for _, s := range cfg.Pipeline.Streams {
 		if s.Ingest.ForEach != nil {
 			return refuse("stream %s is made from the records of %s, and remembers in which partition each of them was: the topics of such a pipeline "+
-				"cannot be given more partitions. A pipeline with another name and more partitions fetches everything anew", s.Name, s.Ingest.ForEach.Parent)
+				"cannot be given more partitions. A pipeline with another name and more partitions fetches everything again", s.Name, s.Ingest.ForEach.Parent)
 		}
 		if s.Ingest.Webhook != nil {
 			return refuse("stream %s is delivered by a webhook, and deliveries cannot be held back: the topics of such a pipeline cannot be given more "+
@@ -165,7 +165,7 @@ func (cfg Config) begun(name string, s *control.Stream, rawTopicID string) (*con
 func (cfg Config) otherLive(name string, s *control.Stream) error {
 	if s.Without() {
 		return refuse("stream %s: line %d is live, and only the topics of the first line, which was dropped, could be given more partitions: "+
-			"a pipeline with another name and more partitions fetches everything anew", name, s.LiveNumber())
+			"a pipeline with another name and more partitions fetches everything again", name, s.LiveNumber())
 	}
 	env := stage.Env{File: cfg.File}
 	return refuse("stream %s: line %d is live, and only the topics of the first line can be given more partitions: make that one live again, `%s`, "+
@@ -352,7 +352,7 @@ func (g *grower) await(ctx context.Context, name string, below map[int32]int64) 
 			return ctx.Err()
 		}
 		return fmt.Errorf("stream %s: its table has not all of the raw topic within %s: %w; do its processors and sinks run, with the file of before? "+
-			"Nothing is fetched until `%s` goes on", name, g.Within, err, stage.Env{File: g.File}.Command("topics grow", fmt.Sprintf("--partitions %d", g.To)))
+			"Nothing is fetched until `%s` continues", name, g.Within, err, stage.Env{File: g.File}.Command("topics grow", fmt.Sprintf("--partitions %d", g.To)))
 	}
 	return nil
 }

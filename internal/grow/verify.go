@@ -48,8 +48,8 @@ func (g *grower) quiet(ctx context.Context) error {
 		for n, end := range ends {
 			if next := g.grow(name).Next[n]; end != next {
 				return fmt.Errorf("%s[%d] ended at offset %d when its records were compared, and ends at %d now: another program writes to it: "+
-					"stop that program. Nothing more is deleted, and the stages stand: what becomes of the records from %d on needs an operator. "+
-					"A pipeline with another name and %d partitions fetches everything anew", topic, n, next, end, next, g.To)
+					"stop that program. Nothing more is deleted, and the stages are stopped: what becomes of the records from %d on needs an operator. "+
+					"A pipeline with another name and %d partitions fetches everything again", topic, n, next, end, next, g.To)
 			}
 		}
 	}

@@ -19,7 +19,7 @@ func (s *Sample) Changed() *Field {
 			continue
 		}
 		unit := f.epoch()
-		kind := f.all()
+		kind := f.commonForm()
 		if f.Numbers > 0 && unit == "" || f.Texts > 0 && kind != moment && kind != day && kind != rfc2822 || f.Bools+f.Arrays+f.Objects > 0 {
 			continue
 		}

@@ -182,7 +182,7 @@ func (f *Field) textColumn(path string, key bool) (expr, typ, guess string) {
 		return path, "varchar(255)", "it was empty in every record of the sample"
 	}
 	if key {
-		if f.all() == uuid {
+		if f.commonForm() == uuid {
 			return path, "char(36)", ""
 		}
 		return path, fmt.Sprintf("varchar(%d)", f.keyLength()), ""
@@ -191,7 +191,7 @@ func (f *Field) textColumn(path string, key bool) (expr, typ, guess string) {
 	if f.Texts-f.Empty < 3 {
 		few = fmt.Sprintf("only %d of %d records had it", f.Texts-f.Empty, f.Records)
 	}
-	switch f.all() {
+	switch f.commonForm() {
 	case moment:
 		if f.zoneless > 0 {
 			guess = "its times name no zone, and are read as UTC"

@@ -254,8 +254,8 @@ func (f *Field) text(text string) {
 	}
 }
 
-// all is the form that all texts have, but for empty ones; plainText: they have none in common.
-func (f *Field) all() form {
+// commonForm is the form that all texts have, but for empty ones; plainText: they have none in common.
+func (f *Field) commonForm() form {
 	if f.Texts == f.Empty {
 		return plainText
 	}

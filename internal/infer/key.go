@@ -100,7 +100,7 @@ func (s *Sample) pair(one string) [][]string {
 		switch {
 		case strings.HasSuffix(name, "id") || slices.Contains(keyNames, name) || name == one:
 			return 0
-		case f.all() == day || f.all() == moment:
+		case f.commonForm() == day || f.commonForm() == moment:
 			return 1
 		case f.Texts > 0 || timeName.MatchString(name):
 			return 2

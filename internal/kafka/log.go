@@ -106,7 +106,7 @@ func ofNoUse(r *slog.Record) bool {
 	for _, begin := range []string{
 		"received an OffsetCommitResponse after our group session has ended", // ingest asks so whether it is a member
 		"leaving group as a static member",                                   // the processor leaves by another request
-		"metadata has a new ID for a topic we already hold",                  // each stage tells it, and begins anew
+		"metadata has a new ID for a topic we already hold",                  // each stage tells it, and begins again
 		"abandoning ",
 	} {
 		if strings.HasPrefix(r.Message, begin) {

@@ -188,7 +188,7 @@ func (e *edited) cutOff(do func(context.Context) error, keys ...kmsg.Key) {
 			e.t.Error("nothing failed")
 		}
 	case <-time.After(time.Minute):
-		e.t.Fatal("it goes on after its context has ended")
+		e.t.Fatal("it continues after its context has ended")
 	}
 }
 

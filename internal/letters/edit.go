@@ -123,7 +123,7 @@ func (cfg EditConfig) epochs(ctx context.Context, cl *kgo.Client) (epoch uint16,
 	id := details[cfg.Raw].ID
 	epoch, known := s.Epoch(hex.EncodeToString(id[:]))
 	if !known {
-		return 0, nil, fmt.Errorf("topic %s was made anew, and no processor has seen the new one yet: start one", cfg.Raw)
+		return 0, nil, fmt.Errorf("topic %s was recreated, and no processor has seen the new one yet: start one", cfg.Raw)
 	}
 	return epoch, s.EarlierEpochs(epoch), nil
 }

@@ -227,7 +227,7 @@ func (b *Builder) plan(_ context.Context, s *control.Stream, live *control.Gener
 			b.Stream.Sink.Table, was.Sink.Table, b.command("replay"))
 	case fmt.Sprint(was.Ingest.Key) != fmt.Sprint(b.Stream.Ingest.Key):
 		return plan, b.refuse("the file has another ingest.key: the raw topic has its records by the keys of before, %v, and would have some of them twice. "+
-			"Give the stream another name, so that it is fetched anew", was.Ingest.Key)
+			"Give the stream another name, so that it is fetched again", was.Ingest.Key)
 	case utf8.RuneCountInString(plan.Table) > maxIdentifier:
 		return plan, b.refuse("the line's table would be %s, which has more than %d characters: rename %s, and set sink.table", plan.Table, maxIdentifier,
 			b.Stream.Sink.Table)

@@ -16,7 +16,7 @@ import (
 )
 
 // Runner runs one stage of the lines of a pipeline's streams, but for their base lines: it follows what is decided, begins those
-// that are declared, ends those that are dropped, and begins one anew whose logic or rate, or, of a sink, table, is another. A line that cannot go on is told
+// that are declared, ends those that are dropped, and begins one again whose logic or rate, or, of a sink, table, is another. A line that cannot go on is told
 // of, and tried again: it does not hold up the others, nor the live one.
 type Runner struct {
 	stage   string
@@ -34,7 +34,7 @@ type wanted struct {
 	stream string
 	number uint16
 	rate   int
-	key    string // what it is begun anew for
+	key    string // what it begins again for
 }
 
 // running is a line that runs.

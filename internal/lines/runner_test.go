@@ -15,7 +15,7 @@ import (
 	"github.com/millrace-io/millrace/topics/control"
 )
 
-// TestASwapLeavesProcessors: a swap gives a line's table another name, for which sinks begin it anew. Processors go on.
+// TestASwapLeavesProcessors: a swap gives a line's table another name, for which sinks begin it again. Processors go on.
 func TestASwapLeavesProcessors(t *testing.T) {
 	cluster := testkafka.New(t)
 	opts := []kgo.Opt{kgo.SeedBrokers(cluster.ListenAddrs()...)}
@@ -64,9 +64,9 @@ func TestASwapLeavesProcessors(t *testing.T) {
 		return before, after
 	}
 	if before, after := keys("processor"); before != after {
-		t.Errorf("processors begin the line anew: %q, %q", before, after)
+		t.Errorf("processors begin the line again: %q, %q", before, after)
 	}
 	if before, after := keys("sink"); before == after {
-		t.Errorf("sinks go on with the table of before: %q", before)
+		t.Errorf("sinks continue with the table of before: %q", before)
 	}
 }

@@ -278,7 +278,7 @@ func (l *looker) finish() {
 	r := l.report
 	r.Counts.Keys = len(l.keys)
 	if r.Ended == "" && r.Error == "" {
-		r.Ended = fmt.Sprintf("after %s, as asked; the pass would go on", plural(len(r.Pages), "page"))
+		r.Ended = fmt.Sprintf("after %s, as asked; the pass would continue", plural(len(r.Pages), "page"))
 	}
 	if r.Counts.Records > 0 {
 		for _, text := range l.dry.Unseen() {

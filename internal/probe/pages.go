@@ -101,7 +101,7 @@ func (f *finder) second(ctx context.Context, u *url.URL, why string) ([]jsontext
 	if err != nil {
 		return nil, err
 	}
-	return f.place.take(a), nil
+	return f.place.cut(a), nil
 }
 
 // follow takes the next page from what a pagination finds in the first answer, and asks for it.

@@ -86,7 +86,7 @@ func Run(ctx context.Context, o Options) (*Finding, error) {
 	} else {
 		out.changes = f.since(ctx)
 	}
-	out.take(f)
+	out.learn(f)
 	out.split(o.URL)
 	if len(f.key.Paths) == 0 {
 		return nil, errors.New("the records have no field with a single value that could be their key: is this the resource's URL? " +
@@ -124,7 +124,7 @@ func (f *finder) begin(ctx context.Context, u *url.URL) error {
 		return err
 	}
 	f.place = findRecords(f.first, f.resource)
-	f.records = f.place.take(f.first)
+	f.records = f.place.cut(f.first)
 	if f.place.guess == "no array of records was found" && len(f.records) == 0 {
 		return errors.New("no records were found in the answer")
 	}
@@ -132,8 +132,8 @@ func (f *finder) begin(ctx context.Context, u *url.URL) error {
 	return nil
 }
 
-// take takes over what the sample tells: key, columns, and what the records are.
-func (o *Finding) take(f *finder) {
+// learn notes what the sample tells: key, columns, and what the records are.
+func (o *Finding) learn(f *finder) {
 	o.place, o.key, o.sample = f.place, f.key, f.sample
 	o.limit = limits(f.first.header)
 	o.Records = len(f.sample.Records)
@@ -263,7 +263,7 @@ func limits(h http.Header) rateLimit {
 		if err != nil || n <= 0 {
 			continue
 		}
-		return rateLimit{said: fmt.Sprintf("the API told %s: %d, but not for how long", name, n), requests: n}
+		return rateLimit{said: fmt.Sprintf("the API sent %s: %d, but not for how long", name, n), requests: n}
 	}
 	return rateLimit{}
 }

@@ -202,8 +202,8 @@ func hasID(body jsontext.Value) bool {
 	return slices.ContainsFunc([]string{"id", "Id", "_id", "uuid", "sid"}, func(name string) bool { return infer.Value(body, []string{name}) != nil })
 }
 
-// take cuts the records out of an answer.
-func (p *place) take(a *answer) []jsontext.Value {
+// cut cuts the records out of an answer.
+func (p *place) cut(a *answer) []jsontext.Value {
 	if p.lines {
 		return a.lines
 	}

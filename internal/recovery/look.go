@@ -108,7 +108,7 @@ func (cfg Config) ends(ctx context.Context, l *log) (err error) {
 	}
 	id, err := cfg.id(ctx, l.name)
 	if err == nil && id != l.id {
-		err = fmt.Errorf("topic %s: it was made anew meanwhile: look again", l.name)
+		err = fmt.Errorf("topic %s: it was recreated meanwhile: look again", l.name)
 	}
 	return err
 }
@@ -172,7 +172,7 @@ func (s *State) sinks(at map[int32]sink.Position) {
 	for _, n := range slices.Sorted(maps.Keys(at)) {
 		p := at[n]
 		if p.TopicID != s.processed.id {
-			continue // the sinks begin it anew by themselves
+			continue // the sinks begin it again by themselves
 		}
 		if p.Next < s.processed.start[n] {
 			below = append(below, fmt.Sprintf("%d at %d, the log begins at %d", n, p.Next, s.processed.start[n]))

@@ -36,11 +36,11 @@ func (s *State) Plan(kafkaLost bool) (lines []string) {
 			}
 			from = append(from, fmt.Sprintf("%d at %d", n, at))
 		}
-		lines = append(lines, fmt.Sprintf("the processors go on after what is in the table %s, in run %d: partition %s",
+		lines = append(lines, fmt.Sprintf("the processors continue after what is in the table %s, in run %d: partition %s",
 			s.cfg.Stream.Sink.Name(), s.decided.Run.Number+1, strings.Join(from, ", ")))
 	}
 	if len(s.skip) > 0 {
-		lines = append(lines, fmt.Sprintf("the sinks go on at the start of %s, for what is missing comes again", s.processed.name))
+		lines = append(lines, fmt.Sprintf("the sinks continue at the start of %s, for what is missing comes again", s.processed.name))
 	}
 	return lines
 }
@@ -54,11 +54,11 @@ func (s *State) Repair(ctx context.Context, kafkaLost bool) error {
 		return ErrKafkaLost
 	}
 	if kafkaLost {
-		if err := s.mayBeginAnew(ctx); err != nil {
+		if err := s.mayBeginAgain(ctx); err != nil {
 			return err
 		}
 		// First the rows: what is processed again must win against them.
-		if err := s.cfg.Table.BeginAnew(ctx, s.cfg.Stream.Name); err != nil {
+		if err := s.cfg.Table.BeginAgain(ctx, s.cfg.Stream.Name); err != nil {
 			return err
 		}
 		if err := s.declare(ctx, nil, "Kafka is older than the database"); err != nil {
@@ -82,8 +82,8 @@ func (s *State) Repair(ctx context.Context, kafkaLost bool) error {
 	return nil
 }
 
-// mayBeginAnew is why the rows may not be made older now: while the topics are given more partitions, what it declares would not hold.
-func (s *State) mayBeginAnew(ctx context.Context) error {
+// mayBeginAgain is why the rows may not be made older now: while the topics are given more partitions, what it declares would not hold.
+func (s *State) mayBeginAgain(ctx context.Context) error {
 	_, err := control.Change(ctx, s.cfg.Control, s.cfg.Stream.Name, func(d *control.Stream) error {
 		if err := d.GrowRefuses(); err != nil {
 			return err

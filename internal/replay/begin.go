@@ -159,7 +159,7 @@ func (r *Replay) decide(s *control.Stream, plan *Plan) error {
 	}
 	epoch, ok := s.Epoch(plan.Redo.RawTopicID)
 	if !ok {
-		return refuse("the raw topic was made anew, and no processor has seen the new one yet: start one: `%s`", r.Env.Start("processor", r.Pipeline.Kafka.Embedded))
+		return refuse("the raw topic was recreated, and no processor has seen the new one yet: start one: `%s`", r.Env.Start("processor", r.Pipeline.Kafka.Embedded))
 	}
 	logic, key := r.Stream.Logic()
 	if l := s.Shadow(); l != nil {

@@ -64,7 +64,7 @@ func (r *Replay) written(ctx context.Context, redo control.Redo, ends kadm.Liste
 	told := time.Now()
 	for {
 		if s, err := r.Decided(ctx); err == nil && !same(s.Redo, redo) {
-			return nil // it begins anew, or was ended
+			return nil // it begins again, or was ended
 		}
 		left, err := r.unwritten(ctx, ends)
 		if err != nil && needsOperator(err) {

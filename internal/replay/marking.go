@@ -12,7 +12,7 @@ import (
 )
 
 // errLost says that live processing has no position at the moment.
-var errLost = errors.New("the processors' positions are lost: the cut is read once a processor goes on")
+var errLost = errors.New("the processors' positions are lost: the cut is read once a processor continues")
 
 // mark is the state marking: it has removals leave marks, fences what works by the logic of before, reads the cut, and decides
 // that the redo runs. Each of these may be repeated. The cut is read last: a removal that it does not cover is written by a
@@ -67,7 +67,7 @@ func (r *Replay) cut(ctx context.Context, redo control.Redo) (map[int32]int64, e
 		return nil, err
 	}
 	if id != redo.RawTopicID {
-		return nil, ErrMadeAnew
+		return nil, ErrRecreated
 	}
 	committed, err := admin.Cut(ctx, r.Client, topics.ProcessorGroup(r.Pipeline.Name), r.raw())
 	if err != nil {

@@ -65,12 +65,12 @@ func (e *partitionsError) Error() string {
 	return fmt.Sprintf("topic %s has %d partitions, and the file says %d: set kafka.partitions: %d", e.topic, e.is, e.file, e.is)
 }
 
-// ErrMadeAnew says that the raw topic is not the one that the redo began with.
-var ErrMadeAnew = errors.New("the raw topic was made anew since the replay began, so what it was to process again is gone")
+// ErrRecreated says that the raw topic is not the one that the redo began with.
+var ErrRecreated = errors.New("the raw topic was recreated since the replay began, so what it was to process again is gone")
 
-// advised adds to ErrMadeAnew the command that ends the redo.
+// advised adds to ErrRecreated the command that ends the redo.
 func (r *Replay) advised(err error) error {
-	if errors.Is(err, ErrMadeAnew) {
+	if errors.Is(err, ErrRecreated) {
 		return fmt.Errorf("stream %s: %w: end it: %s", r.Stream.Name, err, r.command("abort"))
 	}
 	return err
@@ -79,5 +79,5 @@ func (r *Replay) advised(err error) error {
 // needsOperator tells what no retry passes.
 func needsOperator(err error) bool {
 	var partitions *partitionsError
-	return errors.As(err, &partitions) || errors.Is(err, ErrMadeAnew) || drive.NeedsOperator(err)
+	return errors.As(err, &partitions) || errors.Is(err, ErrRecreated) || drive.NeedsOperator(err)
 }

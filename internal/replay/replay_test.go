@@ -485,9 +485,9 @@ func TestTakesPartInALaterRound(t *testing.T) {
 	w.want(map[int]int{1: 6, 2: 9})
 }
 
-// TestProcessedTopicMadeAnew while a replay is under way, and once all of it is written: it begins anew by itself, and the table is right, with what the
+// TestProcessedTopicRecreated while a replay is under way, and once all of it is written: it begins again by itself, and the table is right, with what the
 // sink had not taken.
-func TestProcessedTopicMadeAnew(t *testing.T) {
+func TestProcessedTopicRecreated(t *testing.T) {
 	for _, state := range []control.RedoState{control.Marking, control.Running, control.Ending} {
 		t.Run(string(state), func(t *testing.T) {
 			w := newWorld(t, 2, wrong)
@@ -501,7 +501,7 @@ func TestProcessedTopicMadeAnew(t *testing.T) {
 			}
 			testkit.Eventually(t, 2*time.Minute, func() error {
 				if s := w.Decided(); s.Redo == nil || s.Redo.Generation == before || s.Run.Number == 0 {
-					return fmt.Errorf("it did not begin anew: %+v", s.Redo)
+					return fmt.Errorf("it did not begin again: %+v", s.Redo)
 				}
 				return nil
 			})

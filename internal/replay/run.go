@@ -125,7 +125,7 @@ func (r *Replay) stillRunning(ctx context.Context, redo control.Redo) error {
 	}
 	id, err := r.rawTopicID(ctx)
 	if err == nil && id != redo.RawTopicID {
-		err = ErrMadeAnew
+		err = ErrRecreated
 	}
 	return err
 }
@@ -183,7 +183,7 @@ func (r *Replay) reached(ctx context.Context, redo control.Redo) (at reach, err 
 		return at, err
 	}
 	if id != redo.RawTopicID {
-		return at, ErrMadeAnew
+		return at, ErrRecreated
 	}
 	if at.start, err = admin.Starts(ctx, kadm.NewClient(r.Client), r.raw()); err != nil {
 		return at, err

@@ -18,7 +18,7 @@ func TestSinceOfALetterFromBefore(t *testing.T) {
 	before := topics.Partition(key, 3)
 	l := &letters.Letter{Record: &kgo.Record{Key: key}, Position: topics.RawPosition{InRaw: true, Epoch: 1, Partition: before, Offset: 9}}
 	if from := replay.Since(p, &pipeline.Stream{}, 2, []*letters.Letter{l}); from[topics.Partition(key, 5)] != 0 {
-		t.Errorf("the partition of now is read from %v", from)
+		t.Errorf("the current partition is read from %v", from)
 	}
 	if from := replay.Since(p, &pipeline.Stream{}, 1, []*letters.Letter{l}); from[before] != 9 {
 		t.Errorf("in the same epoch it is read from %v", from)

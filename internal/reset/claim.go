@@ -35,7 +35,7 @@ func (cfg Config) claim(ctx context.Context, partition int32) (*claim, error) {
 		TransactionalID:    topics.IngestTransactionalID(cfg.Pipeline.Name, partition),
 		TransactionTimeout: transactionTimeout, Owner: cfg.Control.Who, Quiet: quiet,
 		Client: append(slices.Clone(cfg.Control.Client), kgo.ProducerBatchMaxBytes(cfg.Pipeline.Kafka.MaxRecordBytes)),
-	}, found.take)
+	}, found.apply)
 	if err != nil {
 		return nil, err
 	}
@@ -54,8 +54,8 @@ type stateValues struct {
 	cursors, feeds map[string][]byte
 }
 
-// take takes in a record of the partition, in order.
-func (v *stateValues) take(key string, value []byte) {
+// apply takes in a record of the partition, in order.
+func (v *stateValues) apply(key string, value []byte) {
 	c := v.claim
 	slice, number, segment := written.ParseSegmentKey(key)
 	_, feed := c.feeds[key]
@@ -124,7 +124,7 @@ func (c *claim) replace(ctx context.Context, cfg Config, pass int64, o Options) 
 		field, since := cfg.backTo(key, o)
 		back := before.Back(pass, scale.Kind(), field, since, oldest)
 		if o.Sweep {
-			back.Known = back.Known.Anew(pass)
+			back.Known = back.Known.AfterReset(pass)
 		}
 		value, err := back.Encode()
 		if err != nil {

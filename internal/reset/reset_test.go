@@ -390,7 +390,7 @@ func TestASweepThatDied(t *testing.T) {
 	if n, err := s.look(sweep).Delete(s.ctx()); n != 1 || err != nil {
 		t.Errorf("%d deleted: %v", n, err)
 	}
-	s.await("ingest goes on", func() bool { return f.health.Degraded()["ingest items"] == "" })
+	s.await("ingest continues", func() bool { return f.health.Degraded()["ingest items"] == "" })
 	if _, err := s.look(sweep).Delete(s.ctx()); err != nil {
 		t.Errorf("again: %v", err)
 	}
@@ -419,8 +419,8 @@ func TestAPassThatFailsSweepsNothing(t *testing.T) {
 	f.stop()
 }
 
-// TestTheRawTopicMadeAnewEndsASweep: what it counts from is gone.
-func TestTheRawTopicMadeAnewEndsASweep(t *testing.T) {
+// TestTheRawTopicRecreatedEndsASweep: what it counts from is gone.
+func TestTheRawTopicRecreatedEndsASweep(t *testing.T) {
 	t.Parallel()
 	s, f := fetchedShop(t)
 	sweep := s.run(reset.Options{Sweep: true})

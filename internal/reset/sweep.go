@@ -58,8 +58,8 @@ func (s *Sweep) Examples(most int) []string {
 	return out
 }
 
-// ErrElsewhere says that what a sweep counts from is gone, so that the reset has to be made anew.
-var ErrElsewhere = errors.New("the raw topic was made anew since the reset, so that it is not known what the pass has not shown")
+// ErrElsewhere says that what a sweep counts from is gone, so that the reset has to be done again.
+var ErrElsewhere = errors.New("the raw topic was recreated since the reset, so that it is not known what the pass has not shown")
 
 // Look finds the keys whose newest raw record is older than the reset and no tombstone, beside running ingests.
 func Look(ctx context.Context, cfg Config, plan *control.Sweep) (*Sweep, error) {

@@ -95,14 +95,14 @@ func (w *waiting) poll(ctx context.Context, client *kgo.Client) error {
 		return fmt.Errorf("read %s: %w", topics.IngestState(w.cfg.Pipeline.Name), err)
 	}
 	for r := range fetches.RecordsAll() {
-		if err := w.take(string(r.Key), r.Value); err != nil {
+		if err := w.note(string(r.Key), r.Value); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func (w *waiting) take(key string, value []byte) error {
+func (w *waiting) note(key string, value []byte) error {
 	if strings.ContainsRune(key, 0) || !strings.HasPrefix(key, w.cfg.Stream.Name+"/") {
 		return nil
 	}

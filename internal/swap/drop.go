@@ -37,7 +37,7 @@ func (x *Lines) PreviewDrop(ctx context.Context, number uint16) (Dropped, error)
 }
 
 // droppable is the line of that number, or, of 0, the one that is not live, if there is one. By its number one may be dropped again: a stage
-// that was cut off meanwhile may have made something of it anew.
+// that was cut off meanwhile may have created something of it again.
 func (x *Lines) droppable(s *control.Stream, number uint16) (*control.Line, error) {
 	var all []*control.Line
 	var names []string

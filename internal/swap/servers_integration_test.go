@@ -80,7 +80,7 @@ func TestSwapOnServers(t *testing.T) {
 		_, err = killed.Swap(ctx, swap.Ask{Back: true, Wait: testworld.Patience})
 	}
 	if err == nil {
-		t.Error("the rollback went on")
+		t.Error("the rollback continued")
 	}
 	testkit.Eventually(t, testworld.Patience, testkit.That("line 1 is live", func() bool { return w.Decided().LiveNumber() == 1 }))
 	w.must(x, swap.Ask{}, 2)

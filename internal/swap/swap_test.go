@@ -184,7 +184,7 @@ func TestKilledSwapIsEnded(t *testing.T) {
 		}
 		ctx, cancel := context.WithTimeout(t.Context(), testworld.Patience)
 		if _, err := x.Swap(ctx, swap.Ask{Wait: testworld.Patience}); err == nil {
-			t.Errorf("%s: the swap went on", kill.name)
+			t.Errorf("%s: the swap continued", kill.name)
 		}
 		cancel()
 		if kill.done {
@@ -284,7 +284,7 @@ func TestDrop(t *testing.T) {
 		}
 	}
 	gone()
-	// A stage that had not heard of it has made some of it anew.
+	// A stage that had not heard of it has created some of it again.
 	if _, err := w.DB.Exec("CREATE TABLE t__g2 (id INT)"); err != nil {
 		t.Fatal(err)
 	}
@@ -305,9 +305,9 @@ func TestDrop(t *testing.T) {
 	}
 }
 
-// TestADroppedLineIsNotMadeAnew: stages that were cut off while their line was dropped, and begin again, make none of its topics, nor its
+// TestADroppedLineIsNotRecreated: stages that were cut off while their line was dropped, and begin again, make none of its topics, nor its
 // table.
-func TestADroppedLineIsNotMadeAnew(t *testing.T) {
+func TestADroppedLineIsNotRecreated(t *testing.T) {
 	w := newWorld(t, doubles)
 	w.begin(0)
 	w.shadow(triples)
@@ -326,7 +326,7 @@ func TestADroppedLineIsNotMadeAnew(t *testing.T) {
 		}
 		stop := testkit.Run(t, run)
 		testkit.Eventually(t, testworld.Patience, func() error {
-			if waits := fmt.Sprint(env.Health.Waiting()); !strings.Contains(waits, "line 2 is dropped: nothing of it is made anew") {
+			if waits := fmt.Sprint(env.Health.Waiting()); !strings.Contains(waits, "line 2 is dropped: nothing of it is created again") {
 				return fmt.Errorf("%s: health says %s", name, waits)
 			}
 			return nil

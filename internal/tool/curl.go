@@ -20,7 +20,7 @@ func fromCurl(text string) (url string, headers []string, err error) {
 	var c curl
 	for len(words) > 0 {
 		o := nextOption(&words)
-		if err := c.take(o, &words); err != nil {
+		if err := c.apply(o, &words); err != nil {
 			return "", nil, err
 		}
 	}
@@ -65,8 +65,8 @@ func (o curlOption) of(words *[]string) string {
 	return o.value
 }
 
-// take takes what an option says.
-func (c *curl) take(o curlOption, words *[]string) error {
+// apply notes what an option says.
+func (c *curl) apply(o curlOption, words *[]string) error {
 	switch o.name {
 	case "-H", "--header":
 		c.headers = append(c.headers, o.of(words))

@@ -47,7 +47,7 @@ the API says, and compares the two row by row.`,
 }
 
 func (o *demoOptions) flags(f *pflag.FlagSet) {
-	f.StringVar(&o.dataDir, "data-dir", "", "`directory` for the embedded servers' files; a second run goes on where the first ended (default a temporary one)")
+	f.StringVar(&o.dataDir, "data-dir", "", "`directory` for the embedded servers' files; a second run continues where the first ended (default a temporary one)")
 	f.BoolVar(&o.keep, "keep", false, "leave the topics in the temporary directory too, not only the table")
 	f.StringVar(&o.mysql, "mysql", "", "write to this MySQL instead of SQLite: `DSN` as user:password@tcp(host:3306)/database")
 	f.StringSliceVar(&o.kafka, "kafka", nil, "use these `brokers` instead of the embedded one: host:9092,...")

@@ -117,7 +117,7 @@ func (d *demoRun) header() demo.Header {
 		h.Kafka = "embedded"
 	}
 	if d.follow {
-		h.Stop = "It goes on until Ctrl-C."
+		h.Stop = "It continues until Ctrl-C."
 	}
 	return h
 }

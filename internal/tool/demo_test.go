@@ -62,7 +62,7 @@ func TestDemo(t *testing.T) {
 		t.Fatalf("again: nothing about records:\n%s", out.String())
 	}
 	if n, err := strconv.Atoi(records[1]); err != nil || n > 100 {
-		t.Errorf("the second run fetched %s records: it did not go on where the first ended", records[1])
+		t.Errorf("the second run fetched %s records: it did not continue where the first ended", records[1])
 	}
 }
 
@@ -90,7 +90,7 @@ func TestDemoFollows(t *testing.T) {
 	if err != nil || len(left) != 1 {
 		t.Errorf("left in the temporary directory: %v %v", left, err)
 	}
-	if !strings.Contains(out.String(), "It goes on until Ctrl-C.") {
+	if !strings.Contains(out.String(), "It continues until Ctrl-C.") {
 		t.Errorf("does not say how it ends:\n%s", out.String())
 	}
 }

@@ -15,7 +15,7 @@ func newDLQCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "dlq",
 		Short: "Look at the records that were refused, and send them through again",
-		Long: `Look at the records that were refused: by a step, by the database, or for want of a key. They wait in the dead-letter
+		Long: `Look at the records that were refused: by a step, by the database, or because they have no key. They wait in the dead-letter
 topics with their origin, their bytes and the reason; their keys keep the rows that they had. A letter is open until it is
 retried, edited, superseded or discarded; nothing in these topics is ever deleted.`,
 		Example: `  millrace dlq list shop.yaml             how many, of which stream, where and why

@@ -39,11 +39,11 @@ Then each letter is closed: retried (the record is in the table), superseded, or
 with the next attempt. What was refused 5 times is not retried without --force. Letters of ingest have no raw record, and
 those whose raw record is deleted have none any more: they stay open.
 
-A process that is killed loses nothing: run the same command again. It goes on with the retry that is under way. Keys that do
+A process that is killed loses nothing: run the same command again. It continues with the retry that is under way. Keys that do
 not fit into one record of the control topic (256 KiB) are retried in several replays, one after the other.
 
 With --edit the raw records are edited first, in $VISUAL or $EDITOR. What is wrong with an edit (no JSON, another key, refused by the
-file's steps or columns) is said at the top of the text, which is opened again. A changed record is written to the raw topic, behind
+file's steps or columns) is named at the top of the text, which is opened again. A changed record is written to the raw topic, behind
 the others of its key, and its letter is closed, in one Kafka transaction; the processors take it as it comes. A letter that is not the newest
 record of its key is closed as superseded. What is not changed stays as it is.
 
@@ -105,7 +105,7 @@ func retryLetters(cmd *cobra.Command, path, stream string, f *retryFlags) error 
 	}
 	out, err := x.retry(cmd, f)
 	if cmd.Context().Err() != nil {
-		return fmt.Errorf("stopped before its end; to go on: millrace dlq retry %s %s", path, stream)
+		return fmt.Errorf("stopped before its end; to continue: millrace dlq retry %s %s", path, stream)
 	}
 	if err != nil {
 		return err

@@ -41,7 +41,7 @@ URL and headers are taken. It may be that of an OpenAPI document, JSON or YAML, 
 on a terminal with the arrow keys, else with --pick. FILE may also be an HTTP Archive (HAR), as the network tab of a browser saves
 it: of a request in it URL and headers are taken; with --recorded the API is not asked, and only the recorded answers are looked at.
 
-What an answer showed is said in a comment; what none could show is marked GUESS and worth a look. The file validates, and
+What an answer showed is noted in a comment; what none could show is marked GUESS and worth a look. The file validates, and
 ` + "`millrace run FILE --once`" + ` fetches all of it.
 
 Secrets are never written into the file: a reference such as --bearer '${TOKEN}' is kept as it is and read from the
@@ -105,7 +105,7 @@ func (f *initFlags) ask(cmd *cobra.Command, from *source) error {
 		return &cli.UsageError{Err: errors.New("URL is not an absolute http or https URL, as in https://api.example.com/v2/orders")}
 	}
 	c := &credentials{Given: probe.Given{Schema: file.SchemaURL}}
-	h, err := c.take(u, f)
+	h, err := c.extract(u, f)
 	if err != nil {
 		return &cli.UsageError{Err: err}
 	}
@@ -214,8 +214,8 @@ type credentials struct {
 
 var referenceName = regexp.MustCompile(`\$\{([A-Za-z_][A-Za-z0-9_]*)\}`)
 
-// take reads flags and URL, from which it removes credentials.
-func (c *credentials) take(u *url.URL, f *initFlags) (pipeline.HTTP, error) {
+// extract reads flags and URL, from which it removes credentials.
+func (c *credentials) extract(u *url.URL, f *initFlags) (pipeline.HTTP, error) {
 	h := pipeline.HTTP{Headers: map[string]pipeline.Secret{}}
 	if f.auth != "" {
 		if err := c.given(f, &h); err != nil {

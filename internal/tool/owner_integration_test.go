@@ -115,22 +115,22 @@ func (r *remade) loseKafka(name string) {
 	}
 }
 
-// TestTopicsMadeAnewOnRealServers: all topics are deleted beside the database, and the API has changed. The table equals what it has
+// TestTopicsRecreatedOnRealServers: all topics are deleted beside the database, and the API has changed. The table equals what it has
 // now. Then the pipeline is renamed: it is refused the table until it adopts it, and the one before is refused from then on.
-func TestTopicsMadeAnewOnRealServers(t *testing.T) {
+func TestTopicsRecreatedOnRealServers(t *testing.T) {
 	t.Parallel()
 	r := newRemade(t)
 	r.once(300, 1)
 	r.table(300, 1, 0, 0)
 	r.loseKafka(r.name)
-	if log := r.once(300, 2); !strings.Contains(log, "the topic "+topics.Processed(r.name, "orders")+" was made anew: what the new one holds replaces the rows") {
+	if log := r.once(300, 2); !strings.Contains(log, "the topic "+topics.Processed(r.name, "orders")+" was recreated: what the new one holds replaces the rows") {
 		t.Errorf("not told:\n%s", log)
 	}
 	r.table(300, 2, 0, 0)
 	r.loseKafka(r.name)
 	r.once(5, 3)
 	r.table(5, 3, 300, 2)
-	if log := r.once(5, 4); strings.Contains(log, "was made anew") {
+	if log := r.once(5, 4); strings.Contains(log, "was recreated") {
 		t.Errorf("told once more:\n%s", log)
 	}
 	r.table(5, 4, 300, 2)

@@ -24,9 +24,9 @@ func newPauseCommand() *cobra.Command {
 	var why, output string
 	cmd := &cobra.Command{
 		Use:   "pause FILE STREAM...",
-		Short: "Have streams stand, in all processes, until they are resumed",
+		Short: "Pause streams, in all processes, until they are resumed",
 		Long: `Have streams stand, in all processes that run the pipeline, until ` + "`millrace resume`" + `. What is in hand is committed; then
-ingest starts no request, the processor takes no raw record, the sink writes no row of the stream. Other streams go on.
+ingest starts no request, the processor takes no raw record, the sink writes no row of the stream. Other streams continue.
 
 The pause is kept in the pipeline's control topic, so it outlives restarts and holds for processes that start later. It
 takes effect within seconds; logs, /readyz and millrace_<stage>_notices{kind="paused"} tell of it. A line that is built later is not paused. What the API shows
@@ -54,10 +54,10 @@ func newResumeCommand() *cobra.Command {
 	var output string
 	cmd := &cobra.Command{
 		Use:   "resume FILE STREAM...",
-		Short: "Have streams go on that were paused",
-		Long: `Have streams go on that were paused with ` + "`millrace pause`" + `, in all processes, within seconds.
+		Short: "Resume streams that were paused",
+		Long: `Resume streams that were paused with ` + "`millrace pause`" + `, in all processes, within seconds.
 
-Exit codes: 0 they go on, or did already; 1 something that needs an operator, as the last line says; 2 wrong command line or pipeline
+Exit codes: 0 they continue, or did already; 1 something that needs an operator, as the last line says; 2 wrong command line or pipeline
 file.`,
 		Example: `  millrace resume shop.yaml orders
   millrace resume shop.yaml orders --stage sink`,

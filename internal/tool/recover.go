@@ -21,8 +21,8 @@ committed, and how far the tables have come; says what it found and what it will
 running processes, which take it up within seconds, and may be run again at any time: where nothing is wrong, it does
 nothing.
 
-Processors whose positions are lost, were changed by another program, or are no longer in the raw topic go on after what
-is in the table. A sink whose position is no longer in the processed topic goes on at its start, and what is missing is
+Processors whose positions are lost, were changed by another program, or are no longer in the raw topic continue after what
+is in the table. A sink whose position is no longer in the processed topic continues at its start, and what is missing is
 processed again. What comes twice has the version that it had, and changes no row.
 
 With --kafka-lost the topics are taken for older than the table: Kafka came back from a backup, or lost its end, so that

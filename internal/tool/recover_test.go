@@ -188,7 +188,7 @@ func TestRecoverAGroupThatWasMoved(t *testing.T) {
 	p.command(cli.ExitError, "were written by another program", "recover")
 	p.command(cli.ExitError, `"done": false`, "recover", "--output", "json")
 	p.command(0, `"to_do": [
-      "the processors go on`, "recover", "--yes", "--output", "json")
+      "the processors continue`, "recover", "--yes", "--output", "json")
 	p.command(0, `"done": true`, "recover", "--output", "json")
 	p.command(0, "orders: the positions are in order", "recover")
 	p.start()
@@ -213,7 +213,7 @@ func TestRecoverWhatRetentionTook(t *testing.T) {
 	p.forget("shop.orders.processed")
 	p.command(0, "resumed: sink", "resume", "orders")
 	p.told("millrace recover " + p.path + " orders")
-	p.command(0, "orders: to do: the sinks go on at the start of shop.orders.processed", "recover", "--yes")
+	p.command(0, "orders: to do: the sinks continue at the start of shop.orders.processed", "recover", "--yes")
 	awaitTable(t, p.path, p.api.shows())
 	p.command(0, "orders: the positions are in order", "recover")
 

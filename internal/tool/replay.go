@@ -50,7 +50,7 @@ record is outside --from and --to stay as they are. If the file's logic is not t
 processors that run go over to it, also those that were started with another file.
 
 It needs no stage to be stopped, and for the rows to arrive a sink that runs. Any number of processes may run the same
-command: they share the work. A process that is killed loses nothing: run it again, and the replay goes on where it was. Beside
+command: they share the work. A process that is killed loses nothing: run it again, and the replay continues where it was. Beside
 a running ` + "`millrace run`" + ` of an embedded pipeline it uses that one's servers; without one it starts them, and a sink.
 
 It stops if of more than 100 keys, and of one key in 100, the newest record is refused by a step: the keys keep the rows
@@ -283,7 +283,7 @@ func runReplay(cmd *cobra.Command, path, stream string, f *replayFlags) error {
 		Generation: generation, Processor: processor.DefaultConfig(), Letters: f.letters, Memory: int64(f.memory) << 20,
 	})
 	if cmd.Context().Err() != nil {
-		return fmt.Errorf("stopped before its end; to go on: millrace replay %s %s", path, stream)
+		return fmt.Errorf("stopped before its end; to continue: millrace replay %s %s", path, stream)
 	}
 	if err == nil {
 		err = writeDone(cmd.OutOrStdout(), f.output, replayed{stream, generation, "ended"}, "%s: all is processed again, and in the table\n", stream)
@@ -296,7 +296,7 @@ func (x *replaying) tellPause(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, brokersTimeout)
 	defer cancel()
 	if s, err := x.Decided(ctx); err == nil && s.IsPaused(process.Sink) {
-		x.env.Log.Warn("the sink is paused: what is processed again is in the table when it goes on", "stream", x.stream, "next", x.env.Command("resume", x.stream))
+		x.env.Log.Warn("the sink is paused: what is processed again is in the table when it continues", "stream", x.stream, "next", x.env.Command("resume", x.stream))
 	}
 }
 

@@ -210,9 +210,9 @@ func writeReplayStatus(out io.Writer, s replay.Status) error {
 
 // newReplayPauseCommand is `replay pause`, or `replay resume`.
 func newReplayPauseCommand(pause bool) *cobra.Command {
-	use, short, done, state := "resume", "Have a paused replay go on", "goes on", "running"
+	use, short, done, state := "resume", "Resume a paused replay", "continues", "running"
 	if pause {
-		use, short, done, state = "pause", "Have a replay stand, in all processes that take part, until it is resumed", "stands", "paused"
+		use, short, done, state = "pause", "Pause a replay, in all processes that take part, until it is resumed", "is paused", "paused"
 	}
 	var output string
 	cmd := &cobra.Command{

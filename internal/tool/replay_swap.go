@@ -32,7 +32,7 @@ type swapped struct {
 
 const aboutSwap = `
 
-Both tables are renamed at once, under live traffic: whoever reads sees the one or the other, whole. The live line stands still
+Both tables are renamed at once, under live traffic: whoever reads sees the one or the other, whole. The live line is stopped
 for a moment, until the other one has come as far. What breaks with the names is refused, with the remedy: triggers, foreign keys,
 columns that are not in the pipeline file, AUTO_INCREMENT, indexes that the other table lacks. Transactions that began before the other
 table was complete are waited for, and so are sessions that hold one of the tables; the command names them.
@@ -150,8 +150,8 @@ func newReplayDropCommand() *cobra.Command {
 		Use:   "drop FILE STREAM",
 		Short: "Remove a line that is not live: its table, topics and groups",
 		Long: `Remove a line that is not live, for good: a shadow that is not wanted, built or not, or a line that was live before. Its stages end, its
-table and what the database says of it go, then its topics, with its dead letters, and its groups. Run again after a failure, it goes on.
-With --line it removes a line that is dropped already once more: what a process that had not heard of it has made anew.
+table and what the database says of it go, then its topics, with its dead letters, and its groups. Run again after a failure, it continues.
+With --line it removes a line that is dropped already once more: what a process that had not heard of it has created again.
 The raw topic and the live table are not touched.
 
 Exit codes: 0 done; 1 refused, or something that needs an operator, as the last line says; 2 wrong command line or pipeline file.`,
@@ -202,7 +202,7 @@ func (f *dropFlags) run(cmd *cobra.Command, path, stream string) error {
 		return err
 	}
 	if is, err = x.Drop(cmd.Context(), is.Line); err != nil {
-		return fmt.Errorf("%w; to go on: millrace replay drop %s %s --line %d", err, path, stream, is.Line)
+		return fmt.Errorf("%w; to continue: millrace replay drop %s %s --line %d", err, path, stream, is.Line)
 	}
 	done := droppedLine{stream, is.Line, is.Table, append([]string{}, is.Topics...)}
 	return writeDone(cmd.OutOrStdout(), f.output, done, "%s: line %d is dropped, with its table %s and %s\n", stream, is.Line, is.Table, topicsText(is.Topics))

@@ -70,7 +70,7 @@ With --sweep, keys that the API shows no more are deleted: the command waits unt
 reset has ended, then writes a tombstone to the raw topic for each key whose newest record is older than the reset. The
 rows go when processor and sink have come to them. A pass that is not known to be complete sweeps nothing, nor does it
 where more keys would go than --sweep-limit allows. Keys of records that ingest refused since the reset are kept. If the
-command dies, run it again: it goes on.
+command dies, run it again: it continues.
 
 With --all the stream starts over: as with --sweep, and then the raw records from before the reset are deleted, once the
 processors have passed them. A replay then begins at the reset.
@@ -246,7 +246,7 @@ func (f *resetFlags) tell(cmd *cobra.Command, o *operation, r resetting) error {
 	name := r.cfg.Stream.Name
 	say := func(format string, args ...any) { _, _ = fmt.Fprintf(f.out(cmd), format+"\n", args...) }
 	if r.going != nil {
-		say("%s: the reset of %s by %s goes on", name, r.going.At.UTC().Format(time.RFC3339), r.going.By)
+		say("%s: the reset of %s by %s continues", name, r.going.At.UTC().Format(time.RFC3339), r.going.By)
 		return nil
 	}
 	cursors, err := reset.Cursors(cmd.Context(), r.cfg)

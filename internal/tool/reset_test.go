@@ -147,7 +147,7 @@ func TestResetBesideARun(t *testing.T) {
 	if code := p.exit(t).ExitCode(); code != 0 {
 		t.Errorf("exit code %d", code)
 	}
-	run(cli.ExitError, "start `millrace run "+path+"`, and beside it `millrace reset "+path+" orders --sweep`, which goes on", "orders", "--sweep", "--yes")
+	run(cli.ExitError, "start `millrace run "+path+"`, and beside it `millrace reset "+path+" orders --sweep`, which continues", "orders", "--sweep", "--yes")
 	api.drop(21)
 	p = launch(t, "millrace", "run", path, "--listen", "127.0.0.1:0")
 	p.address(t)

@@ -36,7 +36,7 @@ var varying = []struct {
 	{regexp.MustCompile(`(?m)^(\w+: found: .*: partition ).*$`), "${1}3 at 9, the log ends at 5"},
 }
 
-// TestRunbooks runs what the runbooks show, and compares; -update writes the outputs anew. Comments in a page say what happens besides.
+// TestRunbooks runs what the runbooks show, and compares; -update writes the outputs again. Comments in a page say what happens besides.
 func TestRunbooks(t *testing.T) {
 	for _, name := range []string{"starting-over", "after-a-restore", "dead-letters", "new-columns", "adding-partitions"} {
 		t.Run(name, func(t *testing.T) {

@@ -21,7 +21,7 @@ its own with topics and groups of its own. Keys and columns may differ, and it c
 the live table, with the columns and indexes that somebody has added to that one; the indexes are added when it is filled. A table too large
 for MySQL's buffer pool is filled in the order of its keys, once all is processed; what is sorted is in temporary files. Stages
 that run fill it without a restart, this process helps, and it is done when all that is in the raw topic is in the new table; from then
-on the stages keep it up to date. The live table goes on by the logic that it had, also where processes are started with the new file.
+on the stages keep it up to date. The live table continues by the logic that it had, also where processes are started with the new file.
 Then ` + "`millrace replay diff`" + ` compares the two, and ` + "`millrace replay swap`" + ` puts the new one in the place of the live one.`
 
 // builtLine is a line that was built, as JSON.
@@ -62,7 +62,7 @@ func runShadow(cmd *cobra.Command, path, stream string, f *replayFlags) error {
 		Processor: processor.DefaultConfig(), Sink: sink.DefaultConfig(), Writes: x.servers.Own() || !x.pipeline.Database.Embedded,
 	})
 	if cmd.Context().Err() != nil {
-		return fmt.Errorf("stopped before line %d is built; stages that run go on with it. To go on here: millrace replay %s %s --shadow", plan.Number, path, stream)
+		return fmt.Errorf("stopped before line %d is built; stages that run continue with it. To continue here: millrace replay %s %s --shadow", plan.Number, path, stream)
 	}
 	if err != nil {
 		return err

@@ -66,7 +66,7 @@ func (x *sweeping) sayf(format string, args ...any) {
 // awaitPass waits until a complete pass has ended.
 func (x *sweeping) awaitPass(ctx context.Context) error {
 	if x.servers.Own() {
-		return fmt.Errorf("what the API shows no more is not deleted yet: start `millrace run %s`, and beside it %s, which goes on", x.file, x.again)
+		return fmt.Errorf("what the API shows no more is not deleted yet: start `millrace run %s`, and beside it %s, which continues", x.file, x.again)
 	}
 	view, err := x.decided(ctx)
 	if err != nil {
@@ -75,7 +75,7 @@ func (x *sweeping) awaitPass(ctx context.Context) error {
 	if view.Stream(x.stream()).IsPaused("ingest") {
 		x.sayf("ingest is paused: no pass ends until `millrace resume %s %s`", x.file, x.stream())
 	}
-	x.sayf("waiting for a complete pass; %s goes on if this command ends before", x.again)
+	x.sayf("waiting for a complete pass; %s continues if this command ends before", x.again)
 	return reset.Await(ctx, x.cfg, x.going, func(p reset.Passed) { x.sayf("%s", passText(p)) })
 }
 
@@ -91,7 +91,7 @@ func (x *sweeping) allow(s *reset.Sweep) error {
 	}
 	question := fmt.Sprintf("%.1f %% of the keys are more than --sweep-limit %v. Delete them?", s.Share()*100, limit)
 	if err := confirm(x.cmd, false, question); err != nil {
-		return fmt.Errorf("nothing was deleted: %.1f %% of the keys are more than --sweep-limit %v; with a higher one, %s goes on",
+		return fmt.Errorf("nothing was deleted: %.1f %% of the keys are more than --sweep-limit %v; with a higher one, %s continues",
 			s.Share()*100, limit, x.again)
 	}
 	return nil

@@ -30,9 +30,9 @@ func newTopicsGrowCommand() *cobra.Command {
 again, in their order, each to its new partition; they are compared with those of before, and those of before are deleted, and the
 processed records that are in the tables. No row changes by it, and replays find all that there was, at other offsets.
 
-While it runs nothing is fetched, and the stages that run do what is there; then the processors stand. It takes about as long as raw
-topics take to be read three times and written once, and they are on the brokers' disks twice meanwhile. Afterwards ingest and processors stand until they are
-started with kafka.partitions as it is then. A command that dies loses nothing: run it again, and it goes on; until then nothing is
+While it runs nothing is fetched, and the stages that run do what is there; then the processors stop. It takes about as long as raw
+topics take to be read three times and written once, and they are on the brokers' disks twice meanwhile. Afterwards ingest and processors wait until they are
+started with kafka.partitions as it is then. A command that dies loses nothing: run it again, and it continues; until then nothing is
 fetched.
 
 It is refused on the embedded broker, where a stream has children or is delivered by a webhook, and while a replay, a sweep or another line is there, or
@@ -89,7 +89,7 @@ func growTopics(cmd *cobra.Command, path string, f *growFlags) error {
 		}
 		if err := grow.Run(cmd.Context(), cfg); err != nil {
 			if cmd.Context().Err() != nil {
-				return fmt.Errorf("stopped before its end: nothing is fetched until `millrace topics grow %s --partitions %d` goes on", path, to)
+				return fmt.Errorf("stopped before its end: nothing is fetched until `millrace topics grow %s --partitions %d` continues", path, to)
 			}
 			return err
 		}
@@ -103,7 +103,7 @@ func growTopics(cmd *cobra.Command, path string, f *growFlags) error {
 
 func growQuestion(name string, plan *grow.Plan) string {
 	if plan.UnderWay {
-		return fmt.Sprintf("%s: the topics are being given %d partitions, of %d; go on with it?", name, plan.To, plan.From)
+		return fmt.Sprintf("%s: the topics are being given %d partitions, of %d; continue with it?", name, plan.To, plan.From)
 	}
 	return fmt.Sprintf("%s: give the topics %d partitions, of %d? Nothing is fetched meanwhile. Up to %s raw records are written again, and their first "+
 		"copies are deleted, which cannot be undone.", name, plan.To, plan.From, humanize.Comma(plan.Offsets))

@@ -30,7 +30,7 @@ func newTopicsTailCommand() *cobra.Command {
 		Short: "Show the records of a topic of a stream",
 		Long: `Show the records of a topic of a stream, decoded, with their headers: those of committed transactions, as the stages read them. It
 begins at --from, or with the last 10 offsets of each partition, and ends where the topic ended when it began; with --follow
-it goes on until it is interrupted. Partitions are shown side by side; the records of a key are in their order.
+it continues until it is interrupted. Partitions are shown side by side; the records of a key are in their order.
 
 --filter is a condition on the value, in the language of filters in the pipeline file: of a raw record, on what the API sent; of a
 processed one, on the columns of one of its rows. Records of which it cannot be told are counted on stderr.
@@ -61,7 +61,7 @@ func (f *tailFlags) flags(flags *pflag.FlagSet) {
 	flags.StringVar(&f.from, "from", "", "begin here: beginning, a `position`: an offset, offsets as partition:offset,..., a time (RFC 3339) or a duration back from now (default the last 10 offsets)")
 	flags.StringVar(&f.key, "key", "", "only records of this `key`")
 	flags.StringVar(&f.filter, "filter", "", "only records whose value meets this `condition`, an expression as in process[].filter")
-	flags.BoolVar(&f.follow, "follow", false, "go on with what comes, until it is interrupted")
+	flags.BoolVar(&f.follow, "follow", false, "continue with what comes, until it is interrupted")
 	flags.StringVar(&f.output, "output", "table", "table (a line for each record) or json (NDJSON)")
 }
 

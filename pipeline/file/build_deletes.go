@@ -14,7 +14,7 @@ func (d *decoder) deletes(f *ingestFile, in *pipeline.Ingest) *pipeline.Deletes 
 	case !c.ok:
 		return nil
 	case !c.isWord() && !c.v.By.set && !c.v.When.set && !c.v.Resource.set:
-		d.reportf(c.place, "say by: complete_read, when, or resource", "it is not told how it is known what was deleted")
+		d.reportf(c.place, "say by: complete_read, when, or resource", "it is not given how it is known what was deleted")
 		return nil
 	}
 	if c.v.When.ok {
@@ -82,7 +82,7 @@ func (d *decoder) deletedIn(f *ingestFile, main *pipeline.Ingest) *pipeline.Inge
 		d.reportf(r.v.Key.place, "", "the key of the stream is made of %d fields, and this one of %d", len(main.Key), len(in.Key))
 	case main.Version == "" || in.Version == "":
 		d.reportf(r.place, "say version, in the stream and here: when a record was changed, and when it was deleted",
-			"what was deleted may have been created anew, and without versions it is not known which came last")
+			"what was deleted may have been created again, and without versions it is not known which came last")
 	}
 	return &in
 }

@@ -72,6 +72,6 @@ func (d *decoder) windowed(f *ingestFile, in *pipeline.Ingest, at places) {
 		d.reportf(w.place, "leave version out, or name a field", "windows are fetched beside what is new, so that an old revision may come late: it is known by its version alone")
 	}
 	if in.Paginate.Cursor != nil && in.Paginate.Cursor.Keep != nil {
-		d.reportf(w.place, "", "a position that goes on across passes (paginate.cursor.keep) cannot be cut into windows")
+		d.reportf(w.place, "", "a position that continues across passes (paginate.cursor.keep) cannot be cut into windows")
 	}
 }

@@ -14,7 +14,7 @@ import (
 	"github.com/millrace-io/millrace/pipeline/file"
 )
 
-var update = flag.Bool("update", false, "write the golden files anew")
+var update = flag.Bool("update", false, "write the golden files again")
 
 // environment is what ${NAME} stands for in testdata. The values are secrets: none may show up in a golden file.
 var environment = map[string]string{
@@ -74,7 +74,7 @@ func golden(t *testing.T, path, got string) {
 		}
 	}
 	if d := cmp.Diff(string(read(t, path)), got); d != "" {
-		t.Errorf("%s differs (-want +got); -update writes it anew:\n%s", path, d)
+		t.Errorf("%s differs (-want +got); -update writes it again:\n%s", path, d)
 	}
 }
 

@@ -84,7 +84,7 @@ type oauth2File struct {
 	ClientID     text            `key:"client_id,required" doc:"Identifier of this client."`
 	ClientSecret secret          `key:"client_secret" doc:"Secret of this client; absent: it has none."`
 	ClientAuth   text            `key:"client_auth" doc:"Where client_id and client_secret go: header, as basic authentication; body, as parameters." words:"header body" default:"header"`
-	Scopes       texts           `key:"scopes" doc:"Scopes that are asked for; absent: those that the API gives by itself."`
+	Scopes       texts           `key:"scopes" doc:"Scopes that are asked for; absent: those that the API gives by default."`
 	Params       mapping[secret] `key:"params" doc:"More parameters of the token request, such as audience."`
 	RefreshToken secret          `key:"refresh_token" doc:"First refresh token; those that the API gives later are kept in ingest's state topic, encrypted, before they are used. Absent: client credentials."`
 	Key          secret          `key:"key" doc:"What encrypts the tokens that are kept, with refresh_token: 32 characters or more, from the environment."`
@@ -125,7 +125,7 @@ type retryFile struct {
 }
 
 type streamFile struct {
-	Ingest  object[ingestFile] `key:"ingest,required" doc:"How the records are fetched; where they are in an answer, and how it goes on from page to page."`
+	Ingest  object[ingestFile] `key:"ingest,required" doc:"How the records are fetched; where they are in an answer, and how it continues from page to page."`
 	Process list[stepFile]     `key:"process" doc:"What is done to each record, in order; absent: its own fields pass as they are."`
 	Sink    object[sinkFile]   `key:"sink,required" doc:"The table that the rows go to."`
 }
@@ -298,12 +298,12 @@ type cursorFile struct {
 	First      text                   `key:"first" doc:"The cursor of the first page, such as *; absent: the first page is asked for without one."`
 	Stop       object[cursorStopFile] `key:"stop" doc:"A field that says whether there is more, beside a cursor that is always there."`
 	AbsentEnds flag                   `key:"absent_ends" doc:"The API leaves next out where there is no other page, so that a pass of one page is no reason for a notice." default:"false"`
-	Keep       object[keepFile]       `key:"keep" doc:"The last page gives a position from which the next pass goes on, for what has changed since; absent: each pass begins anew. 410, and 400, 404 or 422, for a pass that goes on from it mean that it has expired: everything is asked for again."`
+	Keep       object[keepFile]       `key:"keep" doc:"The last page gives a position from which the next pass continues, for what has changed since; absent: each pass begins again. 410, and 400, 404 or 422, for a pass that continues from it mean that it has expired: everything is asked for again."`
 }
 
 // keepFile is a position that outlives a pass.
 type keepFile struct {
-	Field dottedPath `key:"field" doc:"Field of the last page with the position from which the next pass goes on: @odata.deltaLink, nextSyncToken, last_seq; absent: next."`
+	Field dottedPath `key:"field" doc:"Field of the last page with the position from which the next pass continues: @odata.deltaLink, nextSyncToken, last_seq; absent: next."`
 	Param text       `key:"param" doc:"Query parameter that takes it, on each page of a pass; absent: it takes the place of the first cursor."`
 }
 

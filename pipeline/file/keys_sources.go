@@ -5,7 +5,7 @@ package file
 type eventsFile struct {
 	Types texts    `key:"types" doc:"Types of events that become records, such as update; message is that of events without one. Absent: all."`
 	Wrap  flag     `key:"wrap" doc:"true: a record is an object with the id, the event (its type) and the data of an event, which is a text unless it is JSON. false: the record is the data." default:"false"`
-	Idle  duration `key:"idle" doc:"After so long without a byte, be it a comment, the connection is taken for dead and made anew." min:"1s" max:"24h" default:"5m"`
+	Idle  duration `key:"idle" doc:"After so long without a byte, be it a comment, the connection is taken for dead and opened again." min:"1s" max:"24h" default:"5m"`
 }
 
 // jobFile is a report job.

@@ -130,7 +130,7 @@ func TestSchemaDescribesEveryKey(t *testing.T) {
 	}
 }
 
-// TestSchemaIsPublished: docs/reference has the schema of this version; -update writes it anew.
+// TestSchemaIsPublished: docs/reference has the schema of this version; -update writes it again.
 func TestSchemaIsPublished(t *testing.T) {
 	text, err := file.Schema()
 	if err != nil {

@@ -97,7 +97,7 @@ type Statements struct {
 	FreeOffsets     Many // reads topic and part of the rows that nobody holds
 	OwnersOfOffsets Many // reads the connections of the rows' owners
 	OpenOffsets     Many // reads topic and part of the rows that nobody owns
-	RenewOffsets    Many // begins positions anew, in a topic of another id, or at another offset: topic_id, next_offset
+	RenewOffsets    Many // begins positions again, in a topic of another id, or at another offset: topic_id, next_offset
 	PublishOffsets  Many // sets the connection of rows that an owner has: owner, connection_id
 	ReleaseOffsets  Many // gives up rows that an owner has: owner
 	// MoveOffsets is the guard: owner, the next_offset that is expected, the new one, high, and the witness, or null to

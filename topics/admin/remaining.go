@@ -32,7 +32,7 @@ const (
 //
 // cl may be any client: requests are issued by hand, so neither its group nor what it consumes is touched, and
 // Remaining may be called while it is polled. The error is what a broker answered, or that a next offset is
-// beyond the end of its partition, as after the topic was made anew.
+// beyond the end of its partition, as after the topic was recreated.
 func Remaining(ctx context.Context, cl *kgo.Client, from map[string]map[int32]int64) (records int64, err error) {
 	tails, unstable, err := findTails(ctx, cl, from)
 	if err != nil {
@@ -101,7 +101,7 @@ func findTails(ctx context.Context, cl *kgo.Client, from map[string]map[int32]in
 			}
 			next := max(from[topic][partition], start)
 			if next > max(stable, end) {
-				return nil, 0, fmt.Errorf("%s[%d]: next offset %d is beyond the end, %d: was the topic made anew?", topic, partition, next, end)
+				return nil, 0, fmt.Errorf("%s[%d]: next offset %d is beyond the end, %d: was the topic recreated?", topic, partition, next, end)
 			}
 			unstable += max(end-max(stable, next), 0)
 			if next < stable {

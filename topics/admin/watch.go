@@ -13,7 +13,7 @@ import (
 	"github.com/millrace-io/millrace/topics"
 )
 
-// Watch notices that topics were deleted, or made anew, while a stage runs: a client never goes over to a topic with a
+// Watch notices that topics were deleted, or recreated, while a stage runs: a client never goes over to a topic with a
 // new id by itself. Its methods may be called concurrently.
 type Watch struct {
 	// May is asked before a topic that is missing is made: see [EnsureIf]. It is set before the first look.
@@ -28,7 +28,7 @@ type Watch struct {
 // Change is what happened to a topic since the last look.
 type Change struct {
 	Topic string
-	// Made says that the topic was missing, and was made again by this look. Else it was deleted and made anew by
+	// Made says that the topic was missing, and was made again by this look. Else it was deleted and recreated by
 	// somebody else.
 	Made bool
 }

@@ -175,8 +175,8 @@ func TestSeveralAtOnce(t *testing.T) {
 	}
 }
 
-// TestViewFollowsATopicThatIsMadeAnew: it forgets what the old one held.
-func TestViewFollowsATopicThatIsMadeAnew(t *testing.T) {
+// TestViewFollowsATopicThatIsRecreated: it forgets what the old one held.
+func TestViewFollowsATopicThatIsRecreated(t *testing.T) {
 	w := newWorld(t)
 	for _, stream := range []string{"orders", "items"} {
 		if _, err := control.Change(t.Context(), w.cfg, stream, add); err != nil {

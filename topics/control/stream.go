@@ -10,7 +10,7 @@ type Stream struct {
 	// Generations are ascending. A number is never given twice.
 	Generations []Generation `json:"generations,omitempty"`
 	Live        uint16       `json:"live,omitempty"` // the generation by which raw records are processed as they come
-	// Epochs are ascending: a raw topic that was made anew counts its offsets from 0 again, in the next epoch.
+	// Epochs are ascending: a raw topic that was recreated counts its offsets from 0 again, in the next epoch.
 	Epochs []Epoch `json:"epochs,omitempty"`
 	// Run numbers the times at which positions of the processors' group were declared. A committed position of a lower
 	// run does not count.
@@ -106,7 +106,7 @@ type Lost struct {
 // Redo is raw records that are processed again, beside what comes.
 type Redo struct {
 	// Generation is of its rows, and of nothing else's. First is that of its first round: another follows, in a generation of
-	// its own, for keys whose newest good record the table has refused. One that begins anew has another generation, too.
+	// its own, for keys whose newest good record the table has refused. One that begins again has another generation, too.
 	Generation uint16    `json:"generation"`
 	First      uint16    `json:"first"`
 	State      RedoState `json:"state"`

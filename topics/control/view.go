@@ -70,7 +70,7 @@ func (v *View) Stream(name string) *Stream {
 }
 
 // Refresh reads all that was decided before it was called, and returns the streams about which something was, sorted. It
-// waits for a decision that is being written; the first time, one is aborted that was left unfinished, by a process that died. The error is the brokers', or ctx's. A topic that was made anew is read from
+// waits for a decision that is being written; the first time, one is aborted that was left unfinished, by a process that died. The error is the brokers', or ctx's. A topic that was recreated is read from
 // its start.
 func (v *View) Refresh(ctx context.Context) (changed []string, err error) {
 	v.reading.Lock()
@@ -102,15 +102,15 @@ func (v *View) refresh(ctx context.Context) ([]string, error) {
 		return nil, fmt.Errorf("its end is not known: %w", end.Err)
 	}
 	if end.Offset < v.at {
-		v.end() // it was made anew
+		v.end() // it was recreated
 		return v.refresh(ctx)
 	}
-	anew := v.at == 0
+	fromStart := v.at == 0
 	found, err := v.read(ctx, end.Offset)
 	if err != nil {
 		return nil, err
 	}
-	return v.replace(found, anew), nil
+	return v.replace(found, fromStart), nil
 }
 
 // read reads on up to an offset, and returns what was decided there, by stream.
@@ -137,13 +137,13 @@ func (v *View) read(ctx context.Context, end int64) (map[string]*Stream, error) 
 	return found, nil
 }
 
-// replace takes over what was found, and returns the streams that it is about, sorted. If the topic was read anew, nothing is
+// replace takes over what was found, and returns the streams that it is about, sorted. If the topic was read again, nothing is
 // decided about the others.
-func (v *View) replace(found map[string]*Stream, anew bool) []string {
+func (v *View) replace(found map[string]*Stream, fromStart bool) []string {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	changed := slices.Collect(maps.Keys(found))
-	if anew {
+	if fromStart {
 		for name := range v.streams {
 			if found[name] == nil {
 				found[name] = &Stream{}

@@ -58,7 +58,7 @@ var transient = map[uint16]bool{
 const (
 	account   = "check the user and the password in database.mysql, and that the user may connect from here"
 	rights    = "grant the user SELECT, INSERT, UPDATE, DELETE and CREATE on the schema"
-	readOnly  = "the server is read-only: the sink goes on when it, or the one that takes its place, can be written"
+	readOnly  = "the server is read-only: the sink continues when it, or the one that takes its place, can be written"
 	fullDisk  = "the server's disk is full: make room there"
 	damaged   = "repair the table, or restore it"
 	attached  = "a trigger, view or routine behind the table is broken: repair or drop it"

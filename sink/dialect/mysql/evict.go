@@ -36,7 +36,7 @@ func isOurs(ctx context.Context, db *sql.DB, connection uint64) (bool, error) {
 	if err := db.QueryRowContext(ctx, "SELECT USER(), DATABASE()").Scan(&user, &schema); err != nil {
 		return false, err
 	}
-	all, err := sessions(ctx, db)
+	all, err := readProcesslist(ctx, db)
 	is, ok := all[strconv.FormatUint(connection, 10)]
 	return ok && strings.HasPrefix(user, is.user+"@") && is.schema == schema, err
 }
@@ -55,9 +55,9 @@ func (p processlist) of(id string) string {
 	return "connection " + id
 }
 
-// sessions reads SHOW PROCESSLIST, for information_schema.processlist fails where any session's statement cannot be converted to
+// readProcesslist reads SHOW PROCESSLIST, for information_schema.processlist fails where any session's statement cannot be converted to
 // utf8mb3.
-func sessions(ctx context.Context, db *sql.DB) (processlist, error) {
+func readProcesslist(ctx context.Context, db *sql.DB) (processlist, error) {
 	rows, err := db.QueryContext(ctx, "SHOW PROCESSLIST")
 	if err != nil {
 		return nil, err

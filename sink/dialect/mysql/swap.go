@@ -147,7 +147,7 @@ func unknownColumns(ctx context.Context, db *sql.DB, x dialect.Exchange, known [
 // Readers asks innodb_trx, whose times are of the server's own zone, and the locks on the tables' names, where the user may see
 // them. What reads by READ COMMITTED has no old view.
 func (*Dialect) Readers(ctx context.Context, db *sql.DB, x dialect.Exchange, since time.Time, longer time.Duration) (out []string, err error) {
-	names, err := sessions(ctx, db)
+	names, err := readProcesslist(ctx, db)
 	if err != nil {
 		return nil, err
 	}

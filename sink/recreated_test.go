@@ -45,9 +45,9 @@ func (w *world) processor() (commit func() error) {
 	return func() error { return p.EndTransaction(w.t.Context(), kgo.TryCommit) }
 }
 
-// TestProcessedTopicMadeAnewDeclaresARun: what the old topic held and was not applied is gone with it. Before the table goes over to
-// the new topic, one run is declared, from after what was applied; processors are fenced; and a replay under way begins anew.
-func TestProcessedTopicMadeAnewDeclaresARun(t *testing.T) {
+// TestProcessedTopicRecreatedDeclaresARun: what the old topic held and was not applied is gone with it. Before the table goes over to
+// the new topic, one run is declared, from after what was applied; processors are fenced; and a replay under way begins again.
+func TestProcessedTopicRecreatedDeclaresARun(t *testing.T) {
 	for _, c := range []struct {
 		name string
 		redo *control.Redo
@@ -88,14 +88,14 @@ func TestProcessedTopicMadeAnewDeclaresARun(t *testing.T) {
 				}
 				return nil
 			})
-			w.anew()
+			w.restartOffsets()
 			w.raw = maps.Clone(applied)
 			w.send(w.record("a", 2), w.record("b", 2)) // as processors do in that run
 			w.caughtUp(w.db(), 2*time.Minute)
 			if err := commit(); err == nil {
 				t.Error("a processor of the run before has committed")
 			}
-			if n := strings.Count(told(), "processors go on after what is in the table"); n != 1 {
+			if n := strings.Count(told(), "processors continue after what is in the table"); n != 1 {
 				t.Errorf("told %d times:\n%s", n, told())
 			}
 		})
@@ -118,7 +118,7 @@ func TestARunIsDeclaredOnceForATopic(t *testing.T) {
 	id := details[topic].ID
 	w.decide(func(s *control.Stream) { s.Run = control.Run{Number: 4, ProcessedTopicID: hex.EncodeToString(id[:])} })
 	r := w.start("one", nil)
-	r.degraded(t, "was made anew")
+	r.degraded(t, "was recreated")
 	w.decided(func(s *control.Stream) error {
 		if s.Run.Number != 4 {
 			return fmt.Errorf("run %d, want 4", s.Run.Number)
@@ -127,7 +127,7 @@ func TestARunIsDeclaredOnceForATopic(t *testing.T) {
 	})
 }
 
-// TestNoPositionsWhereControlDoesNotKnowTheRawTopic: all topics were made anew, so what was applied says nothing of them.
+// TestNoPositionsWhereControlDoesNotKnowTheRawTopic: all topics were recreated, so what was applied says nothing of them.
 func TestNoPositionsWhereControlDoesNotKnowTheRawTopic(t *testing.T) {
 	w := newWorld(t, onSQLite(t))
 	w.send(w.record("a", 1), w.record("a", 2))
@@ -136,7 +136,7 @@ func TestNoPositionsWhereControlDoesNotKnowTheRawTopic(t *testing.T) {
 	w.start("one", nil).drainAfter(t, w)
 	w.remake(topics.Raw("p", "s"), true)
 	w.remake(topics.Processed("p", "s"), true)
-	w.start("one", nil).degraded(t, "was made anew")
+	w.start("one", nil).degraded(t, "was recreated")
 	w.decided(func(s *control.Stream) error {
 		if s.Run.Number != 1 || len(s.Run.From) > 0 {
 			return fmt.Errorf("run %+v, want one from the start", s.Run)
@@ -145,9 +145,9 @@ func TestNoPositionsWhereControlDoesNotKnowTheRawTopic(t *testing.T) {
 	})
 }
 
-// TestNoPositionsWhereAllTopicsWereMadeAnew: control knows the new raw topic only, which holds as many records as were applied of the old
+// TestNoPositionsWhereAllTopicsWereRecreated: control knows the new raw topic only, which holds as many records as were applied of the old
 // one. To go on after these would pass over what is in it.
-func TestNoPositionsWhereAllTopicsWereMadeAnew(t *testing.T) {
+func TestNoPositionsWhereAllTopicsWereRecreated(t *testing.T) {
 	w := newWorld(t, onSQLite(t))
 	w.send(w.record("a", 1), w.record("a", 2))
 	w.raws(5)
@@ -164,7 +164,7 @@ func TestNoPositionsWhereAllTopicsWereMadeAnew(t *testing.T) {
 		}
 	}
 	w.rawKnown() // as a processor registers it, after control was lost
-	w.start("one", nil).degraded(t, "was made anew")
+	w.start("one", nil).degraded(t, "was recreated")
 	w.decided(func(s *control.Stream) error {
 		if s.Run.Number != 1 || len(s.Run.From) > 0 {
 			return fmt.Errorf("run %+v, want one from the start", s.Run)

@@ -43,9 +43,9 @@ func (in *Ingest) newTopic(stream, id string) bool {
 	return true
 }
 
-// madeAnew has the slices of a stream begin again, after its raw topic was made anew; it says so, for people. It returns an
+// recreated has the slices of a stream begin again, after its raw topic was recreated; it says so, for people. It returns an
 // empty text if the topic is no stream's raw topic.
-func (in *Ingest) madeAnew(topic string) (then string) {
+func (in *Ingest) recreated(topic string) (then string) {
 	for _, s := range in.p.Streams {
 		if topics.Raw(in.p.Name, s.Name) != topic {
 			continue

@@ -14,26 +14,26 @@ import (
 	"github.com/millrace-io/millrace/topics/control"
 )
 
-// A processed topic that was made anew lacks what the one before held and its table had not taken. So before a table goes over
+// A processed topic that was recreated lacks what the one before held and its table had not taken. So before a table goes over
 // to it, processors are given positions: they go on after what is in the table, in another run, and whoever still works
-// in the run before is fenced. Only then the owner of the table and its epoch change, and the positions begin anew. A death between the
+// in the run before is fenced. Only then the owner of the table and its epoch change, and the positions begin again. A death between the
 // two leaves the run, which says for which topic it was declared.
 
-// anewError ends a claim on a table whose processed topic is another one, and for which no run was declared yet.
-type anewError struct {
+// recreatedError ends a claim on a table whose processed topic is another one, and for which no run was declared yet.
+type recreatedError struct {
 	topic string
 	id    [16]byte // of the topic that is there now
 }
 
-func (e *anewError) Error() string {
-	return "the topic " + e.topic + " was made anew, and processors do not know yet from where they go on"
+func (e *recreatedError) Error() string {
+	return "the topic " + e.topic + " was recreated, and processors do not know yet from where they continue"
 }
 
-// claim makes claims, and declares where processors go on for those topics that were made anew. s.mu is held.
+// claim makes claims, and declares where processors go on for those topics that were recreated. s.mu is held.
 func (s *Sink) claim(ctx context.Context, bids []*bid) error {
 	for {
 		err := s.store.claim(ctx, bids)
-		found, ok := errors.AsType[*anewError](err)
+		found, ok := errors.AsType[*recreatedError](err)
 		if !ok {
 			return err
 		}
@@ -44,8 +44,8 @@ func (s *Sink) claim(ctx context.Context, bids []*bid) error {
 	}
 }
 
-// declareFor declares a run for a processed topic that was made anew, unless another sink has, and fences the processors.
-func (s *Sink) declareFor(ctx context.Context, e *anewError) error {
+// declareFor declares a run for a processed topic that was recreated, unless another sink has, and fences the processors.
+func (s *Sink) declareFor(ctx context.Context, e *recreatedError) error {
 	ctx, cancel := context.WithTimeout(ctx, followTimeout)
 	defer cancel()
 	stream, id := s.tables.of(e.topic).Stream, hex.EncodeToString(e.id[:])
@@ -59,7 +59,7 @@ func (s *Sink) declareFor(ctx context.Context, e *anewError) error {
 			return err
 		}
 		of.Run = control.Run{
-			Number: of.Run.Number + 1, From: from, Why: "the processed topic was made anew", At: time.Now().UTC().Truncate(time.Second), ProcessedTopicID: id,
+			Number: of.Run.Number + 1, From: from, Why: "the processed topic was recreated", At: time.Now().UTC().Truncate(time.Second), ProcessedTopicID: id,
 		}
 		of.Lost, declared = nil, true
 		restarted = of.Restart(s.env.Instance)
@@ -69,16 +69,16 @@ func (s *Sink) declareFor(ctx context.Context, e *anewError) error {
 		return err
 	}
 	if declared {
-		s.env.Log.Warn("the processed topic was made anew: processors go on after what is in the table", "stream", stream, "topic", e.topic,
-			"run", now.Run.Number, "from", now.Run.From, "replay_begins_anew", restarted)
+		s.env.Log.Warn("the processed topic was recreated: processors continue after what is in the table", "stream", stream, "topic", e.topic,
+			"run", now.Run.Number, "from", now.Run.From, "replay_restarts", restarted)
 	}
 	_, err = admin.Fence(ctx, s.client, topics.ProcessorTransactionalIDs(s.pipeline.Name))
 	return err
 }
 
-// goOnFrom are the positions for a run. They are none, so that processing begins at the start, where the raw topic of now may not be
+// goOnFrom are the positions for a run. They are none, so that processing begins at the start, where the current raw topic may not be
 // the one of what was applied: control does not know it, or got to know it beside another processed topic than the one that the rows
-// came by, as where all topics were made anew.
+// came by, as where all topics were recreated.
 func (s *Sink) goOnFrom(ctx context.Context, topic string, of *control.Stream) (map[int32]int64, error) {
 	raw := topics.RawOf(s.pipeline, s.tables.of(topic).Stream)
 	details, err := s.adm.ListTopics(kadm.WithAuthorizedOps(ctx), raw) // which is not answered from the client's cache
@@ -111,7 +111,7 @@ func (s *Sink) pastEnd(topic string, err error) error {
 }
 
 // declare notes that a run was declared for a topic.
-func (s *store) declare(e *anewError) {
+func (s *store) declare(e *recreatedError) {
 	s.holding.Lock()
 	defer s.holding.Unlock()
 	s.declared[e.topic] = e.id
@@ -124,5 +124,5 @@ func (s *store) undeclared(st *stake) error {
 	if s.declared == nil || s.declared[st.topic] == st.topicID {
 		return nil
 	}
-	return &anewError{st.topic, st.topicID}
+	return &recreatedError{st.topic, st.topicID}
 }
