@@ -52,8 +52,41 @@ func TestReferenceListsTheColumnTypes(t *testing.T) {
 	}
 }
 
-func load(columnType string) error {
+// TestReferenceSaysWhatTypesCanBe: the loader takes "unsigned" behind the whole numbers of reference/columns.md and behind no other type, and
+// as keys all types but those of which the page says that they cannot be.
+func TestReferenceSaysWhatTypesCanBe(t *testing.T) {
+	page, err := os.ReadFile("reference/columns.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, says := range []string{"Whole numbers may be `unsigned`.", "`double`, `float`, `json`, the texts and the blobs cannot be key columns."} {
+		if !strings.Contains(string(page), says) {
+			t.Errorf("reference/columns.md does not say: %s", says)
+		}
+	}
+	whole := []string{"bigint", "int", "mediumint", "smallint", "tinyint"}
+	spelled := map[string]string{"decimal": "decimal(12,2)", "varchar": "varchar(5)", "char": "char(5)", "varbinary": "varbinary(5)"}
+	for _, name := range columntype.Names() {
+		column := name
+		if with, ok := spelled[name]; ok {
+			column = with
+		}
+		if err := load(column + " unsigned"); (err == nil) != slices.Contains(whole, name) {
+			t.Errorf("%s unsigned: %v", column, err)
+		}
+		noKey := slices.Contains([]string{"double", "float", "json"}, name) || strings.HasSuffix(name, "text") || strings.HasSuffix(name, "blob")
+		if err := parse("{id: '" + column + " key'}"); (err != nil) != noKey {
+			t.Errorf("%s as key: %v", column, err)
+		}
+	}
+}
+
+// load is the loader's error of a column of that type.
+func load(columnType string) error { return parse("{id: bigint key, c: '" + columnType + "'}") }
+
+// parse is the loader's error of a stream with these columns.
+func parse(columns string) error {
 	_, err := file.Parse("p.yaml", []byte("pipeline: p\nhttp: {base_url: 'http://h'}\nstreams: {s: {ingest: {path: /a, key: id}, sink: {columns: "+
-		"{id: bigint key, c: '"+columnType+"'}}}}\n"), os.LookupEnv)
+		columns+"}}}\n"), os.LookupEnv)
 	return err
 }
