@@ -89,12 +89,12 @@ var Swaps = []Mutant{
 		Name: OneConnection, // the driver goes on by another connection, which does not have the lock
 		Edits: []Edit{
 			{
-				File: "sink/swap.go",
+				File: "sink/swap_session.go",
 				Old:  "	if s.conn == nil {\n		return 0, errNoConnection\n	}\n	done, err :=",
 				New:  "	if s.conn == nil {\n		if s.conn, err = s.store.db.Conn(ctx); err != nil {\n			return 0, err\n		}\n	}\n	done, err :=",
 			},
 			{
-				File: "sink/swap.go",
+				File: "sink/swap_session.go",
 				Old:  "err = cmp.Or(err, errNoConnection)",
 				New:  "s.conn, err = s.store.db.Conn(ctx)\n			err = cmp.Or(err)",
 			},
