@@ -4,6 +4,7 @@ import (
 	"flag"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 
@@ -76,7 +77,7 @@ func describe(b *strings.Builder, c *cobra.Command) {
 		}
 		kind, usage := pflag.UnquoteUsage(f)
 		name := strings.TrimSpace("--" + f.Name + " " + kind)
-		if f.DefValue != "" && f.DefValue != "[]" && f.DefValue != "false" {
+		if !slices.Contains([]string{"", "[]", "false", "0"}, f.DefValue) { // as --help shows them
 			usage += " (default " + f.DefValue + ")"
 		}
 		rows = append(rows, fmt.Sprintf("| `%s` | %s |\n", name, strings.ReplaceAll(usage, "|", `\|`)))

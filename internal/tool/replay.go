@@ -99,6 +99,7 @@ func (f *replayFlags) flags(flags *pflag.FlagSet) {
 	flags.StringArrayVar(&f.keys, "key", nil, "only this raw `key`; may be given several times")
 	flags.IntVar(&f.rate, "rate", 0, "process at most so many `records` a second, all processes together (default no limit)")
 	flags.IntVar(&f.letters, "letters", -1, "stop if more than `n` keys' newest records are refused (default 100, and one key in 100)")
+	flags.Lookup("letters").DefValue = "0" // the text says what -1 means
 	flags.IntVar(&f.memory, "memory", processor.DefaultRedoMemory>>20, "`MiB` for the index of keys; with less it reads the topic more often")
 	flags.StringVar(&f.instance, "instance", "", "`name` of this process among all that replay (default $MILLRACE_INSTANCE, else the host's name and a free number)")
 	flags.BoolVar(&f.yes, "yes", false, "do not ask")
