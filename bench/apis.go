@@ -134,21 +134,7 @@ func (b *bench) budget(ctx context.Context) error {
 		return err
 	}
 	defer stop()
-	var regions []string
-	for i := range 24 {
-		regions = append(regions, fmt.Sprintf("r%d", i))
-	}
-	p, path, err := b.made(ctx, "budget", api, fmt.Sprintf(`  s:
-    ingest:
-      path: /s
-      query: {region: "{region}"}
-      slices: {region: [%s]}
-      disjoint: true
-      records: data
-      key: id
-      paginate: {page: {param: page, size: 1, stop: {total: total}}}
-    sink: {columns: {id: varchar(40) key}}
-`, strings.Join(regions, ", ")))
+	p, path, err := b.made(ctx, "budget", api, budgetStream())
 	if err != nil {
 		return err
 	}
@@ -172,9 +158,33 @@ func (b *bench) budget(ctx context.Context) error {
 		}
 		return from > 0 && len(q.windows) >= from+quotaWindows, nil
 	})
-	if err != nil {
-		return err
+	if err == nil {
+		q.report(from, turned-1)
 	}
+	return err
+}
+
+// budgetStream is a stream of as many slices as keep three processes busy.
+func budgetStream() string {
+	var regions []string
+	for i := range 24 {
+		regions = append(regions, fmt.Sprintf("r%d", i))
+	}
+	return fmt.Sprintf(`  s:
+    ingest:
+      path: /s
+      query: {region: "{region}"}
+      slices: {region: [%s]}
+      disjoint: true
+      records: data
+      key: id
+      paginate: {page: {param: page, size: 1, stop: {total: total}}}
+    sink: {columns: {id: varchar(40) key}}
+`, strings.Join(regions, ", "))
+}
+
+// report prints how much of the quota was used in the windows from one on, before which so many requests were refused.
+func (q *quota) report(from, early int) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	used := 0
@@ -182,8 +192,7 @@ func (b *bench) budget(ctx context.Context) error {
 		used += n
 	}
 	fmt.Printf("\na quota of %d requests in %v, three processes: %.1f %% used, %d requests turned away, %d while they started (aim: at least 98 %%, none); by window %v\n",
-		quotaRequests, quotaPer, 100*float64(used)/(quotaRequests*quotaWindows), q.refused-turned+1, turned-1, q.windows)
-	return nil
+		quotaRequests, quotaPer, 100*float64(used)/(quotaRequests*quotaWindows), q.refused-early, early, q.windows)
 }
 
 // kids is an API of many records and a request for each.
@@ -234,39 +243,69 @@ func (b *bench) slices(ctx context.Context) error {
 		return err
 	}
 	defer b.forget(context.WithoutCancel(ctx), p)
-	raw := written(b.adm, topics.Raw(p.Name, "children"))
-	all := func(n int64) func() (bool, error) {
-		return func() (bool, error) { at, err := raw(ctx); return at >= n*manyKids, err }
-	}
-	tell := func(what string, since time.Time) { fmt.Printf("  %-62s %7.1f s\n", what, time.Since(since).Seconds()) }
+	m := manySlices{b: b, kids: k, path: path, raw: written(b.adm, topics.Raw(p.Name, "children"))}
 	fmt.Printf("\n%d slices of a child stream\n", manyKids)
+	if err := m.start(ctx); err != nil {
+		return err
+	}
+	return m.takeOver(ctx)
+}
+
+// manySlices measures the slices of a child stream.
+type manySlices struct {
+	b    *bench
+	kids *kids
+	path string // of the pipeline file
+	raw  func(context.Context) (int64, error)
+}
+
+// fetched is a condition: every slice was fetched n times.
+func (m *manySlices) fetched(ctx context.Context, n int64) func() (bool, error) {
+	return func() (bool, error) {
+		at, err := m.raw(ctx)
+		return at >= n*manyKids, err
+	}
+}
+
+func (m *manySlices) tell(what string, since time.Time) {
+	fmt.Printf("  %-62s %7.1f s\n", what, time.Since(since).Seconds())
+}
+
+// start measures the first fetch, by a process of its own.
+func (m *manySlices) start(ctx context.Context) error {
 	began := time.Now()
-	one, err := b.stage(nil, "ingest", path)
+	one, err := m.b.stage(nil, "ingest", m.path)
 	if err != nil {
 		return err
 	}
 	defer func() { _ = one.cmd.Process.Kill() }()
-	if err := b.until(ctx, all(1)); err != nil {
+	if err := m.b.until(ctx, m.fetched(ctx, 1)); err != nil {
 		return err
 	}
-	tell("start until all are fetched for the first time", began)
-	if _, err := one.stop(); err != nil {
-		return err
-	}
+	m.tell("start until all are fetched for the first time", began)
+	_, err = one.stop()
+	return err
+}
+
+// takeOver measures a restart, and how another process continues after a kill.
+func (m *manySlices) takeOver(ctx context.Context) error {
+	k := m.kids
 	before := k.parents.Load()
-	began = time.Now()
-	if one, err = b.stage(nil, "ingest", path); err != nil {
+	began := time.Now()
+	one, err := m.b.stage(nil, "ingest", m.path)
+	if err != nil {
 		return err
 	}
-	if err := b.until(ctx, func() (bool, error) { return k.parents.Load() > before, nil }); err != nil {
+	defer func() { _ = one.cmd.Process.Kill() }()
+	if err := m.b.until(ctx, func() (bool, error) { return k.parents.Load() > before, nil }); err != nil {
 		return err
 	}
-	tell("start of another process until its first request", began)
+	m.tell("start of another process until its first request", began)
 	k.revision.Add(1)
-	if err := b.until(ctx, func() (bool, error) { return k.asked.Load() > manyKids+500, nil }); err != nil {
+	if err := m.b.until(ctx, func() (bool, error) { return k.asked.Load() > manyKids+500, nil }); err != nil {
 		return err
 	}
-	two, err := b.stage(nil, "ingest", path)
+	two, err := m.b.stage(nil, "ingest", m.path)
 	if err != nil {
 		return err
 	}
@@ -275,13 +314,13 @@ func (b *bench) slices(ctx context.Context) error {
 	_ = one.cmd.Process.Signal(syscall.SIGKILL)
 	_, _ = one.wait()
 	asked := k.asked.Load()
-	if err := b.until(ctx, func() (bool, error) { return k.asked.Load() > asked, nil }); err != nil {
+	if err := m.b.until(ctx, func() (bool, error) { return k.asked.Load() > asked, nil }); err != nil {
 		return errors.Join(err, errors.New(two.tail()))
 	}
-	tell("SIGKILL amid the second fetch until another continues with it", began)
-	if err := b.until(ctx, all(2)); err != nil {
+	m.tell("SIGKILL during the second fetch until another continues with it", began)
+	if err := m.b.until(ctx, m.fetched(ctx, 2)); err != nil {
 		return err
 	}
-	tell("SIGKILL until it has fetched all", began)
+	m.tell("SIGKILL until it has fetched all", began)
 	return nil
 }
