@@ -145,7 +145,7 @@ func (c *comparison) readRaw(ctx context.Context, brokers []string, stream strin
 				c.wrongf("raw %s: %s rev %d was deleted, and is there again: %s", stream, x.key, x.rev, history(append(old, x)))
 			case last.gone:
 			case stream == "moving": // one slice does not know what another wrote
-			case stream == "hooks", stream == "windows" && last.rev >= x.rev: // a delivery may come twice, and a window that is cut after a death
+			case stream == "hooks", stream == "windows" && last.rev >= x.rev: // a delivery may come twice, a window that is cut too
 			case last.rev == x.rev:
 				c.wrongf("raw %s: doubled: %s rev %d at [%d]@%d and @%d", stream, x.key, x.rev, x.partition, last.offset, x.offset)
 			case last.rev > x.rev && !hasVersion(stream): // whose answers may overtake each other

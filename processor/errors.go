@@ -62,7 +62,7 @@ func fetchError(group string, e kgo.FetchError) error {
 		return &PositionError{Group: group, Gaps: []Gap{{e.Topic, e.Partition, -1, -1, -1}}, Err: e.Err}
 	case errors.Is(e.Err, kerr.FencedInstanceID):
 		return e.Err
-	case kerr.IsRetriable(e.Err) && !errors.Is(e.Err, kerr.UnknownTopicID): // which would be so for ever: the topic was recreated
+	case kerr.IsRetriable(e.Err) && !errors.Is(e.Err, kerr.UnknownTopicID): // else it was recreated
 		return nil
 	}
 	if e.Topic == "" {

@@ -1,7 +1,6 @@
 package quakeapi
 
 import (
-	"context"
 	"encoding/json"
 	"net/http"
 	"strconv"
@@ -9,6 +8,8 @@ import (
 	"time"
 
 	"golang.org/x/time/rate"
+
+	"github.com/millrace-io/millrace/internal/stage"
 )
 
 // Config is how a server behaves.
@@ -139,7 +140,7 @@ func (s *Server) query(w http.ResponseWriter, r *http.Request) {
 		wait += slowAnswer
 	case faultNone, faultCut: // which needs the answer first
 	}
-	if !sleep(r.Context(), wait) {
+	if stage.Sleep(r.Context(), wait) != nil {
 		return
 	}
 	q, page, body, ok := s.answer(w, r)
@@ -213,16 +214,4 @@ func (s *Server) count(w http.ResponseWriter, r *http.Request) {
 	}
 	w.Header().Set("Content-Type", "application/json; charset=utf-8")
 	_ = json.NewEncoder(w).Encode(map[string]int{"count": len(found), "maxAllowed": maxEvents})
-}
-
-// sleep waits; it answers false if ctx ended first.
-func sleep(ctx context.Context, d time.Duration) bool {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return true
-	case <-ctx.Done():
-		return false
-	}
 }
