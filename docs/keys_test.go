@@ -31,7 +31,7 @@ const keysHead = `# The pipeline file, key by key
 
 This page, ` + "`millrace explain KEY`" + `, the [JSON Schema](pipeline.schema.json) and the loader have one source. An example is cut out of
 [examples.yaml](../../pipeline/file/examples.yaml), which has the whole stream; the requests below it are those that ingest makes for that stream,
-as recorded from its code against an API of the test. What is told at length is in [From an API's documentation to a pipeline file](../guide-apis.md), in
+as recorded from its code against an API of the test. The details are in [From an API's documentation to a pipeline file](../guide-apis.md), in
 [pagination](pagination.md), [what changed since](since.md), [requests](requests.md), [credentials](auth.md), [records](records.md),
 [errors](errors.md), [deletions](deletes.md), [streams made from other streams](children.md), [expressions](expressions.md), [columns](columns.md) and [paths](paths.md).
 

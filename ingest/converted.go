@@ -47,11 +47,11 @@ func converter(in *pipeline.Ingest) func(io.Reader, http.Header, bool) (io.Reade
 
 // formatOf is what a Content-Type says.
 func formatOf(in *pipeline.Ingest, h http.Header) string {
-	said := strings.ToLower(h.Get("Content-Type"))
-	if !strings.Contains(said, "csv") && !strings.Contains(said, "xml") {
+	contentType := strings.ToLower(h.Get("Content-Type"))
+	if !strings.Contains(contentType, "csv") && !strings.Contains(contentType, "xml") {
 		return ""
 	}
-	kind, _, _ := mime.ParseMediaType(said)
+	kind, _, _ := mime.ParseMediaType(contentType)
 	switch {
 	case slices.Contains([]string{"text/csv", "application/csv"}, kind) && len(in.Records) == 0 && in.Shape.Kind == "":
 		return wasCSV

@@ -215,7 +215,7 @@ func (a *Admin) lockOwner(ctx context.Context, conn *sql.Conn, st *pipeline.Stre
 	}
 }
 
-// Marking reports whether a redo of a stream is under way, as SetMarking has said; not, if no sink has run yet.
+// Marking reports whether a redo of a stream is under way, as SetMarking has noted; not, if no sink has run yet.
 func (a *Admin) Marking(ctx context.Context, stream string) (on bool, err error) {
 	st, err := a.stream(stream)
 	if err != nil {

@@ -79,7 +79,7 @@ type history struct {
 	drop      *dropping
 	serves    *line // whose table was read last
 	touched   bool  // tables may have changed since
-	said      []string
+	notes     []string
 }
 
 func newHistory(t *testing.T, at *workshop, seed uint64, wrong variant) *history {
@@ -90,7 +90,7 @@ func newHistory(t *testing.T, at *workshop, seed uint64, wrong variant) *history
 }
 
 func (h *history) notef(format string, args ...any) {
-	h.said = append(h.said, fmt.Sprintf(format, args...))
+	h.notes = append(h.notes, fmt.Sprintf(format, args...))
 }
 
 // violation is what a history must not have.
@@ -100,7 +100,7 @@ type violation struct {
 }
 
 func (v *violation) Error() string {
-	return fmt.Sprintf("history %d: %s\n  %s", v.h.seed, v.what, strings.Join(v.h.said, "\n  "))
+	return fmt.Sprintf("history %d: %s\n  %s", v.h.seed, v.what, strings.Join(v.h.notes, "\n  "))
 }
 
 func (h *history) violation(format string, args ...any) error {

@@ -117,7 +117,7 @@ const aboutOnce = `
 
 With --once it fetches one pass of every stream, and ends with exit code 0 when what that brought is in the tables (or
 waits as a dead letter): all passes have ended and are committed, the processor has read the raw topics to their end,
-the sink the processed topics. While an API, a broker or the database is in the way, it waits, as ever; stopped before
+the sink the processed topics. While an API, a broker or the database is in the way, it waits, as always; stopped before
 the end, it exits with 1. It is for a process that runs the pipeline alone.`
 
 // StageMain is the whole of a binary that runs one stage; it returns the exit code.

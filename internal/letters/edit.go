@@ -75,12 +75,12 @@ func Write(ctx context.Context, cfg EditConfig, edits []Edit) (done Edited, err 
 	}
 	for some := range slices.Chunk(edits, editsAtOnce) {
 		for wait := stage.NewBackoff(); ; {
-			w := &editing{EditConfig: cfg, producer: producer, epoch: epoch, earlier: earlier, said: done}
+			w := &editing{EditConfig: cfg, producer: producer, epoch: epoch, earlier: earlier, done: done}
 			again, err := w.write(ctx, some)
 			if err != nil {
 				return done, fmt.Errorf("write edited records to %s: %w", cfg.Raw, err)
 			}
-			if done = w.said; !again {
+			if done = w.done; !again {
 				break
 			}
 			done = w.before
@@ -135,14 +135,14 @@ type editing struct {
 	producer     *kgo.Client
 	epoch        uint16          // of the raw topic
 	earlier      map[uint16]bool // epochs of the same topic, when it had fewer partitions
-	before, said Edited
+	before, done Edited
 	newest       map[string]*kgo.Record // raw, by key
 	ends         map[int32]int64        // of the raw topic, as it was read
 }
 
 // write writes some edits. again says that a newer record came meanwhile, and nothing was written.
 func (w *editing) write(ctx context.Context, edits []Edit) (again bool, err error) {
-	w.before = w.said
+	w.before = w.done
 	open, err := w.open(ctx, edits)
 	if err != nil {
 		return false, err
@@ -191,7 +191,7 @@ func (w *editing) open(ctx context.Context, edits []Edit) (map[string]*Letter, e
 		if l := of[e.ID]; l != nil {
 			open[e.ID] = l
 		} else {
-			w.said.Closed++
+			w.done.Closed++
 		}
 	}
 	return open, nil
@@ -237,20 +237,20 @@ func (w *editing) records(edits []Edit, open map[string]*Letter) (raw, closing [
 		}
 		r := w.newest[string(l.Record.Key)]
 		if r == nil {
-			w.said.NoRecord++
+			w.done.NoRecord++
 			continue
 		}
 		if w.earlier[l.Position.Epoch] { // whether r is the letter's cannot be told by the offset
-			w.said.BeforeGrow++
+			w.done.BeforeGrow++
 			continue
 		}
 		c := topics.Closing{Outcome: topics.Superseded, Generation: l.Generation, By: w.Control.Who}
 		if l.Position.Epoch == w.epoch && r.Partition == l.Position.Partition && r.Offset == l.Position.Offset {
 			c.Outcome = topics.Edited
 			raw = append(raw, edited(r, e))
-			w.said.Edited++
+			w.done.Edited++
 		} else {
-			w.said.Superseded++
+			w.done.Superseded++
 		}
 		closing = append(closing, c.Record(l.Record))
 	}

@@ -20,7 +20,7 @@ func (f *finder) byFeed(ctx context.Context) *paging {
 	if err != nil || len(records) > 0 && !f.other(records) {
 		return nil
 	}
-	p := &paging{second: records, drop: []string{"since"}, said: "a feed of changes: since takes last_seq", feed: true}
+	p := &paging{second: records, drop: []string{"since"}, seen: "a feed of changes: since takes last_seq", feed: true}
 	if infer.Value(f.first.body, []string{"pending"}) != nil {
 		p.paginate.Cursor = &pipeline.BodyCursor{
 			Next: []string{"last_seq"}, Param: "since", First: "0", Stop: pipeline.StopRule{When: "has_more", Field: []string{"pending"}}, Keep: &pipeline.Keep{},

@@ -147,8 +147,8 @@ func (f *finder) byOffset(ctx context.Context, s style) *paging {
 }
 
 // addressed completes a pagination by numbers or offsets: the size of a page and its end.
-func (f *finder) addressed(ctx context.Context, n *pipeline.PageNumber, o *pipeline.OffsetLimit, second []jsontext.Value, said string) *paging {
-	p := &paging{paginate: pipeline.Paginate{Page: n, Offset: o}, second: second, said: said}
+func (f *finder) addressed(ctx context.Context, n *pipeline.PageNumber, o *pipeline.OffsetLimit, second []jsontext.Value, seen string) *paging {
+	p := &paging{paginate: pipeline.Paginate{Page: n, Offset: o}, second: second, seen: seen}
 	size := f.size(ctx, n)
 	stop, pastEnd, guess := f.end(ctx, n, o, size.n)
 	p.guess = guess

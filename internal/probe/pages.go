@@ -18,7 +18,7 @@ import (
 // paging is how the pages follow one another.
 type paging struct {
 	paginate pipeline.Paginate
-	said     string
+	seen     string
 	guess    string
 	second   []jsontext.Value // records of the second page; nil: it was not asked for
 	drop     []string         // parameters of the URL that the pagination sets itself
@@ -46,14 +46,14 @@ var tokenParams = map[string][]string{
 // pages finds out how to get the second page.
 func (f *finder) pages(ctx context.Context) *paging {
 	if f.place.shape.Kind == pipeline.ShapeObject || f.place.shape.Kind == pipeline.ShapeMap && len(f.place.path) == 0 {
-		return &paging{said: "the answer is all there is"}
+		return &paging{seen: "the answer is all there is"}
 	}
 	for _, try := range []func(context.Context) *paging{f.byLink, f.byURL, f.byFeed, f.byToken, f.byKeyset, f.byNumber} {
 		if p := try(ctx); p != nil {
 			return p
 		}
 	}
-	p := &paging{said: "nothing in the answer leads to another page"}
+	p := &paging{seen: "nothing in the answer leads to another page"}
 	body := f.place.rest(f.first)
 	n := int64(len(f.records))
 	switch beyond := append(body.More(), body.Beyond(n)...); {
@@ -130,14 +130,14 @@ func (f *finder) byLink(ctx context.Context) *paging {
 	if !strings.Contains(strings.ToLower(strings.Join(f.first.header.Values("Link"), ",")), "next") {
 		return nil
 	}
-	p := &paging{paginate: pipeline.Paginate{Link: &pipeline.LinkHeader{Rel: "next", AbsentEnds: true}}, said: "the Link header names the next page"}
+	p := &paging{paginate: pipeline.Paginate{Link: &pipeline.LinkHeader{Rel: "next", AbsentEnds: true}}, seen: "the Link header names the next page"}
 	records, ok := f.follow(ctx, p.paginate, "the page that the Link header names")
 	switch {
 	case !ok:
 		return nil
 	case f.other(records):
 		p.second = records
-		p.said += "; it had other records"
+		p.seen += "; it had other records"
 	default:
 		p.guess = "the page that it names had no other records"
 	}
@@ -186,13 +186,13 @@ func (f *finder) byURL(ctx context.Context) *paging {
 	urls, _ := f.leads()
 	for _, field := range urls {
 		c := &pipeline.BodyCursor{Next: field.Path, AbsentEnds: absentEnds(field.Path)}
-		p := &paging{paginate: pipeline.Paginate{Cursor: c}, said: pipeline.FormatPath(field.Path) + " is the URL of the next page"}
+		p := &paging{paginate: pipeline.Paginate{Cursor: c}, seen: pipeline.FormatPath(field.Path) + " is the URL of the next page"}
 		records, ok := f.follow(ctx, p.paginate, "the page that "+pipeline.FormatPath(field.Path)+" names")
 		if !ok || !f.other(records) {
 			continue
 		}
 		p.second = records
-		p.said += "; it had other records"
+		p.seen += "; it had other records"
 		c.Stop = f.flag()
 		return p
 	}
@@ -235,7 +235,7 @@ func (f *finder) byToken(ctx context.Context) *paging {
 			p.second = records
 			p.drop = []string{param}
 			c.Stop = f.flag()
-			p.said = fmt.Sprintf("%s sent as %s brought other records", pipeline.FormatPath(field.Path), param)
+			p.seen = fmt.Sprintf("%s sent as %s brought other records", pipeline.FormatPath(field.Path), param)
 			return p
 		}
 	}
@@ -269,7 +269,7 @@ func (f *finder) byKeyset(ctx context.Context) *paging {
 		}
 		return &paging{
 			paginate: pipeline.Paginate{Keyset: k}, second: records, drop: []string{param, size.param},
-			said: fmt.Sprintf("the last record's key sent as %s brought other records", param),
+			seen: fmt.Sprintf("the last record's key sent as %s brought other records", param),
 		}
 	}
 	return nil

@@ -252,7 +252,7 @@ func (o *Finding) split(u *url.URL) {
 // rateLimit is what headers tell of the API's limit.
 type rateLimit struct {
 	requests int
-	said     string
+	seen     string
 }
 
 // limits reads the headers of a limit, as far as they say how long it is for.
@@ -263,7 +263,7 @@ func limits(h http.Header) rateLimit {
 		if err != nil || n <= 0 {
 			continue
 		}
-		return rateLimit{said: fmt.Sprintf("the API sent %s: %d, but not for how long", name, n), requests: n}
+		return rateLimit{seen: fmt.Sprintf("the API sent %s: %d, but not for how long", name, n), requests: n}
 	}
 	return rateLimit{}
 }

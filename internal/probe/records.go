@@ -19,7 +19,7 @@ type place struct {
 	shape pipeline.Shape // without a kind: an array of objects
 	lines bool
 	csv   bool   // they are rows of CSV
-	said  string // what was seen there
+	seen  string // what was seen there
 	guess string // why it is only a guess; empty: it is sure
 }
 
@@ -42,9 +42,9 @@ func findRecords(a *answer, resource string) place {
 	switch {
 	case a.lines != nil:
 		if a.csv {
-			return place{lines: true, csv: true, said: fmt.Sprintf("%d rows, of which each value is a text", len(a.lines))}
+			return place{lines: true, csv: true, seen: fmt.Sprintf("%d rows, of which each value is a text", len(a.lines))}
 		}
-		return place{lines: true, said: fmt.Sprintf("%d lines of JSON", len(a.lines))}
+		return place{lines: true, seen: fmt.Sprintf("%d lines of JSON", len(a.lines))}
 	case a.empty:
 		return place{guess: "the answer was empty"}
 	case a.body.Kind() == '[':
@@ -64,7 +64,7 @@ func findRecords(a *answer, resource string) place {
 	}
 	switch {
 	case len(all) == 0 && own > 0, len(all) > 0 && !all[0].named && own >= 6 && hasID(a.body):
-		p := place{shape: pipeline.Shape{Kind: pipeline.ShapeObject}, said: "the answer is one object"}
+		p := place{shape: pipeline.Shape{Kind: pipeline.ShapeObject}, seen: "the answer is one object"}
 		if len(all) > 0 {
 			p.guess = "the answer has fields of a record, and an array at " + pipeline.FormatPath(all[0].path) + ", too"
 		}
@@ -81,13 +81,13 @@ func findRecords(a *answer, resource string) place {
 
 func rootArray(body jsontext.Value) place {
 	elements := elementsOf(body)
-	p := place{said: fmt.Sprintf("the answer is an array of %d", len(elements))}
+	p := place{seen: fmt.Sprintf("the answer is an array of %d", len(elements))}
 	switch {
 	case len(elements) == 0:
 		p.guess = "the array is empty"
 	case elements[0].Kind() != '{' && elements[0].Kind() != '[':
 		p.shape = pipeline.Shape{Kind: pipeline.ShapeValues, As: "id"}
-		p.said += " single values"
+		p.seen += " single values"
 	case elements[0].Kind() == '[':
 		p.guess = "the records are arrays, of which no field has a name: they become dead letters"
 	}
@@ -133,15 +133,15 @@ func arrayAt(path []string, v jsontext.Value, resource string) (candidate, bool)
 		return c, false
 	case c.n == 0:
 		c.guess = "the array is empty"
-		c.said = "an empty array"
+		c.seen = "an empty array"
 	case elements[0].Kind() == '{':
-		c.said = fmt.Sprintf("an array of %d objects", c.n)
+		c.seen = fmt.Sprintf("an array of %d objects", c.n)
 	case elements[0].Kind() == '[' || !c.named:
 		return c, false
 	default:
 		c.score -= 30
 		c.shape = pipeline.Shape{Kind: pipeline.ShapeValues, As: "id"}
-		c.said = fmt.Sprintf("an array of %d single values", c.n)
+		c.seen = fmt.Sprintf("an array of %d single values", c.n)
 	}
 	return c, true
 }
@@ -175,7 +175,7 @@ func mapAt(path []string, v jsontext.Value, resource string) (candidate, bool) {
 	if c.named {
 		c.score += 40
 	}
-	c.said = fmt.Sprintf("an object of %d members", n)
+	c.seen = fmt.Sprintf("an object of %d members", n)
 	if !c.named {
 		c.guess = "its members look like records, each under its name"
 	}

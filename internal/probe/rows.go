@@ -47,7 +47,7 @@ func rowsWithNames(body jsontext.Value) *place {
 		n := len(elementsOf(infer.Value(body, rows)))
 		return &place{
 			path: rows, shape: pipeline.Shape{Kind: pipeline.ShapeRows, Columns: []string{name}},
-			said: fmt.Sprintf("an array of %d rows, whose columns are named in %s", n, name),
+			seen: fmt.Sprintf("an array of %d rows, whose columns are named in %s", n, name),
 		}
 	}
 	return nil

@@ -21,7 +21,7 @@ type changes struct {
 	param  string   // empty: none was found
 	format string   // of the parameter; empty: as the field is
 	start  string   // that the URL had
-	said   string
+	seen   string
 	guess  string
 }
 
@@ -45,7 +45,7 @@ func (f *finder) since(ctx context.Context) changes {
 	query := f.first.asked.Query()
 	for _, name := range sinceParams {
 		if text := query.Get(name); text != "" {
-			c.param, c.start, c.said = name, text, "the URL has "+name
+			c.param, c.start, c.seen = name, text, "the URL has "+name
 			return c
 		}
 	}
@@ -84,7 +84,7 @@ func (f *finder) tryParams(ctx context.Context, field *infer.Field, highest stri
 				continue
 			}
 			c.param, c.format = name, formats[i]
-			c.said = fmt.Sprintf("%s=%s left out what changed before", name, value)
+			c.seen = fmt.Sprintf("%s=%s left out what changed before", name, value)
 			return true
 		}
 	}

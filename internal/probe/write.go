@@ -73,8 +73,8 @@ func (o *Finding) http(w *writer, c Given) {
 		w.linef("  headers: {%s}", strings.Join(pairs, ", "))
 	}
 	why := "what the API allows is not known"
-	if o.limit.said != "" {
-		why = o.limit.said
+	if o.limit.seen != "" {
+		why = o.limit.seen
 	}
 	w.commented("  rate_limit: {requests: 5, per: 1s}", "", why)
 }
@@ -90,11 +90,11 @@ func (o *Finding) ingest(w *writer) {
 		w.linef("      query: {%s}", strings.Join(pairs, ", "))
 	}
 	if o.place.lines {
-		w.commented("      format: "+o.format(), o.place.said, o.place.guess)
+		w.commented("      format: "+o.format(), o.place.seen, o.place.guess)
 	} else if r := o.records(); r != "" {
-		w.commented("      records: "+r, o.place.said, o.place.guess)
+		w.commented("      records: "+r, o.place.seen, o.place.guess)
 	} else {
-		w.commented("      # the records:", o.place.said, o.place.guess)
+		w.commented("      # the records:", o.place.seen, o.place.guess)
 	}
 	var keys []string
 	for _, p := range o.key.Paths {
@@ -106,9 +106,9 @@ func (o *Finding) ingest(w *writer) {
 	}
 	w.commented("      key: "+key, fmt.Sprintf("different in each of the %s", plural(o.Records, "record")), o.key.Guess)
 	if p := paginateText(o.paging.paginate); p != "" {
-		w.commented("      paginate: "+p, o.paging.said, o.paging.guess)
+		w.commented("      paginate: "+p, o.paging.seen, o.paging.guess)
 	} else {
-		w.commented("      # no paginate:", o.paging.said, o.paging.guess)
+		w.commented("      # no paginate:", o.paging.seen, o.paging.guess)
 	}
 	o.incremental(w)
 	switch {
@@ -146,7 +146,7 @@ func (o *Finding) incremental(w *writer) {
 		if o.changes.format != "" {
 			text += ", format: " + o.changes.format
 		}
-		w.commented("      incremental: {"+text+"}", o.changes.said, o.changes.guess)
+		w.commented("      incremental: {"+text+"}", o.changes.seen, o.changes.guess)
 	}
 	if o.zoneless {
 		w.commented("      time_zone: UTC", "", "the times name no zone")

@@ -65,7 +65,7 @@ func (e *LateError) Error() string {
 	return text + e.Behind + "; do its stages run?"
 }
 
-// Unwrap returns what the servers said.
+// Unwrap returns what the servers answered.
 func (e *LateError) Unwrap() error { return e.Err }
 
 // await waits until a line has applied all below these raw offsets. during is called at each look; nil: nothing is. The error may be a
@@ -77,7 +77,7 @@ func (x *Lines) await(ctx context.Context, l *line, below map[int32]int64, withi
 	}
 	defer g.Close()
 	barrier := g.Barrier(below)
-	until, said := time.Now().Add(within), time.Now()
+	until, logged := time.Now().Add(within), time.Now()
 	for {
 		attempt, cancel := context.WithDeadline(ctx, until.Add(time.Second))
 		passed, err := barrier.Passed(attempt)
@@ -85,8 +85,8 @@ func (x *Lines) await(ctx context.Context, l *line, below map[int32]int64, withi
 		if passed && err == nil {
 			return nil
 		}
-		if late := time.Now().After(until); late || time.Since(said) > tellEvery {
-			said = time.Now()
+		if late := time.Now().After(until); late || time.Since(logged) > tellEvery {
+			logged = time.Now()
 			behind := x.behind(ctx, g)
 			if late {
 				return &LateError{l.Number, within, behind, err}

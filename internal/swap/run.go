@@ -223,7 +223,7 @@ func (x *Lines) whole(ctx context.Context, to *line) error {
 // readers waits for sessions that would not see what the new table has, or that hold one of the tables.
 func (x *Lines) readers(ctx context.Context, d *sink.Swapper, to *line, within time.Duration) error {
 	const moment = 2 * time.Second // as long as a session may hold a table without being named
-	until, said := time.Now().Add(within), time.Time{}
+	until, logged := time.Now().Add(within), time.Time{}
 	for {
 		names, err := d.Readers(ctx, to.BuiltAt, moment)
 		if err == nil {
@@ -235,8 +235,8 @@ func (x *Lines) readers(ctx context.Context, d *sink.Swapper, to *line, within t
 		if time.Now().After(until) {
 			return &RefusedError{x.stream.Name, append([]string{fmt.Sprintf("sessions were still in the way after %s; end them, or swap later:", within)}, names...)}
 		}
-		if time.Since(said) > tellEvery {
-			said = time.Now()
+		if time.Since(logged) > tellEvery {
+			logged = time.Now()
 			x.tellf("waiting for sessions: %s", strings.Join(names, "; "))
 		}
 		if err := stage.Sleep(ctx, 500*time.Millisecond); err != nil {

@@ -261,7 +261,7 @@ func (r *retried) write(cmd *cobra.Command, output string) error {
 	if r.DryRun {
 		would = ", would be"
 	}
-	said := []string{fmt.Sprintf("%s: %s%s: %d retried", r.Stream, count(r.Letters, "letter"), would, r.Retried)}
+	words := []string{fmt.Sprintf("%s: %s%s: %d retried", r.Stream, count(r.Letters, "letter"), would, r.Retried)}
 	for _, of := range []struct {
 		n    int
 		text string
@@ -272,9 +272,9 @@ func (r *retried) write(cmd *cobra.Command, output string) error {
 		{r.Ceiling, fmt.Sprintf("refused %d times already, and stay open (--force)", replay.Ceiling)},
 	} {
 		if of.n > 0 {
-			said = append(said, fmt.Sprintf("%d %s", of.n, of.text))
+			words = append(words, fmt.Sprintf("%d %s", of.n, of.text))
 		}
 	}
-	_, err := fmt.Fprintln(cmd.OutOrStdout(), strings.Join(said, ", "))
+	_, err := fmt.Fprintln(cmd.OutOrStdout(), strings.Join(words, ", "))
 	return err
 }

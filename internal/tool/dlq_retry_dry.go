@@ -64,7 +64,7 @@ func (r *retried) judge(all []*letters.Letter, refused map[topics.RawPosition]bo
 			r.Superseded++
 		}
 	}
-	// Which records the table refuses is not said, but how many: those of letters first, for the others have rows.
+	// Which records the table refuses is not shown, but how many: those of letters first, for the others have rows.
 	again := min(table, len(newest))
 	r.Retried += len(newest) - again
 	r.RefusedAgain += again

@@ -46,13 +46,13 @@ func TestDoctorOnGuardedBrokers(t *testing.T) {
 	}
 
 	waitsForRights(t, path)
-	said := look()
+	found := look()
 	for _, code := range []doctor.Code{doctor.KafkaTopics, doctor.KafkaGroupRights, doctor.KafkaTransactions} {
-		if !strings.HasPrefix(said[code].Fix, "kafka-acls.sh ") {
-			t.Errorf("without any right, %s is %+v", code, said[code])
+		if !strings.HasPrefix(found[code].Fix, "kafka-acls.sh ") {
+			t.Errorf("without any right, %s is %+v", code, found[code])
 		}
 	}
-	for _, f := range said {
+	for _, f := range found {
 		server.ACLs(t, f.Fix)
 	}
 	well := func(when string) {

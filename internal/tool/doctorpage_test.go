@@ -15,7 +15,7 @@ const doctorPage = "../../docs/reference/doctor.md"
 
 const doctorHead = "# What millrace doctor looks at\n\n<!-- Written by go test ./internal/tool -run TestDoctorPage -update: change internal/doctor/codes.go, not this page. -->\n\n" +
 	"`millrace doctor FILE` prints a line for each thing that it has looked at: ok, warn or fail, with its code behind it if it is not ok, and below it what to do.\n" +
-	"`millrace explain MR203` prints what is below. Codes are for ever: scripts and alerts may rely on them (`--output json` has them as `code`).\n"
+	"`millrace explain MR203` prints what is below. Codes never change: scripts and alerts may rely on them (`--output json` has them as `code`).\n"
 
 // TestDoctorPage: docs/reference/doctor.md is what the codes say of themselves, and explain knows them.
 func TestDoctorPage(t *testing.T) {

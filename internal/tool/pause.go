@@ -25,7 +25,7 @@ func newPauseCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "pause FILE STREAM...",
 		Short: "Pause streams, in all processes, until they are resumed",
-		Long: `Have streams stand, in all processes that run the pipeline, until ` + "`millrace resume`" + `. What is in hand is committed; then
+		Long: `Pause streams, in all processes that run the pipeline, until ` + "`millrace resume`" + `. What is in hand is committed; then
 ingest starts no request, the processor takes no raw record, the sink writes no row of the stream. Other streams continue.
 
 The pause is kept in the pipeline's control topic, so it outlives restarts and holds for processes that start later. It
