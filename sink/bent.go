@@ -80,14 +80,15 @@ func (w *writer) bend(ctx context.Context, t *rows.Table, changes []*rows.Change
 	for len(changes) > 0 && b.ended == nil {
 		n := w.assemble(u.Bend, u.Merge, changes[:min(len(changes), bendAtOnce)], u.AppendBend)
 		ended := w.exec(ctx, string(w.sql))
-		if _, refused := errors.AsType[*dialect.RefusedError](ended); ended != nil && !refused {
-			return &bends{}, w.unlessDefect(t, ended)
+		if ended != nil && !isClassified(ended) {
+			return nil, w.onTable(t, "upsert into", ended)
 		}
 		list, whole, err := u.Bent(ctx, w.session, n)
 		if err != nil {
 			return nil, w.store.dialect.Classify(err)
 		}
-		if !whole || (ended != nil) != (len(list) > 0 && list[len(list)-1].Ended) {
+		_, defect := errors.AsType[*dialect.DefectError](ended) // rows that are tried meet it in their place
+		if defect || !whole || (ended != nil) != (len(list) > 0 && list[len(list)-1].Ended) {
 			return &bends{}, nil
 		}
 		b.add(changes, list)
@@ -96,25 +97,18 @@ func (w *writer) bend(ctx context.Context, t *rows.Table, changes []*rows.Change
 	return b, nil
 }
 
-// unlessDefect is err, or nil if it needs an operator: then rows that are tried meet it in their place.
-func (w *writer) unlessDefect(t *rows.Table, err error) error {
-	if _, defect := errors.AsType[*dialect.DefectError](err); defect {
-		return nil
-	}
-	return w.onTable(t, "upsert into", err)
-}
-
 // add sorts what was done to changes. Of a row the first is what it is refused for.
 func (b *bends) add(changes []*rows.Change, list []dialect.Bent) {
 	var last *rows.Change
 	for _, done := range list {
 		x := changes[done.Row]
-		if x == last {
+		if done.Ended {
+			b.ended = x
+		}
+		if x == last || done.Ended {
 			continue
 		}
 		switch last = x; {
-		case done.Ended:
-			b.ended = x
 		case done.Out:
 			b.out[done.Class] = append(b.out[done.Class], bentRow{x, done.Refusals})
 		default:
@@ -131,20 +125,16 @@ func (w *writer) judge(ctx context.Context, t *rows.Table, b *bends) (found, all
 		classes = b.out
 	}
 	all = true
+	upsert := func(changes []*rows.Change) error { return w.upsert(ctx, t, changes) }
 	for _, class := range classes {
-		at, err := w.sure(ctx, t, class)
+		sure, err := w.refuse(ctx, class, upsert)
 		if err != nil {
 			return found, false, err
 		}
-		for _, x := range class {
-			if at >= 0 {
-				x.change.Reason, found = w.store.dialect.Classify(x.refusals[at]), true
-			}
-		}
-		all = all && at >= 0
+		found, all = found || sure, all && sure
 	}
 	if b.ended != nil {
-		refused, err := w.alone(ctx, t, b.ended)
+		refused, err := w.alone(ctx, b.ended, upsert)
 		if err != nil {
 			return found, false, err
 		}
@@ -155,16 +145,28 @@ func (w *writer) judge(ctx context.Context, t *rows.Table, b *bends) (found, all
 	return found, all, nil
 }
 
+// refuse refuses the rows of a class, if it is sure that the database does.
+func (w *writer) refuse(ctx context.Context, class []bentRow, write func([]*rows.Change) error) (sure bool, err error) {
+	at, err := w.sure(ctx, class, write)
+	if err != nil || at < 0 {
+		return false, err
+	}
+	for _, x := range class {
+		x.change.Reason = w.store.dialect.Classify(x.refusals[at])
+	}
+	return true, nil
+}
+
 // sure tries the first and the last row of a class alone. It returns at which place of each row's refusals the answer is, if it is the
 // same place for both; -1: it is not known.
-func (w *writer) sure(ctx context.Context, t *rows.Table, class []bentRow) (at int, err error) {
+func (w *writer) sure(ctx context.Context, class []bentRow, write func([]*rows.Change) error) (at int, err error) {
 	ends := []bentRow{class[0], class[len(class)-1]}
 	if len(class) == 1 {
 		ends = class
 	}
 	at = -1
 	for i, x := range ends {
-		refused, err := w.alone(ctx, t, x.change)
+		refused, err := w.alone(ctx, x.change, write)
 		if err != nil || refused == nil {
 			return -1, err
 		}
@@ -177,9 +179,10 @@ func (w *writer) sure(ctx context.Context, t *rows.Table, class []bentRow) (at i
 	return at, nil
 }
 
-// alone tries a row alone, and returns with what it is refused. One that goes in is taken back: it is to be tried in its place.
-func (w *writer) alone(ctx context.Context, t *rows.Table, x *rows.Change) (*dialect.RefusedError, error) {
-	refused, err := refusal(w.upsert(ctx, t, []*rows.Change{x}))
+// alone tries a change alone, and returns with what it is refused. One that goes in is taken back: it is to be tried in
+// its place.
+func (w *writer) alone(ctx context.Context, x *rows.Change, write func([]*rows.Change) error) (*dialect.RefusedError, error) {
+	refused, err := refusal(write([]*rows.Change{x}))
 	if err != nil || refused != nil {
 		return refused, err
 	}
@@ -192,4 +195,11 @@ func refusal(err error) (*dialect.RefusedError, error) {
 		return refused, nil
 	}
 	return nil, err
+}
+
+// isClassified reports whether err is about rows, or needs an operator, and not one that another attempt may not meet.
+func isClassified(err error) bool {
+	_, refused := errors.AsType[*dialect.RefusedError](err)
+	_, defect := errors.AsType[*dialect.DefectError](err)
+	return refused || defect
 }

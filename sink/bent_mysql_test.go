@@ -36,7 +36,7 @@ func (f *fixture) withoutBent(do func()) {
 	u := f.store.upserts[f.table]
 	defer func() { f.store.upserts[f.table] = u }()
 	plain := u
-	plain.Bent = nil
+	plain.Bent, plain.Spared = nil, nil
 	f.store.upserts[f.table] = plain
 	do()
 }

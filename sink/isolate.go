@@ -12,8 +12,8 @@ import (
 const isolateTimeout = 20 * time.Second
 
 // isolate finds the changes of b that the database refuses, and gives them its reason, in one transaction that is rolled
-// back. Of what is refused for values, checks, foreign keys and indexes, the database tells at once (bent). The others are
-// tried in the order of the batch, several together (pace), so that few refused ones cost little, and where all are
+// back. Of what is refused for values, checks, foreign keys and indexes, the database tells at once (bent, spared). The
+// others are tried in the order of the batch, several together (pace), so that few refused ones cost little, and where all are
 // refused each is tried once. A statement that is refused leaves nothing behind. What remains then goes in, the older
 // revisions of the refused ones included. It reports false if the database refuses none of them by itself.
 //
@@ -78,10 +78,7 @@ func (w *writer) tryAll(ctx context.Context, shares []*rows.Share) (found bool, 
 func (w *writer) find(ctx context.Context, shares []*rows.Share) (found bool, err error) {
 	clear(w.marked)
 	for _, s := range shares {
-		some, err := sift(s.Removes, func(removes []*rows.Change) error {
-			r := newResult()
-			return w.remove(ctx, &rows.Share{Table: s.Table, Removes: removes, HadRow: s.HadRow}, &r)
-		})
+		some, err := w.findRemoves(ctx, s)
 		if found = found || some; err != nil {
 			return found, err
 		}
@@ -93,6 +90,19 @@ func (w *writer) find(ctx context.Context, shares []*rows.Share) (found bool, er
 		}
 	}
 	return found, nil
+}
+
+// findRemoves is findUpserts of removals.
+func (w *writer) findRemoves(ctx context.Context, s *rows.Share) (found bool, err error) {
+	remove := func(removes []*rows.Change) error {
+		r := newResult()
+		return w.remove(ctx, &rows.Share{Table: s.Table, Removes: removes, HadRow: s.HadRow}, &r)
+	}
+	if found, err = w.spared(ctx, s, remove); err != nil {
+		return found, err
+	}
+	some, err := sift(good(s.Removes), remove)
+	return found || some, err
 }
 
 // findUpserts finds those of s that the database tells of, and then the others.

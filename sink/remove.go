@@ -2,7 +2,6 @@ package sink
 
 import (
 	"context"
-	"fmt"
 	"slices"
 
 	"github.com/millrace-io/millrace/sink/dialect"
@@ -28,18 +27,9 @@ const removeAtOnce = 200
 // A letter of the processor's has never been here. If its key was removed since, and never had a row, nothing here
 // tells that the letter is old: whoever sends it again has to see that there is no newer raw record.
 func (w *writer) remove(ctx context.Context, s *rows.Share, r *result) error {
-	names := dialect.KeyNames(s.Table)
 	for group := range slices.Chunk(s.Removes, removeAtOnce) {
-		w.sql = fmt.Appendf(w.sql[:0], "DELETE FROM %s WHERE ", dialect.Quote(s.Table.Name))
-		for i, x := range group {
-			if i > 0 {
-				w.sql = append(w.sql, " OR "...)
-			}
-			w.sql = append(append(append(w.sql, "(("...), names...), ") = ("...)
-			w.sql = append(dialect.AppendValues(w.sql, w.store.dialect, x.Key), ") AND "+rows.VersionColumn+" < "...)
-			w.literal(rows.Bytes, x.Version[:])
-			w.sql = append(w.sql, ')')
-		}
+		w.sql = append(append(append(w.sql[:0], "DELETE FROM "...), dialect.Quote(s.Table.Name)...), " WHERE "...)
+		w.older(s.Table, group)
 		done, err := w.session.ExecContext(ctx, string(w.sql))
 		if err != nil {
 			return w.onTable(s.Table, "delete from", err)
@@ -60,6 +50,20 @@ func (w *writer) remove(ctx context.Context, s *rows.Share, r *result) error {
 		}
 	}
 	return nil
+}
+
+// older appends the condition of the rows that removals are about: those of lower versions.
+func (w *writer) older(t *rows.Table, removes []*rows.Change) {
+	names := dialect.KeyNames(t)
+	for i, x := range removes {
+		if i > 0 {
+			w.sql = append(w.sql, " OR "...)
+		}
+		w.sql = append(append(append(w.sql, "(("...), names...), ") = ("...)
+		w.sql = append(dialect.AppendValues(w.sql, w.store.dialect, x.Key), ") AND "+rows.VersionColumn+" < "...)
+		w.literal(rows.Bytes, x.Version[:])
+		w.sql = append(w.sql, ')')
+	}
 }
 
 // worthMarking picks, of removals that met no row, those whose key had one in this batch, or has a mark, and those during a

@@ -133,6 +133,11 @@ type Upsert struct {
 	Bend       string
 	AppendBend func(dst []byte, row int, x *rows.Change) []byte
 	Bent       func(ctx context.Context, s *Session, n int) (list []Bent, whole bool, err error)
+	// Spare is a DELETE without its condition: a row that the database would refuse to delete is spared. Spared tells, right
+	// after the statement, with what it would have refused all of these; nil: there are none, or not all for the same.
+	// Empty and nil where there is no such way.
+	Spare  string
+	Spared func(ctx context.Context, s *Session) (refusal, err error)
 }
 
 // Bent is one thing that a statement did to a row instead of what it would have refused.

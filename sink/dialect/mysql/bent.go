@@ -122,3 +122,26 @@ func bentRow(code uint16, message string) dialect.Bent {
 	refuse(code, message)
 	return b
 }
+
+// spared reads for what the statement before, a DELETE IGNORE, has spared rows.
+func spared(ctx context.Context, s *dialect.Session) (refusal, err error) {
+	found, err := s.QueryContext(ctx, "SHOW WARNINGS")
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = found.Close() }()
+	class := ""
+	for found.Next() {
+		var level, message string
+		var code uint16
+		if err := found.Scan(&level, &code, &message); err != nil {
+			return nil, err
+		}
+		b := bentRow(code, message)
+		if !b.Out || level != "Warning" || class != "" && b.Class != class {
+			return nil, found.Close()
+		}
+		class, refusal = b.Class, b.Refusals[0]
+	}
+	return refusal, found.Err()
+}

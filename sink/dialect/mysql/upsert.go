@@ -15,6 +15,7 @@ func (m *Dialect) Upsert(t *rows.Table) dialect.Upsert {
 		fmt.Sprintf("DELETE FROM %s WHERE 1 = 0", dialect.Quote(t.Name)),
 		m.probe(t) + u.Merge,
 	}
+	u.Spare, u.Spared = "DELETE IGNORE FROM "+dialect.Quote(t.Name)+" WHERE ", spared
 	u.Bend, u.AppendBend, u.Bent = bend(t), m.appendBend, bent
 	if m.loads {
 		if l := m.newLoad(t, u.Merge); l != nil {
