@@ -37,13 +37,13 @@ type UnderWayError struct {
 	Stream string
 	Redo   control.Redo
 	Status string // command that shows it
-	Resume string // command that takes part in it
+	Part   string // command that takes part in it
 	Abort  string // command that ends it
 }
 
 func (e *UnderWayError) Error() string {
 	return fmt.Sprintf("stream %s: a replay is under way, begun by %s at %s, with another range, keys or logic; `%s` shows it, `%s` takes part in it, `%s` ends it",
-		e.Stream, e.Redo.By, e.Redo.At.UTC().Format(time.RFC3339), e.Status, e.Resume, e.Abort)
+		e.Stream, e.Redo.By, e.Redo.At.UTC().Format(time.RFC3339), e.Status, e.Part, e.Abort)
 }
 
 // Plan is what Begin would decide.
@@ -101,7 +101,7 @@ func (r *Replay) Preview(ctx context.Context, ask Ask) (Plan, error) {
 
 func (r *Replay) underWay(redo control.Redo) error {
 	return &UnderWayError{
-		r.Stream.Name, redo, r.command("status"), r.command("resume"), r.command("abort"),
+		r.Stream.Name, redo, r.command("status"), r.Env.Command("replay", r.Stream.Name), r.command("abort"),
 	}
 }
 

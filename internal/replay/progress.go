@@ -55,7 +55,10 @@ func (m *meter) tell(r *Replay, done processor.RedoProgress, at reach, told func
 	}
 	m.told = now
 	attrs := []any{"stream", r.Stream.Name, "generation", p.Generation, "done", humanize.Comma(p.Done), "of", humanize.Comma(p.All),
-		"records_per_second", int(p.Rate), "left", p.Left.String(), "processed_here", p.Processed, "letters_here", p.Refused}
+		"records_per_second", int(p.Rate), "processed_here", p.Processed, "letters_here", p.Refused}
+	if p.Left > 0 {
+		attrs = append(attrs, "left", p.Left.String())
+	}
 	if p.Looking > 0 {
 		attrs = append(attrs, "looking_through_partitions", p.Looking)
 	}
