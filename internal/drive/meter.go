@@ -39,7 +39,7 @@ func (m *Meter) Look(now time.Time, done, all int64) (rate float64, left time.Du
 // Pace is how fast something gets on. The zero value is not known.
 type Pace struct {
 	PerSecond float64 `json:"per_second"`
-	Left      int64   `json:"seconds_left"` // at this rate
+	Left      int64   `json:"seconds_left"` // at this rate; 0: not known
 }
 
 // PaceBetween is how fast it got on between two looks, and how long the rest of all takes.
@@ -55,5 +55,9 @@ func (p Pace) String() string {
 	if p.PerSecond == 0 {
 		return ""
 	}
-	return fmt.Sprintf("%s a second, %s left", humanize.Comma(int64(math.Ceil(p.PerSecond))), time.Duration(p.Left)*time.Second)
+	text := humanize.Comma(int64(math.Ceil(p.PerSecond))) + " a second"
+	if p.Left > 0 {
+		text += fmt.Sprintf(", %s left", time.Duration(p.Left)*time.Second)
+	}
+	return text
 }

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/dustin/go-humanize"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/twmb/franz-go/pkg/kadm"
 	"golang.org/x/sync/errgroup"
@@ -214,7 +213,7 @@ func (b *Builder) watch(ctx context.Context, l control.Line, gauge *Gauge, told 
 		if told != nil {
 			told(p)
 		}
-		meter.tell(b, p)
+		meter.tell(b, p, l.Rate)
 		if !p.near() {
 			continue
 		}
@@ -263,73 +262,3 @@ func (b *Builder) finish(ctx context.Context, l control.Line, gauge *Gauge) erro
 
 // barrierTimeout is after how long it is looked again what is decided.
 const barrierTimeout = time.Minute
-
-// Progress is how far a line is.
-type Progress struct {
-	Done, All int64         // raw offsets: behind, and in all, as the raw topic is now
-	Lag       int64         // processed records that its table lacks
-	Rate      float64       // offsets a second, of all processes, over the last half minute or so; 0: not known yet
-	Left      time.Duration // at this rate; 0: not known yet
-}
-
-// nearEnd is how many records a line may be behind for its indexes to be added.
-const nearEnd = 10_000
-
-func (p Progress) near() bool { return p.All-p.Done <= nearEnd && p.Lag <= nearEnd }
-
-// Progress tells how far the line is.
-func (g *Gauge) Progress(ctx context.Context) (p Progress, err error) {
-	raw, adm := topics.RawOf(g.line, g.stream), kadm.NewClient(g.cl)
-	next, err := g.Next(ctx)
-	if err != nil {
-		return p, err
-	}
-	from, err := admin.Starts(ctx, adm, raw)
-	if err != nil {
-		return p, err
-	}
-	to, err := admin.Ends(ctx, adm, raw)
-	if err != nil {
-		return p, err
-	}
-	for partition, end := range to {
-		p.All += end - from[partition]
-		p.Done += max(next[partition], from[partition]) - from[partition]
-	}
-	processed, err := admin.Ends(ctx, adm, topics.Processed(g.line.Name, g.stream))
-	if err == nil {
-		p.Lag, err = g.Unwritten(ctx, processed)
-	}
-	return p, err
-}
-
-// meter makes rates of what is seen from time to time.
-type meter struct {
-	number uint16
-	rate   drive.Meter
-	told   time.Time
-}
-
-// tellEvery is how often the log tells of it.
-const tellEvery = 10 * time.Second
-
-func (m *meter) look(ctx context.Context, gauge *Gauge) (Progress, error) {
-	ctx, cancel := context.WithTimeout(ctx, 20*time.Second)
-	defer cancel()
-	p, err := gauge.Progress(ctx)
-	if err != nil {
-		return p, err
-	}
-	p.Rate, p.Left = m.rate.Look(time.Now(), p.Done, p.All)
-	return p, nil
-}
-
-// tell tells the log from time to time.
-func (m *meter) tell(b *Builder, p Progress) {
-	if time.Since(m.told) < tellEvery {
-		return
-	}
-	m.told = time.Now()
-	b.Env.Log.Info("shadow", "stream", b.Stream.Name, "line", m.number, "done", humanize.Comma(p.Done), "of", humanize.Comma(p.All),
-		"records_per_second", int(p.Rate), "left", p.Left.String(), "sink_lag", p.Lag)
-}

@@ -53,6 +53,13 @@ func (b *Builder) refuse(format string, args ...any) error {
 
 func (b *Builder) command(verb string) string { return b.Env.Command(verb, b.Stream.Name) }
 
+// build is the command that builds a line, or takes part in it, with these flags.
+func (b *Builder) build(flags ...string) string { return buildCommand(b.Env, b.Stream.Name, flags...) }
+
+func buildCommand(env stage.Env, stream string, flags ...string) string {
+	return env.Command("replay", stream, append([]string{"--shadow"}, flags...)...)
+}
+
 // Plan is what Begin would decide.
 type Plan struct {
 	Number uint16

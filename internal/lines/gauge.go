@@ -22,7 +22,7 @@ type Gauge struct {
 	line   *pipeline.Pipeline
 	stream string
 	cl     *kgo.Client
-	db     *sink.Admin
+	db     *sink.Admin // nil: it looks at Kafka alone
 	view   *control.View
 }
 
@@ -32,14 +32,23 @@ func NewGauge(line *pipeline.Pipeline, cl *kgo.Client, env stage.Env) (*Gauge, e
 	if err != nil {
 		return nil, err
 	}
+	g := newGauge(line, cl, env)
+	g.db = db
+	return g, nil
+}
+
+// newGauge returns one that looks at Kafka alone: what needs the database must not be asked of it.
+func newGauge(line *pipeline.Pipeline, cl *kgo.Client, env stage.Env) *Gauge {
 	view := control.NewView(control.Config{Pipeline: line.Name, Client: env.Kafka})
-	return &Gauge{line: line, stream: line.Streams[0].Name, cl: cl, db: db, view: view}, nil
+	return &Gauge{line: line, stream: line.Streams[0].Name, cl: cl, view: view}
 }
 
 // Close gives back the connections.
 func (g *Gauge) Close() {
 	g.view.Close()
-	g.db.Close()
+	if g.db != nil {
+		g.db.Close()
+	}
 }
 
 // Raw are the offsets at which the partitions of the raw topic end: all that was written to it before is below.

@@ -149,6 +149,9 @@ func (r *Runner) begin(ctx context.Context, w wanted) *running {
 	health := &stage.Health{}
 	all.Go(func() { r.keep(ctx, w, health) })
 	all.Go(func() { r.tell(ctx, w, health) })
+	if r.stage == processors && w.rate > 0 {
+		all.Go(func() { r.gauge(ctx, w, health) })
+	}
 	return &running{w.key, func() {
 		cancel()
 		all.Wait()

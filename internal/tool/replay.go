@@ -53,6 +53,9 @@ It needs no stage to be stopped, and for the rows to arrive a sink that runs. An
 command: they share the work. A process that is killed loses nothing: run it again, and the replay continues where it was. Beside
 a running ` + "`millrace run`" + ` of an embedded pipeline it uses that one's servers; without one it starts them, and a sink.
 
+It ends at any --rate: what arrives after its beginning is no part of it, and is processed as it comes. Run again with another --rate, and
+without a range or keys, it sets the rate of the replay that is under way, in all processes; 0 is no limit.
+
 It stops if of more than 100 keys, and of one key in 100, the newest record is refused by a step: the keys keep the rows
 they have, and the logic is probably wrong. --letters sets another number.
 
@@ -97,7 +100,7 @@ func (f *replayFlags) flags(flags *pflag.FlagSet) {
 	flags.StringVar(&f.from, "from", "beginning", "process only keys whose newest record is from here on: beginning, a `time` (RFC 3339), a duration back from now, or offsets as partition:offset,...")
 	flags.StringVar(&f.to, "to", "now", "and before here: now, a `time`, a duration back from now, or offsets")
 	flags.StringArrayVar(&f.keys, "key", nil, "only this raw `key`; may be given several times")
-	flags.IntVar(&f.rate, "rate", 0, "process at most so many `records` a second, all processes together (default no limit)")
+	flags.IntVar(&f.rate, "rate", 0, "process at most so many `records` a second, all processes together; of what is under way it sets the rate anew (default no limit)")
 	flags.IntVar(&f.letters, "letters", -1, "stop if more than `n` keys' newest records are refused (default 100, and one key in 100)")
 	flags.Lookup("letters").DefValue = "0" // the text says what -1 means
 	flags.IntVar(&f.memory, "memory", processor.DefaultRedoMemory>>20, "`MiB` for the index of keys; with less it reads the topic more often")

@@ -28,6 +28,7 @@ func newReplayStatusCommand() *cobra.Command {
 		Short: "Show how far a replay is, or the lines of a stream",
 		Long: `Show how far a replay is: its state, how much of the raw topic is behind, at which rate and how long the rest takes, for which it looks
 twice, who takes part, and how much the sinks have to write; and the lines of the stream, if there are others than the one that it begins with: their state and table, and how far each is.
+Of one that is being built it says how many records have arrived in the last minute, and whether its --rate is too low for it to catch up.
 
 Exit codes: 0 they are shown; 1 there is neither, or something needs an operator, as the last line says; 2 wrong command line or
 pipeline file.`,
@@ -96,7 +97,7 @@ func (x *replaying) paced(ctx context.Context) (*replayStatus, error) {
 		l := &is.Lines[i]
 		for _, before := range was.Lines {
 			if before.Line == l.Line && building(l) {
-				l.Pace = drive.PaceBetween(first, second, before.Done, l.Done, l.All)
+				l.Paced(drive.PaceBetween(first, second, before.Done, l.Done, l.All))
 			}
 		}
 	}
@@ -154,15 +155,10 @@ func (s *replayStatus) write(out io.Writer) error {
 		}
 		_, _ = fmt.Fprintf(w, "%d\t%s\t%s\t%s\t%s\t%s\t%s\n", l.Line, state, l.Table, humanize.Comma(l.Done), humanize.Comma(l.All), humanize.Comma(l.Lag), built)
 	}
-	for _, l := range s.Lines {
-		if l.Unknown != "" {
-			_, _ = fmt.Fprintf(w, "\nline %d: how far it is, is not known: %s\n", l.Line, l.Unknown)
-		}
-		if pace := l.Pace.String(); pace != "" {
-			_, _ = fmt.Fprintf(w, "\nline %d: %s\n", l.Line, pace)
-		}
+	if err := w.Flush(); err != nil {
+		return err
 	}
-	return w.Flush()
+	return writePaces(out, s.Lines)
 }
 
 // behind says how far a replay is.

@@ -22,6 +22,8 @@ the live table, with the columns and indexes that somebody has added to that one
 for MySQL's buffer pool is filled in the order of its keys, once all is processed; what is sorted is in temporary files. Stages
 that run fill it without a restart, this process helps, and it is done when all that is in the raw topic is in the new table; from then
 on the stages keep it up to date. The live table continues by the logic that it had, also where processes are started with the new file.
+With a --rate that is lower than the rate at which records arrive it is never done: the log says that it does not catch up, once, with a
+higher one. Run again with another --rate it sets the rate of the line that is being built, in all processes; 0 is no limit.
 Then ` + "`millrace replay diff`" + ` compares the two, and ` + "`millrace replay swap`" + ` puts the new one in the place of the live one.`
 
 // builtLine is a line that was built, as JSON.
