@@ -170,6 +170,27 @@ func TestLeftOutIsNotWhatAnotherTableRefuses(t *testing.T) {
 	}
 }
 
+// TestWhatATriggerCannotWriteIsNotLeftOut: a key that a trigger could not write to another table ends the statement, as if there were no
+// IGNORE. So the row is not there beside one that is good only without it.
+func TestWhatATriggerCannotWriteIsNotLeftOut(t *testing.T) {
+	f := newFixture(t, onMySQL(t), false)
+	f.store.cfg.LoadRows = 1000
+	price := func(raw int64, key string, price int) event {
+		return event{raw, 0, key, map[string]any{"price": price}}
+	}
+	f.apply(price(0, "p", 1), price(1, "x", 2), price(2, "y", 3), price(3, "z", 4))
+	run(t, f.store.db, "CREATE TABLE seen (n int PRIMARY KEY)", "INSERT INTO seen VALUES (13)", anIndex,
+		"CREATE TRIGGER t AFTER INSERT ON things FOR EACH ROW INSERT INTO seen VALUES (COALESCE(NEW.n, 14))")
+	events := []event{{4, 0, "a", map[string]any{"n": 13, "price": 99}}, price(5, "x", 1), price(6, "y", 99), price(7, "z", 1)}
+	for i := range 10 {
+		events = append(events, event{int64(10 + i), 0, fmt.Sprint("k", i), row(100 + i)})
+	}
+	got := f.reasons(events)
+	if len(got) != 3 || got["a"] == "" || got["x"] == "" || got["z"] == "" {
+		t.Errorf("refused %q; want a, x and z", got)
+	}
+}
+
 // TestNothingIsKnownOfWhatIsNotTold: a server that keeps few warnings does not tell of all rows. They are tried.
 func TestNothingIsKnownOfWhatIsNotTold(t *testing.T) {
 	f := newFixture(t, onMySQL(t), false)
