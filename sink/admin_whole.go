@@ -10,7 +10,8 @@ import (
 )
 
 // Whole says whether a stream's table has lost rows: it was dropped, emptied or restored alone, so that its sinks wait. The error is a
-// *[TableError] then, with what to do. It is nil if no sink has run yet, and while the table is being swapped. It changes nothing.
+// *[TableError] then, with what to do. It is nil if no sink has run yet, and while the table is being swapped. It changes nothing. The stream must have the
+// logic that is live: by its key columns rows are looked for.
 func (a *Admin) Whole(ctx context.Context, stream string) error {
 	st, err := a.stream(stream)
 	if err != nil {
@@ -24,7 +25,7 @@ func (a *Admin) Whole(ctx context.Context, stream string) error {
 	if err == nil || s.dialect.Missing(err) {
 		return nil
 	}
-	if _, lost := errors.AsType[*TableError](err); lost {
+	if e, ok := errors.AsType[*TableError](err); ok && e.Err == nil {
 		if s.swapInTheWay(ctx, t) != nil {
 			return nil // the name may be another table's by now
 		}

@@ -3,6 +3,7 @@ package lines
 import (
 	"fmt"
 
+	"github.com/millrace-io/millrace/internal/stage"
 	"github.com/millrace-io/millrace/pipeline"
 	"github.com/millrace-io/millrace/topics"
 	"github.com/millrace-io/millrace/topics/control"
@@ -63,22 +64,35 @@ type OtherError struct {
 	Line   uint16            // that has it
 	State  control.LineState // that it is in
 	Live   uint16            // the live line
+	File   string            // the pipeline file, for the command that is told; empty: FILE stands for it
 }
 
 func (e *OtherError) Error() string {
-	return fmt.Sprintf("stream %s: the file has the logic of line %d (%s), and line %d is live: `millrace replay swap` or `rollback` changes which is; "+
-		"else run it with the file of the live line", e.Stream, e.Line, e.State, e.Live)
+	return fmt.Sprintf("stream %s: the file has the logic of line %d (%s), and line %d is live: `%s` changes which is; "+
+		"else run it with the file of the live line", e.Stream, e.Line, e.State, e.Live, e.next())
 }
 
-// Decides returns an *[OtherError] if the file does not decide about the logic of the live line: see [Of].
-func Decides(p *pipeline.Pipeline, stream string, s *control.Stream) error {
+// next is the command that makes the file's logic the live one.
+func (e *OtherError) next() string {
+	env := stage.Env{File: e.File}
+	switch {
+	case !e.State.Runs():
+		return env.Command("replay", e.Stream, "--shadow")
+	case e.Line < e.Live:
+		return env.Command("replay rollback", e.Stream)
+	}
+	return env.Command("replay swap", e.Stream)
+}
+
+// Decides returns an *[OtherError] if the pipeline file at a path does not decide about the logic of the live line: see [Of].
+func Decides(path string, p *pipeline.Pipeline, stream string, s *control.Stream) error {
 	live := s.LiveNumber()
 	logic, _ := p.Stream(stream).Logic()
 	if l := s.LineOf(logic); l != nil && l.Number != live && (live != control.BaseLine || l.State.Runs()) {
-		return &OtherError{stream, l.Number, l.State, live}
+		return &OtherError{stream, l.Number, l.State, live, path}
 	}
 	if live != control.BaseLine && s.Knows(logic) {
-		return &OtherError{stream, control.BaseLine, s.Line(control.BaseLine).State, live}
+		return &OtherError{stream, control.BaseLine, s.Line(control.BaseLine).State, live, path}
 	}
 	return nil
 }

@@ -73,7 +73,7 @@ func (x *Lines) choose(s *control.Stream, ask Ask) (from, to uint16, err error) 
 	case to == 0 && ask.Line != 0:
 		return 0, 0, x.refuse("there is no line %d to swap to; `%s` shows the lines", ask.Line, x.command("status"))
 	case to == 0 && ask.Back:
-		return 0, 0, x.refuse("line %d is live, and there is no line that was live before it", from)
+		return 0, 0, x.refuse("line %d is live, and there is no line that was live before it; `%s` shows the lines", from, x.command("status"))
 	case to == 0:
 		return 0, 0, x.refuse("there is no line beside the live one that is newer: `%s` builds one; `%s` goes back to the one before",
 			x.env.Command("replay", x.stream.Name, "--shadow"), x.command("rollback"))

@@ -237,9 +237,19 @@ func (x *recovering) look(lines []recoverable) (all []repair, err error) {
 	return all, nil
 }
 
-// whole notes that the table has lost rows, which no position brings back.
+// whole notes that the table has lost rows, which no position brings back. What a row is found by is the live logic's, so it is asked only
+// where that is the file's.
 func (x *recovering) whole(l recoverable, told *recovered) error {
-	err := l.Table.Whole(x.cmd.Context(), l.Stream.Name)
+	ctx := x.cmd.Context()
+	s, err := decidedAbout(ctx, x.opts, l.Pipeline, l.Stream.Name)
+	if err != nil {
+		return err
+	}
+	logic, _ := l.Stream.Logic()
+	if g := s.Generation(s.Live); g == nil || g.Logic != logic {
+		return nil
+	}
+	err = l.Table.Whole(ctx, l.Stream.Name)
 	lost, ok := errors.AsType[*sink.TableError](err)
 	if !ok {
 		return err

@@ -229,7 +229,7 @@ func (x *replaying) open(ctx context.Context) error {
 	if x.pipeline, err = liveOf(x.file, x.stream, s); err != nil {
 		return err
 	}
-	x.foreign = lines.Decides(x.file, x.stream, s)
+	x.foreign = lines.Decides(x.env.File, x.file, x.stream, s)
 	x.Replay, err = replay.Open(x.pipeline, x.stream, x.env)
 	return err
 }

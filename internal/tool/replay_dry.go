@@ -28,10 +28,11 @@ type dryRun struct {
 	Changed    int64            `json:"changed"`
 	Equal      int64            `json:"equal"`
 	MovedOn    int64            `json:"moved_on"`
-	Refused    int64            `json:"refused"`           // newest records of their keys
-	Columns    map[string]int64 `json:"columns,omitempty"` // changed rows, by column
-	Reasons    map[string]int64 `json:"reasons,omitempty"` // refused records, by step and kind of reason
-	NotInTable []string         `json:"not_in_table,omitempty"`
+	Refused    int64            `json:"refused"`                // newest records of their keys
+	Columns    map[string]int64 `json:"columns,omitempty"`      // changed rows, by column
+	Reasons    map[string]int64 `json:"reasons,omitempty"`      // refused records, by step and kind of reason
+	NotInTable []string         `json:"not_in_table,omitempty"` // columns; a replay into the table is refused then
+	Next       string           `json:"next,omitempty"`         // the command that has them in another table
 	Examples   []dryExample     `json:"examples,omitempty"`
 }
 
@@ -92,6 +93,9 @@ func (x *replaying) dry(cmd *cobra.Command, ask replay.Ask, memory int64) (*dryR
 	}
 	out.NewLogic, out.Added, out.Removed, out.Changed = plan.Other, is.Added, is.Removed, is.Changed
 	out.Equal, out.MovedOn, out.Columns, out.NotInTable = is.Equal, is.MovedOn, is.Columns, is.Lacks
+	if len(out.NotInTable) > 0 && plan.Other {
+		out.Next = x.env.Command("replay", x.stream, "--shadow")
+	}
 	out.Refused += is.Refused
 	for reason, n := range is.Reasons {
 		out.Reasons["sink: "+reason] += n
@@ -128,7 +132,11 @@ func (d *dryRun) write(out io.Writer) error {
 	line("records refused", d.Refused)
 	counts(d.Reasons)
 	if len(d.NotInTable) > 0 {
-		lines = append(lines, "", "The table lacks columns, which are not compared: "+strings.Join(d.NotInTable, ", "))
+		lines = append(lines, "", "The table lacks columns, which are not compared: "+strings.Join(d.NotInTable, ", "),
+			"A replay into it is refused until it has them.")
+	}
+	if d.Next != "" {
+		lines = append(lines, "To have them in another table, built beside it: "+d.Next)
 	}
 	if len(d.Examples) > 0 {
 		lines = append(lines, "", "For example:")

@@ -98,6 +98,9 @@ func TestReplayOperated(t *testing.T) {
 	const columns, more = "total: bigint}", "total: bigint, note: varchar(10)}"
 	rewrite(t, p.path, "total: total}", "total: total * 2, note: id}")
 	rewrite(t, p.path, columns, more)
+	for _, flag := range []string{"--yes", "--output=json"} {
+		p.command(cli.ExitOK, "millrace replay "+p.path+" orders --shadow", "replay", "orders", "--dry-run", flag)
+	}
 	p.command(cli.ExitError, "millrace replay "+p.path+" orders --shadow", "replay", "orders", "--yes")
 	rewrite(t, p.path, more, columns)
 	rewrite(t, p.path, ", note: id}", "}")

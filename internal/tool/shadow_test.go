@@ -155,7 +155,7 @@ func TestCommandsActOnTheLiveLine(t *testing.T) {
 
 	run(0, "line 1 is live", "replay rollback FILE orders --yes")
 	awaitTable(t, path, api.shows())
-	run(1, "the file has the logic of line 2 (old), and line 1 is live", "replay FILE orders --yes")
+	run(1, "the file has the logic of line 2 (old), and line 1 is live: `millrace replay swap "+path+" orders`", "replay FILE orders --yes")
 	p.stop()
 	p.start() // with the logic that line 2 was given while it was live
 	p.add(6)
