@@ -121,7 +121,7 @@ func TestNothingIsSaidByTheFirstPageAlone(t *testing.T) {
 	c := testkafka.New(t)
 	r := start(t, newPipeline(c.ListenAddrs(), a.orders()...), "one", testConfig())
 	testkit.Eventually(t, patience, testkit.That("they fail", func() bool { return r.children(t, "items", "failing") == 4 && asked.Load() > 20 }))
-	if n := r.counter(t, "millrace_ingest_children_passed_over_total"); n != 0 {
+	if n := r.metric(t, "millrace_ingest_children_passed_over_total"); n != 0 {
 		t.Errorf("%v children were passed over", n)
 	}
 	open.Store(true)
@@ -260,7 +260,7 @@ func TestNotFoundDeletes(t *testing.T) {
 		return strings.Contains(r.Health.Degraded()["ingest items"], "nothing for 8 records of orders in a row")
 	}))
 	testkit.Eventually(t, patience, testkit.That("all are asked for", func() bool {
-		return r.counter(t, "millrace_ingest_children_passed_over_total") == 22
+		return r.metric(t, "millrace_ingest_children_passed_over_total") == 22
 	}))
 	there(38-7*2, 38-7*2) // the second has none, and is not counted
 	r.stop()

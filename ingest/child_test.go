@@ -371,7 +371,7 @@ func TestChildErrors(t *testing.T) {
 		t.Errorf("%d records", len(got))
 	}
 	testkit.Eventually(t, patience, testkit.That("they are told of", func() bool {
-		return r.children(t, "items", "failing") == forbidden && r.counter(t, "millrace_ingest_children_passed_over_total") == none
+		return r.children(t, "items", "failing") == forbidden && r.metric(t, "millrace_ingest_children_passed_over_total") == none
 	}))
 	if log := r.log.String(); strings.Count(log, "cannot be fetched") != 1 || strings.Count(log, "the API has nothing") != 1 || !strings.Contains(log, "403") {
 		t.Errorf("log:\n%s", log)

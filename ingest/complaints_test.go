@@ -34,7 +34,7 @@ func turnedAway(t *testing.T, status int, meanwhile func(*process)) (asked []str
 	p = newPipeline(brokers, a.stream("items", byCursor))
 	r := start(t, p, "one", testConfig())
 	testkit.Eventually(t, patience, func() error {
-		if n := r.counter(t, "millrace_ingest_pages_total"); n != 4 || len(r.Health.Waiting()) == 0 {
+		if n := r.metric(t, "millrace_ingest_pages_total"); n != 4 || len(r.Health.Waiting()) == 0 {
 			return fmt.Errorf("%v pages are committed, waiting for %v", n, r.Health.Waiting())
 		}
 		return nil

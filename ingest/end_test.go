@@ -39,10 +39,10 @@ func (r *process) awaitTrouble(t *testing.T, words string) {
 	testkit.Eventually(t, patience, testkit.That("the stream says "+words, func() bool {
 		return strings.Contains(r.Health.Waiting()["ingest"], words)
 	}))
-	if n := r.counter(t, "millrace_ingest_passes_total"); n != 0 {
+	if n := r.metric(t, "millrace_ingest_passes_total"); n != 0 {
 		t.Errorf("%v passes ended", n)
 	}
-	if n := r.gauge(t, "millrace_ingest_waiting"); n != 1 {
+	if n := r.metric(t, "millrace_ingest_waiting"); n != 1 {
 		t.Errorf("%v slices wait, says the metric; want 1", n)
 	}
 }
@@ -264,7 +264,7 @@ func TestErrorInAnAnswerDoesNotMoveSince(t *testing.T) {
 					in.ErrorWhen = "has(code) && code != 0"
 				}
 			})
-			testkit.Eventually(t, patience, testkit.That("all records are there", func() bool { return r.counter(t, "millrace_ingest_passes_total") == 1 }))
+			testkit.Eventually(t, patience, testkit.That("all records are there", func() bool { return r.metric(t, "millrace_ingest_passes_total") == 1 }))
 			r.stop()
 			if got := texts(t, brokers, "shop.items.raw"); len(got) != 9 {
 				t.Errorf("%d records, want 9", len(got))
@@ -322,11 +322,11 @@ func TestDoubtIsToldOnce(t *testing.T) {
 	if d := r.Health.Degraded()["ingest items"]; !strings.Contains(d, `has no field "@odata.nextLink"`) || !strings.Contains(d, "absent_ends: true") {
 		t.Errorf("health: %q", d)
 	}
-	if n := r.gauge(t, "millrace_ingest_notices"); n != 1 {
+	if n := r.metric(t, "millrace_ingest_notices"); n != 1 {
 		t.Errorf("metric is %v, want 1", n)
 	}
 	grown.Store(true)
-	testkit.Eventually(t, patience, testkit.That("the notice is cleared", func() bool { return len(r.Health.Degraded()) == 0 && r.gauge(t, "millrace_ingest_notices") == 0 }))
+	testkit.Eventually(t, patience, testkit.That("the notice is cleared", func() bool { return len(r.Health.Degraded()) == 0 && r.metric(t, "millrace_ingest_notices") == 0 }))
 	r.awaitPasses(t, 2)
 	grown.Store(false) // the field is known by now
 	r.awaitPasses(t, 3)
@@ -337,23 +337,6 @@ func TestDoubtIsToldOnce(t *testing.T) {
 	if got := texts(t, brokers, "shop.items.raw"); len(got) != 5 {
 		t.Errorf("%d records, want 5", len(got))
 	}
-}
-
-// gauge is the value of a gauge of a process, summed over its labels.
-func (r *process) gauge(t testing.TB, name string) (sum float64) {
-	t.Helper()
-	families, err := r.Metrics.Gather()
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, f := range families {
-		if f.GetName() == name {
-			for _, m := range f.GetMetric() {
-				sum += m.GetGauge().GetValue()
-			}
-		}
-	}
-	return sum
 }
 
 // TestPageInTroubleIsAskedForAlone: while a page cannot be had, those after it are not asked for again and again.

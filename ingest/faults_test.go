@@ -65,9 +65,7 @@ func TestFailingAPI(t *testing.T) {
 			r := start(t, newPipeline(c.ListenAddrs(), a.stream("items", p)), "one", testConfig())
 			r.awaitPass(t)
 			r.stop()
-			if d := cmp.Diff(a.wantOnce(), texts(t, c.ListenAddrs(), "shop.items.raw")); d != "" {
-				t.Error(d)
-			}
+			a.once(t, c.ListenAddrs())
 		})
 	}
 }

@@ -229,6 +229,14 @@ func (a *api) wantOnce() map[string][]string {
 	return want
 }
 
+// once checks that the raw topic has each item once.
+func (a *api) once(t testing.TB, brokers []string) {
+	t.Helper()
+	if d := cmp.Diff(a.wantOnce(), texts(t, brokers, "shop.items.raw")); d != "" {
+		t.Error(d)
+	}
+}
+
 // TestEveryPagination: each kind of paginate, declared in a line, brings every record once.
 //
 // Guards against redpanda-data/connect#752.
@@ -248,9 +256,7 @@ func TestEveryPagination(t *testing.T) {
 			r := start(t, pl, "one", testConfig())
 			r.awaitPass(t)
 			r.stop()
-			if d := cmp.Diff(a.wantOnce(), texts(t, c.ListenAddrs(), "shop.items.raw")); d != "" {
-				t.Error(d)
-			}
+			a.once(t, c.ListenAddrs())
 			if w := r.Health.Waiting(); len(w) > 0 {
 				t.Errorf("still waiting: %v", w)
 			}

@@ -73,8 +73,8 @@ func TestBrokerGoesAndComesBack(t *testing.T) {
 	pl := newPipeline(server.Brokers(), a.stream("items", byCursor))
 	r := start(t, pl, "one", testConfig())
 	for range 2 {
-		committed := r.counter(t, "millrace_ingest_records_total") + 200
-		testkit.Eventually(t, patience, testkit.That("records are committed", func() bool { return r.counter(t, "millrace_ingest_records_total") >= committed }))
+		committed := r.metric(t, "millrace_ingest_records_total") + 200
+		testkit.Eventually(t, patience, testkit.That("records are committed", func() bool { return r.metric(t, "millrace_ingest_records_total") >= committed }))
 		server.Kill(t)
 		testkit.Pause(t.Context(), rand.N(3*time.Second)) // the moment is random
 		server.Start(t)

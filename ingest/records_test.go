@@ -22,8 +22,8 @@ import (
 	"github.com/millrace-io/millrace/topics"
 )
 
-// counter is the value of a counter of a process, summed over its labels.
-func (r *process) counter(t testing.TB, name string) (sum float64) {
+// metric is the value of a counter or a gauge of a process, summed over its labels.
+func (r *process) metric(t testing.TB, name string) (sum float64) {
 	t.Helper()
 	families, err := r.Metrics.Gather()
 	if err != nil {
@@ -42,8 +42,8 @@ func (r *process) counter(t testing.TB, name string) (sum float64) {
 // awaitPasses waits until n more passes have ended.
 func (r *process) awaitPasses(t testing.TB, n float64) {
 	t.Helper()
-	until := r.counter(t, "millrace_ingest_passes_total") + n
-	testkit.Eventually(t, patience, testkit.That("passes end", func() bool { return r.counter(t, "millrace_ingest_passes_total") >= until }))
+	until := r.metric(t, "millrace_ingest_passes_total") + n
+	testkit.Eventually(t, patience, testkit.That("passes end", func() bool { return r.metric(t, "millrace_ingest_passes_total") >= until }))
 }
 
 func incremental(s pipeline.Stream, lookback time.Duration) pipeline.Stream {
@@ -92,10 +92,10 @@ func TestUnchangedRecordsAreNotWrittenAgain(t *testing.T) {
 			}
 			restart()
 			r.awaitPasses(t, 2)
-			if n := r.counter(t, "millrace_ingest_records_total"); n != 0 {
+			if n := r.metric(t, "millrace_ingest_records_total"); n != 0 {
 				t.Errorf("%v records written after the restart, want none", n)
 			}
-			if n := r.counter(t, "millrace_ingest_unchanged_records_total"); n < 100 {
+			if n := r.metric(t, "millrace_ingest_unchanged_records_total"); n < 100 {
 				t.Errorf("%v records were found unchanged, want 100 or more", n)
 			}
 			r.stop()
@@ -225,7 +225,7 @@ func TestRecordsWithoutKeyAreDeadLetters(t *testing.T) {
 	}, dead); d != "" {
 		t.Error(d)
 	}
-	if n := r.counter(t, "millrace_ingest_dead_letters_total"); n != 4 {
+	if n := r.metric(t, "millrace_ingest_dead_letters_total"); n != 4 {
 		t.Errorf("%v dead letters counted, want 4", n)
 	}
 	told := r.log.String()
@@ -328,7 +328,7 @@ func TestLargePageCommitsInParts(t *testing.T) {
 		if i < 6 {
 			committed := 2000 + rand.N(8000)
 			testkit.Eventually(t, patience, testkit.That("some is committed", func() bool {
-				return r.counter(t, "millrace_ingest_records_total") >= float64(committed) || done(r.PassesDone())
+				return r.metric(t, "millrace_ingest_records_total") >= float64(committed) || done(r.PassesDone())
 			}))
 			r.stop()
 			continue
@@ -392,7 +392,7 @@ func TestHugePage(t *testing.T) {
 		peak = max(peak, m.HeapInuse-min(m.HeapInuse, before.HeapInuse))
 		return done(r.PassesDone())
 	}))
-	if records := r.counter(t, "millrace_ingest_records_total"); records != float64(n+1) {
+	if records := r.metric(t, "millrace_ingest_records_total"); records != float64(n+1) {
 		t.Errorf("%v records, want %d", records, n+1)
 	}
 	t.Logf("heap grew by up to %d MiB, broker and API included", peak>>20)

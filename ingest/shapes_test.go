@@ -64,7 +64,7 @@ func TestShapes(t *testing.T) {
 	failing := stream("error", nil, pipeline.Shape{As: "id"})
 	r := start(t, newPipeline(c.ListenAddrs(), append(streams, failing)...), "one", testConfig())
 	testkit.Eventually(t, patience, testkit.That("all passes", func() bool {
-		return r.counter(t, "millrace_ingest_passes_total") >= float64(len(streams)) && strings.Contains(r.Health.Waiting()["ingest"], "error is \"quota\"")
+		return r.metric(t, "millrace_ingest_passes_total") >= float64(len(streams)) && strings.Contains(r.Health.Waiting()["ingest"], "error is \"quota\"")
 	}))
 	r.stop()
 	for name, want := range map[string][]string{

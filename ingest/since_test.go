@@ -45,6 +45,14 @@ func says(body string) func(http.ResponseWriter) string {
 	return func(http.ResponseWriter) string { return body }
 }
 
+// saying are answers with these bodies.
+func saying(bodies []string) (answers []func(http.ResponseWriter) string) {
+	for _, body := range bodies {
+		answers = append(answers, says(body))
+	}
+	return answers
+}
+
 func (a *script) requests() []url.Values {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -185,11 +193,7 @@ func TestRecordsWithoutTheirVersionDoNotVanish(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			var answers []func(http.ResponseWriter) string
-			for _, a := range c.answers {
-				answers = append(answers, says(a))
-			}
-			a := newScript(t, answers...)
+			a := newScript(t, saying(c.answers)...)
 			kafka := testkafka.New(t)
 			s := a.stream(func(in *pipeline.Ingest) { in.Version, in.VersionRule = "v", c.rule })
 			r := start(t, newPipeline(kafka.ListenAddrs(), s), "one", testConfig())
@@ -319,11 +323,7 @@ func TestStubsOfDeletedRecords(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			var answers []func(http.ResponseWriter) string
-			for _, a := range c.answers {
-				answers = append(answers, says(a))
-			}
-			a := newScript(t, answers...)
+			a := newScript(t, saying(c.answers)...)
 			kafka := testkafka.New(t)
 			s := a.stream(func(in *pipeline.Ingest) {
 				in.Incremental = &pipeline.Incremental{Field: "at", Param: "since"}

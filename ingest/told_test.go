@@ -122,7 +122,7 @@ func TestPassesAreSummedUp(t *testing.T) {
 	often.Ingest.Every = time.Millisecond
 	r := start(t, newPipeline(testkafka.New(t).ListenAddrs(), once, often), "one", testConfig())
 	testkit.Eventually(t, patience, testkit.That("ten passes, one of them the other stream's", func() bool {
-		return r.counter(t, "millrace_ingest_passes_total") >= 10 && strings.Contains(r.log.String(), "finished: ")
+		return r.metric(t, "millrace_ingest_passes_total") >= 10 && strings.Contains(r.log.String(), "finished: ")
 	}))
 	r.stop()
 	log := r.log.String()

@@ -146,6 +146,16 @@ func (a *archive) stream(begins time.Time, change func(*pipeline.Ingest)) pipeli
 	return s
 }
 
+// same checks that raw has the newest of each record that the archive has, and returns how many records that raw has.
+func (a *archive) same(t testing.TB, brokers []string) (n int) {
+	t.Helper()
+	texts, n := newestTexts(t, brokers)
+	if d := cmp.Diff(a.truth(), texts); d != "" {
+		t.Error(d)
+	}
+	return n
+}
+
 // newestTexts is the text of the newest version of each key in raw, and how many records there are.
 func newestTexts(t testing.TB, brokers []string) (texts map[string]string, n int) {
 	t.Helper()
@@ -216,7 +226,7 @@ func TestWindows(t *testing.T) {
 	p := newPipeline(c.ListenAddrs(), a.stream(begins, func(in *pipeline.Ingest) { in.Incremental.Window.AtOnce = 2 }))
 	r := start(t, p, "one", testConfig())
 	r.awaitPass(t)
-	if n := r.counter(t, "millrace_ingest_windows_total"); n < 39 {
+	if n := r.metric(t, "millrace_ingest_windows_total"); n < 39 {
 		t.Errorf("%v windows were fetched, want 39 or 40", n)
 	}
 	a.touch(7, "changed")
@@ -225,10 +235,7 @@ func TestWindows(t *testing.T) {
 		return texts["7"] == "changed"
 	}))
 	r.stop()
-	texts, n := newestTexts(t, c.ListenAddrs())
-	if d := cmp.Diff(a.truth(), texts); d != "" {
-		t.Error(d)
-	}
+	n := a.same(t, c.ListenAddrs())
 	if n > 40*24+1 {
 		t.Errorf("%d records were written, want %d: what lies on a bound comes twice, and is written once", n, 40*24+1)
 	}
@@ -280,7 +287,7 @@ func windowsTakenOver(t *testing.T, stop pipeline.StopRule) {
 	link := testkit.NewLink(1 << 30)
 	one := startWith(t, p, "one", testConfig(), kgo.Dialer(link.Dial))
 	<-reached
-	testkit.Eventually(t, patience, testkit.That("windows are done", func() bool { return one.counter(t, "millrace_ingest_windows_total") >= 4 }))
+	testkit.Eventually(t, patience, testkit.That("windows are done", func() bool { return one.metric(t, "millrace_ingest_windows_total") >= 4 }))
 	resume := link.Stall()
 	for i := range 30 {
 		a.touch(i*30, fmt.Sprint("changed ", i))
@@ -293,10 +300,7 @@ func windowsTakenOver(t *testing.T, stop pipeline.StopRule) {
 	resume()
 	one.stop()
 	two.stop()
-	texts, n := newestTexts(t, c.ListenAddrs())
-	if d := cmp.Diff(a.truth(), texts); d != "" {
-		t.Error(d)
-	}
+	n := a.same(t, c.ListenAddrs())
 	if n > 20*48+30+100 {
 		t.Errorf("%d records were written", n)
 	}
@@ -349,11 +353,8 @@ func TestWindowsAreCut(t *testing.T) {
 			s := a.stream(begins, func(in *pipeline.Ingest) { how(a, in) })
 			r := start(t, newPipeline(c.ListenAddrs(), s), "one", testConfig())
 			r.awaitPass(t)
-			texts, _ := newestTexts(t, c.ListenAddrs())
-			if d := cmp.Diff(a.truth(), texts); d != "" {
-				t.Error(d)
-			}
-			if n := r.gauge(t, "millrace_ingest_notices"); n != 0 {
+			a.same(t, c.ListenAddrs())
+			if n := r.metric(t, "millrace_ingest_notices"); n != 0 {
 				t.Errorf("%v notices:\n%s", n, r.log)
 			}
 			r.stop()
@@ -372,12 +373,12 @@ func TestWindowsAreCut(t *testing.T) {
 			if log := r.log.String(); !strings.Contains(log, "MISSING") || !strings.Contains(log, begins.AddDate(0, 0, 1).Format("2006-01-02")) {
 				t.Errorf("log:\n%s", log)
 			}
-			texts, _ = newestTexts(t, c.ListenAddrs())
+			texts, _ := newestTexts(t, c.ListenAddrs())
 			if len(texts) < 370+a.most-10 || len(texts) > 370+60 {
 				t.Errorf("%d keys of 440, of which 50 of one second are shown", len(texts))
 			}
 			r = start(t, p, "two", testConfig())
-			testkit.Eventually(t, patience, testkit.That("the next process tells it too", func() bool { return r.gauge(t, "millrace_ingest_notices") == 1 }))
+			testkit.Eventually(t, patience, testkit.That("the next process tells it too", func() bool { return r.metric(t, "millrace_ingest_notices") == 1 }))
 			r.stop()
 		})
 	}
@@ -426,10 +427,7 @@ func TestFirstPassIsCut(t *testing.T) {
 			})), "one", testConfig())
 			r.awaitPass(t)
 			r.stop()
-			texts, _ := newestTexts(t, c.ListenAddrs())
-			if d := cmp.Diff(a.truth(), texts); d != "" {
-				t.Error(d)
-			}
+			a.same(t, c.ListenAddrs())
 		})
 	}
 }
@@ -450,10 +448,7 @@ func TestWindowsByTheClockOfTheAPI(t *testing.T) {
 		return texts["3"] == "changed"
 	}))
 	r.stop()
-	texts, _ := newestTexts(t, c.ListenAddrs())
-	if d := cmp.Diff(a.truth(), texts); d != "" {
-		t.Error(d)
-	}
+	a.same(t, c.ListenAddrs())
 }
 
 // TestWindowsAreTakenOut of the file amid a back-fill: the passes ask for what was left.
@@ -471,15 +466,12 @@ func TestWindowsAreTakenOut(t *testing.T) {
 	c := testkafka.New(t)
 	s := a.stream(begins, nil)
 	r := start(t, newPipeline(c.ListenAddrs(), s), "one", testConfig())
-	testkit.Eventually(t, patience, testkit.That("windows are done", func() bool { return r.counter(t, "millrace_ingest_windows_total") >= 3 }))
+	testkit.Eventually(t, patience, testkit.That("windows are done", func() bool { return r.metric(t, "millrace_ingest_windows_total") >= 3 }))
 	r.stop()
 	close(hold)
 	s.Ingest.Incremental.Window = nil
 	r = start(t, newPipeline(c.ListenAddrs(), s), "two", testConfig())
 	r.awaitPasses(t, 2)
 	r.stop()
-	texts, _ := newestTexts(t, c.ListenAddrs())
-	if d := cmp.Diff(a.truth(), texts); d != "" {
-		t.Error(d)
-	}
+	a.same(t, c.ListenAddrs())
 }

@@ -11,7 +11,6 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/millrace-io/millrace/pipeline"
-	"github.com/millrace-io/millrace/sink/dialect"
 	"github.com/millrace-io/millrace/sink/rows"
 	"github.com/millrace-io/millrace/sink/sorted"
 )
@@ -29,19 +28,7 @@ var errDied = errors.New("died")
 func (f *filler) write(j *job) {
 	f.t.Helper()
 	b := newBatch(rows.NewDecoder(), j)
-	for {
-		_, err := f.writer.apply(f.t.Context(), b)
-		if _, ok := errors.AsType[*dialect.RefusedError](err); ok {
-			if _, err := f.writer.isolate(f.t.Context(), b); err != nil {
-				f.t.Fatal(err)
-			}
-			continue
-		}
-		if err != nil {
-			f.t.Fatal(err)
-		}
-		break
-	}
+	f.applied(b)
 	for x := range b.refused() {
 		f.letters[x.Record.Offset] = true
 	}

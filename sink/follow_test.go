@@ -164,14 +164,7 @@ func TestRawTopicThatLostItsEnd(t *testing.T) {
 	r := w.start("one", nil)
 	w.caughtUp(w.db(), 2*time.Minute)
 	r.waits(t, "the raw topic does not hold what the table has: of partition", "millrace recover FILE s --kafka-lost")
-	a, err := OpenAdmin(w.pipeline)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer a.Close()
-	if err := a.BeginAgain(t.Context(), "s"); err != nil {
-		t.Fatal(err)
-	}
+	w.beginAgain(t)
 	r.ready(t)
 	w.raws(1)
 	w.send(w.record("a", 4))

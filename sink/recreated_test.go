@@ -129,13 +129,7 @@ func TestARunIsDeclaredOnceForATopic(t *testing.T) {
 
 // TestNoPositionsWhereControlDoesNotKnowTheRawTopic: all topics were recreated, so what was applied says nothing of them.
 func TestNoPositionsWhereControlDoesNotKnowTheRawTopic(t *testing.T) {
-	w := newWorld(t, onSQLite(t))
-	w.send(w.record("a", 1), w.record("a", 2))
-	w.raws(5)
-	w.rawKnown()
-	w.start("one", nil).drainAfter(t, w)
-	w.remake(topics.Raw("p", "s"), true)
-	w.remake(topics.Processed("p", "s"), true)
+	w := recreatedWorld(t)
 	w.start("one", nil).degraded(t, "was recreated")
 	w.decided(func(s *control.Stream) error {
 		if s.Run.Number != 1 || len(s.Run.From) > 0 {
@@ -148,13 +142,7 @@ func TestNoPositionsWhereControlDoesNotKnowTheRawTopic(t *testing.T) {
 // TestNoPositionsWhereAllTopicsWereRecreated: control knows the new raw topic only, which holds as many records as were applied of the old
 // one. To go on after these would pass over what is in it.
 func TestNoPositionsWhereAllTopicsWereRecreated(t *testing.T) {
-	w := newWorld(t, onSQLite(t))
-	w.send(w.record("a", 1), w.record("a", 2))
-	w.raws(5)
-	w.rawKnown()
-	w.start("one", nil).drainAfter(t, w)
-	w.remake(topics.Raw("p", "s"), true)
-	w.remake(topics.Processed("p", "s"), true)
+	w := recreatedWorld(t)
 	fresh := testkafka.Client(t, w.cluster, kgo.RecordPartitioner(kgo.ManualPartitioner())) // that knows no topic of before
 	for partition := range w.pipeline.Kafka.Partitions {
 		for range w.raw[partition] + 5 {
@@ -171,4 +159,30 @@ func TestNoPositionsWhereAllTopicsWereRecreated(t *testing.T) {
 		}
 		return nil
 	})
+}
+
+// recreatedWorld is one whose sink has ended and whose topics were all recreated since.
+func recreatedWorld(t *testing.T) *world {
+	t.Helper()
+	w := newWorld(t, onSQLite(t))
+	w.send(w.record("a", 1), w.record("a", 2))
+	w.raws(5)
+	w.rawKnown()
+	w.start("one", nil).drainAfter(t, w)
+	w.remake(topics.Raw("p", "s"), true)
+	w.remake(topics.Processed("p", "s"), true)
+	return w
+}
+
+// beginAgain has the stream's positions begin at the start of the log, as a command does.
+func (w *world) beginAgain(t *testing.T) {
+	t.Helper()
+	a, err := OpenAdmin(w.pipeline)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer a.Close()
+	if err := a.BeginAgain(t.Context(), "s"); err != nil {
+		t.Fatal(err)
+	}
 }

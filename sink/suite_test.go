@@ -141,6 +141,17 @@ func (f *fixture) job(events ...event) *job {
 func (f *fixture) apply(events ...event) (refused []string) {
 	f.t.Helper()
 	b := newBatch(rows.NewDecoder(), f.job(events...))
+	f.applied(b)
+	b.moves[0].committed()
+	for x := range b.refused() {
+		refused = append(refused, string(x.Record.Key)+": "+x.Reason.Error())
+	}
+	return refused
+}
+
+// applied applies a batch without what the database refuses of it.
+func (f *fixture) applied(b *batch) {
+	f.t.Helper()
 	for range 100 {
 		_, err := f.writer.apply(f.t.Context(), b)
 		if _, ok := errors.AsType[*dialect.RefusedError](err); ok {
@@ -152,14 +163,9 @@ func (f *fixture) apply(events ...event) (refused []string) {
 		if err != nil {
 			f.t.Fatal(err)
 		}
-		b.moves[0].committed()
-		for x := range b.refused() {
-			refused = append(refused, string(x.Record.Key)+": "+x.Reason.Error())
-		}
-		return refused
+		return
 	}
 	f.t.Fatal("still refused after 100 attempts")
-	return nil
 }
 
 // rows reads one column of the table by key.

@@ -87,6 +87,23 @@ var readers = map[string]reader{
 // longSession has a session that is silent end later than ours do: a test may take long.
 const longSession = "SET SESSION wait_timeout = 600"
 
+// reads is a transaction that has read the table, and keeps its name from being changed.
+func (w *twoLines) reads(t *testing.T) *sql.Tx {
+	t.Helper()
+	tx, err := w.base.store.db.BeginTx(t.Context(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := tx.Exec(longSession); err != nil {
+		t.Fatal(err)
+	}
+	var n int
+	if err := tx.QueryRow("SELECT COUNT(*) FROM things").Scan(&n); err != nil {
+		t.Fatal(err)
+	}
+	return tx
+}
+
 // TestReadersSeeNothingOfASwap: text, prepared, SELECT *, a transaction that reads repeatably, a long SELECT: none sees a missing table,
 // a missing row, or rows of both lines, in 24 swaps and rollbacks.
 func TestReadersSeeNothingOfASwap(t *testing.T) {
@@ -206,17 +223,7 @@ func TestARenameThatWaitsDoesNotOutliveItsDriver(t *testing.T) {
 	if err := errors.Join(s.Lock(ctx), s.Freeze(ctx)); err != nil {
 		t.Fatal(err)
 	}
-	reading, err := w.base.store.db.BeginTx(ctx, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := reading.Exec(longSession); err != nil {
-		t.Fatal(err)
-	}
-	var n int
-	if err := reading.QueryRow("SELECT COUNT(*) FROM things").Scan(&n); err != nil {
-		t.Fatal(err)
-	}
+	reading := w.reads(t)
 	dying, kill := context.WithCancel(ctx)
 	defer kill()
 	s.Before = func(statement string) error {
@@ -271,17 +278,7 @@ func TestADriverThatWaitsIsKilled(t *testing.T) {
 	if _, err := s.conn.ExecContext(ctx, "SET SESSION lock_wait_timeout = 60"); err != nil { // as if the server were late
 		t.Fatal(err)
 	}
-	reading, err := w.base.store.db.BeginTx(ctx, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := reading.Exec(longSession); err != nil {
-		t.Fatal(err)
-	}
-	var n int
-	if err := reading.QueryRow("SELECT COUNT(*) FROM things").Scan(&n); err != nil {
-		t.Fatal(err)
-	}
+	reading := w.reads(t)
 	renamed := make(chan error, 1) // one send
 	go func() { renamed <- s.Rename(ctx) }()
 	testkit.Eventually(t, 2*time.Minute, func() error {

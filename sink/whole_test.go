@@ -377,14 +377,7 @@ func TestPositionOutOfTheLog(t *testing.T) {
 	r := w.start("two", nil)
 	r.waits(t, "stream s: p.s.processed[", "the database continues at offset")
 	r.waits(t, "What puts it right: millrace recover FILE s")
-	a, err := OpenAdmin(w.pipeline)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer a.Close()
-	if err := a.BeginAgain(t.Context(), "s"); err != nil {
-		t.Fatal(err)
-	}
+	w.beginAgain(t)
 	r.ready(t)
 	r.degraded(t, "begins again, as a command declared")
 	w.send(w.record("later", 1))
