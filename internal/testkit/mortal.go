@@ -12,10 +12,11 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
-// Mortal is a life that ends at a certain request to the brokers that changes something: all connections break, none can be made, and its
+// Mortal is a life that ends at a certain request to the brokers, of those that change something, or of all: all connections break, none can be made, and its
 // context ends. What was sent before stays done, and nothing follows, as after SIGKILL. Its methods may be called concurrently.
 type Mortal struct {
 	At     int64          // the request whose answer it does not live to see, from 1; 0: it ends before the first
+	All    bool           // requests that change nothing count, too
 	Before func(kmsg.Key) // is called before each request; nil: nothing is
 
 	n     atomic.Int64
@@ -97,7 +98,7 @@ func (v *vein) Write(b []byte) (int, error) {
 	if v.of.Before != nil {
 		v.of.Before(key)
 	}
-	if slices.Contains(changing, key) {
+	if v.of.All || slices.Contains(changing, key) {
 		if v.of.At == 0 {
 			v.of.die()
 			return 0, net.ErrClosed
