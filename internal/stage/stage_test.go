@@ -10,6 +10,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/twmb/franz-go/pkg/kgo"
 )
 
 func newTestWaits(t *testing.T) (*Waits, *Health, *bytes.Buffer) {
@@ -60,6 +62,16 @@ func TestWaitsDoNotFloodTheLog(t *testing.T) {
 			t.Errorf("%d lines in 200 s, want 2 a minute:\n%s", n, log)
 		}
 	})
+}
+
+// TestWaitsDoNotGuess: a broker that goes away is no reason to look for TLS or SASL.
+func TestWaitsDoNotGuess(t *testing.T) {
+	w, h, log := newTestWaits(t)
+	w.On("Kafka", "", fmt.Errorf("unable to join group session: %w", &kgo.ErrFirstReadEOF{}))
+	const want = "unable to join group session: the broker closed the connection"
+	if got := h.Waiting()["sink"]; got != "Kafka: "+want || !strings.Contains(log.String(), want+`"`) {
+		t.Errorf("health %q, log %s", got, log)
+	}
 }
 
 func TestWaitsNameFewInHealth(t *testing.T) {

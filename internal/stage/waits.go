@@ -7,6 +7,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/twmb/franz-go/pkg/kgo"
 )
 
 // quiet is how long a wait that was logged is not logged again, so that a server that comes and goes does not fill the
@@ -44,6 +46,7 @@ func NewWaits(stage string, env Env) *Waits {
 
 // On notes that who waits for server ("Kafka", "MySQL", the name of an API) because of err, and retries.
 func (w *Waits) On(server, who string, err error) {
+	err = withoutGuess(err)
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	t := w.servers[server]
@@ -64,6 +67,25 @@ func (w *Waits) On(server, who string, err error) {
 	w.waiting[wait{server, who}] = err.Error()
 	w.tell()
 }
+
+// withoutGuess takes out what the client guesses of a broker that closes a new connection. Our dialer asks such a broker for
+// what it wants, and that is another error; of any other it says only that it went away.
+func withoutGuess(err error) error {
+	guess, ok := errors.AsType[*kgo.ErrFirstReadEOF](err)
+	if !ok {
+		return err
+	}
+	return &plainError{strings.ReplaceAll(err.Error(), guess.Error(), "the broker closed the connection"), err}
+}
+
+type plainError struct {
+	text string
+	err  error
+}
+
+func (e *plainError) Error() string { return e.text }
+
+func (e *plainError) Unwrap() error { return e.err }
 
 // Done notes that who no longer waits for server. It may be called for one that never waited.
 func (w *Waits) Done(server, who string) {
