@@ -75,8 +75,12 @@ func (r *Refusals) Committed(b *Batch, topic func(stream string) string) {
 				"stream", k.stream, "step", k.step, "key", shorten(of.Key, 100), "reason", shorten(of.Reason, 300),
 				"count", c.count, "topic", topic(k.stream), "next", r.env.Command("dlq list", k.stream))
 		}
-		r.notices.count(k.stream, fmt.Sprintf("%d records refused, in %s; the last: %s: %s",
-			r.sums[k.stream], topic(k.stream), k.step, shorten(of.Reason, 200)))
+		records := "records"
+		if r.sums[k.stream] == 1 {
+			records = "record"
+		}
+		r.notices.count(k.stream, fmt.Sprintf("%d %s refused, in %s; the last: %s: %s",
+			r.sums[k.stream], records, topic(k.stream), k.step, shorten(of.Reason, 200)))
 	}
 	b.Reset()
 }

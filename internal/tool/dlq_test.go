@@ -40,7 +40,7 @@ func TestDLQ(t *testing.T) {
 	}
 	testkit.Eventually(t, patience, testkit.That("ready, and degraded with the count", func() bool {
 		_, body := get(t, address+"/readyz")
-		return strings.Contains(body, `"ready":true`) && strings.Contains(body, "1 records refused, in shop.orders.dlq")
+		return strings.Contains(body, `"ready":true`) && strings.Contains(body, "1 record refused, in shop.orders.dlq")
 	}))
 	if want := "millrace dlq list " + path + " orders"; !strings.Contains(p.stderr.String(), want) {
 		t.Errorf("the log lacks %q", want)
