@@ -176,6 +176,7 @@ const pruneEvery = time.Minute
 func (s *Sink) pruneMarks(ctx context.Context, wait time.Duration) {
 	goals := map[string]*goal{}
 	var noted time.Time
+	told := ""
 	for stage.Sleep(ctx, wait) == nil {
 		if s.client != nil && time.Since(noted) >= pruneEvery {
 			noted = time.Now()
@@ -183,19 +184,27 @@ func (s *Sink) pruneMarks(ctx context.Context, wait time.Duration) {
 				s.env.Log.Debug("not known whether the streams have caught up, so marks age later", "err", err)
 			}
 		}
-		began := time.Now()
-		wait = pruneEvery
-		for topic, t := range s.tables.all() {
-			n, err := s.store.prune(ctx, topic, t)
-			if err != nil && ctx.Err() == nil {
-				s.env.Log.Warn("removing old marks", "stream", t.Stream, "err", err)
+		wait, told = s.pruneAll(ctx, told)
+	}
+}
+
+// pruneAll removes a few old marks of each stream, and returns how long to wait before more are. What is in the way is told if
+// it is not what was told before.
+func (s *Sink) pruneAll(ctx context.Context, before string) (wait time.Duration, told string) {
+	began := time.Now()
+	wait = pruneEvery
+	for topic, t := range s.tables.all() {
+		n, err := s.store.prune(ctx, topic, t)
+		if err != nil {
+			cause := stage.Cause(err)
+			if cause != before && ctx.Err() == nil {
+				s.env.Log.Warn("old marks are not removed yet", "stream", t.Stream, "err", err)
 			}
-			if err != nil {
-				break // the marks of all streams are in one table
-			}
-			if n == dialect.PruneAtOnce {
-				wait = min(wait, time.Since(began))
-			}
+			return pruneEvery, cause // the marks of all streams are in one table
+		}
+		if n == dialect.PruneAtOnce {
+			wait = min(wait, time.Since(began))
 		}
 	}
+	return wait, ""
 }

@@ -69,8 +69,8 @@ func fitColumns(t *rows.Table, is map[string]Existing, alter string, definition 
 			problems = append(problems, fmt.Sprintf("key column %s has the collation %s, in which different keys are equal: %sMODIFY %s",
 				c.Name, e.Collation, alter, definition(c)))
 		case e.bends(c.Kind):
-			problems = append(problems, fmt.Sprintf("column %s is a %s, and the pipeline file has %s for it: values would be converted as the database likes, "+
-				"to others: %sMODIFY %s, or change sink.columns", c.Name, e.Kind, c.Type, alter, definition(c)))
+			problems = append(problems, fmt.Sprintf("column %s is a %s, and the pipeline file has %s for it: the database would make others of some values, "+
+				"without an error: %sMODIFY %s, or change sink.columns", c.Name, e.Kind, c.Type, alter, definition(c)))
 		}
 		delete(is, strings.ToLower(c.Name))
 	}
