@@ -36,9 +36,6 @@ const (
 	dataTooLong   = 1406 // ER_DATA_TOO_LONG
 	wrongValue    = 1292 // ER_TRUNCATED_WRONG_VALUE
 	duplicate     = 1062 // ER_DUP_ENTRY
-
-	// warningsKept is how many warnings a session keeps of a statement.
-	warningsKept = 4096
 )
 
 // numberText and a number are in the warning that the first value of a row makes. So the warnings between two such ones
@@ -65,8 +62,12 @@ func (m *Dialect) appendBend(dst []byte, row int, x *rows.Change) []byte {
 }
 
 // bent reads what the statement before, an INSERT IGNORE of n rows, has done to them. It reports false if the server does
-// not tell of all.
+// not tell of all: it keeps max_error_count warnings of a statement, which an ordinary account cannot set.
 func bent(ctx context.Context, s *dialect.Session, n int) (list []dialect.Bent, whole bool, err error) {
+	var made int
+	if err := s.QueryRowContext(ctx, "SHOW COUNT(*) WARNINGS").Scan(&made); err != nil {
+		return nil, false, err
+	}
 	found, err := s.QueryContext(ctx, "SHOW WARNINGS")
 	if err != nil {
 		return nil, false, err
@@ -93,7 +94,7 @@ func bent(ctx context.Context, s *dialect.Session, n int) (list []dialect.Bent, 
 		b.Row, b.Ended = row, ended
 		list = append(list, b)
 	}
-	return list, all < warningsKept && (ended || row == n-1), found.Err()
+	return list, all == made && (ended || row == n-1), found.Err()
 }
 
 // bentRow reads a warning. Of the row alone the server says that it is the first.

@@ -66,7 +66,6 @@ func New(dsn pipeline.Secret) (*Dialect, error) {
 		"net_read_timeout":      wait,
 		"net_write_timeout":     wait,
 		"sql_notes":             "0", // a warning is what would be an error, see load.go
-		"max_error_count":       strconv.Itoa(warningsKept),
 	}
 	if cfg.Params == nil {
 		cfg.Params = map[string]string{}
