@@ -129,6 +129,8 @@ func (d *doctor) groupRights(ctx context.Context, adm *kadm.Client) {
 	switch fix := d.grant("--group", kadm.OpRead); {
 	case len(short) > 0:
 		d.addf(Fail, KafkaGroupRights, "kafka: groups", fix, "the user may not join %s", strings.Join(short, ", "))
+	case errors.Is(err, kerr.CoordinatorNotAvailable): // brokers that have never had a group begin to prepare for one when they are asked
+		d.addf(OK, KafkaGroupRights, "kafka: groups", "", "not known yet: %v", err)
 	case err != nil:
 		d.addf(Warn, KafkaGroupRights, "kafka: groups", fix, "%v", err)
 	default:

@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
@@ -13,6 +14,22 @@ import (
 	"github.com/millrace-io/millrace/pipeline"
 	"github.com/millrace-io/millrace/topics"
 )
+
+// noCoordinator answers as brokers that have never had a group: they are about to make the topic of the groups.
+func noCoordinator(cluster *kfake.Cluster) func(kmsg.Request) (kmsg.Response, error, bool) {
+	return func(r kmsg.Request) (kmsg.Response, error, bool) {
+		cluster.KeepControl()
+		req := r.(*kmsg.FindCoordinatorRequest)
+		resp := req.ResponseKind().(*kmsg.FindCoordinatorResponse)
+		resp.ErrorCode = kerr.CoordinatorNotAvailable.Code
+		for _, key := range req.CoordinatorKeys {
+			c := kmsg.NewFindCoordinatorResponseCoordinator()
+			c.Key, c.ErrorCode = key, kerr.CoordinatorNotAvailable.Code
+			resp.Coordinators = append(resp.Coordinators, c)
+		}
+		return resp, nil, true
+	}
+}
 
 // TestRights: on brokers with ACLs, what the user may not do is found before a stage stops for it.
 func TestRights(t *testing.T) {
@@ -53,6 +70,12 @@ func TestRights(t *testing.T) {
 		}
 	}
 	found := look("reader")
+	defer func() { // last: the cluster stays so
+		cluster.ControlKey(kmsg.FindCoordinator.Int16(), noCoordinator(cluster))
+		if f := look("app")[doctor.KafkaGroupRights]; f.State != doctor.OK || !strings.Contains(f.Text, "not known yet") || f.Fix != "" {
+			t.Errorf("brokers that are new: %+v", f)
+		}
+	}()
 	for code, want := range map[doctor.Code]string{
 		doctor.KafkaTopicRights: "no WRITE", doctor.KafkaGroupRights: "may not join shop.ingest, shop.processor, shop.sink", doctor.KafkaTransactions: "shop.ingest.0",
 	} {
