@@ -214,7 +214,7 @@ func (b *Builder) watch(ctx context.Context, l control.Line, gauge *Gauge, told 
 			told(p)
 		}
 		meter.tell(b, p, l.Rate)
-		if !p.near() {
+		if !p.near(l.Rate) {
 			continue
 		}
 		if err := b.finish(ctx, l, gauge); err != nil {

@@ -3,6 +3,7 @@ package lines
 import (
 	"fmt"
 	"math"
+	"slices"
 	"time"
 
 	"github.com/dustin/go-humanize"
@@ -66,11 +67,11 @@ func (p *pacer) look(now sight) Pace {
 	return out
 }
 
-// first is the oldest sight that is no older than that.
+// first is the newest sight that is at least that old, or the oldest.
 func (p *pacer) first(age time.Duration) sight {
 	last := p.seen[len(p.seen)-1].at
-	for _, s := range p.seen {
-		if last.Sub(s.at) <= age {
+	for _, s := range slices.Backward(p.seen) {
+		if last.Sub(s.at) >= age {
 			return s
 		}
 	}

@@ -73,6 +73,39 @@ func TestPaceOfBursts(t *testing.T) {
 	}
 }
 
+// TestPaceWithGaps: where it is looked less than once a minute, rates are of the time between.
+func TestPaceWithGaps(t *testing.T) {
+	var p pacer
+	var last Pace
+	for i := range int64(4) {
+		last = p.look(sight{time.UnixMilli(61_000 * i), 3050 * i, 1_000_000 + 6100*i})
+	}
+	if last.Rate != 50 || last.Arriving != 100 || !last.Never {
+		t.Errorf("%+v", last)
+	}
+}
+
+// TestNear: a line with a rate is near its end when half a minute is left, and no line is with more than 10,000 records.
+func TestNear(t *testing.T) {
+	for _, c := range []struct {
+		rate      int
+		left, lag int64
+		want      bool
+	}{
+		{0, 10_000, 10_000, true},
+		{0, 10_001, 0, false},
+		{0, 0, 10_001, false},
+		{20, 600, 0, true},
+		{20, 601, 0, false},
+		{5000, 10_000, 0, true},
+		{5000, 10_001, 0, false},
+	} {
+		if is := (Progress{Done: 100, All: 100 + c.left, Lag: c.lag}).near(c.rate); is != c.want {
+			t.Errorf("%+v: %t", c, is)
+		}
+	}
+}
+
 // TestPaceChanges: a line is told to catch up only once it clearly does, and then as soon as that has gone on for a minute.
 func TestPaceChanges(t *testing.T) {
 	c := newCourse(1_000_000)

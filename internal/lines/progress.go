@@ -23,7 +23,14 @@ type Progress struct {
 // nearEnd is how many records a line may be behind for its indexes to be added.
 const nearEnd = 10_000
 
-func (p Progress) near() bool { return p.All-p.Done <= nearEnd && p.Lag <= nearEnd }
+// near reports whether a line is near its end: with a rate, what it lacks must be filled long before the wait for it ends.
+func (p Progress) near(rate int) bool {
+	most := int64(nearEnd)
+	if rate > 0 {
+		most = min(most, int64(rate)*int64(barrierTimeout/2/time.Second))
+	}
+	return p.All-p.Done <= most && p.Lag <= nearEnd
+}
 
 // Progress tells how far the line is.
 func (g *Gauge) Progress(ctx context.Context) (p Progress, err error) {

@@ -16,7 +16,7 @@ import (
 // TestARateThatDoesNotCatchUp: of a line that is built more slowly than records arrive the builder's log, the health of processors and the
 // status say so, with the command that helps. With another rate it is built, and its table is that of a fresh run.
 func TestARateThatDoesNotCatchUp(t *testing.T) {
-	const many = 10_500 // more than a line may lack for its indexes to be added
+	const many = 2000
 	w := newWorld(t, 2)
 	_, health := w.Process(before, "live")
 	for i := 0; i < many; i += 500 {
