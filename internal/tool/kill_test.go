@@ -123,7 +123,7 @@ func (p *patient) killRecovers() {
 		p.await()
 		p.command(0, "orders: the positions are in order", "recover")
 	}
-	killEach(t, p.path, killStride, func(cmd *cobra.Command, o *operation) error { return recoverStreams(cmd, o, false, true) }, func(int64) {
+	killEach(t, p.path, killStride, func(cmd *cobra.Command, o *operation) error { return recoverStreams(cmd, o, false) }, func(int64) {
 		p.command(0, "paused: sink", "pause", "orders", "--stage", "sink")
 		p.paused()
 		p.processed(func() { p.add(next) })
@@ -131,7 +131,7 @@ func (p *patient) killRecovers() {
 		p.forget(topics.Processed(p.name, "orders"))
 		p.command(0, "resumed: sink", "resume", "orders")
 	}, func(int64) { p.command(0, "orders: done", "recover", "--yes") }, after)
-	killEach(t, p.path, killStride, func(cmd *cobra.Command, o *operation) error { return recoverStreams(cmd, o, true, true) }, func(int64) {
+	killEach(t, p.path, killStride, func(cmd *cobra.Command, o *operation) error { return recoverStreams(cmd, o, true) }, func(int64) {
 		p.add(next)
 		next++
 	}, func(int64) { p.command(0, "orders: done", "recover", "--yes", "--kafka-lost") }, after)
@@ -239,7 +239,7 @@ func TestRecoverBesideTraffic(t *testing.T) {
 	cmd := &cobra.Command{}
 	cmd.SetContext(t.Context())
 	cmd.SetOut(&told)
-	if err := recoverStreams(cmd, o, false, true); err != nil || told.String() != "orders: the positions are in order\n" {
+	if err := recoverStreams(cmd, o, false); err != nil || told.String() != "orders: the positions are in order\n" {
 		t.Errorf("%s%v", &told, err)
 	}
 	p.quiet()
@@ -273,7 +273,7 @@ func TestRecoverBesideADeclaration(t *testing.T) {
 	cmd := &cobra.Command{}
 	cmd.SetContext(t.Context())
 	cmd.SetOut(io.Discard)
-	if err := recoverStreams(cmd, o, true, true); err != nil {
+	if err := recoverStreams(cmd, o, true); err != nil {
 		t.Error(err)
 	}
 	if run := decidedNow(t, p.path).Run; run.Number < 2 || run.Why != "Kafka is older than the database" {
@@ -282,4 +282,9 @@ func TestRecoverBesideADeclaration(t *testing.T) {
 	p.await()
 	p.run.send(t, syscall.SIGTERM)
 	p.run.exit(t)
+}
+
+// recoverStreams is `millrace recover --yes`. lost is --kafka-lost.
+func recoverStreams(cmd *cobra.Command, o *operation, lost bool) error {
+	return (&recovering{operation: o, cmd: cmd, lost: lost}).do(true)
 }

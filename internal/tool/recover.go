@@ -142,10 +142,6 @@ type recovering struct {
 	others  []error  // of tables that other streams write, or that have lost rows
 }
 
-func recoverStreams(cmd *cobra.Command, o *operation, lost, yes bool) error {
-	return (&recovering{operation: o, cmd: cmd, lost: lost}).do(yes)
-}
-
 // do looks, asks, and repairs.
 func (x *recovering) do(yes bool) (err error) {
 	cmd, o, lost := x.cmd, x.operation, x.lost
