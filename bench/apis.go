@@ -150,7 +150,8 @@ func (b *bench) budget(ctx context.Context) error {
 	err = b.until(ctx, func() (bool, error) {
 		q.mu.Lock()
 		defer q.mu.Unlock()
-		if from == 0 && len(q.windows) > 0 && q.windows[len(q.windows)-1] > 0 { // all have come, and know the quota, two windows later
+		// all have come, and know the quota, two windows later
+		if from == 0 && len(q.windows) > 0 && q.windows[len(q.windows)-1] > 0 {
 			from = len(q.windows) + 2
 		}
 		if from > 0 && len(q.windows) == from && turned == 0 {
@@ -223,8 +224,8 @@ func (k *kids) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	_, _ = w.Write(append(body, ']'))
 }
 
-// slices shows what 10,000 slices take: to be fetched first, to start again when nothing is to be done, and to be taken over
-// from a process that is killed amid the work on all of them.
+// slices shows what 10,000 slices take: to be fetched first, to start again when nothing is to be done, and to be taken
+// over from a process that is killed amid the work on all of them.
 func (b *bench) slices(ctx context.Context) error {
 	k := &kids{}
 	api, stop, err := local(k.ServeHTTP)

@@ -13,12 +13,13 @@
 //	scale      only if asked for: -streams (10) of -partitions (100); start, memory, idling, start again, a second sink
 //	replay     only if asked for: a stream processed again, against the first time; live records' latency before, in
 //	           each phase of, and after a replay with a rate, -runs times
-//	grid       only if asked for: ingest at concurrencies 1, 8 and 64 and pages of 10, 100 and 1000, with 50 ms and without
+//	grid       only if asked for: ingest at concurrencies 1, 8 and 64 and pages of 10, 100 and 1000, with 50 ms and
+//	           without
 //	page       only if asked for: the memory of ingest while a page of 1 GiB goes through
 //	budget     only if asked for: how much of an API's quota three processes use, and how often they are turned away
 //	slices     only if asked for: 10,000 slices: the first fetch, a start, a take-over
-//	shadow     only if asked for: a line filled beside the live one, against the first time; diff, swap, rollback, and the longest
-//	           that a reader waits
+//	shadow     only if asked for: a line filled beside the live one, against the first time; diff, swap, rollback, and
+//	           the longest that a reader waits
 //	starts     only if asked for: from the start of a processor to its first commit, and until it has caught up
 //
 // Every measured program, the limits included, is a process of its own, so that its CPU time and its peak

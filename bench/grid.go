@@ -24,8 +24,9 @@ const (
 	gridSeconds = 4 // that a run is to take at the ideal rate, about
 )
 
-// grid measures ingest at several concurrencies and page sizes. With a latency the ideal is concurrency ÷ latency; without,
-// it is a client that reads, cuts and produces as ingest does, without transactions, cursors and checks, in the same run.
+// grid measures ingest at several concurrencies and page sizes. With a latency the ideal is concurrency ÷ latency;
+// without, it is a client that reads, cuts and produces as ingest does, without transactions, cursors and checks, in
+// the same run.
 func (b *bench) grid(ctx context.Context) error {
 	fmt.Printf("\n%-44s %9s %9s %7s   %7s %7s\n", "ingest", "pages/s", "ideal", "%", "krec/s", "MiB")
 	for _, latency := range []time.Duration{gridLatency, 0} {

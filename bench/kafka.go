@@ -75,7 +75,8 @@ func written(adm *kadm.Client, topic string) func(context.Context) (int64, error
 	}
 }
 
-// recordShare returns how many of a topic's offsets are records, from 0 to 1: the others are markers that transactions have ended with, many where these are small.
+// recordShare returns how many of a topic's offsets are records, from 0 to 1: the others are markers that transactions
+// have ended with, many where these are small.
 func recordShare(ctx context.Context, brokers []string, adm *kadm.Client, topic string) (float64, error) {
 	end, err := written(adm, topic)(ctx)
 	if err != nil || end == 0 {

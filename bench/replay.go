@@ -11,8 +11,8 @@ import (
 	"github.com/millrace-io/millrace/topics"
 )
 
-// replay measures how fast a stream is processed again, against how fast processor and sink take the same records in the
-// first place; and what live records wait for meanwhile, with a rate, and beside a shadow with that rate.
+// replay measures how fast a stream is processed again, against how fast processor and sink take the same records in
+// the first place; and what live records wait for meanwhile, with a rate, and beside a shadow with that rate.
 func (b *bench) replay(ctx context.Context) error {
 	p, file, env, err := b.pipeline("http://127.0.0.1", 500, 1)
 	if err != nil {
@@ -60,8 +60,8 @@ func (b *bench) replayed(ctx context.Context, env []string, file string) (time.D
 	return time.Since(began), ctx.Err()
 }
 
-// first has a sink and a processor take the records for the first time, and says how long they took. They run until stop, which is never nil, is
-// called.
+// first has a sink and a processor take the records for the first time, and says how long they took. They run until
+// stop, which is never nil, is called.
 func (b *bench) first(ctx context.Context, p *pipeline.Pipeline, env []string, file string) (took time.Duration, stop func(), err error) {
 	var running []*process
 	stop = func() {

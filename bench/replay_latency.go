@@ -29,8 +29,8 @@ type replaying struct {
 	undo  []string
 }
 
-// besides measures what live records wait for alone and beside a replay, several times in turn, and compares all of one with all of the
-// other: of a single run the p99 is that of a few moments in which the disk was slow.
+// besides measures what live records wait for alone and beside a replay, several times in turn, and compares all of one
+// with all of the other: of a single run the p99 is that of a few moments in which the disk was slow.
 func (b *bench) besides(ctx context.Context, p *pipeline.Pipeline, env []string, r replaying) error {
 	var alone, during []time.Duration
 	for range b.runs {

@@ -26,8 +26,9 @@ const (
 	scaleWithin  = 30 * time.Minute
 )
 
-// scale shows what many partitions cost that have little to do: a process of each stage, from its start to the first row
-// and to the last, its memory, what MySQL is asked while nothing happens, and how long a second sink takes to get its share.
+// scale shows what many partitions cost that have little to do: a process of each stage, from its start to the first
+// row and to the last, its memory, what MySQL is asked while nothing happens, and how long a second sink takes to get
+// its share.
 func (b *bench) scale(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, scaleWithin)
 	defer cancel()

@@ -11,8 +11,8 @@ import (
 	"time"
 )
 
-// shadow measures how fast a line is filled beside the live one, against how fast processor and sink take the same records in the first
-// place; comparing the two tables, swapping them, and the longest that a reader waits meanwhile.
+// shadow measures how fast a line is filled beside the live one, against how fast processor and sink take the same
+// records in the first place; comparing the two tables, swapping them, and the longest that a reader waits meanwhile.
 func (b *bench) shadow(ctx context.Context) error {
 	p, file, env, err := b.pipeline("http://127.0.0.1", 500, 1)
 	if err != nil {
@@ -58,7 +58,8 @@ func (b *bench) exchange(ctx context.Context, env []string, file string) error {
 	return nil
 }
 
-// readers read the table, one by text and one by a prepared statement, until the result is called: the longest that each has waited.
+// readers read the table, one by text and one by a prepared statement, until the result is called: the longest that
+// each has waited.
 func (b *bench) readers(ctx context.Context) func() (text, prepared time.Duration, err error) {
 	ctx, cancel := context.WithCancel(ctx)
 	var all sync.WaitGroup

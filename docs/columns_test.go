@@ -52,8 +52,8 @@ func TestReferenceListsTheColumnTypes(t *testing.T) {
 	}
 }
 
-// TestReferenceSaysWhatTypesCanBe: the loader takes "unsigned" behind the whole numbers of reference/columns.md and behind no other type, and
-// as keys all types but those of which the page says that they cannot be.
+// TestReferenceSaysWhatTypesCanBe: the loader takes "unsigned" behind the whole numbers of reference/columns.md and
+// behind no other type, and as keys all types but those of which the page says that they cannot be.
 func TestReferenceSaysWhatTypesCanBe(t *testing.T) {
 	page, err := os.ReadFile("reference/columns.md")
 	if err != nil {

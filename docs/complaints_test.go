@@ -13,8 +13,8 @@ var (
 	complaintID   = regexp.MustCompile(`\[([\w.-]+/[\w.-]+#\d+)\]`)
 )
 
-// TestEveryComplaintHasATest: a complaint that comparison.md lists is guarded against by a test that is there, and that says so; and
-// every test that says so is listed.
+// TestEveryComplaintHasATest: a complaint that comparison.md lists is guarded against by a test that is there, and that
+// says so; and every test that says so is listed.
 func TestEveryComplaintHasATest(t *testing.T) {
 	t.Parallel()
 	page, err := os.ReadFile("comparison.md")

@@ -68,8 +68,8 @@ func (c *comparison) wrongf(format string, args ...any) {
 	}
 }
 
-// mustHold logs what was compared, and ends the whole run where a promise was broken. It panics for that: a test that fails is run
-// once more by make test, and with other dice this could pass.
+// mustHold logs what was compared, and ends the whole run where a promise was broken. It panics for that: a test that
+// fails is run once more by make test, and with other dice this could pass.
 func (c *comparison) mustHold(t testing.TB) {
 	t.Helper()
 	t.Log(c)
@@ -200,8 +200,8 @@ func history(all []rawRecord) string {
 	return b.String()
 }
 
-// readOutcomes checks P2 and P4: every raw record has one outcome in a line, the right one, in raw order. It returns the ids of
-// the letters of the sink, by raw place.
+// readOutcomes checks P2 and P4: every raw record has one outcome in a line, the right one, in raw order. It returns
+// the ids of the letters of the sink, by raw place.
 func (c *comparison) readOutcomes(ctx context.Context, brokers []string, stream string, l line) (map[place]bool, error) {
 	outcomes := map[place]int{}
 	by := map[made]int{}

@@ -232,8 +232,8 @@ func (d *badDay) bear(ctx context.Context, f databaseFault) error {
 	return nil
 }
 
-// maxFaultLines are the lines about one fault in the logs of two sinks, one of which may be killed: up to six, and one more each minute on
-// a slow machine. Each attempt being told makes hundreds.
+// maxFaultLines are the lines about one fault in the logs of two sinks, one of which may be killed: up to six, and one
+// more each minute on a slow machine. Each attempt being told makes hundreds.
 const maxFaultLines = 20
 
 func (f *databaseFault) isTold(line string) bool {

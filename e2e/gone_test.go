@@ -15,8 +15,8 @@ import (
 	"github.com/millrace-io/millrace/topics"
 )
 
-// awaitGone waits until complete reads have found all that the source has deleted: after the last change, a read of several pages has
-// to be confirmed by another.
+// awaitGone waits until complete reads have found all that the source has deleted: after the last change, a read of
+// several pages has to be confirmed by another.
 func (w *world) awaitGone(ctx context.Context, within time.Duration) error {
 	return testkit.Until(ctx, within, func() error {
 		for _, stream := range w.source.names {
@@ -44,7 +44,8 @@ func (w *world) awaitGone(ctx context.Context, within time.Duration) error {
 	})
 }
 
-// tombstone checks a tombstone in raw, which follows all that raw has of its key so far: the API has deleted what it deletes.
+// tombstone checks a tombstone in raw, which follows all that raw has of its key so far: the API has deleted what it
+// deletes.
 func (c *comparison) tombstone(r *kgo.Record, stream string, before []rawRecord) (x rawRecord, ok bool) {
 	key := string(r.Key)
 	if stream == "hooks" {

@@ -52,8 +52,8 @@ func frozenFor(t *testing.T, dice *rand.Rand) {
 	testkit.Pause(t.Context(), time.Duration(1+dice.IntN(20))*time.Second)
 }
 
-// survive runs the processes of w while the source changes and old records are sent again, and has k kill some
-// of the named ones, more often on a machine where something is still untried; then it lets everything settle and compares.
+// survive runs the processes of w while the source changes and old records are sent again, and has k kill some of the
+// named ones, more often on a machine where something is still untried; then it lets everything settle and compares.
 func (w *world) survive(k *killer, names []string, records, kills int, settle time.Duration) (*comparison, error) {
 	ctx := w.t.Context()
 	isSink := func(name string) bool { return strings.HasPrefix(name, "sink-") }

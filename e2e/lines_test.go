@@ -19,7 +19,8 @@ import (
 // line is a line of a stream: whose topics it has, and what its table is called now.
 type line struct {
 	pipeline, table string
-	shadow          bool // it is the second one: its amounts are of another factor, and, of the stream "ordered", its key is another
+	// it is the second one: its amounts are of another factor, and, of the stream "ordered", its key is another
+	shadow bool
 }
 
 // key is the key column.

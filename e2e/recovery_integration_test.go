@@ -29,8 +29,8 @@ import (
 	"github.com/millrace-io/millrace/topics"
 )
 
-// TestRecovery loses what can be lost, one thing after the other, on real servers: each time it is said what happened, what does not recover by itself
-// names the command that does, and in the end the table equals what the API has.
+// TestRecovery loses what can be lost, one thing after the other, on real servers: each time it is said what happened,
+// what does not recover by itself names the command that does, and in the end the table equals what the API has.
 func TestRecovery(t *testing.T) {
 	w := newRecovery(t)
 	for _, c := range []struct {
@@ -320,8 +320,8 @@ func (p *patient) rawKeys() map[string]bool {
 	return keys
 }
 
-// processedRecreated deletes the processed topic while the sink is behind: what the table had not taken is gone with it. No command
-// is needed.
+// processedRecreated deletes the processed topic while the sink is behind: what the table had not taken is gone with
+// it. No command is needed.
 func processedRecreated(p *patient) {
 	p.command("paused: sink", "pause", "orders", "--stage", "sink")
 	p.told("paused since")

@@ -27,9 +27,9 @@ import (
 // redone are the streams whose logic is wrong at first. One has versions, one has not, one has several slices.
 var redone = []string{"versioned", "ordered", "sliced"}
 
-// TestRedoUnderKills deploys a wrong filter and a wrong map, corrects the file, and has the table put right by a redo, beside
-// live traffic, while every process is killed at random, those of the redo too. Who reads the tables all the time never sees
-// a row go back, or come back.
+// TestRedoUnderKills deploys a wrong filter and a wrong map, corrects the file, and has the table put right by a redo,
+// beside live traffic, while every process is killed at random, those of the redo too. Who reads the tables all the
+// time never sees a row go back, or come back.
 func TestRedoUnderKills(t *testing.T) {
 	s := seed(t)
 	w := newWorld(t, s, testservers.Kafka(t), testservers.MySQL(t), nil)
@@ -112,7 +112,8 @@ func (w *world) redo(ctx context.Context, stream string, k *killer) {
 		if n < 3 {
 			time.AfterFunc(time.Duration(1000+dice.IntN(4000))*time.Millisecond, end)
 		}
-		out, err := w.millrace(life, "replay", w.fleet.file, stream, "--yes", "--letters", "100000") // a slow machine has many keys by then
+		// a slow machine has many keys by then
+		out, err := w.millrace(life, "replay", w.fleet.file, stream, "--yes", "--letters", "100000")
 		end()
 		if err == nil {
 			return

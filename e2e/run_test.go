@@ -79,7 +79,8 @@ func newWorldOf(t testing.TB, s *source, seed uint64, brokers []string, dsn stri
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = w.db.Close() })
-	if _, err := w.db.Exec("SET GLOBAL local_infile = ?", seed%2); err != nil { // half of the seeds: whether sinks catch up by LOAD DATA
+	// half of the seeds: whether sinks catch up by LOAD DATA
+	if _, err := w.db.Exec("SET GLOBAL local_infile = ?", seed%2); err != nil {
 		t.Fatal(err)
 	}
 	if w.client, err = kgo.NewClient(kgo.SeedBrokers(brokers...), kgo.RecordPartitioner(kgo.ManualPartitioner()), kgo.UnknownTopicRetries(-1)); err != nil {

@@ -20,8 +20,8 @@ import (
 	"github.com/millrace-io/millrace/internal/testkit"
 )
 
-// sender delivers webhooks as APIs do: each until it is answered with 2xx, and those of a key one after the other. Now and
-// then an answer is lost, so that what was taken comes again, to either process.
+// sender delivers webhooks as APIs do: each until it is answered with 2xx, and those of a key one after the other. Now
+// and then an answer is lost, so that what was taken comes again, to either process.
 type sender struct {
 	targets []string // host:port of each process
 	queues  []chan delivered

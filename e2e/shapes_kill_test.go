@@ -14,9 +14,10 @@ import (
 	"github.com/millrace-io/millrace/internal/testservers"
 )
 
-// TestKillShapes kills and freezes processes of each stage, two of ingest at least, at random moments, over an API whose records are reached
-// through child streams, windows of time, keysets and parallel pages, under a refresh token that rotates, or are delivered
-// by webhooks, while they change and are deleted. With -kill-servers it takes minutes; without, the source is small and it is ingest that is killed.
+// TestKillShapes kills and freezes processes of each stage, two of ingest at least, at random moments, over an API
+// whose records are reached through child streams, windows of time, keysets and parallel pages, under a refresh token
+// that rotates, or are delivered by webhooks, while they change and are deleted. With -kill-servers it takes minutes;
+// without, the source is small and it is ingest that is killed.
 func TestKillShapes(t *testing.T) {
 	s := seed(t)
 	size, runs, kills, records := shapesSize{parents: 40, past: 2000, shown: 500}, []string{"ingest-1", "ingest-2", "processor-1", "sink-1"}, 7, 2500

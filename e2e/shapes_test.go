@@ -19,7 +19,8 @@ import (
 //
 //	parents   keyset over ids, everything in each pass; records are deleted, and their children with them
 //	children  a request for each parent; whatever happens to a child is a change of its parent
-//	windows   a past of an hour in windows, and what is new beside; a query shows a limited number of records, and no more
+//	windows   a past of an hour in windows, and what is new beside; a query shows a limited number of records, and no
+//	          more
 //	paged     pages by number up to a total, six at once, everything in each pass; records are deleted
 //	hooks     signed deliveries, each sent until it is answered with 2xx, now and then once more; see [sender]
 type shapes struct {
@@ -177,7 +178,8 @@ func (c *content) children(parent, after string, limit int) []byte {
 	return envelope(out, nil)
 }
 
-// window is a page of what changed in a time, in the order of ids. cursor is how many were shown before, and the last of them; most are shown of all.
+// window is a page of what changed in a time, in the order of ids. cursor is how many were shown before, and the last
+// of them; most are shown of all.
 func (c *content) window(since int64, until, cursor string, limit, most int) []byte {
 	text, after, _ := strings.Cut(cursor, ":")
 	shown, _ := strconv.Atoi(text)

@@ -26,11 +26,12 @@ import (
 //	            Pages shift while they are read: the look-back makes up for it.
 //	ordered     a cursor over (rev, id), so that what changes comes again later; no version: raw order decides
 //	sliced      offset and limit, everything in each pass, three slices; no version
-//	behind      a cursor over ids, pages of any size, what changed since ?since= by a clock that is five minutes behind; no look-back
+//	behind      a cursor over ids, pages of any size, what changed since ?since= by a clock that is five minutes
+//	            behind; no look-back
 //	ahead       the same by a clock that is five minutes ahead
-//	vanishing   offset and limit, everything in each pass, two pages at once; records are deleted, and nothing tells of it; some are
-//	            created again. A record that moves to the page before, and changes, comes twice, and its older revision may be
-//	            committed last: a version orders them
+//	vanishing   offset and limit, everything in each pass, two pages at once; records are deleted, and nothing tells of
+//	            it; some are created again. A record that moves to the page before, and changes, comes twice, and its
+//	            older revision may be committed last: a version orders them
 //	keyed       the same by pages in the order of ids, one at a time; no version
 //	moving      the same by our clock, in three slices; a change may move a record from one to another
 type source struct {

@@ -20,7 +20,8 @@ import (
 	"github.com/millrace-io/millrace/topics/control"
 )
 
-// swapper runs the commands that swap the lines of a stream, through a proxy in front of MySQL, at which it can be killed.
+// swapper runs the commands that swap the lines of a stream, through a proxy in front of MySQL, at which it can be
+// killed.
 type swapper struct {
 	w      *world
 	stream string
@@ -44,7 +45,8 @@ func (w *world) swapper(file, stream string) *swapper {
 	return d
 }
 
-// verb is what changes which line is live, by the table of which the database says whose it is. It waits for a server that is away.
+// verb is what changes which line is live, by the table of which the database says whose it is. It waits for a server
+// that is away.
 func (d *swapper) verb(ctx context.Context) (verb string, live uint16, err error) {
 	var owner string
 	if err := testkit.Until(ctx, 2*time.Minute, func() error {
@@ -83,8 +85,8 @@ func (d *swapper) swap(ctx context.Context) error {
 	return err
 }
 
-// settled swaps until the second line is live, and that is told: servers that have been away, and processes that have been killed, may have a
-// swap taken back, and another process may have ended one that was begun before.
+// settled swaps until the second line is live, and that is told: servers that have been away, and processes that have
+// been killed, may have a swap taken back, and another process may have ended one that was begun before.
 func (d *swapper) settled(ctx context.Context) error {
 	if err := d.ended(ctx); err != nil {
 		return err
@@ -105,7 +107,8 @@ func (d *swapper) settled(ctx context.Context) error {
 	})
 }
 
-// goOn has the next command end what one that was killed has left, before it swaps, or refuses to. It may have been taken back, too.
+// goOn has the next command end what one that was killed has left, before it swaps, or refuses to. It may have been
+// taken back, too.
 func (d *swapper) goOn(ctx context.Context) error {
 	verb, _, err := d.verb(ctx)
 	if err != nil {

@@ -17,8 +17,9 @@ import (
 	"github.com/millrace-io/millrace/internal/testservers"
 )
 
-// TestSwapReadByJDBC swaps as TestSwap does while a Java program reads, in nine ways through three pools of HikariCP: with statements that
-// the driver fills in, that the server prepares and the driver keeps, and with cursors of the server.
+// TestSwapReadByJDBC swaps as TestSwap does while a Java program reads, in nine ways through three pools of HikariCP:
+// with statements that the driver fills in, that the server prepares and the driver keeps, and with cursors of the
+// server.
 func TestSwapReadByJDBC(t *testing.T) {
 	classes := jars(t)
 	s := newSwapping(t, newShadowed(t, seed(t), testservers.Kafka(t), testservers.MySQL(t)))

@@ -16,9 +16,9 @@ import (
 	"github.com/millrace-io/millrace/internal/testservers"
 )
 
-// TestSwapUnderKills does what TestSwap does while everything is killed: the commands that swap at every statement of a swap once, those that
-// build the lines, each process of the stages, mysqld and the broker. With -kill-servers, as by `make chaos`, that goes on for -kills kills of
-// commands that swap, and they are killed at any moment, too.
+// TestSwapUnderKills does what TestSwap does while everything is killed: the commands that swap at every statement of a
+// swap once, those that build the lines, each process of the stages, mysqld and the broker. With -kill-servers, as by
+// `make chaos`, that goes on for -kills kills of commands that swap, and they are killed at any moment, too.
 func TestSwapUnderKills(t *testing.T) {
 	number := seed(t)
 	kafka, server := testservers.NewKafka(t), testservers.NewMySQL(t)
@@ -55,8 +55,9 @@ type slaughter struct {
 	servers map[string]func() // kill a server, and start it again
 }
 
-// atMoments kills the commands that swap at every statement of a swap once, each of the two at every other one. If it goes on, they are
-// killed there again and again, until there were -kills kills. Meanwhile each process of the stages and each server is killed once, or again and again.
+// atMoments kills the commands that swap at every statement of a swap once, each of the two at every other one. If it
+// goes on, they are killed there again and again, until there were -kills kills. Meanwhile each process of the stages
+// and each server is killed once, or again and again.
 func (s *slaughter) atMoments(goOn bool) {
 	w := s.w
 	w.t.Helper()
@@ -69,7 +70,8 @@ func (s *slaughter) atMoments(goOn bool) {
 		moments = slices.Repeat(moments, max(1, (*killsFlag+len(moments)-1)/len(moments)))
 	}
 	var all, drivers sync.WaitGroup
-	due, others := make(chan struct{}, 1), rand.New(rand.NewPCG(s.dice.Uint64(), 0)) // 1: the next one, while one is being killed
+	// 1: the next one, while one is being killed
+	due, others := make(chan struct{}, 1), rand.New(rand.NewPCG(s.dice.Uint64(), 0))
 	all.Go(func() { s.killOthers(due, goOn, others) })
 	for i, d := range s.swappers {
 		own := rand.New(rand.NewPCG(s.dice.Uint64(), uint64(i)))
@@ -97,8 +99,8 @@ func (s *slaughter) atMoments(goOn bool) {
 	w.t.Logf("the commands that swap were killed at %d statements", len(moments))
 }
 
-// killOthers kills a process of the stages, or a server, and starts it again, each time that one is due: each once, in any order, and if it goes
-// on, again and again. When due is closed, those follow that had no turn.
+// killOthers kills a process of the stages, or a server, and starts it again, each time that one is due: each once, in
+// any order, and if it goes on, again and again. When due is closed, those follow that had no turn.
 func (s *slaughter) killOthers(due <-chan struct{}, goOn bool, dice *rand.Rand) {
 	names := append([]string{"broker", "mysqld"}, twoOfEach...)
 	for round := 0; round == 0 || goOn; round++ {
@@ -127,8 +129,8 @@ func (s *slaughter) killOther(name string, dice *rand.Rand) {
 	s.w.fleet.start(name)
 }
 
-// killedAt has the command killed at a moment, and what it has left ended by sinks, or by the next command. If it does not come to that moment,
-// something else that was killed had the swap taken back before.
+// killedAt has the command killed at a moment, and what it has left ended by sinks, or by the next command. If it does
+// not come to that moment, something else that was killed had the swap taken back before.
 func (s *slaughter) killedAt(ctx context.Context, d *swapper, at moment, dice *rand.Rand) error {
 	f, sinks := fate(dice.IntN(int(fates))), dice.IntN(4) > 0
 	for until := time.Now().Add(4 * time.Minute); time.Now().Before(until); {

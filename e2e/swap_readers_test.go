@@ -30,8 +30,8 @@ type readRow struct {
 // reading reads a table once.
 type reading func(ctx context.Context) ([]readRow, error)
 
-// audience reads the tables of streams in every way, all the time, and notes what no reader may see: a missing table, a missing row, rows
-// of both lines, a row that goes back or comes back.
+// audience reads the tables of streams in every way, all the time, and notes what no reader may see: a missing table, a
+// missing row, rows of both lines, a row that goes back or comes back.
 type audience struct {
 	w       *world
 	anchors map[string]map[int64]bool // revs of rows that nobody changes, by stream
@@ -87,7 +87,8 @@ func (a *audience) watch(ctx context.Context) (wait func()) {
 // poolReaders are those of one pool.
 const poolReaders = 5
 
-// seen waits until each reader has read twice, so that one read has begun after the call. Those of a pool have one name.
+// seen waits until each reader has read twice, so that one read has begun after the call. Those of a pool have one
+// name.
 func (a *audience) seen(ctx context.Context) error {
 	counts := func() map[string]int {
 		a.mu.Lock()
@@ -290,8 +291,8 @@ func (a *audience) long(_ context.Context, stream string) (reading, func(), erro
 	}, func() { _ = db.Close() }, nil
 }
 
-// repeatable reads three times by one view of the data, which is older than its first look at the table. What it returns is
-// the last one, without keys: such a view may be older than what it saw in the transaction before.
+// repeatable reads three times by one view of the data, which is older than its first look at the table. What it
+// returns is the last one, without keys: such a view may be older than what it saw in the transaction before.
 func (a *audience) repeatable(_ context.Context, stream string) (reading, func(), error) {
 	db := a.open()
 	return func(ctx context.Context) (rows []readRow, err error) {

@@ -16,12 +16,13 @@ import (
 	"github.com/millrace-io/millrace/internal/testservers"
 )
 
-// changed are the streams that get a second line: of one, with another key and other columns, raw order decides; of the other, with
-// other columns, a version does, and records vanish from it.
+// changed are the streams that get a second line: of one, with another key and other columns, raw order decides; of the
+// other, with other columns, a version does, and records vanish from it.
 var changed = []string{"ordered", "vanishing"}
 
-// TestSwap has two streams get other columns, one of them another key, while records come and the tables are read in every way: a shadow is built
-// beside each table, compared, swapped, rolled back and swapped again. In the end the tables of both lines are what fresh runs make.
+// TestSwap has two streams get other columns, one of them another key, while records come and the tables are read in
+// every way: a shadow is built beside each table, compared, swapped, rolled back and swapped again. In the end the
+// tables of both lines are what fresh runs make.
 func TestSwap(t *testing.T) {
 	s := newSwapping(t, newShadowed(t, seed(t), testservers.Kafka(t), testservers.MySQL(t)))
 	s.begin()

@@ -10,9 +10,10 @@ import (
 	"time"
 )
 
-// tokens is a token endpoint whose refresh tokens rotate (RFC 6749, section 6), of the strictest kind that a client can live
-// with: a refresh token is void as soon as the access token that came in its place was used, and so is the access token
-// before. Until then it may be sent again, for a client that never got the answer. What is void is refused for ever.
+// tokens is a token endpoint whose refresh tokens rotate (RFC 6749, section 6), of the strictest kind that a client can
+// live with: a refresh token is void as soon as the access token that came in its place was used, and so is the access
+// token before. Until then it may be sent again, for a client that never got the answer. What is void is refused for
+// ever.
 type tokens struct {
 	mu      sync.Mutex
 	current pair // in use

@@ -20,8 +20,10 @@ type pages struct {
 	beside *overlaps         // of run; nil: what pages in flight show cannot be in doubt
 	last   int64             // pages of the pass, as the API told last; 0: not known
 
-	open   map[uint64]time.Time // keys of which it is not known which of two contents is newer, unless a page shows them that is asked for after that time
-	inTurn bool                 // nothing is fetched ahead any more
+	// keys of which it is not known which of two contents is newer, unless a page shows them that is asked for after
+	// that time
+	open   map[uint64]time.Time
+	inTurn bool // nothing is fetched ahead any more
 }
 
 func (s *slice) pages(ctx context.Context) *pages {
@@ -144,8 +146,8 @@ func newAhead(
 	return a
 }
 
-// growStack has the goroutine's stack grown at once to what a request takes, while there is nothing on it yet that would be copied. A
-// goroutine lives for one page, and its stack would grow in three steps.
+// growStack has the goroutine's stack grown at once to what a request takes, while there is nothing on it yet that
+// would be copied. A goroutine lives for one page, and its stack would grow in three steps.
 //
 //go:noinline
 func growStack() {

@@ -158,8 +158,8 @@ func TestNoSecretInTopics(t *testing.T) {
 	a.once(t, c.ListenAddrs())
 }
 
-// TestNoReferenceInTopics: neither does a token that the file puts into the query or the path: the API echoes both into the URL of
-// the next page, which is kept in the state topic while the pass is interrupted.
+// TestNoReferenceInTopics: neither does a token that the file puts into the query or the path: the API echoes both into
+// the URL of the next page, which is kept in the state topic while the pass is interrupted.
 func TestNoReferenceInTopics(t *testing.T) {
 	t.Parallel()
 	a := newAPI(t, 45)

@@ -8,8 +8,8 @@ import (
 	"github.com/millrace-io/millrace/pipeline"
 )
 
-// With paginate: auto, the first page that shows how pages follow one another decides it, for good: the cursor holds it, and a reset
-// forgets it. A page that shows nothing decides nothing.
+// With paginate: auto, the first page that shows how pages follow one another decides it, for good: the cursor holds
+// it, and a reset forgets it. A page that shows nothing decides nothing.
 
 // pin makes a pagination that was detected the slice's.
 func (s *slice) pin(p *pipeline.Paginate) {

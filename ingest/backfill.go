@@ -11,14 +11,15 @@ import (
 	"github.com/millrace-io/millrace/pipeline"
 )
 
-// backfill is what is left to fetch of a slice's past, which windows cut. It is the state of the slice's cursor that its passes
-// know nothing of.
+// backfill is what is left to fetch of a slice's past, which windows cut. It is the state of the slice's cursor that
+// its passes know nothing of.
 //
 //	first page of a pass ── spans before since ──► pending ── committed ──► stretches ── take ──► open ── last page ──► (nothing)
 //	                                                                            ▲── split ────────┘
 //
-// What must hold: pending, stretches and open together hold all that is not committed yet, so that whatever is written down of them with
-// the pages of a transaction loses nothing. It may be used concurrently; what transactions do is done by one goroutine.
+// What must hold: pending, stretches and open together hold all that is not committed yet, so that whatever is written
+// down of them with the pages of a transaction loses nothing. It may be used concurrently; what transactions do is done
+// by one goroutine.
 type backfill struct {
 	scale cursor.Scale
 	rule  *pipeline.Window

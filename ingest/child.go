@@ -17,8 +17,8 @@ import (
 	"github.com/millrace-io/millrace/ingest/written"
 )
 
-// child is a slice that is made from a record of another stream, while it is not fetched: what the state topic has of it. Its
-// feed's mutex guards it.
+// child is a slice that is made from a record of another stream, while it is not fetched: what the state topic has of
+// it. Its feed's mutex guards it.
 type child struct {
 	feed     *feed
 	name     string
@@ -66,8 +66,8 @@ func (c *child) set(state []byte, cur cursor.Cursor) {
 	}
 }
 
-// dirty reports whether there is something to fetch: a revision that is not done, or the rest of a pass. What was listed from
-// another raw topic waits to be listed again.
+// dirty reports whether there is something to fetch: a revision that is not done, or the rest of a pass. What was
+// listed from another raw topic waits to be listed again.
 func (c *child) dirty() bool {
 	return !c.gone && c.want>>revisionBits == c.feed.at.Generation && (c.want != c.done || c.under)
 }
@@ -139,8 +139,8 @@ func (f *feed) slice(c *child, cancel context.CancelFunc) (*slice, error) {
 // rememberedBytes is about how much a record takes in what a child remembers to have written.
 const rememberedBytes = 20
 
-// remembers is how many records a child may remember that has these segments: what the others leave of all that the process may
-// remember, or its equal share, if that is more.
+// remembers is how many records a child may remember that has these segments: what the others leave of all that the
+// process may remember, or its equal share, if that is more.
 func (f *feed) remembers(segments map[uint64][]byte) int {
 	own := 0
 	for _, s := range segments {
@@ -151,8 +151,9 @@ func (f *feed) remembers(segments map[uint64][]byte) int {
 	return min(f.in.cfg.RememberedRecords, max(free, all/max(f.in.ownedSlices(), int(f.kids.known.Load()), 1)))
 }
 
-// mayBeNothing has a slice that is made from a record passed over where the API has nothing for it, unless the pipeline file says
-// what else is done: many APIs answer 404 in the place of an empty list, and a record may be deleted before this is known.
+// mayBeNothing has a slice that is made from a record passed over where the API has nothing for it, unless the pipeline
+// file says what else is done: many APIs answer 404 in the place of an empty list, and a record may be deleted before
+// this is known.
 func (s *slice) mayBeNothing() {
 	s.made = true
 	rules := s.client.Judge
@@ -175,8 +176,8 @@ func fieldsOf(c *cursor.Child) request.Values {
 	return values
 }
 
-// commits is the cursor after a page of the child, as the transaction in hand takes it: with what is known of the parent's record
-// by now, which may have been written again since the pass began.
+// commits is the cursor after a page of the child, as the transaction in hand takes it: with what is known of the
+// parent's record by now, which may have been written again since the pass began.
 func (c *child) commits(after cursor.Cursor) (cursor.Cursor, error) {
 	c.feed.mu.Lock()
 	defer c.feed.mu.Unlock()

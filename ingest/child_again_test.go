@@ -25,7 +25,8 @@ func order(t testing.TB, brokers []string, id, revision int) {
 	produce(t, brokers, &kgo.Record{Topic: "shop.orders.raw", Key: []byte(strconv.Itoa(id)), Value: fmt.Appendf(nil, `{"id":%d,"revision":%d}`, id, revision)})
 }
 
-// TestChildWhosePositionExpires: an API that does not know the position any more from which a child goes on is asked for everything.
+// TestChildWhosePositionExpires: an API that does not know the position any more from which a child goes on is asked
+// for everything.
 func TestChildWhosePositionExpires(t *testing.T) {
 	t.Parallel()
 	a := newTree(t)
@@ -129,8 +130,8 @@ func TestNothingIsSaidByTheFirstPageAlone(t *testing.T) {
 	r.stop()
 }
 
-// TestNothingDeletesNothing: 404 in the place of a child's list may stand for a record that is about to go, or for an API in trouble. The
-// child keeps what it has, and it is told why; the next complete read tells what is gone.
+// TestNothingDeletesNothing: 404 in the place of a child's list may stand for a record that is about to go, or for an
+// API in trouble. The child keeps what it has, and it is told why; the next complete read tells what is gone.
 func TestNothingDeletesNothing(t *testing.T) {
 	t.Parallel()
 	a, p, r := oneOrder(t, 3, deletes())
@@ -158,7 +159,8 @@ func TestNothingDeletesNothing(t *testing.T) {
 	r.stop()
 }
 
-// TestAFeedLeavesNothingBehind: what is committed after the work on a partition has ended does not count as this process's any more.
+// TestAFeedLeavesNothingBehind: what is committed after the work on a partition has ended does not count as this
+// process's any more.
 func TestAFeedLeavesNothingBehind(t *testing.T) {
 	t.Parallel()
 	a := newTree(t)
@@ -205,8 +207,8 @@ func TestAFeedLeavesNothingBehind(t *testing.T) {
 	}
 }
 
-// TestNotFoundDeletes where the pipeline file says that it is the API's word: 404 or 410 for a child takes what was fetched for it away, and
-// what comes back is there again. When the API has nothing of anything, nothing is deleted.
+// TestNotFoundDeletes where the pipeline file says that it is the API's word: 404 or 410 for a child takes what was
+// fetched for it away, and what comes back is there again. When the API has nothing of anything, nothing is deleted.
 func TestNotFoundDeletes(t *testing.T) {
 	t.Parallel()
 	a := newTree(t)

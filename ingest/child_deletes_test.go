@@ -40,7 +40,8 @@ func (a *tree) has(order string) bool {
 	return slices.Contains(a.lists["/orders"], order)
 }
 
-// churn changes an order at random: an item of it is made, revised or deleted, and the order with it; or it is deleted with all of them, or created again.
+// churn changes an order at random: an item of it is made, revised or deleted, and the order with it; or it is deleted
+// with all of them, or created again.
 func (a *tree) churn(rnd *rand.Rand, orders, items int) {
 	order := strconv.Itoa(1 + rnd.IntN(orders))
 	list, item := "/orders/"+order+"/items", strconv.Itoa(1+rnd.IntN(items))
@@ -64,8 +65,9 @@ func (a *tree) churn(rnd *rand.Rand, orders, items int) {
 	a.revise("/orders/" + order)
 }
 
-// TestWhatIsDeletedGoesThroughTakeOvers: items are deleted, and orders with all of their items, while processes come and go, also in the middle of a
-// read, without a word. In the end raw has what the API has, although no order changes any more.
+// TestWhatIsDeletedGoesThroughTakeOvers: items are deleted, and orders with all of their items, while processes come
+// and go, also in the middle of a read, without a word. In the end raw has what the API has, although no order changes
+// any more.
 func TestWhatIsDeletedGoesThroughTakeOvers(t *testing.T) {
 	t.Parallel()
 	const orders, items = 30, 35

@@ -25,8 +25,8 @@ import (
 	"github.com/millrace-io/millrace/topics"
 )
 
-// tree is an API of resources below resources: /orders, /orders/7/items, /orders/7/items/2/notes. Each level is a list in
-// pages of ten.
+// tree is an API of resources below resources: /orders, /orders/7/items, /orders/7/items/2/notes. Each level is a list
+// in pages of ten.
 type tree struct {
 	*httptest.Server
 	pipeline string // name of the pipeline that fetches it
@@ -281,8 +281,8 @@ func TestGrandchildren(t *testing.T) {
 	}
 }
 
-// TestDeletedParents: with the record of the parent, what was fetched for it goes or stays, as the file says. One that comes back is
-// fetched again.
+// TestDeletedParents: with the record of the parent, what was fetched for it goes or stays, as the file says. One that
+// comes back is fetched again.
 func TestDeletedParents(t *testing.T) {
 	for what, left := range map[string]int{"keep": 6, "delete": 3} {
 		t.Run(what, func(t *testing.T) {
@@ -409,7 +409,8 @@ func (r *process) children(t testing.TB, stream, state string) float64 {
 	return 0
 }
 
-// TestParentChangesWhileItsChildIsFetched: the child is fetched once more, so that nothing that came with the change is missed.
+// TestParentChangesWhileItsChildIsFetched: the child is fetched once more, so that nothing that came with the change is
+// missed.
 func TestParentChangesWhileItsChildIsFetched(t *testing.T) {
 	t.Parallel()
 	a := newTree(t)
@@ -444,7 +445,8 @@ func TestParentChangesWhileItsChildIsFetched(t *testing.T) {
 	}
 }
 
-// listedOnce reports whether the state of the only child wants another revision than the one that its pass was begun for.
+// listedOnce reports whether the state of the only child wants another revision than the one that its pass was begun
+// for.
 func (r *process) listedOnce(t testing.TB, brokers []string) bool {
 	t.Helper()
 	var c struct{ Child struct{ Want, Begun int64 } }
@@ -454,7 +456,8 @@ func (r *process) listedOnce(t testing.TB, brokers []string) bool {
 	return c.Child.Want != c.Child.Begun && c.Child.Begun != 0
 }
 
-// TestListsAreCrossed: two lists make a slice of each combination, and with a parent, one for each of its records besides.
+// TestListsAreCrossed: two lists make a slice of each combination, and with a parent, one for each of its records
+// besides.
 func TestListsAreCrossed(t *testing.T) {
 	t.Parallel()
 	a := newTree(t)
@@ -492,8 +495,8 @@ func TestListsAreCrossed(t *testing.T) {
 	}
 }
 
-// TestChildrenThroughTakeOvers: whatever is cancelled when, raw has in the end what the API has, and each record once for each revision
-// that was served.
+// TestChildrenThroughTakeOvers: whatever is cancelled when, raw has in the end what the API has, and each record once
+// for each revision that was served.
 func TestChildrenThroughTakeOvers(t *testing.T) {
 	t.Parallel()
 	childrenThroughTakeOvers(t, testkafka.New(t).ListenAddrs(), "shop")
@@ -545,7 +548,8 @@ func childrenThroughTakeOvers(t *testing.T, brokers []string, name string) {
 	}
 }
 
-// TestTenThousandChildren: each is asked for once, also where another process takes over in the middle, and once for a change.
+// TestTenThousandChildren: each is asked for once, also where another process takes over in the middle, and once for a
+// change.
 func TestTenThousandChildren(t *testing.T) {
 	if testing.Short() {
 		t.Skip("ten thousand requests")
@@ -577,7 +581,8 @@ func TestTenThousandChildren(t *testing.T) {
 	for _, times := range a.count("/orders/") {
 		again += times - 1
 	}
-	if found := len(a.count("/orders/")); found != n || again > n/10 { // those whose answers were on their way: 64, or more on a busy machine
+	// those whose answers were on their way: 64, or more on a busy machine
+	if found := len(a.count("/orders/")); found != n || again > n/10 {
 		t.Errorf("%d children were asked for, and %d once more", found, again)
 	}
 	before := requests()
@@ -608,8 +613,8 @@ func await(t testing.TB, r *process, within time.Duration) {
 	}
 }
 
-// TestChildrenAreReadComplete: what a complete read of a child does not show any more is deleted, also after another process has
-// taken over; what lies under other records of the parent is not touched.
+// TestChildrenAreReadComplete: what a complete read of a child does not show any more is deleted, also after another
+// process has taken over; what lies under other records of the parent is not touched.
 func TestChildrenAreReadComplete(t *testing.T) {
 	t.Parallel()
 	a := newTree(t)
@@ -634,7 +639,8 @@ func TestChildrenAreReadComplete(t *testing.T) {
 	}
 }
 
-// TestRecordsAreGivenFields: before those that the API sent, in any stream; a record that has one of that name is a dead letter.
+// TestRecordsAreGivenFields: before those that the API sent, in any stream; a record that has one of that name is a
+// dead letter.
 func TestRecordsAreGivenFields(t *testing.T) {
 	t.Parallel()
 	api := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
@@ -661,7 +667,8 @@ func TestRecordsAreGivenFields(t *testing.T) {
 	if d := cmp.Diff(want, got); d != "" {
 		t.Error(d)
 	}
-	if letters := testkit.Records(t, c.ListenAddrs(), "shop.items.dlq"); len(letters) != 2 { // one without a key, one with a region of its own
+	// one without a key, one with a region of its own
+	if letters := testkit.Records(t, c.ListenAddrs(), "shop.items.dlq"); len(letters) != 2 {
 		t.Errorf("%d dead letters", len(letters))
 	}
 }

@@ -84,7 +84,8 @@ func (c *committer) transact(ctx context.Context, p *page) (err error) {
 	}
 }
 
-// join returns the transaction to write one more page to: t, or where the page has no room in it or deletes, the next one.
+// join returns the transaction to write one more page to: t, or where the page has no room in it or deletes, the next
+// one.
 func (c *committer) join(ctx context.Context, t *transaction, p *page) (*transaction, error) {
 	if err := p.slice.survey(p); err != nil {
 		return t, err

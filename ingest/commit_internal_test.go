@@ -8,8 +8,8 @@ import (
 	"github.com/millrace-io/millrace/internal/stage"
 )
 
-// TestEndOfPassIsNotWaitedOn: when the pass of every slice in a transaction has ended, its records are no reason to wait
-// for more. While a pass goes on they are.
+// TestEndOfPassIsNotWaitedOn: when the pass of every slice in a transaction has ended, its records are no reason to
+// wait for more. While a pass goes on they are.
 func TestEndOfPassIsNotWaitedOn(t *testing.T) {
 	const records, partitions = 40_000, 6
 	first, second := &slice{}, &slice{}

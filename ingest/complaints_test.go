@@ -17,8 +17,8 @@ import (
 
 // What users of other tools complain of, where no other test guards against it. The table is in docs/comparison.md.
 
-// turnedAway runs a stream over 95 records until its page of that offset is turned away with a status, stops it there, and returns
-// what was asked for before, by a cursor of records.
+// turnedAway runs a stream over 95 records until its page of that offset is turned away with a status, stops it there,
+// and returns what was asked for before, by a cursor of records.
 func turnedAway(t *testing.T, status int, meanwhile func(*process)) (asked []string, a *api, p *pipeline.Pipeline, brokers []string) {
 	t.Helper()
 	a = newAPI(t, 95)
@@ -49,8 +49,8 @@ func turnedAway(t *testing.T, status int, meanwhile func(*process)) (asked []str
 	return asked, a, p, brokers
 }
 
-// TestRateLimitKeepsWhatWasPulled: a rate limit ends nothing. What came before it is in the raw topic while it lasts, and the stream says
-// what it waits for.
+// TestRateLimitKeepsWhatWasPulled: a rate limit ends nothing. What came before it is in the raw topic while it lasts,
+// and the stream says what it waits for.
 //
 // Guards against airbytehq/airbyte#3401.
 func TestRateLimitKeepsWhatWasPulled(t *testing.T) {
@@ -71,7 +71,8 @@ func TestRateLimitKeepsWhatWasPulled(t *testing.T) {
 	}
 }
 
-// TestFailedPassDoesNotStartOver: the position is committed with each page, so what follows a failure asks for no page again.
+// TestFailedPassDoesNotStartOver: the position is committed with each page, so what follows a failure asks for no page
+// again.
 //
 // Guards against airbytehq/airbyte#2627, airbytehq/airbyte#11832.
 func TestFailedPassDoesNotStartOver(t *testing.T) {

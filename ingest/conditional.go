@@ -10,9 +10,10 @@ import (
 )
 
 // A pass of one page whose answer has a validator (RFC 9110, section 8.8) lets the next pass ask whether that page has
-// changed. 304 says that it has not, and so that the pass has nothing new: the request costs next to nothing, and many APIs
-// do not count it. It holds for a pass of one page alone: what follows a first page may change while that does not. And
-// only where the body itself says whether another page follows: a Link header may change while the body does not.
+// changed. 304 says that it has not, and so that the pass has nothing new: the request costs next to nothing, and many
+// APIs do not count it. It holds for a pass of one page alone: what follows a first page may change while that does
+// not. And only where the body itself says whether another page follows: a Link header may change while the body does
+// not.
 
 // conditional reports whether the body of a page that has not changed says that no other follows it.
 func (s *slice) conditional() bool {
@@ -51,8 +52,8 @@ func (s *slice) ask(r *request.Request, c cursor.Cursor, at paginate.Position) *
 	return conditional
 }
 
-// fetched notes in c, the cursor after the last page of a pass, what the next pass may ask for, and whether all that the
-// API shows came in this one.
+// fetched notes in c, the cursor after the last page of a pass, what the next pass may ask for, and whether all that
+// the API shows came in this one.
 func (s *slice) fetched(p *page, c cursor.Cursor) cursor.Cursor {
 	if p.answer.Nothing == http.StatusNotModified {
 		c.Validator.Of = s.validFor(c)
@@ -79,8 +80,8 @@ func (s *slice) fetched(p *page, c cursor.Cursor) cursor.Cursor {
 // validFor names the request of the pass after c, of which a validator holds: since may be another.
 func (s *slice) validFor(c cursor.Cursor) string { return s.begin(c, c.Started).Request }
 
-// settled reports whether a Last-Modified is so old that what it names does not change within the second that it is rounded
-// to (RFC 9110, section 8.8.2.2).
+// settled reports whether a Last-Modified is so old that what it names does not change within the second that it is
+// rounded to (RFC 9110, section 8.8.2.2).
 func settled(h http.Header) bool {
 	modified, err1 := http.ParseTime(h.Get("Last-Modified"))
 	date, err2 := http.ParseTime(h.Get("Date"))

@@ -10,8 +10,8 @@ import (
 	"github.com/millrace-io/millrace/internal/testkit"
 )
 
-// TestNotModified: a pass asks whether its page has changed; 304 ends it as complete. Nothing is written twice when it then
-// changes, and nothing is missed, whatever the API has: an ETag, or a Last-Modified that is old enough to be one.
+// TestNotModified: a pass asks whether its page has changed; 304 ends it as complete. Nothing is written twice when it
+// then changes, and nothing is missed, whatever the API has: an ETag, or a Last-Modified that is old enough to be one.
 func TestNotModified(t *testing.T) {
 	for name, header := range map[string]string{"ETag": "If-None-Match", "Last-Modified": "If-Modified-Since"} {
 		t.Run(name, func(t *testing.T) {
@@ -60,8 +60,8 @@ func TestNotModified(t *testing.T) {
 	}
 }
 
-// TestFirstPageDoesNotSpeakForTheOthers: where a pass has several pages, or a header says whether another follows, none of them is
-// asked for on a condition.
+// TestFirstPageDoesNotSpeakForTheOthers: where a pass has several pages, or a header says whether another follows, none
+// of them is asked for on a condition.
 func TestFirstPageDoesNotSpeakForTheOthers(t *testing.T) {
 	for name, c := range map[string]struct {
 		ingest string

@@ -20,8 +20,8 @@ const (
 	wasEvents = "events" // one for each line
 )
 
-// converter gives JSON in the place of CSV and XML, where the pipeline file says that it is that, or the Content-Type does
-// and records can be found in it; nil: a stream needs none.
+// converter gives JSON in the place of CSV and XML, where the pipeline file says that it is that, or the Content-Type
+// does and records can be found in it; nil: a stream needs none.
 func converter(in *pipeline.Ingest) func(io.Reader, http.Header, bool) (io.Reader, string) {
 	if in.BodyFormat == "json" || in.BodyFormat == "ndjson" {
 		return nil

@@ -16,8 +16,8 @@ import (
 	"github.com/millrace-io/millrace/topics"
 )
 
-// credential keeps the tokens of one credential in the state topic, see [auth.Store]. Its key is that of no slice. Whoever
-// claims it initialises a transactional id of its own, so that the brokers refuse who claimed it before.
+// credential keeps the tokens of one credential in the state topic, see [auth.Store]. Its key is that of no slice.
+// Whoever claims it initialises a transactional id of its own, so that the brokers refuse who claimed it before.
 type credential struct {
 	in   *Ingest
 	name string
@@ -28,8 +28,8 @@ type credential struct {
 // credentialKey is the key in the state topic.
 func credentialKey(name string) string { return "credential:" + name }
 
-// Claim reads the partition of the credential to its end, the first time from its beginning. Of those who claim it at the
-// same time, the last has it, and the others claim it again.
+// Claim reads the partition of the credential to its end, the first time from its beginning. Of those who claim it at
+// the same time, the last has it, and the others claim it again.
 func (c *credential) Claim(ctx context.Context) ([]byte, auth.Claim, error) {
 	for {
 		log, err := c.claim(ctx)

@@ -13,16 +13,17 @@ import (
 	"github.com/millrace-io/millrace/topics/control"
 )
 
-// decisions is what was decided about the streams while they run, by the control topic: which are paused, and which were
-// reset. It may be used concurrently.
+// decisions is what was decided about the streams while they run, by the control topic: which are paused, and which
+// were reset. It may be used concurrently.
 type decisions struct {
 	view *control.View
 	in   *Ingest
 
 	mu     sync.Mutex
-	gates  map[string]*gate        // by stream
-	resets map[string]position     // what was known last, by stream
-	again  map[int32]chan struct{} // by partition of the state topic: closed when its positions were set back, and replaced
+	gates  map[string]*gate    // by stream
+	resets map[string]position // what was known last, by stream
+	// by partition of the state topic: closed when its positions were set back, and replaced
+	again map[int32]chan struct{}
 }
 
 // position is what a decision about a stream changes in how its positions are to be read.
@@ -172,8 +173,8 @@ func (d *decisions) yield(ctx context.Context, partition int32) error {
 	return nil
 }
 
-// excuses reports whether it was a reset or a sweep that has fenced the owner of a partition, so that this process claims it
-// again at once.
+// excuses reports whether it was a reset or a sweep that has fenced the owner of a partition, so that this process
+// claims it again at once.
 func (d *decisions) excuses(ctx context.Context, partition int32, err error, changed <-chan struct{}) bool {
 	if _, fenced := errors.AsType[*changelog.FencedError](err); !fenced || expelled(err) {
 		return false

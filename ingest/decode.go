@@ -239,7 +239,8 @@ func (r *reader) unversioned() string {
 		"and version: none orders records as they come", name)
 }
 
-// past reports whether a version is no time to come: what took such a version would be the newest of its key until then.
+// past reports whether a version is no time to come: what took such a version would be the newest of its key until
+// then.
 func (r *reader) past(version int64, p *page) bool {
 	if !r.versions.Times() {
 		return true

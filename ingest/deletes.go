@@ -19,11 +19,11 @@ import (
 	"github.com/millrace-io/millrace/topics/admin"
 )
 
-// Some APIs do not say what was deleted: a record is not shown any more. Where the pipeline file says so, a complete read
-// of a slice writes tombstones of the keys that it did not show, in the transaction of the cursor that ends its pass. Which
-// keys are there is in memory, as hashes, and in the state topic, with their text: see package known. The commit loop marks
-// what a page shows before the page is written. Marks are in memory alone: a read during which the partition went to another
-// owner deletes nothing, and is made once more.
+// Some APIs do not say what was deleted: a record is not shown any more. Where the pipeline file says so, a complete
+// read of a slice writes tombstones of the keys that it did not show, in the transaction of the cursor that ends its
+// pass. Which keys are there is in memory, as hashes, and in the state topic, with their text: see package known. The
+// commit loop marks what a page shows before the page is written. Marks are in memory alone: a read during which the
+// partition went to another owner deletes nothing, and is made once more.
 
 // gone is a key that is to be deleted.
 type gone struct {
@@ -51,8 +51,8 @@ func newKnown(in *pipeline.Ingest, c cursor.Cursor) *cursor.Known {
 	return c.Known
 }
 
-// survey marks the keys that a page of a complete read shows, and decides what is gone if it is the last one. s is nil for a
-// listing.
+// survey marks the keys that a page of a complete read shows, and decides what is gone if it is the last one. s is nil
+// for a listing.
 func (s *slice) survey(p *page) error {
 	p.gone, p.buried, p.known, p.held, p.blinded = nil, 0, nil, nil, ""
 	if s == nil || s.keys == nil || !s.everything(p) || p.answer.Nothing == http.StatusNotModified {
@@ -137,7 +137,8 @@ func (s *slice) decide(p *page) {
 	p.held = v.Held
 }
 
-// byKey reports whether pages follow one another by the key, and records came in its order: none can slip between two of them.
+// byKey reports whether pages follow one another by the key, and records came in its order: none can slip between two
+// of them.
 func (s *slice) byKey() bool {
 	k := s.stream.Ingest.Paginate.Keyset
 	if k == nil || s.order.broken {
@@ -162,8 +163,8 @@ func (s *slice) allowed(since, held int64) int64 {
 	return min(a.Keys, held)
 }
 
-// wholeIsDue reports whether the pass after c, which begins at a time, is to be a complete read where passes ask for what has
-// changed.
+// wholeIsDue reports whether the pass after c, which begins at a time, is to be a complete read where passes ask for
+// what has changed.
 func (s *slice) wholeIsDue(c cursor.Cursor, at time.Time) bool {
 	d := s.stream.Ingest.Deletes
 	if d == nil || d.Every == 0 || c.Known == nil || c.Since == nil && c.Kept == "" {
@@ -200,7 +201,8 @@ func (s *slice) unchanged(rec *record, p *page) bool {
 	return s.written.Unchanged(rec.id, rec.content, p.after.Pass) || s.keys != nil && rec.reason == "" && s.keys.Unchanged(rec.id, rec.content)
 }
 
-// readBack finds the text of the keys that are to be deleted, and of those that are told of, in the state topic. No transaction is open.
+// readBack finds the text of the keys that are to be deleted, and of those that are told of, in the state topic. No
+// transaction is open.
 func (c *committer) readBack(ctx context.Context, p *page) error {
 	if len(p.gone) == 0 && len(p.held) == 0 {
 		return nil
@@ -264,7 +266,8 @@ func (t *transaction) know(p *page, rec *record) {
 	}
 }
 
-// bury writes tombstones of the keys that are gone while there is room in the transaction, and reports whether all are written.
+// bury writes tombstones of the keys that are gone while there is room in the transaction, and reports whether all are
+// written.
 func (t *transaction) bury(p *page) (all bool) {
 	s := p.slice
 	headers := topics.RawHeaders{PageID: p.id, Slice: s.name, Time: p.answer.Time, URL: p.url}

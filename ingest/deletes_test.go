@@ -103,13 +103,14 @@ func (a *api) awaitPasses(t *testing.T, n int, first func(uri string) bool) {
 		return c
 	}
 	from := count()
-	testkit.Eventually(t, patience, testkit.That("more passes", func() bool { return count() > from+n })) // the one after them has begun
+	// the one after them has begun
+	testkit.Eventually(t, patience, testkit.That("more passes", func() bool { return count() > from+n }))
 }
 
 func anyPage(string) bool { return true }
 
-// TestHardDeletes: an API shows a deleted record no more, and says nothing else of it. It has one page, so that one read
-// tells. A record that comes back as it was is written again.
+// TestHardDeletes: an API shows a deleted record no more, and says nothing else of it. It has one page, so that one
+// read tells. A record that comes back as it was is written again.
 func TestHardDeletes(t *testing.T) {
 	t.Parallel()
 	a := newAPI(t, 3)
@@ -148,8 +149,8 @@ func TestHardDeletes(t *testing.T) {
 	}
 }
 
-// TestHardDeletesOfPages: what is read in several pages is deleted when the next read confirms it, however pages follow one
-// another; keys that were known before a restart, too.
+// TestHardDeletesOfPages: what is read in several pages is deleted when the next read confirms it, however pages follow
+// one another; keys that were known before a restart, too.
 func TestHardDeletesOfPages(t *testing.T) {
 	for name, p := range map[string]pipeline.Paginate{"offset": byOffset(pipeline.StopRule{When: "empty"}), "cursor": byCursor} {
 		t.Run(name, func(t *testing.T) {
@@ -218,8 +219,8 @@ func TestKeysetDeletesAtOnce(t *testing.T) {
 	}
 }
 
-// TestDeletionsOfAPageInPieces: what one read deletes may be too much for one transaction. Each tombstone is written once, and has an ordinal of
-// its own.
+// TestDeletionsOfAPageInPieces: what one read deletes may be too much for one transaction. Each tombstone is written
+// once, and has an ordinal of its own.
 func TestDeletionsOfAPageInPieces(t *testing.T) {
 	t.Parallel()
 	const n = 8000
@@ -255,8 +256,8 @@ func TestDeletionsOfAPageInPieces(t *testing.T) {
 	}
 }
 
-// TestKeysetInAnotherOrder: an API goes on after a key, and sorts by the time of the last change. What changes while it is read goes to
-// a page that has come: one read does not tell that it is gone.
+// TestKeysetInAnotherOrder: an API goes on after a key, and sorts by the time of the last change. What changes while it
+// is read goes to a page that has come: one read does not tell that it is gone.
 func TestKeysetInAnotherOrder(t *testing.T) {
 	t.Parallel()
 	a := newAPI(t, 25)
@@ -478,8 +479,8 @@ func TestSlicesDeleteEachTheirOwn(t *testing.T) {
 	r.stop()
 }
 
-// TestIncrementalStreamsAreReadWholeAtTimes: passes ask for changes, and every so often one asks for everything. What it shows
-// that has not changed is not written again.
+// TestIncrementalStreamsAreReadWholeAtTimes: passes ask for changes, and every so often one asks for everything. What
+// it shows that has not changed is not written again.
 func TestIncrementalStreamsAreReadWholeAtTimes(t *testing.T) {
 	t.Parallel()
 	a := newAPI(t, 25)

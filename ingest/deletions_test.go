@@ -21,7 +21,8 @@ import (
 	"github.com/millrace-io/millrace/topics"
 )
 
-// bin is an API of records by region, that lists what was deleted beside what is there. Its clock moves with each change.
+// bin is an API of records by region, that lists what was deleted beside what is there. Its clock moves with each
+// change.
 type bin struct {
 	*httptest.Server
 	mu    sync.Mutex
@@ -102,7 +103,8 @@ func (b *bin) stream() pipeline.Stream {
 	return pipeline.Stream{Name: "items", Ingest: in}
 }
 
-// latest is the keys of which the record with the highest version, and of these the last, is no tombstone: what a table has.
+// latest is the keys of which the record with the highest version, and of these the last, is no tombstone: what a table
+// has.
 func latest(t *testing.T, brokers []string, topic string) (keys []string) {
 	t.Helper()
 	source, is := map[string]int64{}, map[string]bool{}
@@ -124,8 +126,8 @@ func latest(t *testing.T, brokers []string, topic string) (keys []string) {
 	return keys
 }
 
-// TestDeletedSince: a resource beside the stream's own lists what was deleted. Records are deleted and created again all the time, and the
-// two are fetched in any order, with restarts; a key ends as it is at the API.
+// TestDeletedSince: a resource beside the stream's own lists what was deleted. Records are deleted and created again
+// all the time, and the two are fetched in any order, with restarts; a key ends as it is at the API.
 func TestDeletedSince(t *testing.T) {
 	t.Parallel()
 	b := newBin(t)

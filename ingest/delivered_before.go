@@ -11,9 +11,10 @@ import (
 	"github.com/millrace-io/millrace/topics/admin"
 )
 
-// What was delivered before this process began is known by the raw topic: each of its records names the delivery that it came with, and its place in
-// it. A delivery that comes again, because the process ended before it answered, or after, writes only what is missing of it. It counts by record and
-// not as a whole: of a delivery to several streams, some may have been written and others not.
+// What was delivered before this process began is known by the raw topic: each of its records names the delivery that
+// it came with, and its place in it. A delivery that comes again, because the process ended before it answered, or
+// after, writes only what is missing of it. It counts by record and not as a whole: of a delivery to several streams,
+// some may have been written and others not.
 
 const (
 	restoreDeliveriesWithin = 15 * time.Second // what is not read by then may be written again

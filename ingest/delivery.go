@@ -187,8 +187,8 @@ func (s *delivered) takesNow(header http.Header, d *delivery) (bool, *refusal) {
 	return mine, err
 }
 
-// durable writes records, and returns nil when Kafka has all of them. release is called when their bytes are not needed any
-// more, which may be later: a record that is on its way cannot be taken back.
+// durable writes records, and returns nil when Kafka has all of them. release is called when their bytes are not needed
+// any more, which may be later: a record that is on its way cannot be taken back.
 func (h *hooks) durable(ctx context.Context, records []*kgo.Record, release func()) *refusal {
 	if len(records) == 0 {
 		release()

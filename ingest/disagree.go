@@ -9,7 +9,8 @@ import (
 	"github.com/millrace-io/millrace/ingest/paginate"
 )
 
-// next returns the next page of the pass. One that shows a key otherwise than a page that was in flight beside it is asked for again.
+// next returns the next page of the pass. One that shows a key otherwise than a page that was in flight beside it is
+// asked for again.
 func (p *pages) next(ctx context.Context) (*page, error) {
 	got, err := p.get(ctx)
 	if err != nil {
@@ -35,8 +36,9 @@ func (p *pages) next(ctx context.Context) (*page, error) {
 // mostAskedBack is how many pages are asked for again at most for what another page has lost.
 const mostAskedBack = 3
 
-// lost is about the keys that pages disagree about, and that the answer which was asked for then shows no more: they are elsewhere by now. Mostly they
-// have moved to the page before, which is asked for again: if it still shows what was written of them, that is the newest. All others are open.
+// lost is about the keys that pages disagree about, and that the answer which was asked for then shows no more: they
+// are elsewhere by now. Mostly they have moved to the page before, which is asked for again: if it still shows what was
+// written of them, that is the newest. All others are open.
 func (p *pages) lost(ctx context.Context, differ map[uint64]sight, got *page, since time.Time) {
 	for i := range got.records {
 		delete(differ, got.records[i].id)
@@ -82,8 +84,8 @@ func (p *pages) decided(got *page) {
 	}
 }
 
-// again is where the pass goes on after its last page: at the first one, in turn, if keys are open. What was thrown away of them may have been newer than
-// what was written.
+// again is where the pass goes on after its last page: at the first one, in turn, if keys are open. What was thrown
+// away of them may have been newer than what was written.
 func (p *pages) again(next paginate.Position, ended paginate.Reason) (paginate.Position, paginate.Reason) {
 	if ended == paginate.GoesOn || len(p.open) == 0 {
 		return next, ended

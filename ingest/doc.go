@@ -21,10 +21,10 @@
 // since is frozen during a pass and moves at its end. Unchanged records that come again (look-back, inclusive cursors,
 // passes over everything) are recognised by hashes of what was written last for their key, which are kept in the state
 // topic beside the cursor, up to a bound; what is forgotten beyond the bound is written again, which is harmless. Of an
-// incremental stream, what the next pass would not ask for if this one ended here is held in memory until the pass ends,
-// and not stored: no pass will ask for it again. Where pages are addressed by number or offset and
-// the API's data shift during a pass, a record can slip between two pages: the pass that follows finds it, if it
-// changed since the start of the one before or lies in the look-back, or if each pass fetches everything.
+// incremental stream, what the next pass would not ask for if this one ended here is held in memory until the pass
+// ends, and not stored: no pass will ask for it again. Where pages are addressed by number or offset and the API's data
+// shift during a pass, a record can slip between two pages: the pass that follows finds it, if it changed since the
+// start of the one before or lies in the look-back, or if each pass fetches everything.
 //
 // All processes of a pipeline that run at the same time must run the same streams: they share the state topic's
 // partitions without regard to what is in them.

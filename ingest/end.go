@@ -108,7 +108,8 @@ const noticePaginate = "paginate"
 // doubt tells what speaks against the end of a pass; nothing if it is empty.
 func (s *slice) doubt(text string) { s.notice(noticePaginate, &s.doubted, text) }
 
-// notice raises a notice of a kind, or clears it if the text is empty and this slice has raised it, which told remembers.
+// notice raises a notice of a kind, or clears it if the text is empty and this slice has raised it, which told
+// remembers.
 func (s *slice) notice(kind string, told *bool, text string) {
 	switch {
 	case text != "":

@@ -361,7 +361,8 @@ func TestPageInTroubleIsAskedForAlone(t *testing.T) {
 	}
 }
 
-// TestCursorsOfAnswersWithoutABody: an answer without a body ends a pass, and so does a page that is passed over; neither gives a cursor.
+// TestCursorsOfAnswersWithoutABody: an answer without a body ends a pass, and so does a page that is passed over;
+// neither gives a cursor.
 func TestCursorsOfAnswersWithoutABody(t *testing.T) {
 	for name, status := range map[string]int{"204": http.StatusNoContent, "200": http.StatusOK, "passed over": http.StatusForbidden} {
 		t.Run(name, func(t *testing.T) {

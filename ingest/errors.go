@@ -9,8 +9,8 @@ import (
 	"github.com/millrace-io/millrace/ingest/fetch"
 )
 
-// RecordTooLargeError says that a page has a record that is too large to be held, even for a dead letter. The stream waits
-// at its page; nothing is lost.
+// RecordTooLargeError says that a page has a record that is too large to be held, even for a dead letter. The stream
+// waits at its page; nothing is lost.
 type RecordTooLargeError struct {
 	Stream  string
 	Ordinal int   // in its page; -1: it is not a record but another value of the page

@@ -22,17 +22,18 @@ import (
 	"github.com/millrace-io/millrace/pipeline"
 )
 
-// A stream of Server-Sent Events has no pages and no passes: it is one pass that does not end. What comes within a moment is
-// a page, and the id of its last event is the cursor, which is committed with it: whoever connects next, this process or
-// another one, sends it as Last-Event-ID.
+// A stream of Server-Sent Events has no pages and no passes: it is one pass that does not end. What comes within a
+// moment is a page, and the id of its last event is the cursor, which is committed with it: whoever connects next, this
+// process or another one, sends it as Last-Event-ID.
 
 const (
 	eventsTogether = 20 * time.Millisecond // that come within this time are one page
-	eventsBytes    = 32 << 10              // of a page, but for one that is larger: a transaction has room for it, see [leastRoom]
-	eventsCount    = 500                   // of a page
-	idsEvery       = 10 * time.Second      // between two pages that hold nothing but an id
-	eventStream    = "text/event-stream"
-	noticeNoID     = "no_event_id"
+	// of a page, but for one that is larger: a transaction has room for it, see [leastRoom].
+	eventsBytes = 32 << 10
+	eventsCount = 500              // of a page
+	idsEvery    = 10 * time.Second // between two pages that hold nothing but an id
+	eventStream = "text/event-stream"
+	noticeNoID  = "no_event_id"
 )
 
 // errIdle says that nothing has come for so long that the connection may be dead.

@@ -123,8 +123,8 @@ func each(n int) map[string]int {
 	return out
 }
 
-// TestEventsGoOn: every event is in the raw topic once, whatever the server closes and refuses, whoever takes over. The id of
-// the last event goes along with each connection.
+// TestEventsGoOn: every event is in the raw topic once, whatever the server closes and refuses, whoever takes over. The
+// id of the last event goes along with each connection.
 func TestEventsGoOn(t *testing.T) {
 	f := newFeed(t)
 	f.after = 7

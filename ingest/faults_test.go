@@ -153,7 +153,8 @@ func TestUnknownOutcomes(t *testing.T) {
 		return resp, nil, true
 	})
 	var before atomic.Int64
-	a.intercept(func(_ int, _ http.ResponseWriter, r *http.Request) bool { // so that pages do not wait for one commit of all
+	// so that pages do not wait for one commit of all
+	a.intercept(func(_ int, _ http.ResponseWriter, r *http.Request) bool {
 		if r.URL.Path == "/others" {
 			_ = testkit.Until(r.Context(), time.Second, testkit.That("a commit", func() bool { return commits.Load() > before.Load() }))
 			before.Store(commits.Load())

@@ -19,20 +19,21 @@ import (
 	"github.com/millrace-io/millrace/pipeline"
 )
 
-// feed makes the slices of a child stream from the records of one partition of its parent's raw topic, and has them fetched.
+// feed makes the slices of a child stream from the records of one partition of its parent's raw topic, and has them
+// fetched.
 //
 //	parent's raw partition ── read committed ──► listing: revisions of records, and the position after them
 //	                                               one transaction of the state topic: the work is durable
 //	children that are due ── oldest first ──► slice ──► pages ──► committer: records, cursor, and the revision that is done
 //
-// What must hold: a listing and the position after it commit together, so that no record of the parent is passed over. A
-// child that is fetched for a revision is done with that revision alone, in the transaction that has its last page; one that came
-// meanwhile is wanted still. A child is fetched by one slice at a time, and again only when what the slice had handed over is
-// committed. All children of a partition of the parent have their state in one partition of the state topic, so whoever may
-// write them also reads that partition, and each record of the parent is read once.
+// What must hold: a listing and the position after it commit together, so that no record of the parent is passed over.
+// A child that is fetched for a revision is done with that revision alone, in the transaction that has its last page;
+// one that came meanwhile is wanted still. A child is fetched by one slice at a time, and again only when what the
+// slice had handed over is committed. All children of a partition of the parent have their state in one partition of
+// the state topic, so whoever may write them also reads that partition, and each record of the parent is read once.
 //
-// A revision is the generation of the position, in the upper 16 bits, and the offset of the record. The generation grows when
-// the position begins again at the start: the raw topic is another one, or other lists are crossed.
+// A revision is the generation of the position, in the upper 16 bits, and the offset of the record. The generation
+// grows when the position begins again at the start: the raw topic is another one, or other lists are crossed.
 type feed struct {
 	in        *Ingest
 	stream    *pipeline.Stream

@@ -51,7 +51,8 @@ func (o *owner) restore(state *restored) (*fetchers, error) {
 	return f, nil
 }
 
-// start starts them. They end with ctx, which cancel ends, and end it themselves where the parents' topics cannot be read.
+// start starts them. They end with ctx, which cancel ends, and end it themselves where the parents' topics cannot be
+// read.
 func (f *fetchers) start(ctx context.Context, cancel func(), log *changelog.Changelog) {
 	var running sync.WaitGroup
 	for _, s := range f.slices {

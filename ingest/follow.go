@@ -23,8 +23,8 @@ type parentPlace struct {
 	partition int32
 }
 
-// follow reads the parents' raw topics for the feeds of a partition of the state topic until ctx ends, or brokers answer with
-// what no other attempt helps against.
+// follow reads the parents' raw topics for the feeds of a partition of the state topic until ctx ends, or brokers
+// answer with what no other attempt helps against.
 func (in *Ingest) follow(ctx context.Context, log *changelog.Changelog, feeds []*feed) error {
 	at := map[parentPlace][]*feed{}
 	for _, f := range feeds {
@@ -60,8 +60,8 @@ func (in *Ingest) follow(ctx context.Context, log *changelog.Changelog, feeds []
 	return nil
 }
 
-// passDeleted goes on at the beginning of a partition if err says that the records to be read next were deleted from it. Its
-// error is err, if it says anything else.
+// passDeleted goes on at the beginning of a partition if err says that the records to be read next were deleted from
+// it. Its error is err, if it says anything else.
 func (in *Ingest) passDeleted(ctx context.Context, log *changelog.Changelog, p parentPlace, err error) error {
 	if !errors.Is(err, kerr.OffsetOutOfRange) {
 		return fmt.Errorf("read %s[%d]: %w", p.topic, p.partition, err)
@@ -91,8 +91,9 @@ func (in *Ingest) start(ctx context.Context, topic string, partition int32) (int
 
 const settlesEvery = 200 * time.Millisecond
 
-// settle notes that the feed has ended a pass, for [Ingest.PassesDone]: its parent's slices in this process have ended one, all
-// that they wrote was read, and nothing of it is to be fetched, but for what the API has refused. It returns then.
+// settle notes that the feed has ended a pass, for [Ingest.PassesDone]: its parent's slices in this process have ended
+// one, all that they wrote was read, and nothing of it is to be fetched, but for what the API has refused. It returns
+// then.
 func (f *feed) settle(ctx context.Context) {
 	for stage.Sleep(ctx, settlesEvery) == nil {
 		if !f.in.streamEnded(f.stream.Ingest.ForEach.Parent) {
@@ -132,7 +133,8 @@ func (f *feed) rests(end kadm.ListedOffset) bool {
 	return true
 }
 
-// reap removes the children whose records were deleted, and with them what they had written if on_parent_delete says so.
+// reap removes the children whose records were deleted, and with them what they had written if on_parent_delete says
+// so.
 func (f *feed) reap(ctx context.Context) {
 	who := f.String()
 	defer f.in.waits.Drop(who)

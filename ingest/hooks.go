@@ -21,9 +21,10 @@ import (
 	"github.com/millrace-io/millrace/pipeline"
 )
 
-// hooks listens for deliveries, and writes their records. Any number of processes may do so at once: there is nothing to
-// own, as the position is the sender's. A delivery is answered with 2xx when all of its records are written to all replicas
-// that are in sync; whatever happens before, the sender delivers again. So a record may be written twice, and none is lost.
+// hooks listens for deliveries, and writes their records. Any number of processes may do so at once: there is nothing
+// to own, as the position is the sender's. A delivery is answered with 2xx when all of its records are written to all
+// replicas that are in sync; whatever happens before, the sender delivers again. So a record may be written twice, and
+// none is lost.
 type hooks struct {
 	in        *Ingest
 	endpoints map[string]*endpoint // by path

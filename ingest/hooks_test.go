@@ -101,8 +101,8 @@ func (r *process) listening(t testing.TB) (address string) {
 	return address
 }
 
-// TestWebhookIsDurableWhenItIsAnswered: what was answered with 2xx is in the raw topic, with key and version; types go to
-// their streams, types that delete make tombstones, and what is not signed is nowhere.
+// TestWebhookIsDurableWhenItIsAnswered: what was answered with 2xx is in the raw topic, with key and version; types go
+// to their streams, types that delete make tombstones, and what is not signed is nowhere.
 func TestWebhookIsDurableWhenItIsAnswered(t *testing.T) {
 	c := testkafka.New(t)
 	issues, comments := hooked("issues", "issues"), hooked("comments", "comment")
@@ -204,8 +204,8 @@ func TestWebhookWaitsForKafka(t *testing.T) {
 	testkit.Eventually(t, patience, testkit.That("it still waits", func() bool { return len(r.Health.Waiting()) == 0 }))
 }
 
-// TestWebhookLosesNothingWhenProcessesStop: two processes listen, and are stopped and started while a sender delivers to
-// whichever answers, as a sender does. What was answered with 2xx is there.
+// TestWebhookLosesNothingWhenProcessesStop: two processes listen, and are stopped and started while a sender delivers
+// to whichever answers, as a sender does. What was answered with 2xx is there.
 func TestWebhookLosesNothingWhenProcessesStop(t *testing.T) {
 	c := testkafka.New(t)
 	p := hookPipeline(c.ListenAddrs(), hooked("issues"))
@@ -275,8 +275,9 @@ func TestWebhookBeforeKafkaIsThere(t *testing.T) {
 	}
 }
 
-// TestWebhookIsRecognisedAfterARestart: what was delivered before is known by the raw topic, so that a delivery that comes again writes only what
-// is missing of it: here, what is of the other stream. A delivery without an id is none of them.
+// TestWebhookIsRecognisedAfterARestart: what was delivered before is known by the raw topic, so that a delivery that
+// comes again writes only what is missing of it: here, what is of the other stream. A delivery without an id is none of
+// them.
 func TestWebhookIsRecognisedAfterARestart(t *testing.T) {
 	t.Parallel()
 	c := testkafka.New(t)

@@ -61,8 +61,8 @@ type Ingest struct {
 	told    map[string]string // ids of raw topics that were recreated, by stream
 }
 
-// A process has so many requests in flight, three quarters of them at one API at most, and so many pages that were fetched
-// before their turn, whatever the number of its slices is.
+// A process has so many requests in flight, three quarters of them at one API at most, and so many pages that were
+// fetched before their turn, whatever the number of its slices is.
 const (
 	requestsInFlight = 256
 	pagesAhead       = 1024
@@ -121,8 +121,8 @@ func newIngest(p *pipeline.Pipeline, cfg Config, env stage.Env) *Ingest {
 	return in
 }
 
-// Run fetches and takes what is delivered until ctx ends, then commits what it has and returns nil. It waits for brokers and
-// APIs that do not answer; its error needs an operator. It may be called once.
+// Run fetches and takes what is delivered until ctx ends, then commits what it has and returns nil. It waits for
+// brokers and APIs that do not answer; its error needs an operator. It may be called once.
 func (in *Ingest) Run(ctx context.Context) error {
 	in.started = time.Now().UTC().Truncate(time.Millisecond)
 	defer in.close()

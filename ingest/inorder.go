@@ -5,8 +5,9 @@ import (
 	"cmp"
 )
 
-// inOrder notes whether the keys of a read came in their own order, up or down. That an API pages by the key does not say that it sorts by the
-// key: in a list that is sorted by the time of a change, a record that changes passes over the pages that are still to come.
+// inOrder notes whether the keys of a read came in their own order, up or down. That an API pages by the key does not
+// say that it sorts by the key: in a list that is sorted by the time of a change, a record that changes passes over the
+// pages that are still to come.
 type inOrder struct {
 	last   []byte
 	way    int // as of bytes.Compare; 0: not known

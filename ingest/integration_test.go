@@ -51,13 +51,14 @@ func TestAbruptStopsOnKafka(t *testing.T) {
 	}
 }
 
-// TestChildrenThroughTakeOversOnKafka is [TestChildrenThroughTakeOvers] with a real broker, whose markers of transactions have offsets
-// of their own.
+// TestChildrenThroughTakeOversOnKafka is [TestChildrenThroughTakeOvers] with a real broker, whose markers of
+// transactions have offsets of their own.
 func TestChildrenThroughTakeOversOnKafka(t *testing.T) {
 	childrenThroughTakeOvers(t, testservers.Kafka(t), testservers.Unique(t))
 }
 
-// TestRefreshTokenRotatesOnKafka is [TestRefreshTokenRotates] with a real broker, which fences who claimed a credential before.
+// TestRefreshTokenRotatesOnKafka is [TestRefreshTokenRotates] with a real broker, which fences who claimed a credential
+// before.
 func TestRefreshTokenRotatesOnKafka(t *testing.T) {
 	rotate(t, testservers.Kafka(t), testservers.Unique(t))
 }

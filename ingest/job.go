@@ -21,9 +21,10 @@ import (
 )
 
 // A report job is a pass of several requests: one creates the job, others ask until it is done, and then its files are
-// fetched. To the rest of ingest these are pages: the first has no records, and leads to the others by the job's id, which
-// is committed as the cursor. So whoever takes over goes on asking for that job, and creates no other. A process that dies between
-// the answer that names the job and the commit leaves a job that nobody asks for; its successor creates another.
+// fetched. To the rest of ingest these are pages: the first has no records, and leads to the others by the job's id,
+// which is committed as the cursor. So whoever takes over goes on asking for that job, and creates no other. A process
+// that dies between the answer that names the job and the commit leaves a job that nobody asks for; its successor
+// creates another.
 
 // JobError says that a job has failed, or was not done in time. The pass begins again, with another one.
 type JobError struct{ Says string }
@@ -152,8 +153,8 @@ func jobBody(a *fetch.Answer) ([]byte, error) {
 	return v, nil
 }
 
-// results asks until the job is done, and returns where its files are. Each page asks again: such URLs mostly are good for a
-// while only, and may hold a signature, so that they are not kept.
+// results asks until the job is done, and returns where its files are. Each page asks again: such URLs mostly are good
+// for a while only, and may hold a signature, so that they are not kept.
 func (s *slice) results(ctx context.Context, c cursor.Cursor, at paginate.Position) ([]*url.URL, error) {
 	job := s.stream.Ingest.Job
 	u, err := s.jobURL(job.StatusPath, at.Cursor)

@@ -10,16 +10,17 @@ import (
 	"github.com/millrace-io/millrace/internal/changelog"
 )
 
-// Pages that were fetched and not committed are kept while their partition is claimed again, so that brokers that do not
-// answer in time do not cost the API its pages again. A page is only what the API said: whether it was committed, and what
-// follows, the state topic decides. Kept pages go on if the cursor there is the one before the first of them.
+// Pages that were fetched and not committed are kept while their partition is claimed again, so that brokers that do
+// not answer in time do not cost the API its pages again. A page is only what the API said: whether it was committed,
+// and what follows, the state topic decides. Kept pages go on if the cursor there is the one before the first of them.
 
 // keep takes over the pages of an attempt that ended with err, in order.
 func (o *owner) keep(err error, pages []*page) {
 	o.kept = map[string][]*page{}
 	fenced := (*changelog.FencedError)(nil)
 	for _, p := range pages {
-		if err == nil || errors.As(err, &fenced) || p.list != nil || p.slice.child != nil || p.slice.of != nil { // a child is restored whole
+		// a child is restored whole
+		if err == nil || errors.As(err, &fenced) || p.list != nil || p.slice.child != nil || p.slice.of != nil {
 			p.close()
 			continue
 		}
@@ -83,8 +84,8 @@ func (s *slice) precedes(c, before cursor.Cursor) (bool, error) {
 	return same(s.begin(c, before.Started), before)
 }
 
-// queueKept hands the kept pages to the owner, and waits for the last one if it ends the pass. Those of a stream that is
-// paused are given up.
+// queueKept hands the kept pages to the owner, and waits for the last one if it ends the pass. Those of a stream that
+// is paused are given up.
 func (s *slice) queueKept(ctx context.Context) {
 	if shut, _ := s.gate.state(); shut && len(s.kept) > 0 {
 		s.plan = s.kept[0].before

@@ -11,8 +11,8 @@ import (
 	"github.com/millrace-io/millrace/pipeline"
 )
 
-// kids is what a process knows of the children of a stream, over all its feeds: how many there are, and which could not be
-// fetched. It may be used concurrently.
+// kids is what a process knows of the children of a stream, over all its feeds: how many there are, and which could not
+// be fetched. It may be used concurrently.
 type kids struct {
 	in      *Ingest
 	stream  *pipeline.Stream
@@ -112,8 +112,8 @@ func (k *kids) found() {
 	k.missing = 0
 }
 
-// gone notes that the API has nothing of a child that had records. It reports false if so many in a row are gone that it is more
-// likely the API's fault than theirs.
+// gone notes that the API has nothing of a child that had records. It reports false if so many in a row are gone that
+// it is more likely the API's fault than theirs.
 func (k *kids) gone() bool {
 	k.mu.Lock()
 	defer k.mu.Unlock()

@@ -14,8 +14,8 @@ import (
 	"github.com/millrace-io/millrace/pipeline"
 )
 
-// listing is what a feed has to commit: children that are wanted, or deleted, with the position after the records of the parent
-// that say so; or children whose records were deleted, which leave the state topic.
+// listing is what a feed has to commit: children that are wanted, or deleted, with the position after the records of
+// the parent that say so; or children whose records were deleted, which leave the state topic.
 type listing struct {
 	feed    *feed
 	records []parentRecord

@@ -30,9 +30,9 @@ import (
 )
 
 // TestManySlices runs a process of its own with a thousand slices that each want four requests in flight, and one with
-// ten thousand that wait for their next pass: what it holds of memory, files and goroutines. The aim is 200 MiB: 199 and
-// 243 were measured alone, 251 beside the tests of other packages. The limit is for the fault that holds a GiB. The race
-// detector takes several times as much.
+// ten thousand that wait for their next pass: what it holds of memory, files and goroutines. The aim is 200 MiB: 199
+// and 243 were measured alone, 251 beside the tests of other packages. The limit is for the fault that holds a GiB. The
+// race detector takes several times as much.
 //
 // Guards against airbytehq/airbyte#12863.
 func TestManySlices(t *testing.T) {
@@ -78,8 +78,8 @@ func TestManySlices(t *testing.T) {
 	}
 }
 
-// slicesChild fetches one pass of all slices, and prints the most that it held at any moment; of slices that idle, what is
-// held after the pass.
+// slicesChild fetches one pass of all slices, and prints the most that it held at any moment; of slices that idle, what
+// is held after the pass.
 func slicesChild(t *testing.T, job string) {
 	t.Helper()
 	var url, brokers string

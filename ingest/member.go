@@ -40,8 +40,8 @@ type running struct {
 	done chan struct{}
 }
 
-// participate joins the group, works as its member, and leaves when ctx ends, when it was fenced, or when the state topic
-// was recreated, which is the error then.
+// participate joins the group, works as its member, and leaves when ctx ends, when it was fenced, or when the state
+// topic was recreated, which is the error then.
 func (in *Ingest) participate(ctx context.Context) error {
 	joined, leave := context.WithCancelCause(ctx)
 	defer leave(nil)

@@ -4,10 +4,10 @@ import (
 	"fmt"
 )
 
-// Of an API that answers with the newest records first, a pass goes down until it comes to what is known: what the pass before began
-// with, less the look-back. Records that arrive meanwhile push others to later pages, where they come once more; what arrives above is the
-// next pass's. since moves only when the pass has come down there, so that a pass which was interrupted goes on where it was, and
-// one that begins again goes down as far.
+// Of an API that answers with the newest records first, a pass goes down until it comes to what is known: what the pass
+// before began with, less the look-back. Records that arrive meanwhile push others to later pages, where they come once
+// more; what arrives above is the next pass's. since moves only when the pass has come down there, so that a pass which
+// was interrupted goes on where it was, and one that begins again goes down as far.
 
 // downward reports whether records come newest first.
 func (s *slice) downward() bool {
@@ -38,8 +38,9 @@ func (s *slice) stops() bool {
 
 const noticeOrder = "order"
 
-// known reports whether all that follows a page of the pass is known: the page comes down to what is older, or is older as a whole. A record
-// that is out of order, as one that is pinned to the top, does not count; nor does a page that comes oldest first.
+// known reports whether all that follows a page of the pass is known: the page comes down to what is older, or is older
+// as a whole. A record that is out of order, as one that is pinned to the top, does not count; nor does a page that
+// comes oldest first.
 func (s *slice) known(p *page) bool {
 	from, ok := s.bottom()
 	seen := &p.seen

@@ -56,8 +56,8 @@ func newsFeed(t testing.TB, a *archive, pinned bool) (s pipeline.Stream, asked f
 	}
 }
 
-// TestNewestFirst: passes after the first end at what is known, write nothing that has not changed, and miss nothing, with a record that is
-// pinned to the top, too.
+// TestNewestFirst: passes after the first end at what is known, write nothing that has not changed, and miss nothing,
+// with a record that is pinned to the top, too.
 func TestNewestFirst(t *testing.T) {
 	for name, pinned := range map[string]bool{"plain": false, "pinned": true} {
 		t.Run(name, func(t *testing.T) {
@@ -104,7 +104,8 @@ func newestOf(t testing.TB, brokers []string, n int) map[string]string {
 	return texts
 }
 
-// TestNewestFirstIsInterrupted amid its walk, while records arrive: since moves only when a walk came down to what is known.
+// TestNewestFirstIsInterrupted amid its walk, while records arrive: since moves only when a walk came down to what is
+// known.
 func TestNewestFirstIsInterrupted(t *testing.T) {
 	t.Parallel()
 	a := &archive{}

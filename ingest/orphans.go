@@ -61,9 +61,10 @@ func (o *orphans) halve() {
 	}
 }
 
-// find looks in the raw topic for what the removed children have written, and makes tombstones for it: keys are not remembered
-// for each child, as a deletion is rare, and one look is for all that were deleted by then. Children whose keys are too many to be held
-// at once are left for another look. It is called when nothing of these children is on its way to the raw topic.
+// find looks in the raw topic for what the removed children have written, and makes tombstones for it: keys are not
+// remembered for each child, as a deletion is rare, and one look is for all that were deleted by then. Children whose
+// keys are too many to be held at once are left for another look. It is called when nothing of these children is on its
+// way to the raw topic.
 func (l *listing) find(ctx context.Context) error {
 	found := orphans{of: map[string]*child{}, keys: map[string]orphan{}, most: mostOrphans}
 	for _, c := range l.removed {

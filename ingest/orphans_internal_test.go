@@ -9,7 +9,8 @@ import (
 	"github.com/millrace-io/millrace/topics"
 )
 
-// TestOrphansAreBounded: of children with more keys than may be held at once, some are left for another look; those that are not have all their keys.
+// TestOrphansAreBounded: of children with more keys than may be held at once, some are left for another look; those
+// that are not have all their keys.
 func TestOrphansAreBounded(t *testing.T) {
 	o := orphans{of: map[string]*child{}, keys: map[string]orphan{}, most: 50}
 	for i := range 20 {

@@ -8,11 +8,12 @@ import (
 	"github.com/millrace-io/millrace/ingest/paginate"
 )
 
-// overlaps notes what pages of a pass have shown of each key, for as long as a page that was asked for beside them may come. Of two
-// pages that were in flight at once and show a key with different contents, neither tells which is newer, and the one that is
-// committed last would win: its position in the pass says nothing. So the one that comes later in the pass is asked for once
-// more, after the answer to the other. Where records have a version, that decides, and nothing is noted. If that page has lost the key by then, the
-// other is asked for once more, too; and if that does not show what was written any more, the pass walks over all pages once more, in turn.
+// overlaps notes what pages of a pass have shown of each key, for as long as a page that was asked for beside them may
+// come. Of two pages that were in flight at once and show a key with different contents, neither tells which is newer,
+// and the one that is committed last would win: its position in the pass says nothing. So the one that comes later in
+// the pass is asked for once more, after the answer to the other. Where records have a version, that decides, and
+// nothing is noted. If that page has lost the key by then, the other is asked for once more, too; and if that does not
+// show what was written any more, the pass walks over all pages once more, in turn.
 type overlaps struct {
 	shown map[uint64]sight // by the hash of the key
 	pages []noted          // in order
@@ -35,7 +36,8 @@ type noted struct {
 	ids      []uint64  // hashes of the keys
 }
 
-// mostOverlapping bounds the keys that a process notes, about 100 bytes each. Beyond, a pass forgets the pages that it asked for first.
+// mostOverlapping bounds the keys that a process notes, about 100 bytes each. Beyond, a pass forgets the pages that it
+// asked for first.
 const mostOverlapping = 1 << 18
 
 // newOverlaps is for n requests in flight; all counts the keys of the process. It has to be closed.
@@ -49,8 +51,8 @@ func (o *overlaps) close() {
 	}
 }
 
-// disagree are the keys that p shows otherwise than a page before it in the pass, whose answer came after p was asked for.
-// With each comes what that page showed.
+// disagree are the keys that p shows otherwise than a page before it in the pass, whose answer came after p was asked
+// for. With each comes what that page showed.
 func (o *overlaps) disagree(p *page) (differ map[uint64]sight) {
 	for i := range p.records {
 		rec := &p.records[i]

@@ -15,9 +15,10 @@ import (
 	"github.com/millrace-io/millrace/pipeline"
 )
 
-// moving is an API of four pages of two records, without versions. Record 5 changes while pages 2 to 4 are in flight, and moves from one of
-// them to another: the page that has it as it was is answered before, and the one that has it as it is after the change. If slips, it moves on to
-// page 3 then, which has answered, so that it is on none of these two any more.
+// moving is an API of four pages of two records, without versions. Record 5 changes while pages 2 to 4 are in flight,
+// and moves from one of them to another: the page that has it as it was is answered before, and the one that has it as
+// it is after the change. If slips, it moves on to page 3 then, which has answered, so that it is on none of these two
+// any more.
 type moving struct {
 	*httptest.Server
 	old, changed string // the pages
@@ -90,8 +91,8 @@ func (a *moving) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	_ = json.NewEncoder(w).Encode(map[string]any{"data": data})
 }
 
-// TestARecordMovesBetweenPagesInFlight: where a record changes and moves while several pages are asked for, and no version tells which of
-// two contents is newer, the position of their pages does not decide.
+// TestARecordMovesBetweenPagesInFlight: where a record changes and moves while several pages are asked for, and no
+// version tells which of two contents is newer, the position of their pages does not decide.
 func TestARecordMovesBetweenPagesInFlight(t *testing.T) {
 	for name, pages := range map[string][2]string{"forward": {"3", "1"}, "back": {"1", "3"}} {
 		t.Run(name, func(t *testing.T) {
@@ -133,8 +134,9 @@ func (a *moving) lastOfFive(t *testing.T) (last item) {
 	return last
 }
 
-// TestARecordSlipsAwayWhileItsPageIsAskedForAgain: neither of the two pages that disagreed about it shows it any more, and the one that was thrown
-// away may have had the newer content. So the pages are walked over once more, one at a time, and what they show then is the newest.
+// TestARecordSlipsAwayWhileItsPageIsAskedForAgain: neither of the two pages that disagreed about it shows it any more,
+// and the one that was thrown away may have had the newer content. So the pages are walked over once more, one at a
+// time, and what they show then is the newest.
 func TestARecordSlipsAwayWhileItsPageIsAskedForAgain(t *testing.T) {
 	for name, pages := range map[string][2]string{"forward": {"1", "3"}, "back": {"3", "1"}} {
 		t.Run(name, func(t *testing.T) {

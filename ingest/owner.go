@@ -62,8 +62,8 @@ func (o *owner) run(fetch, work context.Context) error {
 // name is who waits while the partition is not claimed.
 func (o *owner) name() string { return "partition " + strconv.Itoa(int(o.partition)) }
 
-// work claims the partition and works on it until fetch ends or something fails. Whenever positions in it were set back, it
-// claims it again.
+// work claims the partition and works on it until fetch ends or something fails. Whenever positions in it were set
+// back, it claims it again.
 func (o *owner) work(fetch, work context.Context) error {
 	for {
 		changed := o.in.decisions.changed(o.partition)

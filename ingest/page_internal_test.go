@@ -34,7 +34,8 @@ func (a answers) RoundTrip(req *http.Request) (*http.Response, error) {
 	}, nil
 }
 
-// BenchmarkPage is what a page costs from its request until it is handed to the owner of its partition, without network and Kafka.
+// BenchmarkPage is what a page costs from its request until it is handed to the owner of its partition, without network
+// and Kafka.
 func BenchmarkPage(b *testing.B) {
 	for _, size := range []int{10, 100, 1000} {
 		b.Run(strconv.Itoa(size), func(b *testing.B) {
@@ -66,7 +67,8 @@ func BenchmarkPage(b *testing.B) {
 	}
 }
 
-// TestMemoryForRecordsIsTakenOnce: a page takes memory for about as many records as the page before had, and that is what is counted.
+// TestMemoryForRecordsIsTakenOnce: a page takes memory for about as many records as the page before had, and that is
+// what is counted.
 func TestMemoryForRecordsIsTakenOnce(t *testing.T) {
 	t.Parallel()
 	const size = 500

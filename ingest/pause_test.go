@@ -31,8 +31,9 @@ func pause(stage string) func(*control.Stream) {
 
 func resume(s *control.Stream) { s.Paused = nil }
 
-// TestAPausedStreamAsksNothing: in the middle of a pass it stops, with what it has committed; it stays so in another process; and when
-// it is resumed the pass goes on where it was. Another stream goes on meanwhile, and a pause of another stage means nothing here.
+// TestAPausedStreamAsksNothing: in the middle of a pass it stops, with what it has committed; it stays so in another
+// process; and when it is resumed the pass goes on where it was. Another stream goes on meanwhile, and a pause of
+// another stage means nothing here.
 func TestAPausedStreamAsksNothing(t *testing.T) {
 	t.Parallel()
 	a, other := newAPI(t, 95), newAPI(t, 5)

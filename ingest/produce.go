@@ -91,9 +91,9 @@ func (w *production) outcome(ordinal int, rec *record) *kgo.Record {
 	return out
 }
 
-// horizon is the value of the incremental field below which no later pass asks for records: what the next would ask from
-// if this one ended with c, as since only grows. What lies at or above it may be asked for after a crash, so it must be
-// stored with the records.
+// horizon is the value of the incremental field below which no later pass asks for records: what the next would ask
+// from if this one ended with c, as since only grows. What lies at or above it may be asked for after a crash, so it
+// must be stored with the records.
 func (s *slice) horizon(c cursor.Cursor) int64 {
 	end := c.End(c.Started)
 	return s.reader.scale.Floor(end.Since, end.Form)

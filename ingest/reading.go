@@ -109,7 +109,8 @@ func (x *reading) end(got *cut.Answer) {
 	}
 }
 
-// likely is how many records a page of so many bytes may have, a few more rather than less: as many for its size as the page before.
+// likely is how many records a page of so many bytes may have, a few more rather than less: as many for its size as the
+// page before.
 func (s *slice) likely(bytes int64) int64 {
 	size := s.recordSize.Load()
 	if size == 0 {

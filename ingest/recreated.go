@@ -10,12 +10,12 @@ import (
 // gone: the slice begins again, and nothing counts as written. That is committed with the first page, so that a death
 // before it is a death before the topic was looked at.
 //
-// The id in a cursor is the one that was known when its partition was claimed. A transaction that was begun then and still
-// reaches the topic that follows leaves the id of the one before, and all is fetched once more. So an id may be too old, and
-// never too new.
+// The id in a cursor is the one that was known when its partition was claimed. A transaction that was begun then and
+// still reaches the topic that follows leaves the id of the one before, and all is fetched once more. So an id may be
+// too old, and never too new.
 
-// sameTopic is c, or c at the start if it is of another raw topic than there is now; begun reports which. A cursor that does
-// not say, as of a version of millrace that kept no ids, goes on.
+// sameTopic is c, or c at the start if it is of another raw topic than there is now; begun reports which. A cursor that
+// does not say, as of a version of millrace that kept no ids, goes on.
 func (in *Ingest) sameTopic(s *pipeline.Stream, c cursor.Cursor) (now cursor.Cursor, begun bool) {
 	topic := topics.Raw(in.p.Name, s.Name)
 	id := in.topics.ID(topic)
@@ -43,8 +43,8 @@ func (in *Ingest) newTopic(stream, id string) bool {
 	return true
 }
 
-// recreated has the slices of a stream begin again, after its raw topic was recreated; it says so, for people. It returns an
-// empty text if the topic is no stream's raw topic.
+// recreated has the slices of a stream begin again, after its raw topic was recreated; it says so, for people. It
+// returns an empty text if the topic is no stream's raw topic.
 func (in *Ingest) recreated(topic string) (then string) {
 	for _, s := range in.p.Streams {
 		if topics.Raw(in.p.Name, s.Name) != topic {

@@ -33,8 +33,8 @@ func (in *Ingest) written() []topics.Spec {
 }
 
 // renew looks whether topics were deleted or recreated, and tells of those. What is missing is made again. It returns
-// whether there was any, and errRecreated if the state topic is another one: then nothing that is known of any partition
-// counts any more.
+// whether there was any, and errRecreated if the state topic is another one: then nothing that is known of any
+// partition counts any more.
 func (in *Ingest) renew(ctx context.Context) (changed bool, err error) {
 	ctx, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()

@@ -18,8 +18,8 @@ import (
 	"github.com/millrace-io/millrace/topics/admin"
 )
 
-// TestTopicsRecreatedWhileRunning: ingest goes on, with few words, when a topic is deleted, or recreated, beside it. Without
-// its cursors it fetches everything again.
+// TestTopicsRecreatedWhileRunning: ingest goes on, with few words, when a topic is deleted, or recreated, beside it.
+// Without its cursors it fetches everything again.
 func TestTopicsRecreatedWhileRunning(t *testing.T) {
 	t.Parallel()
 	for _, again := range []bool{true, false} {
@@ -66,8 +66,8 @@ func TestTopicsRecreatedWhileRunning(t *testing.T) {
 	}
 }
 
-// TestRawTopicRecreatedBetweenTwoRuns: everything is fetched again, also after a death before the first commit; one warning says so.
-// A cursor that does not say which topic it is of, as an earlier version wrote it, goes on.
+// TestRawTopicRecreatedBetweenTwoRuns: everything is fetched again, also after a death before the first commit; one
+// warning says so. A cursor that does not say which topic it is of, as an earlier version wrote it, goes on.
 func TestRawTopicRecreatedBetweenTwoRuns(t *testing.T) {
 	t.Parallel()
 	for _, known := range []bool{true, false} {

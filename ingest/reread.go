@@ -6,12 +6,14 @@ import (
 	"github.com/millrace-io/millrace/ingest/cursor"
 )
 
-// A read that two processes have made tells nothing: the second had no marks of the first pages. So it is made once more. A child is fetched when its
-// record changes, which may be never again; so where its last complete read does not tell what is gone, it is read
-// once more without that, also after a while where keys may have slipped between its pages, and when a person has allowed that what was too much goes.
+// A read that two processes have made tells nothing: the second had no marks of the first pages. So it is made once
+// more. A child is fetched when its record changes, which may be never again; so where its last complete read does not
+// tell what is gone, it is read once more without that, also after a while where keys may have slipped between its
+// pages, and when a person has allowed that what was too much goes.
 
-// tear notes at the end of a pass that it does not tell what is gone, as this process has no marks of its first pages. Another pass does, which
-// must not depend on there being a next one: a stream may be read once, and a child only when its record changes.
+// tear notes at the end of a pass that it does not tell what is gone, as this process has no marks of its first pages.
+// Another pass does, which must not depend on there being a next one: a stream may be read once, and a child only when
+// its record changes.
 func (s *slice) tear(p *page) {
 	if !p.after.Done {
 		return

@@ -32,7 +32,8 @@ func cursorOf(t testing.TB, brokers []string, slice string) (c cursor.Cursor) {
 	return c
 }
 
-// oneOrder is an API with one order of so many items, of which those that it does not show any more are deleted; and a process that has read them.
+// oneOrder is an API with one order of so many items, of which those that it does not show any more are deleted; and a
+// process that has read them.
 func oneOrder(t testing.TB, items int, deletes *pipeline.Deletes) (*tree, *pipeline.Pipeline, *process) {
 	t.Helper()
 	a := newTree(t)
@@ -46,8 +47,8 @@ func oneOrder(t testing.TB, items int, deletes *pipeline.Deletes) (*tree, *pipel
 	return a, p, r
 }
 
-// TestAChildReadByTwoProcessesIsReadOnceMore: the second of them does not know what the first pages showed, so it deletes nothing; and nothing else
-// would have the child read again, as its record does not change any more.
+// TestAChildReadByTwoProcessesIsReadOnceMore: the second of them does not know what the first pages showed, so it
+// deletes nothing; and nothing else would have the child read again, as its record does not change any more.
 func TestAChildReadByTwoProcessesIsReadOnceMore(t *testing.T) {
 	t.Parallel()
 	steady := deletes()
@@ -79,7 +80,8 @@ func TestAChildReadByTwoProcessesIsReadOnceMore(t *testing.T) {
 	}
 }
 
-// TestAChildWhoseReadIsNotConfirmedIsReadOnceMore: keys may have slipped between its pages, and nothing but another read tells.
+// TestAChildWhoseReadIsNotConfirmedIsReadOnceMore: keys may have slipped between its pages, and nothing but another
+// read tells.
 func TestAChildWhoseReadIsNotConfirmedIsReadOnceMore(t *testing.T) {
 	t.Parallel()
 	a, p, r := oneOrder(t, 25, deletes())

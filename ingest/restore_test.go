@@ -88,7 +88,8 @@ func fillState(t testing.TB, pl *pipeline.Pipeline, stream string, slices []stri
 	}
 }
 
-// TestRestoreOverASlowLink restores a state that takes some seconds to come: few partitions at a time, each byte once, but for what a busy machine lets time out.
+// TestRestoreOverASlowLink restores a state that takes some seconds to come: few partitions at a time, each byte once,
+// but for what a busy machine lets time out.
 func TestRestoreOverASlowLink(t *testing.T) {
 	t.Parallel()
 	const each = 300_000

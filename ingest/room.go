@@ -8,8 +8,8 @@ import (
 )
 
 // room is how many bytes of records all open transactions of a process may hold together. The brokers may be unable to
-// take so many before they abort a transaction: over a slow link, or under a quota. So a transaction that runs out of time
-// halves the room, and one that ends in good time doubles it. It may be used concurrently.
+// take so many before they abort a transaction: over a slow link, or under a quota. So a transaction that runs out of
+// time halves the room, and one that ends in good time doubles it. It may be used concurrently.
 type room struct {
 	most int64
 

@@ -56,7 +56,8 @@ func (rs rules) judge(status int, body []byte) fetch.Verdict {
 	return fetch.Verdict{}
 }
 
-// page is [rules.judge] for an answer with status 2xx: only what a rule says of its body counts, as any page has that status.
+// page is [rules.judge] for an answer with status 2xx: only what a rule says of its body counts, as any page has that
+// status.
 func (rs rules) page(status int, rest jsontext.Value) error {
 	if len(rest) == 0 {
 		return nil

@@ -15,7 +15,8 @@ import (
 	"github.com/millrace-io/millrace/pipeline"
 )
 
-// TestShapes: however an API writes its records, each is a raw record of its own, with its key; what was guessed is told once.
+// TestShapes: however an API writes its records, each is a raw record of its own, with its key; what was guessed is
+// told once.
 func TestShapes(t *testing.T) {
 	t.Parallel()
 	many := make([]string, 25_000) // more than are kept as they were read
@@ -90,7 +91,8 @@ func TestShapes(t *testing.T) {
 	}
 }
 
-// TestAnObjectIsNoRecordWhereArraysWere: an answer of another form is an error of the API, though it has a field of the key's name.
+// TestAnObjectIsNoRecordWhereArraysWere: an answer of another form is an error of the API, though it has a field of the
+// key's name.
 func TestAnObjectIsNoRecordWhereArraysWere(t *testing.T) {
 	t.Parallel()
 	a := newAPI(t, 0)

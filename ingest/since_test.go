@@ -305,7 +305,8 @@ func TestSinceIsSentAsTheAPIWritesIt(t *testing.T) {
 	}
 }
 
-// TestStubsOfDeletedRecords have no time of their change: they come after what is there, and what comes later after them.
+// TestStubsOfDeletedRecords have no time of their change: they come after what is there, and what comes later after
+// them.
 func TestStubsOfDeletedRecords(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {

@@ -320,7 +320,8 @@ func (s *slice) awaitPass(ctx context.Context) error {
 func (s *slice) waiting(err error) {
 	r := s.client.Redactor()
 	cause := r.Text(stage.Cause(err))
-	if e, ok := errors.AsType[*fetch.Error](err); !ok || !e.Transient() || e.Status/100 == 2 { // the latter: not what it should be
+	// the latter: not what it should be
+	if e, ok := errors.AsType[*fetch.Error](err); !ok || !e.Transient() || e.Status/100 == 2 {
 		cause = s.who + ": " + cause
 	}
 	s.in.waits.On(s.host, s.who, &redacted{text: r.Text(err.Error()), cause: errors.New(cause)})

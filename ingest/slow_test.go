@@ -18,8 +18,8 @@ import (
 	"github.com/millrace-io/millrace/internal/testkit"
 )
 
-// TestSlowLink commits a page over a link that cannot carry it within the time of a transaction: smaller transactions do,
-// and the API is asked for the page once.
+// TestSlowLink commits a page over a link that cannot carry it within the time of a transaction: smaller transactions
+// do, and the API is asked for the page once.
 func TestSlowLink(t *testing.T) {
 	if testing.Short() {
 		t.Skip("a link that takes 15 s for a page")

@@ -6,10 +6,11 @@ import (
 	"github.com/millrace-io/millrace/ingest/paginate"
 )
 
-// A record that changes leaves the window of its old time. Where pages have numbers or offsets, those behind it move up, and one slips from a page
-// that is to come to one that has come. No later query asks for it, as the window is done. So a window of several such pages counts as fetched only
-// if the API counted the same number of records on each of its pages, or if two walks over it, one after the other, brought the same records. Else it is cut in two: in
-// the end a window has one page.
+// A record that changes leaves the window of its old time. Where pages have numbers or offsets, those behind it move
+// up, and one slips from a page that is to come to one that has come. No later query asks for it, as the window is
+// done. So a window of several such pages counts as fetched only if the API counted the same number of records on each
+// of its pages, or if two walks over it, one after the other, brought the same records. Else it is cut in two: in the
+// end a window has one page.
 
 // errAgain begins a window again.
 var errAgain = errors.New("the window is fetched once more")
@@ -20,7 +21,8 @@ func (s *slice) mayMove() bool {
 	return numbered
 }
 
-// steadied is what follows a page of a window, given what would otherwise. Its error ends the walk before the page: errCut, errAgain.
+// steadied is what follows a page of a window, given what would otherwise. Its error ends the walk before the page:
+// errCut, errAgain.
 func (s *slice) steadied(p *page, next paginate.Position, ended paginate.Reason) (paginate.Position, paginate.Reason, error) {
 	if p.at.Index == 0 {
 		s.walk, s.walks.whole = 0, true

@@ -6,7 +6,8 @@ import (
 	"github.com/millrace-io/millrace/internal/expression"
 )
 
-// stub knows the records that say that their key was deleted. It is read-only and may be used concurrently; nil knows none.
+// stub knows the records that say that their key was deleted. It is read-only and may be used concurrently; nil knows
+// none.
 type stub struct {
 	when  *expression.Program
 	scope *expression.Scope
@@ -39,7 +40,8 @@ func (s *stub) reader() *stubReader {
 	return &stubReader{s, s.scope.NewFrame(), s.scope.NewExtractor()}
 }
 
-// read notes whether a record that is none of the dead letters says that it was deleted. What cannot be told makes it one.
+// read notes whether a record that is none of the dead letters says that it was deleted. What cannot be told makes it
+// one.
 func (r *stubReader) read(value []byte, rec *record) {
 	if r == nil || rec.reason != "" {
 		return

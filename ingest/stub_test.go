@@ -82,8 +82,8 @@ func sourced(t *testing.T, brokers []string, topic string) map[string][]string {
 	return out
 }
 
-// TestStubsDelete: records that say that they were deleted, with all that such stubs leave out. One that comes again is not
-// written again; a record that is created again is.
+// TestStubsDelete: records that say that they were deleted, with all that such stubs leave out. One that comes again is
+// not written again; a record that is created again is.
 func TestStubsDelete(t *testing.T) {
 	t.Parallel()
 	a := newAnswers(t)

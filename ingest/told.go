@@ -31,7 +31,8 @@ func (t *tally) add(o tally) {
 // quietPasses is the least time between two lines of a stream.
 const quietPasses = time.Minute
 
-// end notes a pass of s that ended with the page by and brought t, and tells of it. The last pass that there will be is always told of.
+// end notes a pass of s that ended with the page by and brought t, and tells of it. The last pass that there will be is
+// always told of.
 func (p *passes) end(s *slice, t tally, by *page, last bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -122,7 +122,8 @@ func (w Walk) passes(ctx context.Context, s *slice, see func(*WalkedPage) error)
 	s.plan.Known = nil // which passes read everything is a matter of what was read before
 	for n := range max(w.Passes, 1) {
 		of := s
-		if s.windowed() { // what passes ask for depends on the time of day, and may be nothing: the past is what there is to see
+		// what passes ask for depends on the time of day, and may be nothing: the past is what there is to see
+		if s.windowed() {
 			var err error
 			if of, err = s.walkedWindow(); err != nil || of == nil {
 				return false, err
@@ -161,7 +162,8 @@ const walkedChildren = 3
 
 var errEnough = errors.New("there are enough")
 
-// children are the slices of the first records on the first page of the parent, or the one that is named, on whichever page.
+// children are the slices of the first records on the first page of the parent, or the one that is named, on whichever
+// page.
 func (w Walk) children(ctx context.Context, p *pipeline.Pipeline, s *pipeline.Stream, notice func(string)) ([]walkedSlice, error) {
 	of := Walk{Stream: s.Ingest.ForEach.Parent, Pages: 1, Recorded: w.Recorded, Transport: w.Transport}
 	if w.Slice != "" {

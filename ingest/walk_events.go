@@ -11,7 +11,8 @@ import (
 	"github.com/millrace-io/millrace/ingest/sse"
 )
 
-// A stream of events does not end: a walk looks for this time, or at so many events, if the server does not close before.
+// A stream of events does not end: a walk looks for this time, or at so many events, if the server does not close
+// before.
 const (
 	walkedFor    = 10 * time.Second
 	walkedEvents = 100

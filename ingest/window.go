@@ -13,10 +13,10 @@ import (
 	"github.com/millrace-io/millrace/internal/stage"
 )
 
-// A stream with windows has its past fetched beside its passes: what lies between incremental.start and since is cut into windows, each
-// a query with an end, and several are fetched at once. Each window is a slice of its own, but for its cursor, which is a part of that
-// of the slice whose past it is. The first pass begins an hour before now, and so fetches what is new while the back-fill goes on; requests of
-// the back-fill wait for those of passes.
+// A stream with windows has its past fetched beside its passes: what lies between incremental.start and since is cut
+// into windows, each a query with an end, and several are fetched at once. Each window is a slice of its own, but for
+// its cursor, which is a part of that of the slice whose past it is. The first pass begins an hour before now, and so
+// fetches what is new while the back-fill goes on; requests of the back-fill wait for those of passes.
 
 // errDeep says that a query has more records than the API shows of one.
 var errDeep = errors.New("the query has more records than the API shows of one, and cannot be cut yet")
@@ -60,8 +60,8 @@ func (s *slice) beginPass(now time.Time) {
 	s.plan = s.begin(c, now)
 }
 
-// late reports whether the first page of a pass shows that the API's clock is behind the time from which the pass asks, as ours is
-// wrong. Then the pass begins again, and asks from there.
+// late reports whether the first page of a pass shows that the API's clock is behind the time from which the pass asks,
+// as ours is wrong. Then the pass begins again, and asks from there.
 func (s *slice) late(p *page) bool {
 	clock := p.seen.Clock
 	if len(s.laid) == 0 || s.was == nil || clock.IsZero() || clock.UnixMicro() >= *s.plan.Since {
@@ -72,8 +72,8 @@ func (s *slice) late(p *page) bool {
 	return true
 }
 
-// deep reports whether a query has, or may have, more than the API shows of one: what follows the page is beyond that, or the
-// pages end just there. Many APIs end so in silence, and some count no further, either.
+// deep reports whether a query has, or may have, more than the API shows of one: what follows the page is beyond that,
+// or the pages end just there. Many APIs end so in silence, and some count no further, either.
 func (s *slice) deep(p *page, next paginate.Position, ended paginate.Reason) bool {
 	i := s.stream.Ingest.Incremental
 	if i == nil || i.Window == nil || i.Window.MaxResults == 0 {
@@ -87,7 +87,8 @@ func (s *slice) deep(p *page, next paginate.Position, ended paginate.Reason) boo
 	return !known && shownWith(p, ended) >= most
 }
 
-// shownWith is how many records a query has shown, those of p included, which ends it so: not, if p is the page before once more.
+// shownWith is how many records a query has shown, those of p included, which ends it so: not, if p is the page before
+// once more.
 func shownWith(p *page, ended paginate.Reason) int64 {
 	if ended == paginate.Repeated {
 		return p.at.Seen
@@ -102,8 +103,8 @@ func (s *slice) pagerCounts() bool {
 		p.Keyset != nil && p.Keyset.Stop.When == "total"
 }
 
-// tooDeep is what becomes of a pass, or a window, for which the API has answered with an error: errCut, if a rule says that it asks for
-// too much and it was cut, or if it is a window that cannot be cut; else err.
+// tooDeep is what becomes of a pass, or a window, for which the API has answered with an error: errCut, if a rule says
+// that it asks for too much and it was cut, or if it is a window that cannot be cut; else err.
 func (s *slice) tooDeep(ctx context.Context, err error) error {
 	if e, ok := errors.AsType[*fetch.Error](err); !ok || !e.Splits() {
 		return err
@@ -128,8 +129,8 @@ func (s *slice) tooDeep(ctx context.Context, err error) error {
 	return errCut
 }
 
-// beyond is why a page ends its pass, given why it would otherwise. Its error ends the pass before the page: errCut, as what is left is fetched in smaller
-// windows.
+// beyond is why a page ends its pass, given why it would otherwise. Its error ends the pass before the page: errCut, as
+// what is left is fetched in smaller windows.
 func (s *slice) beyond(p *page, next paginate.Position, ended paginate.Reason) (paginate.Reason, error) {
 	switch {
 	case !s.deep(p, next, ended):
@@ -148,8 +149,8 @@ func (s *slice) beyond(p *page, next paginate.Position, ended paginate.Reason) (
 	return paginate.Capped, nil
 }
 
-// cut has what the slice asks for fetched in windows that are smaller; clock is the time by the API's clock, zero if it is not known. It returns false if
-// there is nothing smaller.
+// cut has what the slice asks for fetched in windows that are smaller; clock is the time by the API's clock, zero if it
+// is not known. It returns false if there is nothing smaller.
 func (s *slice) cut(clock time.Time) bool {
 	if s.of != nil {
 		return s.of.back.split(*s.window)
@@ -292,7 +293,8 @@ func (s *slice) settle() bool {
 	return true
 }
 
-// filled notes what a page in the transaction in hand changes in what is left of the past; after is the cursor after it.
+// filled notes what a page in the transaction in hand changes in what is left of the past; after is the cursor after
+// it.
 func (p *page) filled(after cursor.Cursor) {
 	s := p.slice
 	switch {
@@ -304,7 +306,8 @@ func (p *page) filled(after cursor.Cursor) {
 	}
 }
 
-// filledOne notes that a window is fetched and committed. It tells how far the back-fill is, now and then, and when it has ended.
+// filledOne notes that a window is fetched and committed. It tells how far the back-fill is, now and then, and when it
+// has ended.
 func (s *slice) filledOne() {
 	s.metrics.windows.Inc()
 	if s.settle() {

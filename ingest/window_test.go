@@ -202,8 +202,8 @@ func state(t testing.TB, brokers []string) (c cursor.Cursor, most int) {
 // today is a midnight, forty days after the first record of these tests.
 func today() time.Time { return time.Now().UTC().Truncate(24 * time.Hour) }
 
-// TestWindows: the past is fetched in windows, several at once, beside passes for what is new; and once: neither this process nor
-// the next one asks for it again.
+// TestWindows: the past is fetched in windows, several at once, beside passes for what is new; and once: neither this
+// process nor the next one asks for it again.
 func TestWindows(t *testing.T) {
 	t.Parallel()
 	a := newArchive(t)
@@ -257,8 +257,8 @@ func TestWindows(t *testing.T) {
 	}
 }
 
-// TestWindowsAreTakenOver: a process that is cut off amid its windows is followed by one that goes on where its commits end,
-// while records change and leave the pages of their windows, with a total that tells so and without.
+// TestWindowsAreTakenOver: a process that is cut off amid its windows is followed by one that goes on where its commits
+// end, while records change and leave the pages of their windows, with a total that tells so and without.
 func TestWindowsAreTakenOver(t *testing.T) {
 	for name, stop := range map[string]pipeline.StopRule{"without a total": {When: "empty"}, "with a total": {When: "total", Field: []string{"total"}}} {
 		t.Run(name, func(t *testing.T) {
@@ -315,8 +315,8 @@ func windowsTakenOver(t *testing.T, stop pipeline.StopRule) {
 	}
 }
 
-// TestWindowsAreCut until the API shows all of them, whether it refuses to page deeper, tells a total, shows nothing more, or ends its pages
-// there as if that were all; and one that cannot be cut is told of.
+// TestWindowsAreCut until the API shows all of them, whether it refuses to page deeper, tells a total, shows nothing
+// more, or ends its pages there as if that were all; and one that cannot be cut is told of.
 //
 // Guards against airbytehq/airbyte#66592, airbytehq/airbyte#58666, airbytehq/airbyte#56370.
 func TestWindowsAreCut(t *testing.T) {
@@ -432,7 +432,8 @@ func TestFirstPassIsCut(t *testing.T) {
 	}
 }
 
-// TestWindowsByTheClockOfTheAPI: where ours is two days ahead, what changes after the first pass is not in a window that is done.
+// TestWindowsByTheClockOfTheAPI: where ours is two days ahead, what changes after the first pass is not in a window
+// that is done.
 func TestWindowsByTheClockOfTheAPI(t *testing.T) {
 	t.Parallel()
 	a := newArchive(t)

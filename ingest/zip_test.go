@@ -69,7 +69,8 @@ func TestZip(t *testing.T) {
 	}
 }
 
-// TestZipBomb: what an archive holds is bounded as any body is, and what cannot be told apart, or is damaged, is an error.
+// TestZipBomb: what an archive holds is bounded as any body is, and what cannot be told apart, or is damaged, is an
+// error.
 func TestZipBomb(t *testing.T) {
 	damaged := zipped(t, "a.csv", "id\n1\n")
 	damaged[len("PK")+40]++ // in its data

@@ -4,11 +4,12 @@ import "time"
 
 // HTTP is how requests are made. It is shared by all streams that name the same API.
 type HTTP struct {
-	BaseURL   string            // absolute
-	Secrets   []Reference       `json:"-"` // as Pipeline.Secrets: an answer may hold any of them
-	Headers   map[string]Secret // sent with each request
-	Auth      Auth
-	Hosts     []string      // that next pages and redirects may lead to, beside the origin of BaseURL; *.example.com is all below it, * any
+	BaseURL string            // absolute
+	Secrets []Reference       `json:"-"` // as Pipeline.Secrets: an answer may hold any of them
+	Headers map[string]Secret // sent with each request
+	Auth    Auth
+	// that next pages and redirects may lead to, beside the origin of BaseURL; *.example.com is all below it, * any
+	Hosts     []string
 	TLS       *TLS          // nil: the system's certificate authorities, and no client certificate
 	RateLimit *RateLimit    // nil: none. One budget for all streams with the same BaseURL host and the same limit
 	Charset   string        // of bodies; empty: as the Content-Type says, else UTF-8

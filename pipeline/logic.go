@@ -12,10 +12,10 @@ import (
 	"strings"
 )
 
-// Logic returns fingerprints of 32 hexadecimal digits. logic is equal for streams that make the same rows of the same raw
-// records, in the same table; key, for streams that also give each raw key the same row. They are of the file's text:
-// two ways of writing the same expression differ. The order of streams, maps and columns does not matter, nor does how
-// records are fetched, nor the text of a secret.
+// Logic returns fingerprints of 32 hexadecimal digits. logic is equal for streams that make the same rows of the same
+// raw records, in the same table; key, for streams that also give each raw key the same row. They are of the file's
+// text: two ways of writing the same expression differ. The order of streams, maps and columns does not matter, nor
+// does how records are fetched, nor the text of a secret.
 func (s *Stream) Logic() (logic, key string) {
 	hide := newMask(s.Ingest.HTTP.Secrets)
 	type column struct{ Name, Type, Rest string }
@@ -96,7 +96,8 @@ type definition struct {
 	Sink    Sink
 }
 
-// Definition is the steps of s, its table and what makes its raw keys, as JSON; texts of secrets are references, ${NAME}.
+// Definition is the steps of s, its table and what makes its raw keys, as JSON; texts of secrets are references,
+// ${NAME}.
 func (s *Stream) Definition() string {
 	b, err := json.Marshal(definition{s.Ingest.Key, newMask(s.Ingest.HTTP.Secrets).steps(s.Process, mask.text), s.Sink}) //nolint:musttag // see definition
 	if err != nil {
@@ -145,7 +146,8 @@ func newMask(secrets []Reference) mask {
 		}
 		m.texts[byLength[i].Name] = byLength[i].Value.Reveal()
 	}
-	slices.SortStableFunc(byLength, func(a, b Reference) int { return len(b.Value) - len(a.Value) }) // the replacer prefers those that come first
+	// the replacer prefers those that come first
+	slices.SortStableFunc(byLength, func(a, b Reference) int { return len(b.Value) - len(a.Value) })
 	var pairs []string
 	for _, r := range byLength {
 		if r.Value != "" {

@@ -14,7 +14,8 @@ type Paginate struct {
 // one that was full (short), the last page once more (repeat), or a field of the body: the number of all records
 // (total) or pages (pages), whether there is more (has_more), whether this was the end (end).
 type StopRule struct {
-	When   string   // "empty", "short", "repeat", "total", "pages", "has_more" or "end"; of a cursor "", "has_more" or "end"
+	// "empty", "short", "repeat", "total", "pages", "has_more" or "end"; of a cursor "", "has_more" or "end"
+	When   string
 	Field  []string // path of object keys, for those that need one
 	Header string   // of the answer that holds the total or the pages, in the place of Field
 }
@@ -42,9 +43,10 @@ type OffsetLimit struct {
 // BodyCursor is an opaque cursor in the body, or in a header, that is sent back. null, "", 0 or false ends the pass; so
 // does a missing one, but on the first page of a pass only if nothing says that there is more.
 type BodyCursor struct {
-	Next       []string // path of object keys to the cursor; nil: it is in Header
-	Header     string   // of the answer that holds the cursor
-	As         string   // what the cursor is, of the constants; "": CursorValue, or CursorURL if neither Param nor Placed is set
+	Next   []string // path of object keys to the cursor; nil: it is in Header
+	Header string   // of the answer that holds the cursor
+	// what the cursor is, of the constants; "": CursorValue, or CursorURL if neither Param nor Placed is set
+	As         string
 	Take       string   // of a cursor that is a URL: only the value of this parameter of its query is the cursor
 	Param      string   // that takes the cursor; empty: see Placed
 	Placed     bool     // the cursor stands where {cursor} is in the request

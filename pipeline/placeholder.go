@@ -17,8 +17,8 @@ const (
 	PlaceLimit  = "limit"  // records asked for, of those paginations that have a size
 )
 
-// Placeholder matches {name}, or {name:text}, which stands for a text in a JSON body, too; and {stream.field}, a field of
-// the record that a request is made from. Its first group is the name.
+// Placeholder matches {name}, or {name:text}, which stands for a text in a JSON body, too; and {stream.field}, a field
+// of the record that a request is made from. Its first group is the name.
 var Placeholder = regexp.MustCompile(`\{([A-Za-z_][A-Za-z0-9_]*|[a-z0-9][a-z0-9_-]*\.[^{}:\n]+)(:text)?\}`)
 
 // PlaceholdersIn lists the names of the placeholders in a text.

@@ -16,7 +16,8 @@ func (s *Slices) Lists() []SliceList {
 	return append([]SliceList{{s.Name, s.Values}}, s.Crossed...)
 }
 
-// Combinations are those of the values of the lists: the first value changes last. It is one without values if s is nil.
+// Combinations are those of the values of the lists: the first value changes last. It is one without values if s is
+// nil.
 func (s *Slices) Combinations() [][]string {
 	all := [][]string{nil}
 	for _, list := range s.Lists() {
@@ -31,8 +32,8 @@ func (s *Slices) Combinations() [][]string {
 	return all
 }
 
-// SliceName is the name of the slice of a combination of values: the value itself if it is one, a compact JSON array
-// of several, and empty without any. No name has a NUL, which the state topic needs: one value with it is an array, too.
+// SliceName is the name of the slice of a combination of values: the value itself if it is one, a compact JSON array of
+// several, and empty without any. No name has a NUL, which the state topic needs: one value with it is an array, too.
 func SliceName(values ...string) string {
 	switch {
 	case len(values) == 0:
@@ -95,7 +96,8 @@ func (i *Ingest) SharesKeys() bool {
 	return i.Slices != nil && i.Slices.Shared || i.ForEach != nil && i.ForEach.Shared
 }
 
-// Ancestors are the streams that a stream is made from, its parent first; it ends where one is not there, or comes again.
+// Ancestors are the streams that a stream is made from, its parent first; it ends where one is not there, or comes
+// again.
 func (p *Pipeline) Ancestors(s *Stream) []*Stream {
 	var all []*Stream
 	seen := map[*Stream]bool{s: true}

@@ -35,7 +35,8 @@ func TestSliceNames(t *testing.T) {
 		{two, `["us","b\"c"]`, map[string]string{"region": "us", "kind": `b"c`}},
 		{two, "us", nil},
 		{child, pipeline.SliceName("7", "us", "a"), map[string]string{"region": "us", "kind": "a"}},
-		{child, pipeline.SliceName("7", "us"), map[string]string{"region": "7", "kind": "us"}}, // of a file that had no parent
+		// of a file that had no parent
+		{child, pipeline.SliceName("7", "us"), map[string]string{"region": "7", "kind": "us"}},
 	} {
 		if d := cmp.Diff(c.want, c.in.SliceValues(c.name)); d != "" {
 			t.Errorf("%s: %s", c.name, d)
@@ -81,8 +82,8 @@ func TestAncestors(t *testing.T) {
 	}
 }
 
-// TestSliceNamesHaveNoNUL: in the state topic, what follows a NUL is not the name of a slice, so that a child whose parent has such a key would
-// be lost with the process.
+// TestSliceNamesHaveNoNUL: in the state topic, what follows a NUL is not the name of a slice, so that a child whose
+// parent has such a key would be lost with the process.
 func TestSliceNamesHaveNoNUL(t *testing.T) {
 	names := map[string]bool{}
 	for _, values := range [][]string{{}, {"a"}, {"a\x00kb"}, {"a\x00", "b"}, {"a", "\x00b"}} {

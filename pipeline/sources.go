@@ -16,15 +16,17 @@ type Events struct {
 
 // Job is a report that an API makes: it is created, asked for until it is done, and then its files are fetched.
 type Job struct {
-	ID         []string      // path of the field that names the job, in the answer to its creation; nil: it is in IDHeader
-	IDHeader   string        // header of that answer with the name, such as Location
-	StatusPath string        // that tells how far it is, appended to HTTP.BaseURL; PlaceJob stands for the name. Empty: the name is a URL
+	ID       []string // path of the field that names the job, in the answer to its creation; nil: it is in IDHeader
+	IDHeader string   // header of that answer with the name, such as Location
+	// that tells how far it is, appended to HTTP.BaseURL; PlaceJob stands for the name. Empty: the name is a URL
+	StatusPath string
 	Done       string        // an expression over the answer that is true when the job is done
 	Failed     string        // and one that is true when it never will be; empty: none
 	Poll       time.Duration // from one question to the next
 	Timeout    time.Duration // for the job; then another is created
-	Result     []string      // path of the field of that answer with the URL of the file, or a list of them; nil: see ResultPath
-	ResultPath string        // of the file, as StatusPath
+	// path of the field of that answer with the URL of the file, or a list of them; nil: see ResultPath
+	Result     []string
+	ResultPath string // of the file, as StatusPath
 }
 
 // PlaceJob stands for the name of a job in the paths of [Job].
@@ -128,9 +130,10 @@ type JWT struct {
 	Scopes         []string
 	Claims         map[string]string
 	Lifetime       time.Duration
-	TokenURL       string            // where it is exchanged for an access token; empty: it is sent itself
-	AsClient       bool              // the exchange is by client credentials, in which it stands for the client's secret; else it is the grant
-	Params         map[string]Secret // more parameters of the exchange
+	TokenURL       string // where it is exchanged for an access token; empty: it is sent itself
+	// the exchange is by client credentials, in which it stands for the client's secret; else it is the grant
+	AsClient bool
+	Params   map[string]Secret // more parameters of the exchange
 }
 
 // AWS are credentials for Signature Version 4.

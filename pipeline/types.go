@@ -89,16 +89,19 @@ type Ingest struct {
 	Version     string              // path of a field that grows with each revision; default: Incremental.Field; "": none
 	VersionRule VersionRule         // how the values of Version are compared
 	TimeZone    string              // of times that name none, of the IANA database; "": not known, they are read as UTC
-	Unreadable  string              // a record whose version or incremental field cannot be read: "letter" or "wait"; "": letter
-	Paginate    Paginate
-	EmptyPages  int           // pages without records that are followed in a row at most; 0: any number
-	ErrorWhen   string        // an expression over the body without its records; empty: what is commonly an error; "false": nothing is
-	Errors      []ErrorRule   // what is done about answers that are no pages; the first that holds counts
-	NullIsEmpty bool          // null in the place of the records is a page without records, not an error
-	Incremental *Incremental  // nil: every pass fetches everything
-	DeletedIn   *Ingest       // a resource whose records are keys of this one that were deleted; nil: there is none
-	Deletions   bool          // each record says that its key was deleted: of a resource as DeletedIn
-	DeletedWhen string        // an expression over a record that is true if it says that its key was deleted; empty: none says so
+	// a record whose version or incremental field cannot be read: "letter" or "wait"; "": letter
+	Unreadable string
+	Paginate   Paginate
+	EmptyPages int // pages without records that are followed in a row at most; 0: any number
+	// an expression over the body without its records; empty: what is commonly an error; "false": nothing is
+	ErrorWhen   string
+	Errors      []ErrorRule  // what is done about answers that are no pages; the first that holds counts
+	NullIsEmpty bool         // null in the place of the records is a page without records, not an error
+	Incremental *Incremental // nil: every pass fetches everything
+	DeletedIn   *Ingest      // a resource whose records are keys of this one that were deleted; nil: there is none
+	Deletions   bool         // each record says that its key was deleted: of a resource as DeletedIn
+	// an expression over a record that is true if it says that its key was deleted; empty: none says so
+	DeletedWhen string
 	Deletes     *Deletes      // by complete reads; nil: what is not shown any more stays
 	Slices      *Slices       // nil: the stream is one slice, named "", unless it has ForEach
 	ForEach     *ForEach      // nil: requests are not made from the records of another stream
@@ -110,7 +113,8 @@ type Ingest struct {
 
 // Body is the body of a request: exactly one of JSON, Form and Text is set; with GraphQL, JSON is its variables.
 type Body struct {
-	JSON    []byte              // a JSON text, in whose texts placeholders may stand; one that is nothing else takes the value as it is
+	// a JSON text, in whose texts placeholders may stand; one that is nothing else takes the value as it is
+	JSON    []byte
 	GraphQL string              // a query; nothing in it is a placeholder
 	Form    map[string][]string // as of HTML forms
 	Text    string
@@ -128,15 +132,15 @@ type ErrorRule struct {
 // StatusRange is the HTTP statuses from From to To.
 type StatusRange struct{ From, To int }
 
-// Shape is how records stand in a body. The zero value is an array of objects; an object that has the key is taken for a record,
-// and one whose members all have the key for a map.
+// Shape is how records stand in a body. The zero value is an array of objects; an object that has the key is taken for
+// a record, and one whose members all have the key for a map.
 type Shape struct {
 	Kind  string // ShapeArray, ShapeMap, ShapeObject, ShapeValues; empty: see above
 	KeyAs string // map: the field that takes the name of a member; empty: none
 	As    string // values, and map: the field that takes a value that is no object; empty: such values stay as they are
 
-	// Rows: the names of the values in each row stand in Columns, a path in the body, are Names, or, if neither is there, are
-	// the first row.
+	// Rows: the names of the values in each row stand in Columns, a path in the body, are Names, or, if neither is
+	// there, are the first row.
 	Columns []string
 	Names   []string
 }
@@ -170,22 +174,26 @@ type Incremental struct {
 	Window *Window // nil: a pass asks for all since, at once
 }
 
-// Window cuts what lies between Incremental.Start and the first pass into queries with an end, which are fetched beside the passes.
+// Window cuts what lies between Incremental.Start and the first pass into queries with an end, which are fetched beside
+// the passes.
 type Window struct {
-	Step       time.Duration // of a window
-	Param      string        // query parameter that takes the end of a window; empty: it stands where {until} is in the request
-	Bounds     string        // "inclusive": the API includes what lies on both, "exclusive": it includes neither, "days": both are whole days
-	AtOnce     int           // windows under way at most, 1–64
-	MaxResults int           // records that the API shows of one query; 0: any number
+	Step time.Duration // of a window
+	// query parameter that takes the end of a window; empty: it stands where {until} is in the request
+	Param string
+	// "inclusive": the API includes what lies on both, "exclusive": it includes neither, "days": both are whole days
+	Bounds     string
+	AtOnce     int // windows under way at most, 1–64
+	MaxResults int // records that the API shows of one query; 0: any number
 }
 
 // Deletes says that a key which a complete read of its slice does not show is deleted.
 type Deletes struct {
-	AtMost  float64       // percent of the known keys that one read may delete; beyond, a person is asked
-	Every   time.Duration // from one complete read to the next, where other passes ask for changes; 0: every pass is one
-	Steady  bool          // no record slips between two pages while others come and go
-	Missing bool          // 404 or 410 in the place of the first page of a child says that all that was fetched for its record is gone
-	MaxKeys int           // that are remembered in one process, for all slices
+	AtMost float64       // percent of the known keys that one read may delete; beyond, a person is asked
+	Every  time.Duration // from one complete read to the next, where other passes ask for changes; 0: every pass is one
+	Steady bool          // no record slips between two pages while others come and go
+	// 404 or 410 in the place of the first page of a child says that all that was fetched for its record is gone
+	Missing bool
+	MaxKeys int // that are remembered in one process, for all slices
 }
 
 // VersionRule says how the values of a version field are compared.
@@ -199,8 +207,8 @@ type VersionRule struct {
 	Missing string
 }
 
-// Slices cut a stream into slices that are fetched independently: {Name} in a request takes each of Values. With Crossed,
-// there is a slice for each combination of values.
+// Slices cut a stream into slices that are fetched independently: {Name} in a request takes each of Values. With
+// Crossed, there is a slice for each combination of values.
 type Slices struct {
 	Name    string
 	Values  []string
@@ -215,8 +223,8 @@ type SliceList struct {
 }
 
 // ForEach makes a stream the child of another one: it has a slice for each of the records of Parent, or, with Slices,
-// for each combination of a record and their values. {Parent.field} in a request takes a field of the record. A slice is
-// fetched when its record was written to the raw topic of Parent, and every Ingest.Every besides, if that is not 0.
+// for each combination of a record and their values. {Parent.field} in a request takes a field of the record. A slice
+// is fetched when its record was written to the raw topic of Parent, and every Ingest.Every besides, if that is not 0.
 type ForEach struct {
 	Parent   string
 	OnDelete string // of the record: "keep" what the slice has given, or "delete" it; "": keep
@@ -261,7 +269,8 @@ type Column struct {
 type Sink struct {
 	Table   string
 	Columns []ColumnType // in the order of the file
-	// As is the name of the table in the database where it is not Table: of a line that is not live. It is no part of the logic.
+	// As is the name of the table in the database where it is not Table: of a line that is not live. It is no part of
+	// the logic.
 	As string `json:"-"`
 }
 

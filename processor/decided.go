@@ -86,7 +86,8 @@ func (p *Processor) register(ctx context.Context, cl *kgo.Client) (ids map[strin
 	return ids, true, err
 }
 
-// tellDecided tells of what this process has decided, in the log. That a stream runs for the first time is not worth a line.
+// tellDecided tells of what this process has decided, in the log. That a stream runs for the first time is not worth a
+// line.
 func (p *Processor) tellDecided(after *control.Stream, f *facts) {
 	name, before := f.stream.Name, f.viewed
 	if len(before.Generations) > 0 && after.Live > before.Live && after.Generation(after.Live).By == f.by {
@@ -138,8 +139,8 @@ func (p *Processor) noticed(file *stream, s *control.Stream) {
 	}
 }
 
-// matters is what sessions have to begin again for. A line that is built beside the live one is none of it, unless it is of the file's
-// logic: new sessions wait for a rebalance, which live records would notice.
+// matters is what sessions have to begin again for. A line that is built beside the live one is none of it, unless it
+// is of the file's logic: new sessions wait for a rebalance, which live records would notice.
 func matters(s *control.Stream, file *stream) string {
 	var b strings.Builder
 	fmt.Fprint(&b, s.Live, s.Epochs, s.Run, s.Lost != nil, s.Moved, s.IsPaused(stageName), s.LiveLine, s.Without(), s.Partitions)

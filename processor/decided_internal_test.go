@@ -6,8 +6,8 @@ import (
 	"github.com/millrace-io/millrace/topics/control"
 )
 
-// TestALineBesideEndsNoTurn: live sessions would begin again, and live records wait for their rebalance, for a line that changes nothing
-// of what they process.
+// TestALineBesideEndsNoTurn: live sessions would begin again, and live records wait for their rebalance, for a line
+// that changes nothing of what they process.
 func TestALineBesideEndsNoTurn(t *testing.T) {
 	file := &stream{name: "orders", logic: "of-the-file"}
 	with := func(live uint16, lines ...control.Line) string {

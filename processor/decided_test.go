@@ -79,8 +79,8 @@ func rows(n int) []*kgo.Record {
 	return out
 }
 
-// TestOtherLogic: a file with another logic is a new generation, which is told with what to do next. A process with the old
-// file runs the new logic, and says so.
+// TestOtherLogic: a file with another logic is a new generation, which is told with what to do next. A process with the
+// old file runs the new logic, and says so.
 func TestOtherLogic(t *testing.T) {
 	p := shop(2)
 	c, cl := cluster(t, p)
@@ -186,8 +186,8 @@ func TestPaused(t *testing.T) {
 	testkit.Await(t, c.ListenAddrs(), 20, processed(p))
 }
 
-// TestGroupMovedByATool: the stream stands and says so, instead of leaving records without an outcome; once it is answered
-// from where to go on, each has one.
+// TestGroupMovedByATool: the stream stands and says so, instead of leaving records without an outcome; once it is
+// answered from where to go on, each has one.
 func TestGroupMovedByATool(t *testing.T) {
 	p := shop(2)
 	c, cl := cluster(t, p)

@@ -18,9 +18,10 @@
 // the same session comes back (at once) or after the transaction timeout. A rebalance does the same to a
 // session whose partitions it takes away.
 //
-// What a session runs is decided in the control topic (topics/control), which it reads after its producer is initialised and
-// before it consumes. A process decides what it meets first: a stream, a logic or a raw topic that was never seen (see
-// Register). An offset is committed with the topic's id and the run of positions that it is of, and counts only there.
+// What a session runs is decided in the control topic (topics/control), which it reads after its producer is
+// initialised and before it consumes. A process decides what it meets first: a stream, a logic or a raw topic that was
+// never seen (see Register). An offset is committed with the topic's id and the run of positions that it is of, and
+// counts only there.
 //
 // The outcome of an end may be unknown. A session then never goes on from memory, but from the group's committed
 // offsets (see session.verify).

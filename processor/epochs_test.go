@@ -47,8 +47,8 @@ func write(t testing.TB, cl *kgo.Client, p *pipeline.Pipeline, offsets kadm.Offs
 	}
 }
 
-// TestRawTopicRecreated while nothing runs: all that is in it is of a higher epoch, so it wins against what was there before.
-// Offsets that the old one left, which the brokers keep by name, do not count.
+// TestRawTopicRecreated while nothing runs: all that is in it is of a higher epoch, so it wins against what was there
+// before. Offsets that the old one left, which the brokers keep by name, do not count.
 func TestRawTopicRecreated(t *testing.T) {
 	for _, stale := range []bool{false, true} {
 		p := shop(2)
@@ -117,8 +117,8 @@ func TestUpgrade(t *testing.T) {
 	}
 }
 
-// TestControlTopicLost beside a running processor: numbers go on above those that the committed offsets show, and so do the
-// positions.
+// TestControlTopicLost beside a running processor: numbers go on above those that the committed offsets show, and so do
+// the positions.
 func TestControlTopicLost(t *testing.T) {
 	p := other(2)
 	c, cl := cluster(t, p)
@@ -146,8 +146,8 @@ func TestControlTopicLost(t *testing.T) {
 	}
 }
 
-// TestAChangeOfLogicFencesWhatIsOpen: a transaction of the old logic that is about to commit when the new one is decided cannot
-// commit any more.
+// TestAChangeOfLogicFencesWhatIsOpen: a transaction of the old logic that is about to commit when the new one is
+// decided cannot commit any more.
 func TestAChangeOfLogicFencesWhatIsOpen(t *testing.T) {
 	p := shop(2)
 	c, cl := cluster(t, p)
@@ -183,8 +183,8 @@ func TestAChangeOfLogicFencesWhatIsOpen(t *testing.T) {
 	}
 }
 
-// TestAFencedSessionLooksAgain: its client, which does not learn what became of its commit, initialises the producer again on its own,
-// and no fence holds it any more.
+// TestAFencedSessionLooksAgain: its client, which does not learn what became of its commit, initialises the producer
+// again on its own, and no fence holds it any more.
 func TestAFencedSessionLooksAgain(t *testing.T) {
 	p := shop(2)
 	c, cl := cluster(t, p)
@@ -220,8 +220,8 @@ func TestAFencedSessionLooksAgain(t *testing.T) {
 	}
 }
 
-// TestRegister: what is known is not decided again; a key that does not fit the table is refused, and with another table it is
-// another logic.
+// TestRegister: what is known is not decided again; a key that does not fit the table is refused, and with another
+// table it is another logic.
 func TestRegister(t *testing.T) {
 	p := shop(2)
 	c, cl := cluster(t, p)
@@ -254,8 +254,8 @@ func TestRegister(t *testing.T) {
 	is("another key, in another table", s, err, 3, 3)
 }
 
-// TestWhatIsDecidedBeforeASessionBegins holds: a session whose producer is initialised after a decision, so that no fence stops it,
-// has read it.
+// TestWhatIsDecidedBeforeASessionBegins holds: a session whose producer is initialised after a decision, so that no
+// fence stops it, has read it.
 func TestWhatIsDecidedBeforeASessionBegins(t *testing.T) {
 	p := shop(2)
 	c, cl := cluster(t, p)

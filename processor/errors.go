@@ -21,8 +21,8 @@ func (e *TwinError) Error() string {
 		"of its own with --instance (if there is no other, this one was frozen for longer than a transaction may last, and continues)", e.Instance)
 }
 
-// twin makes a *[TwinError] of an answer that says that another producer or member of the same name has come. Beside a twin
-// the brokers also answer that a transaction is in no state to be ended: it was the other's.
+// twin makes a *[TwinError] of an answer that says that another producer or member of the same name has come. Beside a
+// twin the brokers also answer that a transaction is in no state to be ended: it was the other's.
 func (p *Processor) twin(err error) error {
 	now := time.Now()
 	switch last := p.twinned.Load(); {

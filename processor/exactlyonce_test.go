@@ -55,8 +55,8 @@ func feed(t testing.TB, cl *kgo.Client, p *pipeline.Pipeline, batches, each int,
 	}
 }
 
-// feedUntil has a processor of four partitions work on batches, and on more of them until something was tried: a busy machine has
-// few transactions in its first ones. It returns how many records there are.
+// feedUntil has a processor of four partitions work on batches, and on more of them until something was tried: a busy
+// machine has few transactions in its first ones. It returns how many records there are.
 func feedUntil(t testing.TB, cl *kgo.Client, p *pipeline.Pipeline, tried func() bool) (n int) {
 	t.Helper()
 	const batches, each, rounds = 40, 50, 20
@@ -286,8 +286,8 @@ func TestCommitAnsweredWithError(t *testing.T) {
 	}
 }
 
-// TestOffsetsThatAreAboutToChange: after an end that failed the brokers may say, for a moment, that they do not know the group's
-// offsets yet. They are asked again, and the session goes on.
+// TestOffsetsThatAreAboutToChange: after an end that failed the brokers may say, for a moment, that they do not know
+// the group's offsets yet. They are asked again, and the session goes on.
 func TestOffsetsThatAreAboutToChange(t *testing.T) {
 	p := shop(4)
 	c, cl := cluster(t, p)

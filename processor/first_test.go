@@ -10,8 +10,8 @@ import (
 	"github.com/millrace-io/millrace/topics/control"
 )
 
-// TestARunThatWasDeclaredBeforeTheStreamIsKnown: a sink found the processed topic recreated, and control did not know the stream, as after its
-// topic was lost. The group's positions do not count then: all is processed.
+// TestARunThatWasDeclaredBeforeTheStreamIsKnown: a sink found the processed topic recreated, and control did not know
+// the stream, as after its topic was lost. The group's positions do not count then: all is processed.
 func TestARunThatWasDeclaredBeforeTheStreamIsKnown(t *testing.T) {
 	written := topics.Position{RawTopicID: "aa", Run: 3, Generation: 2}
 	for name, group := range map[string]map[int32]kadm.Offset{

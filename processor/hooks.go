@@ -7,8 +7,8 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
-// hooks are what differs in the sessions of a redo from those that process what comes. Each may be nil, and is called from the
-// goroutine of the session.
+// hooks are what differs in the sessions of a redo from those that process what comes. Each may be nil, and is called
+// from the goroutine of the session.
 type hooks struct {
 	client []kgo.Opt // of the session
 	// begun is called when the producer is initialised, and whoever had the id before can commit no more; nothing is

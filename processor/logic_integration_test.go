@@ -12,8 +12,8 @@ import (
 	"github.com/millrace-io/millrace/topics"
 )
 
-// TestRealChangeOfLogic: two processes run, and a third comes with another logic, while records come. Each record has one
-// outcome; in each partition those of the old logic come first; and nobody takes the fence for a twin.
+// TestRealChangeOfLogic: two processes run, and a third comes with another logic, while records come. Each record has
+// one outcome; in each partition those of the old logic come first; and nobody takes the fence for a twin.
 func TestRealChangeOfLogic(t *testing.T) {
 	p, c, cl := onKafka(t, "processor-logic", 6)
 	_, _ = kadm.NewClient(cl).DeleteGroups(t.Context(), topics.ProcessorGroup(p.Name))

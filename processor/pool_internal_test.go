@@ -8,7 +8,8 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 )
 
-// TestPartitionsOfSeveralPolls: records of a partition that several polls brought are one after the other, on one goroutine.
+// TestPartitionsOfSeveralPolls: records of a partition that several polls brought are one after the other, on one
+// goroutine.
 func TestPartitionsOfSeveralPolls(t *testing.T) {
 	fetch := func(topic string, partition int32, offsets ...int64) kgo.Fetch {
 		p := kgo.FetchPartition{Partition: partition}

@@ -14,8 +14,8 @@ import (
 )
 
 // PositionError is positions of a stream that its raw topic does not have: what lay between was deleted before it was
-// processed, or the brokers have lost records. Going on from anywhere else would drop records in silence, so these partitions
-// are not processed.
+// processed, or the brokers have lost records. Going on from anywhere else would drop records in silence, so these
+// partitions are not processed.
 type PositionError struct {
 	Group string
 	Gaps  []Gap  // at least one, of one topic, by partition
@@ -52,8 +52,8 @@ func (e *PositionError) Error() string {
 // Unwrap returns what the broker answered.
 func (e *PositionError) Unwrap() error { return e.Err }
 
-// gap takes in the error of a poll: partitions whose position is not in the log stand from the next session on, until another
-// run of positions is declared.
+// gap takes in the error of a poll: partitions whose position is not in the log stand from the next session on, until
+// another run of positions is declared.
 func (s *session) gap(ctx context.Context, adm *kadm.Client, err error) error {
 	e, ok := errors.AsType[*PositionError](err)
 	if !ok || s.p.cl == nil {
@@ -98,8 +98,8 @@ func (d *decisions) isGap(topic string, partition int32, run uint32) bool {
 	return ok && of == run
 }
 
-// complete names all partitions of the topic that have a gap, where the poll met one of them. Without an answer e stays as
-// it is.
+// complete names all partitions of the topic that have a gap, where the poll met one of them. Without an answer e stays
+// as it is.
 func (s *session) complete(ctx context.Context, adm *kadm.Client, e *PositionError) *PositionError {
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()

@@ -6,8 +6,9 @@ import (
 	"time"
 )
 
-// TestRate: a session rests after a transaction for as long as its records may take, counted from its begin, and twice as long as it took
-// at least; of several sessions each has its share. Without a limit none rests, and transactions are as large as ever.
+// TestRate: a session rests after a transaction for as long as its records may take, counted from its begin, and twice
+// as long as it took at least; of several sessions each has its share. Without a limit none rests, and transactions are
+// as large as ever.
 func TestRate(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		for _, c := range []struct {

@@ -76,9 +76,9 @@ func runUntilCut(t testing.TB, p *pipeline.Pipeline, cfg processor.Config, e sta
 	}
 }
 
-// TestKilled kills a processor with transactions open, and lets another go on: the same one, started again, without a wait for the
-// session timeout, which is longer than the test waits; one of another name after the session timeout, though kfake may wait for a dead leader's
-// assignment until its rebalance timeout has passed twice.
+// TestKilled kills a processor with transactions open, and lets another go on: the same one, started again, without a
+// wait for the session timeout, which is longer than the test waits; one of another name after the session timeout,
+// though kfake may wait for a dead leader's assignment until its rebalance timeout has passed twice.
 func TestKilled(t *testing.T) {
 	for heir, timeout := range map[string]time.Duration{"a": 4 * time.Minute, "b": quick().SessionTimeout} {
 		t.Run(heir, func(t *testing.T) {
@@ -131,8 +131,8 @@ func TestDrainLeavesTheGroup(t *testing.T) {
 	compare(t, c, p, 100)
 }
 
-// TestPositionBelowTheLog: partitions whose position was deleted stand, with the remedy; the others go on, and these too
-// once positions are declared.
+// TestPositionBelowTheLog: partitions whose position was deleted stand, with the remedy; the others go on, and these
+// too once positions are declared.
 func TestPositionBelowTheLog(t *testing.T) {
 	p := shop(3)
 	c, cl := cluster(t, p)

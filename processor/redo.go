@@ -26,20 +26,22 @@ type RedoConfig struct {
 	Generation uint16 // of its rows, higher than that of all that was made before of the records below Cut
 	Epoch      uint16 // of the raw topic
 	RawTopicID string // of the raw topic, as in control.Epoch
-	// Cut is, by partition, where the redo ends. From and To bound the newest record of a key; a partition that is not there
-	// is bounded by the start of its log, and by Cut.
+	// Cut is, by partition, where the redo ends. From and To bound the newest record of a key; a partition that is not
+	// there is bounded by the start of its log, and by Cut.
 	Cut, From, To map[int32]int64
 	Keys          []string // raw keys; nil: all
 	// Refused are raw offsets of records that the table has refused, by partition, as in control.Redo.
 	Refused map[int32][]int64
 	Attempt int // of its letters, as in control.Redo
-	Rate    int // records a second, of all that take part; 0: no limit. The log is looked through ten times as fast, and at 10,000 at least
-	// Letters is of how many keys the newest record may be refused, in what a process has looked through; -1: 100, and one in
-	// 100 keys.
+	// records a second, of all that take part; 0: no limit. The log is looked through ten times as fast, and at 10,000
+	// at least
+	Rate int
+	// Letters is of how many keys the newest record may be refused, in what a process has looked through; -1: 100, and
+	// one in 100 keys.
 	Letters int
 	Memory  int64 // for the index of this process, in bytes
-	// Begun is asked when a producer was initialised, before it produces: it looks whether the redo is still under way as it was.
-	// If it returns [ErrRedoChanged] Run ends; any other error ends the session, and another begins.
+	// Begun is asked when a producer was initialised, before it produces: it looks whether the redo is still under way
+	// as it was. If it returns [ErrRedoChanged] Run ends; any other error ends the session, and another begins.
 	Begun func(context.Context) error
 }
 
@@ -61,10 +63,10 @@ func (e *TooManyLettersError) Error() string {
 	return fmt.Sprintf("stream %s: the newest records of %d of %d keys are refused, for example: %s", e.Stream, e.Letters, e.Keys, e.Example)
 }
 
-// Redo processes raw records of one stream again, beside the processors that process what comes. Any number of processes
-// may take part: they are a consumer group of the stream's own, whose committed offsets are the position, and what they
-// make is committed with these, as processors do it. A partition is looked through before anything of it is produced
-// (package redo); after the death of a process whoever gets the partition looks through it again.
+// Redo processes raw records of one stream again, beside the processors that process what comes. Any number of
+// processes may take part: they are a consumer group of the stream's own, whose committed offsets are the position, and
+// what they make is committed with these, as processors do it. A partition is looked through before anything of it is
+// produced (package redo); after the death of a process whoever gets the partition looks through it again.
 type Redo struct {
 	p      *Processor
 	cfg    RedoConfig
@@ -121,7 +123,8 @@ func NewRedo(p *pipeline.Pipeline, cfg Config, env stage.Env, what RedoConfig) (
 	return r, nil
 }
 
-// builders is how many partitions are looked through at a time: with a rate one after the other, each as fast as it allows.
+// builders is how many partitions are looked through at a time: with a rate one after the other, each as fast as it
+// allows.
 func builders(cfg Config) int {
 	if cfg.Rate > 0 {
 		return 1
@@ -129,9 +132,9 @@ func builders(cfg Config) int {
 	return max(1, cfg.Sessions)
 }
 
-// Run processes until ctx is cancelled, and then ends what is in hand; it does not end by itself. It waits for Kafka where it
-// is not there. It ends with nil when ctx does, or when RedoConfig.Begun says so. The error is a *[TooManyLettersError], or one
-// that needs an operator. It is called once.
+// Run processes until ctx is cancelled, and then ends what is in hand; it does not end by itself. It waits for Kafka
+// where it is not there. It ends with nil when ctx does, or when RedoConfig.Begun says so. The error is a
+// *[TooManyLettersError], or one that needs an operator. It is called once.
 func (r *Redo) Run(ctx context.Context) error {
 	hard, cancel := stage.Drain(ctx, r.p.cfg.Drain)
 	defer cancel()
@@ -152,7 +155,8 @@ func (r *Redo) Run(ctx context.Context) error {
 		g.Go(func() error {
 			return r.p.waits.Persist(ctx, r.p.attempts(id), func(ctx context.Context) error {
 				err := r.p.runSessions(ctx, hard, adm, id)
-				if gone, ok := errors.AsType[*PositionError](err); ok { // the start of the log has moved: the next session begins there
+				// the start of the log has moved: the next session begins there
+				if gone, ok := errors.AsType[*PositionError](err); ok {
 					return gone.Err
 				}
 				if _, fenced := errors.AsType[*TwinError](err); fenced && r.cfg.Begun != nil && errors.Is(r.cfg.Begun(ctx), ErrRedoChanged) {
@@ -236,14 +240,14 @@ func (r *Redo) assigned(ctx context.Context, at map[string]map[int32]kgo.Offset)
 	return map[string]map[int32]kgo.Offset{r.raw: out}, nil
 }
 
-// Committed returns how far the records of each partition were processed again, as next offsets. Positions of another redo do
-// not count.
+// Committed returns how far the records of each partition were processed again, as next offsets. Positions of another
+// redo do not count.
 func (r *Redo) Committed(ctx context.Context) (map[int32]int64, error) {
 	return RedoCommitted(ctx, r.cl, r.p.pipeline, r.cfg.Stream, r.cfg.RawTopicID, r.cfg.Generation)
 }
 
-// RedoCommitted returns how far a redo has come, by partition, as next raw offsets. It waits for transactions that are about
-// to commit.
+// RedoCommitted returns how far a redo has come, by partition, as next raw offsets. It waits for transactions that are
+// about to commit.
 func RedoCommitted(ctx context.Context, cl *kgo.Client, p *pipeline.Pipeline, stream, rawTopicID string, generation uint16) (map[int32]int64, error) {
 	all, err := admin.Cut(ctx, cl, topics.ReplayGroup(p.Name, stream), topics.RawOf(p, stream))
 	if err != nil {

@@ -14,8 +14,8 @@ import (
 	"github.com/millrace-io/millrace/topics/admin"
 )
 
-// BenchmarkRedo compares, in one run, how fast a processor and a redo get through the same records, each of another key: records
-// a second of both, the ratio, and how many the index of the redo looked through.
+// BenchmarkRedo compares, in one run, how fast a processor and a redo get through the same records, each of another
+// key: records a second of both, the ratio, and how many the index of the redo looked through.
 func BenchmarkRedo(b *testing.B) {
 	const n, partitions = 200_000, 4
 	for b.Loop() {

@@ -23,9 +23,9 @@ type Refused struct {
 	Reason    string
 }
 
-// RedoOutcomes gives the processed records that a redo would produce now, and produces nothing: partition by partition, of each
-// key at most one. What it would refuse is given to refused. Nobody else keeps the records. A record is given with an error
-// that ends the sequence: the brokers', or ctx's.
+// RedoOutcomes gives the processed records that a redo would produce now, and produces nothing: partition by partition,
+// of each key at most one. What it would refuse is given to refused. Nobody else keeps the records. A record is given
+// with an error that ends the sequence: the brokers', or ctx's.
 func RedoOutcomes(ctx context.Context, p *pipeline.Pipeline, env stage.Env, what RedoConfig, refused func(Refused)) iter.Seq2[*kgo.Record, error] {
 	return func(yield func(*kgo.Record, error) bool) {
 		cfg := DefaultConfig()

@@ -127,8 +127,8 @@ func TestRedoOfARange(t *testing.T) {
 	}
 }
 
-// TestRedoOfManyByTwo: processes share a redo, one ends in between, and each record is processed again once. What is written
-// meanwhile is none of theirs.
+// TestRedoOfManyByTwo: processes share a redo, one ends in between, and each record is processed again once. What is
+// written meanwhile is none of theirs.
 func TestRedoOfManyByTwo(t *testing.T) {
 	p := shop(4)
 	c, cl := cluster(t, p)

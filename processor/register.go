@@ -17,8 +17,8 @@ import (
 	"github.com/millrace-io/millrace/topics/control"
 )
 
-// KeyError says that the file gives raw keys other rows than those that they have in its table. The table would have rows
-// of two kinds, of which the old ones are never removed. Nothing is processed by such a file.
+// KeyError says that the file gives raw keys other rows than those that they have in its table. The table would have
+// rows of two kinds, of which the old ones are never removed. Nothing is processed by such a file.
 type KeyError struct{ Stream, Table string }
 
 func (e *KeyError) Error() string {
@@ -54,7 +54,8 @@ func (f *facts) conflicts(s *control.Stream) bool {
 	return err != nil || defined.Sink.Table == f.stream.Sink.Table
 }
 
-// kept reports whether the stream goes on with the logic that it has, although the file has another: see [control.Stream.Keeps].
+// kept reports whether the stream goes on with the logic that it has, although the file has another: see
+// [control.Stream.Keeps].
 func (f *facts) kept(s *control.Stream) bool { return !f.line && s.Keeps(f.logic) }
 
 // known reports whether there is nothing to decide.
@@ -101,9 +102,10 @@ func (f *facts) live(s *control.Stream, number uint16, kind control.Kind) {
 	s.Live = number
 }
 
-// first registers a stream that control does not know: because it never ran, because it was made by a version that wrote no
-// control records, or because the control topic is lost. What the group has committed tells which. Numbers go on above all
-// that were given. A sink may have declared a run before: then the group's positions do not count, and all is processed.
+// first registers a stream that control does not know: because it never ran, because it was made by a version that
+// wrote no control records, or because the control topic is lost. What the group has committed tells which. Numbers go
+// on above all that were given. A sink may have declared a run before: then the group's positions do not count, and all
+// is processed.
 func (f *facts) first(s *control.Stream) {
 	declared := s.Run
 	var generation uint16
@@ -132,10 +134,10 @@ func (f *facts) first(s *control.Stream) {
 	f.live(s, generation+1, control.First)
 }
 
-// Register decides what a process that is about to run a stream has to: it makes the stream known to control, its raw topic,
-// and its logic, if that was never seen before. New logic is live at once. When Register returns, no processor can commit
-// any more what it made by the logic of before. The topics of the stream exist. The error is a *[KeyError], the brokers', or ctx's; after
-// one of the latter it may be called again.
+// Register decides what a process that is about to run a stream has to: it makes the stream known to control, its raw
+// topic, and its logic, if that was never seen before. New logic is live at once. When Register returns, no processor
+// can commit any more what it made by the logic of before. The topics of the stream exist. The error is a *[KeyError],
+// the brokers', or ctx's; after one of the latter it may be called again.
 func Register(ctx context.Context, cfg control.Config, cl *kgo.Client, p *pipeline.Pipeline, s *pipeline.Stream) (control.Stream, error) {
 	ids, err := topicIDs(ctx, cl, topics.RawOf(p, s.Name), topics.Processed(p.Name, s.Name))
 	if err != nil {
@@ -155,8 +157,8 @@ func Register(ctx context.Context, cfg control.Config, cl *kgo.Client, p *pipeli
 	return decided[s.Name], err
 }
 
-// register decides about streams at once, whose facts say what was decided before. It fences processors once, however many streams
-// have another logic.
+// register decides about streams at once, whose facts say what was decided before. It fences processors once, however
+// many streams have another logic.
 func register(ctx context.Context, cfg control.Config, cl *kgo.Client, p *pipeline.Pipeline, some []*facts) (map[string]control.Stream, error) {
 	of := map[string]*facts{}
 	var names, unknown []string
@@ -205,8 +207,8 @@ func give(ctx context.Context, cfg control.Config, p *pipeline.Pipeline, some []
 	return nil
 }
 
-// committedBefore is what the group has committed of the raw topics of streams that control does not know. If a version of
-// millrace did so that is not told otherwise that it is to stop, it commits no more.
+// committedBefore is what the group has committed of the raw topics of streams that control does not know. If a version
+// of millrace did so that is not told otherwise that it is to stop, it commits no more.
 func committedBefore(ctx context.Context, cl *kgo.Client, p *pipeline.Pipeline, raw []string) (map[string]map[int32]kadm.Offset, error) {
 	cut := func() (map[string]map[int32]kadm.Offset, error) {
 		return admin.Cuts(ctx, cl, topics.ProcessorGroup(p.Name), raw...)

@@ -47,7 +47,8 @@ func testRemade(t *testing.T, c servers, cl *kgo.Client, p *pipeline.Pipeline, t
 		}))
 	}
 	fresh, err := kgo.NewClient(kgo.SeedBrokers(c.ListenAddrs()...), kgo.RecordPartitioner(kgo.ManualPartitioner()),
-		kgo.UnknownTopicRetries(-1), kgo.RecordDeliveryTimeout(2*time.Minute)) // a broker may say for a while that it does not host what was just made
+		// a broker may say for a while that it does not host what was just made
+		kgo.UnknownTopicRetries(-1), kgo.RecordDeliveryTimeout(2*time.Minute))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -54,8 +54,8 @@ func (s *session) assigned(ctx context.Context, at map[string]map[int32]kgo.Offs
 	return out, nil
 }
 
-// goOn says where partitions of a topic go on after what is committed. Where that was changed by others, the stream has no
-// position, and nothing of it is fetched.
+// goOn says where partitions of a topic go on after what is committed. Where that was changed by others, the stream has
+// no position, and nothing of it is fetched.
 func (s *session) goOn(ctx context.Context, topic string, partitions []int32, committed map[int32]kadm.Offset) (map[int32]kgo.Offset, error) {
 	run := s.streams[topic]
 	out, lost := map[int32]kgo.Offset{}, map[int32]int64{}

@@ -21,8 +21,8 @@ const (
 	noticeGap      = "positions_not_in_log"
 )
 
-// runs is what a session runs of a stream: the live logic, in the generation and the epoch that were decided. It tells of
-// what a person should know.
+// runs is what a session runs of a stream: the live logic, in the generation and the epoch that were decided. It tells
+// of what a person should know.
 func (p *Processor) runs(topic string, file *stream, s *control.Stream, f *facts) *stream {
 	told := map[string]string{}
 	run := p.logicOf(file, s, f, told)

@@ -61,8 +61,8 @@ func TestStreamsAreRegisteredTogether(t *testing.T) {
 	}
 }
 
-// BenchmarkStart starts a processor of 100 streams of 100 partitions, whose topics are there: for the first time, and once
-// more. It reports how long it takes until the streams are registered, and until each has a row.
+// BenchmarkStart starts a processor of 100 streams of 100 partitions, whose topics are there: for the first time, and
+// once more. It reports how long it takes until the streams are registered, and until each has a row.
 func BenchmarkStart(b *testing.B) {
 	const streams, partitions = 100, 100
 	p := many(streams, partitions)

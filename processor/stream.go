@@ -32,8 +32,9 @@ type stream struct {
 
 	// In a redo, marks are of the records of a partition that are processed; nil: all are.
 	marks   func(partition int32) *redo.Marks
-	attempt int  // of its letters; 0: 1
-	again   bool // a record for which a filter never lets a revision through is one without rows: another logic may have made one
+	attempt int // of its letters; 0: 1
+	// a record for which a filter never lets a revision through is one without rows: another logic may have made one
+	again bool
 }
 
 func newStream(p *pipeline.Pipeline, s *pipeline.Stream, m *metrics) (*stream, error) {

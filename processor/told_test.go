@@ -16,7 +16,8 @@ import (
 	"github.com/millrace-io/millrace/pipeline"
 )
 
-// TestAnswersBesideATwin: what the brokers say to a process that has met another of its name is told as that; alone it is not.
+// TestAnswersBesideATwin: what the brokers say to a process that has met another of its name is told as that; alone it
+// is not.
 func TestAnswersBesideATwin(t *testing.T) {
 	p := &Processor{env: stage.Env{Instance: "a", Log: slog.New(slog.DiscardHandler)}}
 	state := fmt.Errorf("end transaction: %w", kerr.InvalidTxnState)

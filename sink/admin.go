@@ -14,8 +14,8 @@ import (
 	"github.com/millrace-io/millrace/topics/control"
 )
 
-// Admin changes, beside running sinks, what millrace's own tables say of a pipeline's streams. Its methods may be called
-// concurrently. It must be closed.
+// Admin changes, beside running sinks, what millrace's own tables say of a pipeline's streams. Its methods may be
+// called concurrently. It must be closed.
 type Admin struct {
 	store    *store
 	pipeline *pipeline.Pipeline
@@ -25,8 +25,8 @@ type Admin struct {
 type Position struct {
 	TopicID [16]byte // of the processed topic
 	Next    int64    // the next offset there
-	// Epoch and Offset are the highest epoch of the raw topic, raised by the table's, and the highest raw offset in it of the
-	// records that were applied. Applied: there was such a record.
+	// Epoch and Offset are the highest epoch of the raw topic, raised by the table's, and the highest raw offset in it
+	// of the records that were applied. Applied: there was such a record.
 	Epoch   uint16
 	Offset  int64
 	Applied bool
@@ -71,12 +71,13 @@ func (a *Admin) stream(name string) (*pipeline.Stream, error) {
 	return chosen[0], nil
 }
 
-// SetMarking says whether the redo of a stream that makes this generation is under way; off does not end one of a higher
-// generation, for whoever says so may have stood still meanwhile. While a redo is under way, each removal leaves a mark, and no
-// mark of the stream is pruned. All of it holds for whatever is written after SetMarking has returned: it takes the claims
-// back, and a sink that claims again reads it. When a redo begins, the table is accepted as it is, also if it was emptied,
-// restored or is not there: the redo makes its rows. It waits for the transactions under way. The error is an *[OwnerError] if
-// another stream writes the table; after any other error it is not known whether it was set, and it may be called again.
+// SetMarking says whether the redo of a stream that makes this generation is under way; off does not end one of a
+// higher generation, for whoever says so may have stood still meanwhile. While a redo is under way, each removal leaves
+// a mark, and no mark of the stream is pruned. All of it holds for whatever is written after SetMarking has returned:
+// it takes the claims back, and a sink that claims again reads it. When a redo begins, the table is accepted as it is,
+// also if it was emptied, restored or is not there: the redo makes its rows. It waits for the transactions under way.
+// The error is an *[OwnerError] if another stream writes the table; after any other error it is not known whether it
+// was set, and it may be called again.
 func (a *Admin) SetMarking(ctx context.Context, stream string, generation uint16, on bool) error {
 	if err := a.change(ctx, stream, func(ctx context.Context, conn *sql.Conn, table string) error {
 		if !on {
@@ -97,9 +98,9 @@ func (a *Admin) SetMarking(ctx context.Context, stream string, generation uint16
 	return nil
 }
 
-// BeginAgain has a stream's sinks begin at the start of what its processed topic holds, in a higher epoch of the table: what
-// they find there replaces the rows, whatever these are of. It is for positions that the log does not have. Called again it
-// does it again. The errors are SetMarking's.
+// BeginAgain has a stream's sinks begin at the start of what its processed topic holds, in a higher epoch of the table:
+// what they find there replaces the rows, whatever these are of. It is for positions that the log does not have. Called
+// again it does it again. The errors are SetMarking's.
 func (a *Admin) BeginAgain(ctx context.Context, stream string) error {
 	topic := topics.Processed(a.pipeline.Name, stream)
 	if err := a.change(ctx, stream, func(ctx context.Context, conn *sql.Conn, table string) error {
@@ -118,9 +119,9 @@ func (a *Admin) BeginAgain(ctx context.Context, stream string) error {
 	return nil
 }
 
-// Applied says, by partition of the raw topic, from which offset nothing was applied yet: the positions from which processors
-// can go on where theirs are lost. of is what is decided about the stream. Partitions of whose current raw topic nothing was
-// applied are left out: they begin at its start. It says nothing any more after BeginAgain.
+// Applied says, by partition of the raw topic, from which offset nothing was applied yet: the positions from which
+// processors can go on where theirs are lost. of is what is decided about the stream. Partitions of whose current raw
+// topic nothing was applied are left out: they begin at its start. It says nothing any more after BeginAgain.
 func (a *Admin) Applied(ctx context.Context, stream string, of *control.Stream) (map[int32]int64, error) {
 	st, err := a.stream(stream)
 	if err != nil {
@@ -133,8 +134,8 @@ func (a *Admin) Applied(ctx context.Context, stream string, of *control.Stream) 
 	return out, nil
 }
 
-// change has do change what is known of a stream's table, in a transaction that nobody's claim or batch is under way in, and
-// after which all have to claim again.
+// change has do change what is known of a stream's table, in a transaction that nobody's claim or batch is under way
+// in, and after which all have to claim again.
 func (a *Admin) change(ctx context.Context, stream string, do func(ctx context.Context, conn *sql.Conn, table string) error) error {
 	st, err := a.stream(stream)
 	if err != nil {
@@ -189,8 +190,9 @@ func (a *Admin) tryChange(ctx context.Context, st *pipeline.Stream, do func(ctx 
 	return err
 }
 
-// lockOwner locks the row of a stream's table in millrace_owners, and returns the name that the table has: a swap may have given it another
-// one than a has for it. While tables are being renamed the error is errSwapping: nobody knows the names.
+// lockOwner locks the row of a stream's table in millrace_owners, and returns the name that the table has: a swap may
+// have given it another one than a has for it. While tables are being renamed the error is errSwapping: nobody knows
+// the names.
 func (a *Admin) lockOwner(ctx context.Context, conn *sql.Conn, st *pipeline.Stream) (table string, err error) {
 	var is owned
 	for range 2 { // it may be swapped until the row is locked
@@ -228,8 +230,8 @@ func (a *Admin) Marking(ctx context.Context, stream string) (on bool, err error)
 	return is.marking, a.store.dialect.Classify(err)
 }
 
-// Positions returns how far a stream's table has come, by partition of its processed topic; none, if no sink has run yet. It
-// sees what is committed.
+// Positions returns how far a stream's table has come, by partition of its processed topic; none, if no sink has run
+// yet. It sees what is committed.
 func (a *Admin) Positions(ctx context.Context, stream string) (map[int32]Position, error) {
 	if _, err := a.stream(stream); err != nil {
 		return nil, fmt.Errorf("sink: %w", err)

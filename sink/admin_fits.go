@@ -8,8 +8,8 @@ import (
 	"github.com/millrace-io/millrace/sink/rows"
 )
 
-// Fits says whether a stream's table, if it is there, has the columns that the file names. The error is a *[TableError] with what
-// to do if it has not.
+// Fits says whether a stream's table, if it is there, has the columns that the file names. The error is a *[TableError]
+// with what to do if it has not.
 func (a *Admin) Fits(ctx context.Context, stream string) error {
 	st, err := a.stream(stream)
 	if err != nil {

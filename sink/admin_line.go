@@ -15,10 +15,11 @@ func (a *Admin) HasTable(ctx context.Context, name string) (bool, error) {
 	return there, err
 }
 
-// MakeLine makes the table of a line, of which a is, like the table that is read: with the columns and checks that somebody has added
-// to that one, but without its indexes, which [Admin.AddIndexes] adds once it is filled. by is the logic by which that one is written:
-// of its columns those stay away that the line does not have. Without a table that is read it is made by the line's columns. An empty
-// table that is there is made again: a death in between may have left it. The error is a *[TableError] if the database refuses it.
+// MakeLine makes the table of a line, of which a is, like the table that is read: with the columns and checks that
+// somebody has added to that one, but without its indexes, which [Admin.AddIndexes] adds once it is filled. by is the
+// logic by which that one is written: of its columns those stay away that the line does not have. Without a table that
+// is read it is made by the line's columns. An empty table that is there is made again: a death in between may have
+// left it. The error is a *[TableError] if the database refuses it.
 func (a *Admin) MakeLine(ctx context.Context, stream, live string, by *pipeline.Stream) error {
 	st, err := a.stream(stream)
 	if err != nil {
@@ -73,8 +74,9 @@ func (a *Admin) clear(ctx context.Context, t *rows.Table) error {
 	return nil
 }
 
-// AddIndexes gives the table of a line, of which a is, the indexes of the table that is read. It may take hours, and the table is
-// written meanwhile; called again it adds what is missing. It returns those that it did not add, each with the reason.
+// AddIndexes gives the table of a line, of which a is, the indexes of the table that is read. It may take hours, and
+// the table is written meanwhile; called again it adds what is missing. It returns those that it did not add, each with
+// the reason.
 func (a *Admin) AddIndexes(ctx context.Context, stream, live string) (left []string, err error) {
 	st, err := a.stream(stream)
 	if err != nil {

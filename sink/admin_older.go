@@ -14,8 +14,8 @@ import (
 	"github.com/millrace-io/millrace/topics/control"
 )
 
-// olderRows is the condition for rows whose raw records are of an earlier raw topic than the current one, or were there when the table's epoch
-// was raised; empty: there are none.
+// olderRows is the condition for rows whose raw records are of an earlier raw topic than the current one, or were there
+// when the table's epoch was raised; empty: there are none.
 func (a *Admin) olderRows(is owned, of *control.Stream) string {
 	epoch := is.epoch
 	if n := len(of.Epochs); n > 0 {
@@ -28,8 +28,8 @@ func (a *Admin) olderRows(is owned, of *control.Stream) string {
 	return " WHERE LENGTH(" + rows.VersionColumn + ") >= 18 AND SUBSTR(" + rows.VersionColumn + ", 9, 2) < " + string(limit)
 }
 
-// firstOf is the number of the first epoch of a raw topic. One that was given more partitions has several, and the rows of all are of records
-// that it has.
+// firstOf is the number of the first epoch of a raw topic. One that was given more partitions has several, and the rows
+// of all are of records that it has.
 func firstOf(ascending []control.Epoch, rawTopicID string) uint16 {
 	for _, e := range ascending {
 		if e.RawTopicID == rawTopicID {
@@ -39,9 +39,9 @@ func firstOf(ascending []control.Epoch, rawTopicID string) uint16 {
 	return 0
 }
 
-// Older counts the rows of a stream's table that no record of its current raw topic has made, of is what is decided about the stream; and all rows.
-// It reads the whole table, and only if the raw topic was ever recreated or the table's epoch raised. It locks no row; a swap waits for it. While
-// tables are being renamed it waits.
+// Older counts the rows of a stream's table that no record of its current raw topic has made, of is what is decided
+// about the stream; and all rows. It reads the whole table, and only if the raw topic was ever recreated or the table's
+// epoch raised. It locks no row; a swap waits for it. While tables are being renamed it waits.
 func (a *Admin) Older(ctx context.Context, stream string, of *control.Stream) (older, all int64, err error) {
 	st, err := a.stream(stream)
 	if err != nil {
@@ -58,7 +58,8 @@ func (a *Admin) Older(ctx context.Context, stream string, of *control.Stream) (o
 	}
 }
 
-// countOlder is Older, in one transaction: the databases rename no table that it has read. The error is errSwapping if t was renamed before.
+// countOlder is Older, in one transaction: the databases rename no table that it has read. The error is errSwapping if
+// t was renamed before.
 func (a *Admin) countOlder(ctx context.Context, t *rows.Table, of *control.Stream) (older, all int64, err error) {
 	tx, err := a.store.db.BeginTx(ctx, nil)
 	if err != nil {
@@ -87,8 +88,8 @@ func (a *Admin) countOlder(ctx context.Context, t *rows.Table, of *control.Strea
 	return older, all, failed
 }
 
-// DeleteOlder deletes the rows that Older counts, and returns how many. Who calls it has seen to it that all that the source shows was fetched
-// and written since. The errors are SetMarking's.
+// DeleteOlder deletes the rows that Older counts, and returns how many. Who calls it has seen to it that all that the
+// source shows was fetched and written since. The errors are SetMarking's.
 func (a *Admin) DeleteOlder(ctx context.Context, stream string, of *control.Stream) (deleted int64, err error) {
 	if err := a.change(ctx, stream, func(ctx context.Context, conn *sql.Conn, table string) error {
 		is, err := a.store.ownedNow(ctx, conn, table)

@@ -8,8 +8,8 @@ import (
 	"github.com/millrace-io/millrace/sink/rows"
 )
 
-// Owned says whether another stream writes a stream's table, so that its sinks wait: the error is an *[OwnerError] then. It is nil if no sink
-// has run yet. It changes nothing.
+// Owned says whether another stream writes a stream's table, so that its sinks wait: the error is an *[OwnerError]
+// then. It is nil if no sink has run yet. It changes nothing.
 func (a *Admin) Owned(ctx context.Context, stream string) error {
 	st, err := a.stream(stream)
 	if err != nil {

@@ -16,7 +16,8 @@ type Field struct {
 	Value  *string `json:"value"`
 }
 
-// Row returns the row of a change's key as it is now, millrace's own column left out; nil if there is none, or no table.
+// Row returns the row of a change's key as it is now, millrace's own column left out; nil if there is none, or no
+// table.
 func (a *Admin) Row(ctx context.Context, stream string, x *rows.Change) ([]Field, error) {
 	if _, err := a.stream(stream); err != nil {
 		return nil, fmt.Errorf("sink: %w", err)

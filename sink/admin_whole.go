@@ -9,9 +9,9 @@ import (
 	"github.com/millrace-io/millrace/topics"
 )
 
-// Whole says whether a stream's table has lost rows: it was dropped, emptied or restored alone, so that its sinks wait. The error is a
-// *[TableError] then, with what to do. It is nil if no sink has run yet, and while the table is being swapped. It changes nothing. The stream must have the
-// logic that is live: by its key columns rows are looked for.
+// Whole says whether a stream's table has lost rows: it was dropped, emptied or restored alone, so that its sinks wait.
+// The error is a *[TableError] then, with what to do. It is nil if no sink has run yet, and while the table is being
+// swapped. It changes nothing. The stream must have the logic that is live: by its key columns rows are looked for.
 func (a *Admin) Whole(ctx context.Context, stream string) error {
 	st, err := a.stream(stream)
 	if err != nil {

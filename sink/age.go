@@ -15,11 +15,12 @@ import (
 	"github.com/millrace-io/millrace/topics/control"
 )
 
-// Marks age only while the records that they are kept against can come: an outage of the processor, however long, ages none. So each
-// hour, by the database's clock, in which a stream had caught up has a row in millrace_caught_up, and a mark is old once
-// as many of these hours have passed as its retention has.
+// Marks age only while the records that they are kept against can come: an outage of the processor, however long, ages
+// none. So each hour, by the database's clock, in which a stream had caught up has a row in millrace_caught_up, and a
+// mark is old once as many of these hours have passed as its retention has.
 
-// caughtUpWithin is how old the end of a raw topic may be when all before it is in the table, for the stream to have caught up.
+// caughtUpWithin is how old the end of a raw topic may be when all before it is in the table, for the stream to have
+// caught up.
 const caughtUpWithin = 10 * time.Minute
 
 // goal is an end of a stream's topics that is to be reached. It is for one goroutine.
@@ -30,8 +31,8 @@ type goal struct {
 	processed map[int32]int64 // those of the processed topic, once the processor was past raw; nil before
 }
 
-// noteCaughtUp notes for each stream whether what was in its raw topic a while ago is in its table by now. goals are kept from one
-// call to the next.
+// noteCaughtUp notes for each stream whether what was in its raw topic a while ago is in its table by now. goals are
+// kept from one call to the next.
 func (s *Sink) noteCaughtUp(ctx context.Context, goals map[string]*goal) error {
 	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
 	defer cancel()
@@ -94,8 +95,8 @@ func (s *Sink) reach(ctx context.Context, g *goal, stream, processed string, wri
 	return s.past(ctx, processed, at, g.processed)
 }
 
-// past reports whether next offsets are at their goals, or have no record before the end of their partition: markers of transactions
-// may be all there is.
+// past reports whether next offsets are at their goals, or have no record before the end of their partition: markers of
+// transactions may be all there is.
 func (s *Sink) past(ctx context.Context, topic string, at, goals map[int32]int64) (bool, error) {
 	before := map[int32]int64{}
 	for partition, end := range goals {
@@ -110,8 +111,8 @@ func (s *Sink) past(ctx context.Context, topic string, at, goals map[int32]int64
 	return err == nil && n == 0, err
 }
 
-// prune removes at most dialect.PruneAtOnce of the marks of a processed topic's stream that are older than their retention. It returns
-// how many: none during a redo of a stream of this name, whichever line or pipeline it is of.
+// prune removes at most dialect.PruneAtOnce of the marks of a processed topic's stream that are older than their
+// retention. It returns how many: none during a redo of a stream of this name, whichever line or pipeline it is of.
 func (s *store) prune(ctx context.Context, topic string, t *rows.Table) (removed int64, err error) {
 	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
 	defer cancel()
@@ -129,8 +130,8 @@ func (s *store) prune(ctx context.Context, topic string, t *rows.Table) (removed
 	return removed, err
 }
 
-// old is the hour before which the marks of a stream are too old; empty: none are yet. Of pipelines that have a stream of the same
-// name in this database, the one that has caught up least decides: a mark does not tell whose it is.
+// old is the hour before which the marks of a stream are too old; empty: none are yet. Of pipelines that have a stream
+// of the same name in this database, the one that has caught up least decides: a mark does not tell whose it is.
 func (s *store) old(ctx context.Context, topic string, t *rows.Table) (before string, err error) {
 	all, err := s.sharing(ctx, t.Stream)
 	if err != nil {

@@ -12,7 +12,8 @@ import (
 	"github.com/millrace-io/millrace/topics/control"
 )
 
-// TestMarksAgeWhereRawRecordsAreNotProcessed, because positions were declared behind them: the group has committed nothing then.
+// TestMarksAgeWhereRawRecordsAreNotProcessed, because positions were declared behind them: the group has committed
+// nothing then.
 func TestMarksAgeWhereRawRecordsAreNotProcessed(t *testing.T) {
 	w := newWorld(t, onSQLite(t))
 	s := w.start("one", nil).sink

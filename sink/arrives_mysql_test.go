@@ -39,8 +39,8 @@ var awkward = []string{
 	`"a"`, `"abcde"`, `"abcdef"`, `"é😀'\"\\,"`, `"tail   "`, `"a\u0000b\u001a\n\r\t"`,
 }
 
-// TestWhatArrivesIsTheValue writes every awkward value into every type, by INSERT and by LOAD DATA: what is in the table is the
-// value, or there is a letter; and both ways agree.
+// TestWhatArrivesIsTheValue writes every awkward value into every type, by INSERT and by LOAD DATA: what is in the
+// table is the value, or there is a letter; and both ways agree.
 func TestWhatArrivesIsTheValue(t *testing.T) {
 	values := awkward
 	for range 300 { // of any length, with and without an exponent
@@ -115,8 +115,8 @@ var times = map[string]string{
 	"10:11:12": "10:11:12", "10:11": "10:11:00", "-10:11:12": "-10:11:12", "838:59:59": "838:59:59",
 }
 
-// arrives reports whether got, from a column of a type, is what a JSON value says, but for the rounding that the reference
-// names: decimal places, fractions of a second, and white space at the end.
+// arrives reports whether got, from a column of a type, is what a JSON value says, but for the rounding that the
+// reference names: decimal places, fractions of a second, and white space at the end.
 func arrives(typ, value, got string) bool {
 	name, _, _ := strings.Cut(typ, "(")
 	var text string

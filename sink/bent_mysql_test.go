@@ -41,8 +41,8 @@ func (f *fixture) withoutBent(do func()) {
 	do()
 }
 
-// TestBentFindsWhatTryingFinds: the same rows are refused, for the same reasons, as if each had been tried, whatever else the table
-// refuses, by INSERT and by LOAD DATA.
+// TestBentFindsWhatTryingFinds: the same rows are refused, for the same reasons, as if each had been tried, whatever
+// else the table refuses, by INSERT and by LOAD DATA.
 func TestBentFindsWhatTryingFinds(t *testing.T) {
 	for name, c := range map[string]struct {
 		alter string

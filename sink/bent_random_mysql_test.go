@@ -13,8 +13,8 @@ import (
 	"github.com/millrace-io/millrace/sink/rows"
 )
 
-// What a table may refuse rows for, beside their values. Parents of notes are p0 to p4; of the rows with an even number another
-// table has children, so that they cannot be removed.
+// What a table may refuse rows for, beside their values. Parents of notes are p0 to p4; of the rows with an even number
+// another table has children, so that they cannot be removed.
 const (
 	aCheck   = "ALTER TABLE things ADD CHECK (n IS NULL OR n <> 13), ADD CHECK (price IS NULL OR price < 1000)"
 	aTrigger = "CREATE TRIGGER t BEFORE INSERT ON things FOR EACH ROW " +
@@ -41,8 +41,9 @@ func withChildren(t *testing.T, f *fixture) {
 		"INSERT INTO children SELECT id FROM things WHERE id LIKE '%0' OR id LIKE '%5'")
 }
 
-// TestBentFindsWhatTryingFindsInAnyBatch: batches of new rows, updates, older revisions and removals, of tables that refuse them for
-// all sorts of things: the same are refused for the same reasons as if each had been tried, and the others go in.
+// TestBentFindsWhatTryingFindsInAnyBatch: batches of new rows, updates, older revisions and removals, of tables that
+// refuse them for all sorts of things: the same are refused for the same reasons as if each had been tried, and the
+// others go in.
 func TestBentFindsWhatTryingFindsInAnyBatch(t *testing.T) {
 	for name, alter := range map[string][]string{
 		"checks":       {aCheck},
@@ -86,7 +87,8 @@ func TestBentFindsWhatTryingFindsInAnyBatch(t *testing.T) {
 	}
 }
 
-// anyBatch are records of 60 keys of which the first 20 have rows at first: from some batch on few are refused, from others most.
+// anyBatch are records of 60 keys of which the first 20 have rows at first: from some batch on few are refused, from
+// others most.
 func (f *fixture) anyBatch(r *rand.Rand, raw int64) (events []event) {
 	often := 1 + r.IntN(6)
 	for i, key := range r.Perm(60)[:40] {
@@ -152,8 +154,8 @@ func TestBentRowsRefuseNoOther(t *testing.T) {
 	}
 }
 
-// TestLeftOutIsNotWhatAnotherTableRefuses: the server warns of what a trigger could not write elsewhere, in the words of a refusal. The
-// rows go in.
+// TestLeftOutIsNotWhatAnotherTableRefuses: the server warns of what a trigger could not write elsewhere, in the words
+// of a refusal. The rows go in.
 func TestLeftOutIsNotWhatAnotherTableRefuses(t *testing.T) {
 	f := newFixture(t, onMySQL(t), false)
 	f.store.cfg.LoadRows = 1000
@@ -170,8 +172,8 @@ func TestLeftOutIsNotWhatAnotherTableRefuses(t *testing.T) {
 	}
 }
 
-// TestWhatATriggerCannotWriteIsNotLeftOut: a key that a trigger could not write to another table ends the statement, as if there were no
-// IGNORE. So the row is not there beside one that is good only without it.
+// TestWhatATriggerCannotWriteIsNotLeftOut: a key that a trigger could not write to another table ends the statement, as
+// if there were no IGNORE. So the row is not there beside one that is good only without it.
 func TestWhatATriggerCannotWriteIsNotLeftOut(t *testing.T) {
 	f := newFixture(t, onMySQL(t), false)
 	f.store.cfg.LoadRows = 1000

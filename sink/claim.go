@@ -290,8 +290,8 @@ func (s *store) text(m dialect.Many, list []rows.Values) string {
 	return string(m.Append(nil, s.dialect, list))
 }
 
-// holds checks that the stored position is in the partition. If not, it is lost: going on anywhere else would lose records,
-// or apply them twice.
+// holds checks that the stored position is in the partition. If not, it is lost: going on anywhere else would lose
+// records, or apply them twice.
 func (s *store) holds(b *bid) {
 	if b.next < b.bounds.start || b.next > b.bounds.end {
 		b.lost = s.positionError(b.claim, b.next, b.bounds)

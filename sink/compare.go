@@ -68,11 +68,11 @@ const (
 	others       = "others"
 )
 
-// Compare says what records of a stream's processed topic would do to its table: the newest record of each key, as a redo
-// sends them. They are decoded and loaded as the sink does, into a temporary table of the session, a few thousand at a time,
-// and compared there by their bytes. The table is only read, without locks, and may be written meanwhile. records may give an
-// error, which ends Compare. The error is a *[TableError] if the table does not fit but for columns that it lacks. What
-// triggers and foreign keys of the table refuse is not known before they do.
+// Compare says what records of a stream's processed topic would do to its table: the newest record of each key, as a
+// redo sends them. They are decoded and loaded as the sink does, into a temporary table of the session, a few thousand
+// at a time, and compared there by their bytes. The table is only read, without locks, and may be written meanwhile.
+// records may give an error, which ends Compare. The error is a *[TableError] if the table does not fit but for columns
+// that it lacks. What triggers and foreign keys of the table refuse is not known before they do.
 func Compare(ctx context.Context, p *pipeline.Pipeline, stream string, records iter.Seq2[*kgo.Record, error]) (*Comparison, error) {
 	c, err := newComparer(ctx, p, stream)
 	if err != nil {

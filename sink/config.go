@@ -31,8 +31,9 @@ type Config struct {
 	SessionTimeout time.Duration
 	// LockTimeout is how long a claim waits for a row that a frozen owner may hold, before it kills that owner's
 	// connection; 1 s–1 min.
-	LockTimeout   time.Duration
-	MarkRetention time.Duration // of marks, in hours in which the stream had caught up; no older record may come later. 1 h or more
+	LockTimeout time.Duration
+	// of marks, in hours in which the stream had caught up; no older record may come later. 1 h or more
+	MarkRetention time.Duration
 	Adopt         []string      // streams that take their table from another owner, once
 	Drain         time.Duration // at most, from the end of Run's context to its return; 0 or more
 }

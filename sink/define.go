@@ -15,12 +15,12 @@ import (
 	"github.com/millrace-io/millrace/topics/control"
 )
 
-// Rows are written by the columns of the logic that is live, which may be another one than the file's: a file that is older, or
-// newer than what processors have registered. Before a record of a generation that is not known is written, what is decided is
-// read: processors register a generation before they use it.
+// Rows are written by the columns of the logic that is live, which may be another one than the file's: a file that is
+// older, or newer than what processors have registered. Before a record of a generation that is not known is written,
+// what is decided is read: processors register a generation before they use it.
 
-// tables are the tables of the streams, by processed topic. The zero value has none. They may be used concurrently; a table
-// that changes is another *rows.Table.
+// tables are the tables of the streams, by processed topic. The zero value has none. They may be used concurrently; a
+// table that changes is another *rows.Table.
 type tables struct {
 	mu      sync.RWMutex
 	byTopic map[string]*rows.Table

@@ -55,7 +55,8 @@ func (w *world) hasM(key string, want int) {
 	})
 }
 
-// TestColumnsOfTheLiveLogic: a sink whose file is older writes the columns of the logic that is live, from its first record on.
+// TestColumnsOfTheLiveLogic: a sink whose file is older writes the columns of the logic that is live, from its first
+// record on.
 func TestColumnsOfTheLiveLogic(t *testing.T) {
 	w := newWorld(t, onSQLite(t))
 	w.live(1, w.pipeline.Streams[0])

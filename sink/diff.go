@@ -60,8 +60,8 @@ type ColumnSummary struct {
 	Min, Max [2]*string
 }
 
-// Differ compares the tables of two lines, a range of keys at a time, each in one statement, without locks. It is for one goroutine, and
-// must be closed.
+// Differ compares the tables of two lines, a range of keys at a time, each in one statement, without locks. It is for
+// one goroutine, and must be closed.
 type Differ struct {
 	Difference
 
@@ -285,7 +285,8 @@ func (d *Differ) failed(err error) error {
 	return fmt.Errorf("compare %s with %s: %w", d.tables[0].Name, d.tables[1].Name, d.store.dialect.Classify(err))
 }
 
-// bound is the last key of the range: the lower of those of both tables, so that no range has more rows of one; nil: it is the last one.
+// bound is the last key of the range: the lower of those of both tables, so that no range has more rows of one; nil: it
+// is the last one.
 func (d *Differ) bound(ctx context.Context) (bound []string, err error) {
 	for table := range d.tables {
 		where := d.last("x")
@@ -313,7 +314,8 @@ func texts(values []sql.RawBytes) []string {
 	return out
 }
 
-// allEqual reports whether nothing differs in a range, and counts its rows if so: most ranges cost one comparison for each row.
+// allEqual reports whether nothing differs in a range, and counts its rows if so: most ranges cost one comparison for
+// each row.
 func (d *Differ) allEqual(ctx context.Context, where condition) (equal bool, err error) {
 	query := "SELECT 0, COUNT(*), SUM(b." + version + " IS NOT NULL AND " + d.equal() + ")" + d.from(0) + " WHERE " + where("a") +
 		" UNION ALL SELECT 1, COUNT(*), SUM(a." + version + " IS NOT NULL)" + d.from(1) + " WHERE " + where("b")

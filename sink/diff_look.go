@@ -22,11 +22,12 @@ const (
 // looksAtOnce is how many keys one statement looks for.
 const looksAtOnce = 200
 
-// Look looks again at the rows that are loose, once both lines have applied all that either had applied at the look before. A row that
-// has not changed since in either table, and differs still, differs for good: it is not because one line was behind. One that
-// has changed, and differs, stays loose; if it is the last look, it is counted as moving. Where one table has no row, nothing says
-// whether that is for the same reason as before: a line that had not come so far may be ahead by now, and have removed it. So such
-// a row is looked at twice: what had removed it by the first look, the other line has applied by the second.
+// Look looks again at the rows that are loose, once both lines have applied all that either had applied at the look
+// before. A row that has not changed since in either table, and differs still, differs for good: it is not because one
+// line was behind. One that has changed, and differs, stays loose; if it is the last look, it is counted as moving.
+// Where one table has no row, nothing says whether that is for the same reason as before: a line that had not come so
+// far may be ahead by now, and have removed it. So such a row is looked at twice: what had removed it by the first
+// look, the other line has applied by the second.
 func (d *Differ) Look(ctx context.Context, last bool) error {
 	loose := d.loose
 	d.loose = nil
@@ -87,8 +88,8 @@ func (d *Differ) has(alias string, key []string) string {
 	return "(" + strings.Join(all, " AND ") + ")"
 }
 
-// judge counts a row by what was seen of it before, and now: values are both versions, which tables have it, and of each column whether
-// it is the same, and both values.
+// judge counts a row by what was seen of it before, and now: values are both versions, which tables have it, and of
+// each column whether it is the same, and both values.
 func (d *Differ) judge(r, was looseRow, values []sql.RawBytes) {
 	there, columns := [2]bool{string(values[2]) == "1", string(values[3]) == "1"}, values[4:]
 	differ := false

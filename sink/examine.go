@@ -9,8 +9,8 @@ import (
 	"github.com/millrace-io/millrace/sink/rows"
 )
 
-// Examine looks at the database before a sink runs: the server, and the tables that are there against the pipeline file. It
-// changes nothing. The error says that it cannot be reached or used.
+// Examine looks at the database before a sink runs: the server, and the tables that are there against the pipeline
+// file. It changes nothing. The error says that it cannot be reached or used.
 func (a *Admin) Examine(ctx context.Context) ([]dialect.Finding, error) {
 	d, db := a.store.dialect, a.store.db
 	var out []dialect.Finding

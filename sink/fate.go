@@ -107,7 +107,8 @@ func (s *Sink) server(err error) string {
 }
 
 // attempt sends the letters that are due and applies the batch. If the attempt before could not find out whether its
-// COMMIT happened, that is asked first: the guard of a batch that was applied would say that another sink has taken over.
+// COMMIT happened, that is asked first: the guard of a batch that was applied would say that another sink has taken
+// over.
 func (s *Sink) attempt(ctx context.Context, w *writer, j *job) (result, error) {
 	ctx, cancel := context.WithTimeout(ctx, attemptTimeout)
 	defer cancel()

@@ -16,18 +16,19 @@ import (
 	"github.com/millrace-io/millrace/topics"
 )
 
-// fill writes the first records of partitions in the order of their rows' keys, instead of that of the topic: a table that exceeds the
-// server's memory for pages is then written page by page, and not one page for each row. It is of a line that is being built, so nobody
-// reads the table (docs/decisions/0010-fills-in-key-order.md).
+// fill writes the first records of partitions in the order of their rows' keys, instead of that of the topic: a table
+// that exceeds the server's memory for pages is then written page by page, and not one page for each row. It is of a
+// line that is being built, so nobody reads the table (docs/decisions/0010-fills-in-key-order.md).
 //
-//	read    the loop adds what it polls of the fill's claims to the sorter, until the processors have reached the end of the raw topic
-//	        and the sink that of the processed one; then it pauses these partitions
-//	write   a goroutine with a session of its own writes all records in key order, in batches that go the way of all batches: guard, marks,
-//	        rows, letters. Of one key they come in the order of the topic, the older revisions too: the newest may be refused
+//	read    the loop adds what it polls of the fill's claims to the sorter, until the processors have reached the end
+//	        of the raw topic and the sink that of the processed one; then it pauses these partitions
+//	write   a goroutine with a session of its own writes all records in key order, in batches that go the way of all
+//	        batches: guard, marks, rows, letters. Of one key they come in the order of the topic, the older revisions
+//	        too: the newest may be refused
 //	end     one last transaction moves the positions over all that was read
 //
-// Until then positions stay at the start of the log, so a death, and a claim that is lost, repeats the whole: what was written has the
-// same versions, and nothing changes. Claims that are lost drop out of the batches, as they do of all.
+// Until then positions stay at the start of the log, so a death, and a claim that is lost, repeats the whole: what was
+// written has the same versions, and nothing changes. Claims that are lost drop out of the batches, as they do of all.
 type fill struct {
 	topic   string
 	table   *rows.Table
@@ -40,19 +41,21 @@ type fill struct {
 	late bool  // a record was read that is older than one before it: a mark may forbid it, and so it is asked for all
 	err  error // of reading. Both are the loop's, and later the goroutine's
 
-	ends   atomic.Pointer[map[int32]int64] // of the processed topic, once the processors have reached the end of the raw one
-	full   chan struct{}                   // closed once all below ends is read
-	done   chan struct{}                   // closed once the goroutine has ended
-	failed error                           // of writing; valid then
-	stop   context.CancelFunc              // nil: not begun
-	filled bool                            // the positions have moved; valid once done is closed
+	// of the processed topic, once the processors have reached the end of the raw one
+	ends   atomic.Pointer[map[int32]int64]
+	full   chan struct{}      // closed once all below ends is read
+	done   chan struct{}      // closed once the goroutine has ended
+	failed error              // of writing; valid then
+	stop   context.CancelFunc // nil: not begun
+	filled bool               // the positions have moved; valid once done is closed
 
 	added, written atomic.Int64 // records
 	told           time.Time
 	began          atomic.Int64 // when writing began, in Unix ms
 }
 
-// filling says of a job that it is of a fill: its records are not in the order of the topic, and positions stay, but for those in ends.
+// filling says of a job that it is of a fill: its records are not in the order of the topic, and positions stay, but
+// for those in ends.
 type filling struct {
 	late bool
 	ends map[*claim]end
@@ -64,7 +67,8 @@ type end struct {
 	high [8]byte
 }
 
-// read adds polled records of c to the sorter. It is the loop's. What it does not take is fetched again once the fill has ended.
+// read adds polled records of c to the sorter. It is the loop's. What it does not take is fetched again once the fill
+// has ended.
 func (f *fill) read(c *claim, records []*kgo.Record) {
 	if f.writing || f.err != nil {
 		return
@@ -121,7 +125,8 @@ func (f *fill) complete() bool {
 	return true
 }
 
-// next puts the next records into j, until it is full or has most; none at the end. Those of claims that are gone are left out.
+// next puts the next records into j, until it is full or has most; none at the end. Those of claims that are gone are
+// left out.
 func (f *fill) next(m *sorted.Merge, j *job, most int, cfg Config) error {
 	j.filling = &filling{late: f.late}
 	for j.records < most && !j.full(cfg) {
@@ -199,8 +204,9 @@ func (s *Sink) writeFill(ctx, hard context.Context, f *fill, limit int) error {
 	return ctx.Err()
 }
 
-// paced gives all of m to write, job after job, until no claim is left. limit is the line's rate; 0: none. By any time no more is written than this
-// fill's share of the rate allows since the beginning, and one job. An error is the temporary file's, or ctx's.
+// paced gives all of m to write, job after job, until no claim is left. limit is the line's rate; 0: none. By any time
+// no more is written than this fill's share of the rate allows since the beginning, and one job. An error is the
+// temporary file's, or ctx's.
 func (f *fill) paced(ctx context.Context, m *sorted.Merge, limit int, cfg Config, begun func() *job, write func(*job)) error {
 	most, pace := cfg.MaxRecords, rate.NewLimiter(rate.Inf, 0)
 	if limit > 0 {

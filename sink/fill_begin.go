@@ -28,8 +28,9 @@ type sorts struct {
 // sortMemory is what a fill takes of memory; a sink has one at a time, or two where partitions come and go.
 const sortMemory = 32 << 20
 
-// beginFill has a fill take the records of claims that were made, where they stand at the start of their logs and their line is being
-// built. s.mu is held. What it cannot find out is no error: rows are then written in the order of the topic.
+// beginFill has a fill take the records of claims that were made, where they stand at the start of their logs and their
+// line is being built. s.mu is held. What it cannot find out is no error: rows are then written in the order of the
+// topic.
 func (s *Sink) beginFill(ctx context.Context, bids []*bid) {
 	var at []*claim
 	for _, b := range bids {
@@ -65,8 +66,8 @@ func (s *Sink) fillFor(c *claim) *fill {
 	return f
 }
 
-// mayFill reports whether a table is to be filled in key order: that of a line that is being built, if the one that is read, whose
-// rows are like its own, exceeds the server's memory for pages.
+// mayFill reports whether a table is to be filled in key order: that of a line that is being built, if the one that is
+// read, whose rows are like its own, exceeds the server's memory for pages.
 func (s *Sink) mayFill(ctx context.Context, t *rows.Table) bool {
 	sizer, ok := s.store.dialect.(dialect.Sizer)
 	if !ok || s.pipeline.Line == nil {
@@ -94,8 +95,8 @@ func (s *Sink) mayFill(ctx context.Context, t *rows.Table) bool {
 	return true
 }
 
-// awaitProcessors waits until all that is in the raw topic by now is in the processed one, and then has the fill read up to where that ends:
-// a fill is of as many records as there can be. It returns the line's rate. The error is ctx's.
+// awaitProcessors waits until all that is in the raw topic by now is in the processed one, and then has the fill read
+// up to where that ends: a fill is of as many records as there can be. It returns the line's rate. The error is ctx's.
 func (s *Sink) awaitProcessors(ctx context.Context, f *fill) (limit int, err error) {
 	var goal map[topicPartition]bounds
 	for {
@@ -116,7 +117,8 @@ func (s *Sink) awaitProcessors(ctx context.Context, f *fill) (limit int, err err
 	}
 }
 
-// processedAll reports whether the processors' positions are at goal, which is the end of the raw topic when it is asked first.
+// processedAll reports whether the processors' positions are at goal, which is the end of the raw topic when it is
+// asked first.
 func (s *Sink) processedAll(ctx context.Context, f *fill, goal *map[topicPartition]bounds) (bool, error) {
 	ctx, cancel := context.WithTimeout(ctx, followTimeout)
 	defer cancel()
@@ -199,7 +201,8 @@ func (s *Sink) tendFills(ctx, hard context.Context, begin func(func())) {
 	}
 }
 
-// writeSorted has the goroutine write what was read, if that is all. What comes after it is fetched once the fill has ended.
+// writeSorted has the goroutine write what was read, if that is all. What comes after it is fetched once the fill has
+// ended.
 func (s *Sink) writeSorted(f *fill) {
 	s.mu.Lock()
 	if f.writing = f.complete(); !f.writing {

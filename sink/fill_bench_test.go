@@ -21,9 +21,9 @@ import (
 	"github.com/millrace-io/millrace/topics"
 )
 
-// BenchmarkFill fills a table of some 250 bytes a row, whose keys come in any order, from a processed topic that is there: in the order of
-// the topic, and in that of the keys, each on a MySQL of its own with a buffer pool of 64 MiB. MILLRACE_BENCH_ROWS is how many rows
-// (1,000,000).
+// BenchmarkFill fills a table of some 250 bytes a row, whose keys come in any order, from a processed topic that is
+// there: in the order of the topic, and in that of the keys, each on a MySQL of its own with a buffer pool of 64 MiB.
+// MILLRACE_BENCH_ROWS is how many rows (1,000,000).
 func BenchmarkFill(b *testing.B) {
 	n, err := strconv.Atoi(os.Getenv("MILLRACE_BENCH_ROWS"))
 	if err != nil {

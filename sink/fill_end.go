@@ -10,8 +10,8 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 )
 
-// endFill has the partitions of a fill that has ended go on in the order of the topic, from where their positions are: behind what it wrote, or
-// at the start, if it could not.
+// endFill has the partitions of a fill that has ended go on in the order of the topic, from where their positions are:
+// behind what it wrote, or at the start, if it could not.
 func (s *Sink) endFill(f *fill) {
 	f.stop()
 	err := cmp.Or(f.err, f.failed)

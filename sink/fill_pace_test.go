@@ -34,8 +34,8 @@ func paced(t *testing.T, records int, share float64) (*fill, *sorted.Merge) {
 	return f, m
 }
 
-// TestAFillKeepsToItsRate: by any time it has written what its share of the line's rate allows since it began, and one transaction, at most. It is no
-// slower either, but for what the database takes.
+// TestAFillKeepsToItsRate: by any time it has written what its share of the line's rate allows since it began, and one
+// transaction, at most. It is no slower either, but for what the database takes.
 func TestAFillKeepsToItsRate(t *testing.T) {
 	for name, c := range map[string]struct {
 		limit, most int           // of the line, records a second; of a transaction, records
@@ -84,7 +84,8 @@ func TestAFillKeepsToItsRate(t *testing.T) {
 	}
 }
 
-// TestAPacedFillEnds: it does not wait for its turn once its context has ended, and writes nothing once no claim is left.
+// TestAPacedFillEnds: it does not wait for its turn once its context has ended, and writes nothing once no claim is
+// left.
 func TestAPacedFillEnds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		begun, n := time.Now(), 0

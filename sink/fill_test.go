@@ -35,8 +35,8 @@ func (f *filler) write(j *job) {
 	b.moves[0].committed()
 }
 
-// fill writes records from the claim's position on, of which a transaction has at most so many, and dies after so many transactions; less
-// than 0: never.
+// fill writes records from the claim's position on, of which a transaction has at most so many, and dies after so many
+// transactions; less than 0: never.
 func (f *filler) fill(records []*kgo.Record, most, dies int) error {
 	f.t.Helper()
 	x := &fill{topic: topic, table: f.table, claims: map[int32]*claim{0: f.claim}, sorter: sorted.New(topic, f.t.TempDir(), 4<<10), decoder: rows.NewDecoder()}
@@ -79,8 +79,9 @@ func (f *filler) position() (next int64) {
 	return next
 }
 
-// fills: a random history is written in the order of the topic, and in that of the keys, by sinks that die after any number of transactions,
-// while more comes. Tables and letters are the same, the position is at the end, and whatever is sent through again changes nothing.
+// fills: a random history is written in the order of the topic, and in that of the keys, by sinks that die after any
+// number of transactions, while more comes. Tables and letters are the same, the position is at the end, and whatever
+// is sent through again changes nothing.
 func fills(t *testing.T, open func(*testing.T) *pipeline.Pipeline, versioned bool) {
 	seed := rand.Uint64()
 	dice := rand.New(rand.NewPCG(seed, 1))
@@ -145,12 +146,14 @@ func (f *filler) same(plain *filler, m *model, seed uint64) {
 			f.t.Fatalf("seed %d: %s\nrows %v\nwant %v", seed, name, got, want)
 		}
 	}
-	if f.store.dialect.Name() == "SQLite" && !maps.Equal(f.letters, plain.letters) { // MySQL is not asked for what is superseded in a batch
+	// MySQL is not asked for what is superseded in a batch
+	if f.store.dialect.Name() == "SQLite" && !maps.Equal(f.letters, plain.letters) {
 		f.t.Fatalf("seed %d: letters of %v, want %v", seed, f.letters, plain.letters)
 	}
 }
 
-// fillsUnanswered: whether a COMMIT happened cannot be told from a position that stays, so what it had is written again.
+// fillsUnanswered: whether a COMMIT happened cannot be told from a position that stays, so what it had is written
+// again.
 func fillsUnanswered(t *testing.T, open func(*testing.T) *pipeline.Pipeline) {
 	f := newFixture(t, open(t), false)
 	j := f.job(event{0, 0, "a", row(0)}, event{1, 0, "b", nil})
@@ -175,7 +178,8 @@ func fillsUnanswered(t *testing.T, open func(*testing.T) *pipeline.Pipeline) {
 	}
 }
 
-// fillsFenced: what a fill writes after another sink has taken the partition over is not written, at none of its transactions.
+// fillsFenced: what a fill writes after another sink has taken the partition over is not written, at none of its
+// transactions.
 func fillsFenced(t *testing.T, open func(*testing.T) *pipeline.Pipeline) {
 	f := newFixture(t, open(t), false)
 	var events []event
@@ -211,8 +215,8 @@ func fillsFenced(t *testing.T, open func(*testing.T) *pipeline.Pipeline) {
 	}
 }
 
-// fillsKeepOrder: of one key the order is that of the topic, even where each of its records has a transaction of its own: a removal finds the row,
-// and leaves a mark, which keeps out what is sent again after it.
+// fillsKeepOrder: of one key the order is that of the topic, even where each of its records has a transaction of its
+// own: a removal finds the row, and leaves a mark, which keeps out what is sent again after it.
 func fillsKeepOrder(t *testing.T, open func(*testing.T) *pipeline.Pipeline) {
 	again := event{1, 0, "a", row(1)}
 	for name, events := range map[string][]event{

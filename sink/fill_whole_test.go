@@ -74,8 +74,8 @@ func TestFill(t *testing.T) {
 	}
 }
 
-// TestFillsThatAreTakenOver: sinks come and go while they fill, and lose partitions to each other. Each row is there once, as its newest
-// record has it, and each refused record has its letter.
+// TestFillsThatAreTakenOver: sinks come and go while they fill, and lose partitions to each other. Each row is there
+// once, as its newest record has it, and each refused record has its letter.
 func TestFillsThatAreTakenOver(t *testing.T) { fillsTakenOver(t, newWorld(t, onSQLite(t))) }
 
 func fillsTakenOver(t *testing.T, w *world) {
@@ -101,7 +101,8 @@ func fillsTakenOver(t *testing.T, w *world) {
 	}
 }
 
-// TestFillWithoutPlace: where there is no place for the file, rows are written in the order of the topic, and it is told why.
+// TestFillWithoutPlace: where there is no place for the file, rows are written in the order of the topic, and it is
+// told why.
 func TestFillWithoutPlace(t *testing.T) {
 	w := newWorld(t, onSQLite(t))
 	missing := filepath.Join(t.TempDir(), "none")
@@ -129,8 +130,8 @@ func (d *sized) Size(_ context.Context, _ *sql.DB, table string) (rows, memory i
 	return d.rows, d.memory, nil
 }
 
-// TestFillsOnlyWhatIsBuiltAndLarge: only the table of a line that is being built is filled in key order, if the one that is read
-// exceeds the memory for pages; never that of a pipeline's base line.
+// TestFillsOnlyWhatIsBuiltAndLarge: only the table of a line that is being built is filled in key order, if the one
+// that is read exceeds the memory for pages; never that of a pipeline's base line.
 func TestFillsOnlyWhatIsBuiltAndLarge(t *testing.T) {
 	w := newWorld(t, onSQLite(t))
 	env := stage.Env{

@@ -69,7 +69,8 @@ func (w *world) raws(more int) {
 	w.send(batch...)
 }
 
-// TestPausedStreamStands: while it runs, over a restart, and until it is resumed. It is ready meanwhile: nothing is wrong.
+// TestPausedStreamStands: while it runs, over a restart, and until it is resumed. It is ready meanwhile: nothing is
+// wrong.
 func TestPausedStreamStands(t *testing.T) {
 	w := newWorld(t, onSQLite(t))
 	w.produce(300)

@@ -73,9 +73,11 @@ func TestHistories(t *testing.T) {
 	t.Logf("%d histories, from seed %d: %v, %v", n, first, workshops[false].seen, workshops[true].seen)
 }
 
-// TestHistoriesFindWhatIsWrong does redos and swaps wrongly, in each of the ways that matter, and a history must notice.
+// TestHistoriesFindWhatIsWrong does redos and swaps wrongly, in each of the ways that matter, and a history must
+// notice.
 func TestHistoriesFindWhatIsWrong(t *testing.T) {
-	for wrong, first := range map[variant]uint64{ // a seed a little before the first that shows it; should the histories change, more are tried
+	// a seed a little before the first that shows it; should the histories change, more are tried
+	for wrong, first := range map[variant]uint64{
 		noIndex: 50, indexOfRange: 600, fromRange: 0, noMarking: 30, cutFirst: 30, cutBefore: 200, pruned: 80, nothingForOnce: 10,
 		notFrozen: 120, untilCommitted: 0, ownersKept: 0,
 	} {

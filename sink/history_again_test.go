@@ -103,8 +103,8 @@ func (l *line) closeLetters() {
 	}
 }
 
-// round begins another round of a redo, for the keys of which the table has refused records of this one. It reports whether there
-// are any.
+// round begins another round of a redo, for the keys of which the table has refused records of this one. It reports
+// whether there are any.
 func (l *line) round() bool {
 	r := l.redo
 	keys := map[string]bool{}

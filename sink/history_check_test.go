@@ -19,8 +19,9 @@ func (l *line) newestGoodOf(p int, logic int) map[string]made {
 	return good
 }
 
-// fresh compares a line with a fresh run of its logic: the table of one that has had one logic and no redo; else what the last redo has
-// left, if it was of everything and the logic is still its. A row of a record that only an older logic has accepted stays.
+// fresh compares a line with a fresh run of its logic: the table of one that has had one logic and no redo; else what
+// the last redo has left, if it was of everything and the logic is still its. A row of a record that only an older
+// logic has accepted stays.
 func (l *line) fresh() error {
 	if l.pure {
 		want := map[string]string{}
@@ -59,8 +60,8 @@ func (l *line) fresh() error {
 	return nil
 }
 
-// read is what somebody sees who reads the table now: that of one line, whole; and if it is of another line than before, one that has
-// applied all that the line before has shown.
+// read is what somebody sees who reads the table now: that of one line, whole; and if it is of another line than
+// before, one that has applied all that the line before has shown.
 func (h *history) read() error {
 	h.touched = false
 	is, err := h.at.db().ownedNow(h.t.Context(), h.at.db().db, historyTable)
@@ -102,8 +103,8 @@ func (l *line) through(p int) int64 {
 	return x.live
 }
 
-// promised compares what a redo has sent with its promise: of each key whose newest record is in the range, the newest good one;
-// of others nothing.
+// promised compares what a redo has sent with its promise: of each key whose newest record is in the range, the newest
+// good one; of others nothing.
 func (l *line) promised(r *redoing) error {
 	for p, x := range l.parts {
 		newest, good := map[string]made{}, map[string]made{}

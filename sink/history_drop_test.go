@@ -51,7 +51,8 @@ func (h *history) stepDrop(maybe bool) error {
 			return nil
 		}
 	}
-	h.lines = slices.DeleteFunc(slices.Clone(h.lines), func(other *line) bool { return other == l }) // its stages have ended
+	// its stages have ended
+	h.lines = slices.DeleteFunc(slices.Clone(h.lines), func(other *line) bool { return other == l })
 	err = d.Disown(h.t.Context())
 	if err == nil {
 		err = d.Drop(h.t.Context())
@@ -69,8 +70,8 @@ func (h *history) stepDrop(maybe bool) error {
 	return nil
 }
 
-// prune has the marks be as old as marks get, if all lines have caught up. In a stream with versions an older revision may still
-// come after that; then it has a row again, which is known and documented.
+// prune has the marks be as old as marks get, if all lines have caught up. In a stream with versions an older revision
+// may still come after that; then it has a row again, which is known and documented.
 func (h *history) prune() error {
 	if h.versioned {
 		return nil

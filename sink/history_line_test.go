@@ -209,9 +209,9 @@ func (l *line) id(key string) string {
 // row is a row as it is read: n, and of which line it is.
 func (l *line) row(m made) string { return fmt.Sprintf("%d of line %d", m.n, l.number) }
 
-// newestGood reports whether a row is what a redo has made of the newest good record of a key that has no row by its newest
-// version: that is of a record which an older logic has filtered, and which the redo's refuses. The redo promises this row, and
-// where the removal has left no mark, it is there.
+// newestGood reports whether a row is what a redo has made of the newest good record of a key that has no row by its
+// newest version: that is of a record which an older logic has filtered, and which the redo's refuses. The redo
+// promises this row, and where the removal has left no mark, it is there.
 func (l *line) newestGood(key, row string) bool {
 	newest := l.newest[key]
 	for p, x := range l.parts {

@@ -13,15 +13,17 @@ import (
 	"github.com/millrace-io/millrace/topics"
 )
 
-// A history is what may happen to a stream: records come, are processed and written; the logic changes; redos and retries of letters
-// begin at any moment, of any range; lines are built beside the live one, swapped, taken back and dropped; whoever does any of this
-// dies; marks age out. The topics are lists, the steps a table of outcomes, and the order in which a redo or a swap does things is that of
-// the commands. The index of the redo is package redo, and what the sink and the swap do in the database is their own code, on SQLite.
+// A history is what may happen to a stream: records come, are processed and written; the logic changes; redos and
+// retries of letters begin at any moment, of any range; lines are built beside the live one, swapped, taken back and
+// dropped; whoever does any of this dies; marks age out. The topics are lists, the steps a table of outcomes, and the
+// order in which a redo or a swap does things is that of the commands. The index of the redo is package redo, and what
+// the sink and the swap do in the database is their own code, on SQLite.
 //
-// After each batch the table of the line is compared with a plain model: the row of a key is that of the highest version among all that
-// was applied. So no row goes back, and none comes back. After each event the table that is read is that of one line, whole, and of
-// one that has applied all that the line before had. When a redo has ended, what it has sent is compared with what it promises. At the
-// end a line that had one logic is compared with a fresh run of it, and so is one whose last redo was of everything.
+// After each batch the table of the line is compared with a plain model: the row of a key is that of the highest
+// version among all that was applied. So no row goes back, and none comes back. After each event the table that is read
+// is that of one line, whole, and of one that has applied all that the line before had. When a redo has ended, what it
+// has sent is compared with what it promises. At the end a line that had one logic is compared with a fresh run of it,
+// and so is one whose last redo was of everything.
 
 type outcome int
 

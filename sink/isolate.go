@@ -11,15 +11,16 @@ import (
 // isolateTimeout bounds one search: with the attempt before it, it is over before the group stops waiting for us.
 const isolateTimeout = 20 * time.Second
 
-// isolate finds the changes of b that the database refuses, and gives them its reason, in one transaction that is rolled
-// back. Of what is refused for values, checks, foreign keys and indexes, the database tells at once (bent, spared). The
-// others are tried in the order of the batch, several together (pace), so that few refused ones cost little, and where all are
-// refused each is tried once. A statement that is refused leaves nothing behind. What remains then goes in, the older
-// revisions of the refused ones included. It reports false if the database refuses none of them by itself.
+// isolate finds the changes of b that the database refuses, and gives them its reason, in one transaction that is
+// rolled back. Of what is refused for values, checks, foreign keys and indexes, the database tells at once (bent,
+// spared). The others are tried in the order of the batch, several together (pace), so that few refused ones cost
+// little, and where all are refused each is tried once. A statement that is refused leaves nothing behind. What remains
+// then goes in, the older revisions of the refused ones included. It reports false if the database refuses none of them
+// by itself.
 //
-// Nothing guards what is tried, and a swap may have given the name to another table meanwhile, which refuses other rows. So the claims are
-// looked at afterwards: a swap takes them back before it renames anything. If they are gone, nothing was found, and the error is a
-// *[FencedError].
+// Nothing guards what is tried, and a swap may have given the name to another table meanwhile, which refuses other
+// rows. So the claims are looked at afterwards: a swap takes them back before it renames anything. If they are gone,
+// nothing was found, and the error is a *[FencedError].
 func (w *writer) isolate(ctx context.Context, b *batch) (found bool, err error) {
 	shares := rows.Newest(b.changes()...)
 	if found, err = w.tryAll(ctx, shares); !found {
@@ -55,7 +56,8 @@ func (w *writer) stillHeld(ctx context.Context, moves []move) error {
 	return nil
 }
 
-// tryAll tries all changes of shares in one transaction, and takes it back. An error does not mean that it has found nothing.
+// tryAll tries all changes of shares in one transaction, and takes it back. An error does not mean that it has found
+// nothing.
 func (w *writer) tryAll(ctx context.Context, shares []*rows.Share) (found bool, err error) {
 	ctx, cancel := context.WithTimeout(ctx, isolateTimeout)
 	defer cancel()

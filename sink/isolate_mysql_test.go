@@ -26,8 +26,8 @@ func TestIsolationAsksTwice(t *testing.T) {
 	f.want(map[string]string{"a": "1"})
 }
 
-// TestDefectMetByIsolation: while the refused rows of one table are looked for, another meets what needs an operator. It
-// waits alone.
+// TestDefectMetByIsolation: while the refused rows of one table are looked for, another meets what needs an operator.
+// It waits alone.
 func TestDefectMetByIsolation(t *testing.T) {
 	p := newPair(t, onMySQL(t))
 	r := p.start("one", func(c *Config) { c.Writers = 1 })

@@ -20,9 +20,9 @@ const lostNotice = "positions_lost"
 // errPastEnd says that the raw topic lacks what was applied.
 var errPastEnd = errors.New("the raw topic does not hold what the table has")
 
-// answer gives processors positions to go on from, where they have lost theirs: all that is in the table was processed, so
-// they go on after it. What they process again has the versions that it had, and changes nothing. Of several sinks one
-// answers.
+// answer gives processors positions to go on from, where they have lost theirs: all that is in the table was processed,
+// so they go on after it. What they process again has the versions that it had, and changes nothing. Of several sinks
+// one answers.
 func (s *Sink) answer(ctx context.Context, topic string) {
 	stream := s.tables.of(topic).Stream
 	lost := s.decided(topic).Lost
@@ -60,8 +60,8 @@ func (s *Sink) answer(ctx context.Context, topic string) {
 // tailEvery is how often it is looked whether a raw topic holds what was applied.
 const tailEvery = time.Minute
 
-// lostTail says that the current raw topic has lost its end: it does not hold what was applied, and its offsets are given to
-// other records, which would lose against the rows. nil: that is not so, or not known.
+// lostTail says that the current raw topic has lost its end: it does not hold what was applied, and its offsets are
+// given to other records, which would lose against the rows. nil: that is not so, or not known.
 func (s *Sink) lostTail(ctx context.Context, topic string) error {
 	of := s.decided(topic)
 	n := len(of.Epochs)
@@ -108,8 +108,8 @@ func (s *Sink) positionsFor(ctx context.Context, topic string, of *control.Strea
 	return from, nil
 }
 
-// applied says, by partition of the current raw topic, from where on its records were not applied. A partition of which none is
-// known to be is left out.
+// applied says, by partition of the current raw topic, from where on its records were not applied. A partition of which
+// none is known to be is left out.
 func (s *store) applied(ctx context.Context, topic string, t *rows.Table, of *control.Stream) (map[int32]int64, error) {
 	var epoch uint16 // of the raw topic
 	if n := len(of.Epochs); n > 0 {

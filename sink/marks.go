@@ -12,8 +12,8 @@ import (
 	"github.com/millrace-io/millrace/sink/rows"
 )
 
-// rawKey is how a mark names a key of t's stream: the first 16 bytes of the SHA-256 of pipeline and key. Pipelines that share a
-// database may have streams of the same name, and must not meet each other's marks.
+// rawKey is how a mark names a key of t's stream: the first 16 bytes of the SHA-256 of pipeline and key. Pipelines that
+// share a database may have streams of the same name, and must not meet each other's marks.
 func rawKey(t *rows.Table, key []byte) [16]byte {
 	sum := sha256.Sum256(slices.Concat([]byte(t.Pipeline), []byte{0}, key))
 	return [16]byte(sum[:16])
@@ -104,9 +104,10 @@ func (w *writer) unmarked(ctx context.Context, s *rows.Share) ([]*rows.Change, e
 	}), nil
 }
 
-// marks reads the marks of keys of s: all that its stream has, if they are no more than what s may ask for, else those of
-// the keys. So a stream without marks costs one small query in a transaction, whatever its size. Nothing is remembered from
-// one transaction to the next but that there were many: who else writes marks, and when, does not matter.
+// marks reads the marks of keys of s: all that its stream has, if they are no more than what s may ask for, else those
+// of the keys. So a stream without marks costs one small query in a transaction, whatever its size. Nothing is
+// remembered from one transaction to the next but that there were many: who else writes marks, and when, does not
+// matter.
 func (w *writer) marks(ctx context.Context, s *rows.Share, keys []*rows.Change) (map[[16]byte][]byte, error) {
 	all, err := w.allMarks(ctx, s)
 	if err != nil || all != nil {

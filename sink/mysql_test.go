@@ -64,8 +64,8 @@ func TestMySQLRefuses(t *testing.T) {
 	}
 }
 
-// TestSupersededIsNotTried: of a revision that MySQL would refuse there is a letter if it was the newest when it was tried;
-// in a batch with a newer one it is counted as superseded. A newer one that is refused supersedes nothing.
+// TestSupersededIsNotTried: of a revision that MySQL would refuse there is a letter if it was the newest when it was
+// tried; in a batch with a newer one it is counted as superseded. A newer one that is refused supersedes nothing.
 func TestSupersededIsNotTried(t *testing.T) {
 	long := map[string]any{"n": 1, "note": "12345678901"}
 	f := newFixture(t, onMySQL(t), false)
@@ -325,7 +325,8 @@ func TestMySQLTableThatDoesNotFit(t *testing.T) {
 	}
 }
 
-// TestMySQLKeyColumnThatLoses: a table whose key column makes one of keys that the pipeline file tells apart is not written.
+// TestMySQLKeyColumnThatLoses: a table whose key column makes one of keys that the pipeline file tells apart is not
+// written.
 func TestMySQLKeyColumnThatLoses(t *testing.T) {
 	for _, c := range []struct{ file, table, says string }{
 		{"decimal(20,4)", "decimal(20,2)", "key column id is a decimal with 2 decimal places, in which"},
@@ -360,8 +361,8 @@ func TestMySQLKeyColumnThatLoses(t *testing.T) {
 	}
 }
 
-// TestMySQLColumnThatBends: in a table that is there values never become others, whatever its columns are: it is told, or they are
-// refused. Types × types, with values that MySQL is known to bend between some.
+// TestMySQLColumnThatBends: in a table that is there values never become others, whatever its columns are: it is told,
+// or they are refused. Types × types, with values that MySQL is known to bend between some.
 func TestMySQLColumnThatBends(t *testing.T) {
 	values := []string{`1.5`, `"12.7"`, `"31.12.24"`, `"2024-02-29T23:59:59Z"`, `"2024-02-29"`, `"10:11:12"`, `24`, `"24"`, `2024`, `true`}
 	tables := []string{"bigint", "tinyint(1)", "year", "decimal(20,4)", "double", "varchar(40)", "text", "varbinary(40)", "datetime(6)", "date", "time", "json", "bit(8)"}

@@ -20,8 +20,8 @@ type counted struct {
 	redo bool // during one nothing is counted: rows go all the time
 }
 
-// countOld counts, once for each generation that has another logic than the one before, and after each redo, the rows that
-// older generations made, and tells them. The sink that has the first partition does.
+// countOld counts, once for each generation that has another logic than the one before, and after each redo, the rows
+// that older generations made, and tells them. The sink that has the first partition does.
 func (s *Sink) countOld(ctx context.Context, topic string) {
 	of, t := s.decided(topic), s.tables.of(topic)
 	live := of.Generation(of.Live)

@@ -26,9 +26,9 @@ type owned struct {
 // stake is what the claims on the partitions of one table have in common.
 //
 // A table has one writer, and one processed topic. Offsets of a topic that was recreated begin at 0 again, so that its
-// records would lose against the rows of the old one. The table then has a higher epoch than any row, by which the versions
-// of all that is claimed from then on are raised. The row of millrace_owners and the positions that begin again change in one
-// transaction. A claim of before goes on in its lower epoch, and loses.
+// records would lose against the rows of the old one. The table then has a higher epoch than any row, by which the
+// versions of all that is claimed from then on are raised. The row of millrace_owners and the positions that begin
+// again change in one transaction. A claim of before goes on in its lower epoch, and loses.
 type stake struct {
 	topic   string
 	table   *rows.Table
@@ -38,8 +38,8 @@ type stake struct {
 	lost    error  // not nil: it is not ours
 }
 
-// stakes looks whose the tables of bids are, and changes what has to be changed: rarely, so all readers share a lock, and
-// who has to change a row begins again with one of its own.
+// stakes looks whose the tables of bids are, and changes what has to be changed: rarely, so all readers share a lock,
+// and who has to change a row begins again with one of its own.
 func (s *store) stakes(ctx context.Context, conn *sql.Conn, bids []*bid) error {
 	all := map[string]*stake{}
 	for _, b := range bids {
@@ -281,8 +281,8 @@ func (s *store) forgetTopic(ctx context.Context, conn *sql.Conn, topic string) e
 	return err
 }
 
-// raise makes a table ours in its next epoch: above its own, and above those of the raw topic that its rows were raised from,
-// for the raw topic may begin in epoch 0 again. from is the topic that they came by.
+// raise makes a table ours in its next epoch: above its own, and above those of the raw topic that its rows were raised
+// from, for the raw topic may begin in epoch 0 again. from is the topic that they came by.
 func (s *store) raise(ctx context.Context, conn *sql.Conn, st *stake, from string) error {
 	highest, err := s.highestEpoch(ctx, conn, st.topic, from)
 	if err != nil {

@@ -22,8 +22,8 @@ import (
 //	tend    looks at the table again and again, until nothing is wrong with it: the stream is due
 //	reclaim claims the partitions of a stream that is due, which checks their positions, and fetching goes on
 type parking struct {
-	// turn is held while a stream begins to wait or goes on: fetching, its claims and what is told of it turn together. It is
-	// taken with Sink.mu held, and before mu.
+	// turn is held while a stream begins to wait or goes on: fetching, its claims and what is told of it turn together.
+	// It is taken with Sink.mu held, and before mu.
 	turn    sync.Mutex
 	mu      sync.Mutex
 	streams map[string]*parked
@@ -158,8 +158,8 @@ func (s *Sink) unpark(topic string) {
 	s.notices.Clear(s.tables.of(topic).Stream, pausedNotice)
 }
 
-// lookTimeout bounds a look at a table between attempts: with an attempt and a search for refused rows, it is over before
-// the group stops waiting for us.
+// lookTimeout bounds a look at a table between attempts: with an attempt and a search for refused rows, it is over
+// before the group stops waiting for us.
 const lookTimeout = 10 * time.Second
 
 // parkTable parks the stream whose table is what err is about, if it is the table that is in the way, and not a row.
@@ -257,8 +257,8 @@ func (s *Sink) inTheWay(ctx context.Context, topic string) error {
 	return s.store.prepareTable(ctx, topic, s.tables.of(topic))
 }
 
-// watch compares when the tables were made with what it found before, and checks those that differ; of the others it looks
-// for a row that must be there. An error is for the writers to meet.
+// watch compares when the tables were made with what it found before, and checks those that differ; of the others it
+// looks for a row that must be there. An error is for the writers to meet.
 func (s *Sink) watch(ctx context.Context, before map[string]string) {
 	all := s.tables.all()
 	names := make([]string, 0, len(all))

@@ -260,7 +260,8 @@ func TestRightGivenBack(t *testing.T) {
 	}
 }
 
-// TestRightMissingAtStart: what is missing when the sink starts, and when it claims, is told, and is enough once it is there.
+// TestRightMissingAtStart: what is missing when the sink starts, and when it claims, is told, and is enough once it is
+// there.
 func TestRightMissingAtStart(t *testing.T) {
 	admin := onMySQL(t)
 	cfg, err := mysql.ParseDSN(admin.Database.MySQL.Reveal())
@@ -317,7 +318,8 @@ func TestTableMadeAgain(t *testing.T) {
 	if _, err := p.db.Exec("SELECT 1 FROM other"); err == nil {
 		t.Error("the table was made")
 	}
-	run(t, p.db, "UPDATE millrace_tables SET made = '2001-01-01 00:00:00' WHERE name = 'other'") // a time has whole seconds
+	// a time has whole seconds
+	run(t, p.db, "UPDATE millrace_tables SET made = '2001-01-01 00:00:00' WHERE name = 'other'")
 	run(t, p.db, "CREATE TABLE other LIKE backup")
 	r.waits(t, "stream other: table other: it is empty, and was made at")
 	p.more(false)

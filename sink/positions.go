@@ -7,9 +7,9 @@ import (
 )
 
 // Positions returns the next offsets in the database, by processed topic and partition, of the streams of this sink:
-// what is below them is in the tables, whoever wrote it. Those of a topic of which this process has claimed nothing are left
-// out, and those that are of a topic with another id: they begin again. It opens a connection of its own, and may be called
-// concurrently with Run; before the first Run of any sink the error is that the table is not there.
+// what is below them is in the tables, whoever wrote it. Those of a topic of which this process has claimed nothing are
+// left out, and those that are of a topic with another id: they begin again. It opens a connection of its own, and may
+// be called concurrently with Run; before the first Run of any sink the error is that the table is not there.
 func (s *Sink) Positions(ctx context.Context) (map[string]map[int32]int64, error) {
 	db, err := s.store.dialect.Open(writerLockWait)
 	if err != nil {

@@ -17,8 +17,8 @@ import (
 	"github.com/millrace-io/millrace/topics/admin"
 )
 
-// prepare makes topics and tables, waiting for their servers as long as it takes. What is decided about the streams says which
-// columns a table has.
+// prepare makes topics and tables, waiting for their servers as long as it takes. What is decided about the streams
+// says which columns a table has.
 func (s *Sink) prepare(ctx context.Context) error {
 	err := s.persist(ctx, s.store.dialect.Name(), "tables", func(ctx context.Context) error {
 		s.store.forget()

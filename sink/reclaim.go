@@ -10,7 +10,8 @@ import (
 )
 
 // fenced lets partitions go that another sink has claimed. If the group still assigns them to us after its members have
-// had time to hear otherwise, we claim them again: then it was the other who was late. What nobody owns we claim at once.
+// had time to hear otherwise, we claim them again: then it was the other who was late. What nobody owns we claim at
+// once.
 func (s *Sink) fenced(e *FencedError, b *batch) {
 	if len(e.Open) < len(e.Partitions) {
 		s.env.Log.Warn("fenced: another sink has taken over; nothing of it was written", "partitions", e.Partitions)

@@ -14,10 +14,10 @@ import (
 	"github.com/millrace-io/millrace/topics/control"
 )
 
-// A processed topic that was recreated lacks what the one before held and its table had not taken. So before a table goes over
-// to it, processors are given positions: they go on after what is in the table, in another run, and whoever still works
-// in the run before is fenced. Only then the owner of the table and its epoch change, and the positions begin again. A death between the
-// two leaves the run, which says for which topic it was declared.
+// A processed topic that was recreated lacks what the one before held and its table had not taken. So before a table
+// goes over to it, processors are given positions: they go on after what is in the table, in another run, and whoever
+// still works in the run before is fenced. Only then the owner of the table and its epoch change, and the positions
+// begin again. A death between the two leaves the run, which says for which topic it was declared.
 
 // recreatedError ends a claim on a table whose processed topic is another one, and for which no run was declared yet.
 type recreatedError struct {
@@ -44,7 +44,8 @@ func (s *Sink) claim(ctx context.Context, bids []*bid) error {
 	}
 }
 
-// declareFor declares a run for a processed topic that was recreated, unless another sink has, and fences the processors.
+// declareFor declares a run for a processed topic that was recreated, unless another sink has, and fences the
+// processors.
 func (s *Sink) declareFor(ctx context.Context, e *recreatedError) error {
 	ctx, cancel := context.WithTimeout(ctx, followTimeout)
 	defer cancel()
@@ -76,9 +77,9 @@ func (s *Sink) declareFor(ctx context.Context, e *recreatedError) error {
 	return err
 }
 
-// goOnFrom are the positions for a run. They are none, so that processing begins at the start, where the current raw topic may not be
-// the one of what was applied: control does not know it, or got to know it beside another processed topic than the one that the rows
-// came by, as where all topics were recreated.
+// goOnFrom are the positions for a run. They are none, so that processing begins at the start, where the current raw
+// topic may not be the one of what was applied: control does not know it, or got to know it beside another processed
+// topic than the one that the rows came by, as where all topics were recreated.
 func (s *Sink) goOnFrom(ctx context.Context, topic string, of *control.Stream) (map[int32]int64, error) {
 	raw := topics.RawOf(s.pipeline, s.tables.of(topic).Stream)
 	details, err := s.adm.ListTopics(kadm.WithAuthorizedOps(ctx), raw) // which is not answered from the client's cache
@@ -98,7 +99,8 @@ func (s *Sink) goOnFrom(ctx context.Context, topic string, of *control.Stream) (
 		return nil, nil //nolint:nilnil // as the comment says
 	}
 	from, err := s.positionsFor(ctx, topic, of)
-	if errors.Is(err, errPastEnd) { // it has lost its end: what is left of it is processed again, in the table's next epoch
+	// it has lost its end: what is left of it is processed again, in the table's next epoch
+	if errors.Is(err, errPastEnd) {
 		return nil, nil //nolint:nilnil // as the comment says
 	}
 	return from, err

@@ -45,8 +45,9 @@ func (w *world) processor() (commit func() error) {
 	return func() error { return p.EndTransaction(w.t.Context(), kgo.TryCommit) }
 }
 
-// TestProcessedTopicRecreatedDeclaresARun: what the old topic held and was not applied is gone with it. Before the table goes over to
-// the new topic, one run is declared, from after what was applied; processors are fenced; and a replay under way begins again.
+// TestProcessedTopicRecreatedDeclaresARun: what the old topic held and was not applied is gone with it. Before the
+// table goes over to the new topic, one run is declared, from after what was applied; processors are fenced; and a
+// replay under way begins again.
 func TestProcessedTopicRecreatedDeclaresARun(t *testing.T) {
 	for _, c := range []struct {
 		name string
@@ -127,7 +128,8 @@ func TestARunIsDeclaredOnceForATopic(t *testing.T) {
 	})
 }
 
-// TestNoPositionsWhereControlDoesNotKnowTheRawTopic: all topics were recreated, so what was applied says nothing of them.
+// TestNoPositionsWhereControlDoesNotKnowTheRawTopic: all topics were recreated, so what was applied says nothing of
+// them.
 func TestNoPositionsWhereControlDoesNotKnowTheRawTopic(t *testing.T) {
 	w := recreatedWorld(t)
 	w.start("one", nil).degraded(t, "was recreated")
@@ -139,11 +141,12 @@ func TestNoPositionsWhereControlDoesNotKnowTheRawTopic(t *testing.T) {
 	})
 }
 
-// TestNoPositionsWhereAllTopicsWereRecreated: control knows the new raw topic only, which holds as many records as were applied of the old
-// one. To go on after these would pass over what is in it.
+// TestNoPositionsWhereAllTopicsWereRecreated: control knows the new raw topic only, which holds as many records as were
+// applied of the old one. To go on after these would pass over what is in it.
 func TestNoPositionsWhereAllTopicsWereRecreated(t *testing.T) {
 	w := recreatedWorld(t)
-	fresh := testkafka.Client(t, w.cluster, kgo.RecordPartitioner(kgo.ManualPartitioner())) // that knows no topic of before
+	// that knows no topic of before
+	fresh := testkafka.Client(t, w.cluster, kgo.RecordPartitioner(kgo.ManualPartitioner()))
 	for partition := range w.pipeline.Kafka.Partitions {
 		for range w.raw[partition] + 5 {
 			if err := fresh.ProduceSync(t.Context(), &kgo.Record{Topic: topics.Raw("p", "s"), Partition: partition, Value: []byte("{}")}).FirstErr(); err != nil {

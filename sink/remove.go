@@ -20,9 +20,9 @@ const removeAtOnce = 200
 //   - or was refused by the database, and waits in a letter: the removal finds its mark of version zero (markRefused);
 //   - or was kept out by a mark, which the removal finds and raises.
 //
-// In a stream with versions, an older record may come for the first time after the removal, so every removal is
-// marked. So it is during a redo, which brings older records for the first time too. A key whose DELETE shares a statement with a key that had a row is marked too: the mark is true all the
-// same.
+// In a stream with versions, an older record may come for the first time after the removal, so every removal is marked.
+// So it is during a redo, which brings older records for the first time too. A key whose DELETE shares a statement with
+// a key that had a row is marked too: the mark is true all the same.
 //
 // A letter of the processor's has never been here. If its key was removed since, and never had a row, nothing here
 // tells that the letter is old: whoever sends it again has to see that there is no newer raw record.
@@ -66,8 +66,8 @@ func (w *writer) older(t *rows.Table, removes []*rows.Change) {
 	}
 }
 
-// worthMarking picks, of removals that met no row, those whose key had one in this batch, or has a mark, and those during a
-// redo.
+// worthMarking picks, of removals that met no row, those whose key had one in this batch, or has a mark, and those
+// during a redo.
 func (w *writer) worthMarking(ctx context.Context, s *rows.Share, group []*rows.Change) ([]*rows.Change, error) {
 	marks, err := w.marks(ctx, s, group)
 	if err != nil {

@@ -23,8 +23,8 @@ func (w *world) remake(topic string, again bool) {
 	}
 }
 
-// TestTopicsRecreatedWhileRunning: raw and processed topic are recreated, so raw offsets begin at 0 again. The sink goes on with
-// the new one by itself, what it holds replaces the rows, and a notice stays.
+// TestTopicsRecreatedWhileRunning: raw and processed topic are recreated, so raw offsets begin at 0 again. The sink
+// goes on with the new one by itself, what it holds replaces the rows, and a notice stays.
 func TestTopicsRecreatedWhileRunning(t *testing.T) {
 	for _, again := range []bool{true, false} {
 		t.Run(fmt.Sprintf("recreated %t", again), func(t *testing.T) {

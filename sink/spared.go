@@ -9,9 +9,9 @@ import (
 	"github.com/millrace-io/millrace/sink/rows"
 )
 
-// spared finds those of s's removals that the database refuses, as it does where rows of another table refer to theirs, by
-// a few statements where it can: one that spares such rows, and one that reads which are left, taken back at once. As in
-// bent, the first and the last that are spared for the same are tried alone. Whatever is not found, sift finds.
+// spared finds those of s's removals that the database refuses, as it does where rows of another table refer to theirs,
+// by a few statements where it can: one that spares such rows, and one that reads which are left, taken back at once.
+// As in bent, the first and the last that are spared for the same are tried alone. Whatever is not found, sift finds.
 func (w *writer) spared(ctx context.Context, s *rows.Share, remove func([]*rows.Change) error) (found bool, err error) {
 	if w.store.upserts[s.Table].Spared == nil || len(s.Removes) < bendFrom {
 		return false, nil
@@ -37,7 +37,8 @@ func (w *writer) spared(ctx context.Context, s *rows.Share, remove func([]*rows.
 	return found, nil
 }
 
-// spare removes rows but those that the database keeps, and adds these to classes, if it is known what they are kept for.
+// spare removes rows but those that the database keeps, and adds these to classes, if it is known what they are kept
+// for.
 func (w *writer) spare(ctx context.Context, t *rows.Table, removes []*rows.Change, classes map[string][]bentRow) error {
 	u := w.store.upserts[t]
 	w.sql = append(w.sql[:0], u.Spare...)

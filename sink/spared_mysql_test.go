@@ -9,7 +9,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// TestSparedAreWhatTryingFinds: removals are refused, for the tables that refer to their rows, as if each had been tried.
+// TestSparedAreWhatTryingFinds: removals are refused, for the tables that refer to their rows, as if each had been
+// tried.
 func TestSparedAreWhatTryingFinds(t *testing.T) {
 	const n = 1000
 	for name, c := range map[string]struct {

@@ -50,8 +50,8 @@ func TestOneGuardForAllPartitions(t *testing.T) {
 	}
 }
 
-// TestIsolatingCostsFewStatements: rows that the database names are found with few statements, however many they are. Those
-// refused for anything else cost few where they are few, and about one each where all are refused.
+// TestIsolatingCostsFewStatements: rows that the database names are found with few statements, however many they are.
+// Those refused for anything else cost few where they are few, and about one each where all are refused.
 func TestIsolatingCostsFewStatements(t *testing.T) {
 	const n = 1000
 	for kind, c := range map[string]struct {

@@ -28,7 +28,8 @@ type store struct {
 	may      func(context.Context) error // is asked before a table is made; nil: nobody is asked
 	holding  sync.Mutex
 	held     map[string]heldAs // by topic
-	// declared are the ids of topics that were recreated, for which processors were given positions; nil: that is not asked for.
+	// declared are the ids of topics that were recreated, for which processors were given positions; nil: that is not
+	// asked for.
 	declared map[string][16]byte
 
 	db      *sql.DB // for everything but writing: schema, claims, marks that are old

@@ -15,15 +15,16 @@ import (
 	"github.com/millrace-io/millrace/topics"
 )
 
-// A swap gives the name of a stream's table to the table of another line, and is in the table millrace_swaps until it is done:
+// A swap gives the name of a stream's table to the table of another line, and is in the table millrace_swaps until it
+// is done:
 //
 //	freeze   nobody owns the partitions of the live line: its table stands still. The other line comes as far
 //	rename   nobody owns those of the other line either; the tables are renamed
 //	(gone)   whose table has which name is in millrace_owners, in the transaction that ends the swap
 //
-// Each step is taken by one connection, which has the lock of the swap, and which is never opened again: if it is lost, so is the
-// swap. Whoever gets the lock finds no driver, and ends what is there: freeze is cleared; rename is cleared if the tables have
-// their names of before, else it is finished.
+// Each step is taken by one connection, which has the lock of the swap, and which is never opened again: if it is lost,
+// so is the swap. Whoever gets the lock finds no driver, and ends what is there: freeze is cleared; rename is cleared
+// if the tables have their names of before, else it is finished.
 
 // SwapLine is one of the two lines of a swap.
 type SwapLine struct {
@@ -63,8 +64,8 @@ func (e *RenameError) Unwrap() error { return e.Err }
 
 // Swapper swaps the tables of two lines. It is for one goroutine, and must be closed.
 type Swapper struct {
-	// Before and After, if they are not nil, are called around each statement of the steps, with the statement. An error ends the
-	// step there. They are for tests.
+	// Before and After, if they are not nil, are called around each statement of the steps, with the statement. An
+	// error ends the step there. They are for tests.
 	Before, After func(statement string) error
 
 	store   *store
@@ -99,8 +100,8 @@ func (s *Swapper) Close() {
 	s.store.close()
 }
 
-// Obstacles says what forbids the swap, each with its remedy. to is the stream of the line whose table is to be read; known are the columns
-// that the pipeline writes.
+// Obstacles says what forbids the swap, each with its remedy. to is the stream of the line whose table is to be read;
+// known are the columns that the pipeline writes.
 func (s *Swapper) Obstacles(ctx context.Context, to *pipeline.Stream, known []string) (out []string, err error) {
 	made, err := s.store.dialect.Made(ctx, s.store.db, []string{s.swap.Table, s.swap.From.Table, s.swap.To.Table})
 	if err != nil {
@@ -133,8 +134,8 @@ func (s *Swapper) Readers(ctx context.Context, since time.Time, longer time.Dura
 	return out, s.store.dialect.Classify(err)
 }
 
-// own locks the row of a table, so that no claim of it is under way, and checks whose it is, and that no replay of it has begun meanwhile:
-// that one would not find its table again.
+// own locks the row of a table, so that no claim of it is under way, and checks whose it is, and that no replay of it
+// has begun meanwhile: that one would not find its table again.
 func (s *Swapper) own(ctx context.Context, table string, l SwapLine) error {
 	if _, err := s.exec(ctx, s.store.statements.NewOwner, table); err != nil {
 		return err
@@ -178,8 +179,9 @@ func (s *Swapper) Freeze(ctx context.Context) error {
 	})
 }
 
-// Rename is the second step, and renames the tables. What the other line has applied is at least what the live one has, or rows go back.
-// It returns a *[RenameError] if the tables are held by others for too long; then, as after any other error but a lost connection, Clear is next.
+// Rename is the second step, and renames the tables. What the other line has applied is at least what the live one has,
+// or rows go back. It returns a *[RenameError] if the tables are held by others for too long; then, as after any other
+// error but a lost connection, Clear is next.
 func (s *Swapper) Rename(ctx context.Context) error {
 	x := s.swap
 	if err := s.free(ctx, x.From.Table); err != nil {
@@ -291,7 +293,8 @@ func (x Swap) names(made map[string]string) []naming {
 	from, to := x.From.processed(x.Stream), x.To.processed(x.Stream)
 	const owner, table = "UPDATE millrace_owners SET table_name = ? WHERE table_name = ?", "UPDATE millrace_tables SET name = ?, made = ? WHERE topic = ? AND name = ?"
 	return []naming{
-		{"DELETE FROM millrace_owners WHERE table_name = ?", []any{x.From.Table}}, // of a claim that came too late for its table
+		// of a claim that came too late for its table
+		{"DELETE FROM millrace_owners WHERE table_name = ?", []any{x.From.Table}},
 		{owner, []any{x.From.Table, x.Table}},
 		{owner, []any{x.Table, x.To.Table}},
 		{"DELETE FROM millrace_tables WHERE topic = ? AND name = ?", []any{from, x.From.Table}},
@@ -301,8 +304,8 @@ func (x Swap) names(made map[string]string) []naming {
 	}
 }
 
-// Clear ends a swap after an error of one of its steps: all is as before. If the tables have been renamed all the same, the swap is
-// finished instead, and finished is true. It may be called again.
+// Clear ends a swap after an error of one of its steps: all is as before. If the tables have been renamed all the same,
+// the swap is finished instead, and finished is true. It may be called again.
 func (s *Swapper) Clear(ctx context.Context) (finished bool, err error) {
 	state, err := s.state(ctx)
 	if err != nil || state == nil {

@@ -10,8 +10,8 @@ import (
 	"github.com/millrace-io/millrace/sink/rows"
 )
 
-// Disown is the first step of dropping the line to which the swap would be: no sink owns its partitions any more. The line is not the live
-// one, or this is an error.
+// Disown is the first step of dropping the line to which the swap would be: no sink owns its partitions any more. The
+// line is not the live one, or this is an error.
 func (s *Swapper) Disown(ctx context.Context) error {
 	x := s.swap
 	return s.transact(ctx, func() error {
@@ -26,8 +26,8 @@ func (s *Swapper) Disown(ctx context.Context) error {
 	})
 }
 
-// foreign returns a *[TableError] if the table of the line has rows, and no sink of the line has claimed it: somebody else has made one of
-// this name.
+// foreign returns a *[TableError] if the table of the line has rows, and no sink of the line has claimed it: somebody
+// else has made one of this name.
 func (s *Swapper) foreign(ctx context.Context) error {
 	t := &rows.Table{Name: s.swap.To.Table}
 	_, there, err := s.store.made(ctx, t)
@@ -51,8 +51,9 @@ func (s *Swapper) foreign(ctx context.Context) error {
 	return nil
 }
 
-// Drop removes what the database has of that line: its table, and then what millrace's own tables say of it. Marks stay until they are
-// old: nobody reads them. It may be called again. The error is a *[TableError] if the table is not the line's.
+// Drop removes what the database has of that line: its table, and then what millrace's own tables say of it. Marks stay
+// until they are old: nobody reads them. It may be called again. The error is a *[TableError] if the table is not the
+// line's.
 func (s *Swapper) Drop(ctx context.Context) error {
 	x := s.swap
 	if err := s.foreign(ctx); err != nil {

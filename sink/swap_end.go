@@ -73,8 +73,8 @@ func (s *Swapper) state(ctx context.Context) (*SwapState, error) {
 	return &all[0], nil
 }
 
-// takeOver takes the lock, and ends what a driver has left that has died. One that has stood still for too long is ended first: while it
-// waits for the tables, they may be renamed at any moment.
+// takeOver takes the lock, and ends what a driver has left that has died. One that has stood still for too long is
+// ended first: while it waits for the tables, they may be renamed at any moment.
 func (s *Swapper) takeOver(ctx context.Context) error {
 	got, err := s.exclude(ctx)
 	if err == nil && !got {

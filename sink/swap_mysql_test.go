@@ -18,7 +18,8 @@ import (
 	"github.com/millrace-io/millrace/sink/rows"
 )
 
-// reader reads the table that is swapped, in one way, and says what it saw: how many rows, and how many of them are of the second line.
+// reader reads the table that is swapped, in one way, and says what it saw: how many rows, and how many of them are of
+// the second line.
 type reader func(ctx context.Context, db *sql.DB, prepared *sql.Stmt) (rows, second int, err error)
 
 // countOf reads the answer of a query whose first column is n.
@@ -104,8 +105,8 @@ func (w *twoLines) reads(t *testing.T) *sql.Tx {
 	return tx
 }
 
-// TestReadersSeeNothingOfASwap: text, prepared, SELECT *, a transaction that reads repeatably, a long SELECT: none sees a missing table,
-// a missing row, or rows of both lines, in 24 swaps and rollbacks.
+// TestReadersSeeNothingOfASwap: text, prepared, SELECT *, a transaction that reads repeatably, a long SELECT: none sees
+// a missing table, a missing row, or rows of both lines, in 24 swaps and rollbacks.
 func TestReadersSeeNothingOfASwap(t *testing.T) {
 	p := onMySQL(t)
 	w := newTwoLines(t, p)
@@ -182,8 +183,8 @@ func TestReadersSeeNothingOfASwap(t *testing.T) {
 	}
 }
 
-// TestADriverThatStandsStillIsEnded: one that does nothing for longer than a step may take loses its connection, and the swap is cleared;
-// what it does afterwards changes nothing.
+// TestADriverThatStandsStillIsEnded: one that does nothing for longer than a step may take loses its connection, and
+// the swap is cleared; what it does afterwards changes nothing.
 func TestADriverThatStandsStillIsEnded(t *testing.T) {
 	w := newTwoLines(t, onMySQL(t))
 	ctx := t.Context()
@@ -213,8 +214,8 @@ func TestADriverThatStandsStillIsEnded(t *testing.T) {
 	w.wantLive(map[string]string{"a": "2"})
 }
 
-// TestARenameThatWaitsDoesNotOutliveItsDriver: the process is killed while RENAME waits for a reader. The server goes on waiting; as long as it
-// does, nobody takes the swap for ended.
+// TestARenameThatWaitsDoesNotOutliveItsDriver: the process is killed while RENAME waits for a reader. The server goes
+// on waiting; as long as it does, nobody takes the swap for ended.
 func TestARenameThatWaitsDoesNotOutliveItsDriver(t *testing.T) {
 	w := newTwoLines(t, onMySQL(t))
 	ctx := t.Context()
@@ -265,8 +266,8 @@ func TestARenameThatWaitsDoesNotOutliveItsDriver(t *testing.T) {
 	}
 }
 
-// TestADriverThatWaitsIsKilled: a driver stands still in RENAME TABLE, for longer than a step may take. Whoever ends its swap ends its
-// connection first: else the tables would be renamed afterwards, by nobody's leave.
+// TestADriverThatWaitsIsKilled: a driver stands still in RENAME TABLE, for longer than a step may take. Whoever ends
+// its swap ends its connection first: else the tables would be renamed afterwards, by nobody's leave.
 func TestADriverThatWaitsIsKilled(t *testing.T) {
 	w := newTwoLines(t, onMySQL(t))
 	ctx := t.Context()
@@ -310,7 +311,8 @@ func TestADriverThatWaitsIsKilled(t *testing.T) {
 	w.wantLive(map[string]string{"a": "2"})
 }
 
-// TestReadersThatAreInTheWayAreNamed: a transaction from before the other table was complete, and one that holds the table.
+// TestReadersThatAreInTheWayAreNamed: a transaction from before the other table was complete, and one that holds the
+// table.
 func TestReadersThatAreInTheWayAreNamed(t *testing.T) {
 	w := newTwoLines(t, onMySQL(t))
 	ctx := t.Context()
@@ -359,8 +361,8 @@ func TestReadersThatAreInTheWayAreNamed(t *testing.T) {
 	look(time.Now().Add(time.Hour), 0)
 }
 
-// TestRowsAreTriedInTheirOwnTableOnly: the table gets another name between the refusal of a row and the search for it. What the other
-// table refuses says nothing.
+// TestRowsAreTriedInTheirOwnTableOnly: the table gets another name between the refusal of a row and the search for it.
+// What the other table refuses says nothing.
 func TestRowsAreTriedInTheirOwnTableOnly(t *testing.T) {
 	w := newTwoLines(t, onMySQL(t))
 	bad := w.base.job(event{w.raw, 0, "a", map[string]any{"note": "longer than its column"}})

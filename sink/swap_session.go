@@ -24,8 +24,8 @@ func (s *Swapper) disconnect() {
 	s.conn = nil
 }
 
-// Lock makes the connection that drives the swap. If a swap is under way without a driver, or with one that has stood still for
-// too long, it is ended first. If another process is swapping, the error is ErrSwapping.
+// Lock makes the connection that drives the swap. If a swap is under way without a driver, or with one that has stood
+// still for too long, it is ended first. If another process is swapping, the error is ErrSwapping.
 func (s *Swapper) Lock(ctx context.Context) error {
 	if err := s.prepare(ctx); err != nil {
 		return err

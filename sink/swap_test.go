@@ -248,8 +248,8 @@ func swaps(t *testing.T, open func(t *testing.T) *pipeline.Pipeline) {
 	t.Run("Drop", func(t *testing.T) { dropLine(t, open(t)) })
 }
 
-// replayMeanwhile begins a replay of the live line while it is frozen, which forbids the swap; and one whose table gets another name, which it
-// finds under that.
+// replayMeanwhile begins a replay of the live line while it is frozen, which forbids the swap; and one whose table gets
+// another name, which it finds under that.
 func replayMeanwhile(t *testing.T, p *pipeline.Pipeline) {
 	w := newTwoLines(t, p)
 	ctx := t.Context()
@@ -296,7 +296,8 @@ func replayMeanwhile(t *testing.T, p *pipeline.Pipeline) {
 	w.wantLive(map[string]string{"a": "1"})
 }
 
-// readByOldName: what is known of a line is read of that line, also by who knows the name alone that its table had before the swap.
+// readByOldName: what is known of a line is read of that line, also by who knows the name alone that its table had
+// before the swap.
 func readByOldName(t *testing.T, p *pipeline.Pipeline) {
 	w := newTwoLines(t, p)
 	ctx := t.Context()
@@ -402,8 +403,8 @@ func swapSteps(t *testing.T, p *pipeline.Pipeline) {
 // errKilled is that the driver's process has ended.
 var errKilled = errors.New("killed")
 
-// swapKilled kills the driver before and after each statement once: its process, or, every third time, its connection. A sink ends what is
-// left, or the next command.
+// swapKilled kills the driver before and after each statement once: its process, or, every third time, its connection.
+// A sink ends what is left, or the next command.
 func swapKilled(t *testing.T, p *pipeline.Pipeline) {
 	w := newTwoLines(t, p)
 	ctx := t.Context()
@@ -458,7 +459,8 @@ func swapKilled(t *testing.T, p *pipeline.Pipeline) {
 	}
 }
 
-// ended has a sink, or the next command, end what a driver has left. The server needs a moment to see that its connection is closed.
+// ended has a sink, or the next command, end what a driver has left. The server needs a moment to see that its
+// connection is closed.
 func (w *twoLines) ended(sink bool) {
 	w.t.Helper()
 	ctx := w.t.Context()

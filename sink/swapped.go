@@ -17,15 +17,15 @@ import (
 	"github.com/millrace-io/millrace/topics/control"
 )
 
-// errSwapping has a stream wait while its table is being swapped, and errSwapped until this process has heard that its table has
-// another name. Neither is a fault.
+// errSwapping has a stream wait while its table is being swapped, and errSwapped until this process has heard that its
+// table has another name. Neither is a fault.
 var (
 	errSwapping = errors.New("its table is being swapped")
 	errSwapped  = errors.New("its table was swapped, and has another name")
 )
 
-// swapping reports of each table whether a swap keeps it from being claimed. The rows of millrace_owners are locked, which a step
-// of a swap locks, too, before it is known; so what is read here holds until the claim is made.
+// swapping reports of each table whether a swap keeps it from being claimed. The rows of millrace_owners are locked,
+// which a step of a swap locks, too, before it is known; so what is read here holds until the claim is made.
 func (s *store) swapping(ctx context.Context, conn *sql.Conn, all map[string]*stake) error {
 	found, err := conn.QueryContext(ctx, "SELECT step, table_name, to_table FROM millrace_swaps")
 	if err != nil {
@@ -59,7 +59,8 @@ func (s *store) isSwapped(ctx context.Context, db querier, t *rows.Table) (bool,
 	return elsewhere(t, all[t.Stream]), err
 }
 
-// names are those of the tables that this pipeline writes, by stream. A stream may have had others, by other names of the file.
+// names are those of the tables that this pipeline writes, by stream. A stream may have had others, by other names of
+// the file.
 func (s *store) names(ctx context.Context, db querier, where string, args ...any) (map[string][]string, error) {
 	found, err := db.QueryContext(ctx, "SELECT stream, table_name FROM millrace_owners WHERE pipeline = ?"+where, append([]any{s.pipeline}, args...)...)
 	if err != nil {
@@ -97,9 +98,9 @@ func (s *store) nameNow(ctx context.Context, db querier, t *rows.Table) (string,
 	return cmp.Or(otherName(t, all[t.Stream]), t.Name), err
 }
 
-// mineNow is the row of t in millrace_owners under the name that t has by now, and that name; the zero value with the name of before if this
-// pipeline does not write it. One statement reads both, so that no swap comes between. A row without an owner counts: a command may have made it
-// before the first claim.
+// mineNow is the row of t in millrace_owners under the name that t has by now, and that name; the zero value with the
+// name of before if this pipeline does not write it. One statement reads both, so that no swap comes between. A row
+// without an owner counts: a command may have made it before the first claim.
 func (s *store) mineNow(ctx context.Context, db querier, t *rows.Table) (name string, is owned, err error) {
 	found, err := db.QueryContext(ctx, "SELECT table_name, pipeline, stream, topic_id, epoch, marking > 0 FROM millrace_owners"+
 		" WHERE (pipeline = ? AND stream = ?) OR table_name = ?", s.pipeline, t.Stream, t.Name)
@@ -129,7 +130,8 @@ func (s *store) mineNow(ctx context.Context, db querier, t *rows.Table) (name st
 	return name, all[name], found.Err()
 }
 
-// renaming returns errSwapping if the table may be renamed at any moment. Its row of millrace_owners is locked, so that this holds.
+// renaming returns errSwapping if the table may be renamed at any moment. Its row of millrace_owners is locked, so that
+// this holds.
 func (s *store) renaming(ctx context.Context, db querier, table string) error {
 	found, err := db.QueryContext(ctx, "SELECT 1 FROM millrace_swaps WHERE step = 'rename' AND (table_name = ? OR to_table = ?)", table, table)
 	if err != nil {
@@ -161,8 +163,8 @@ func (s *store) swapInTheWay(ctx context.Context, t *rows.Table) error {
 	return nil
 }
 
-// lookAtSwaps ends the swaps of this pipeline's tables whose drivers have died, and tells of those that are done and not told, if it
-// has not looked for so long. An error is for the next look.
+// lookAtSwaps ends the swaps of this pipeline's tables whose drivers have died, and tells of those that are done and
+// not told, if it has not looked for so long. An error is for the next look.
 func (s *Sink) lookAtSwaps(ctx context.Context, every time.Duration) {
 	if time.Since(s.swapsSeen) < every {
 		return
@@ -211,8 +213,8 @@ func (s *store) endSwap(ctx context.Context, d dialect.Swapper, x Swap) error {
 	return end.takeOver(ctx)
 }
 
-// tellSwapped tells which line's table has the name that readers know, if that is not what this process has heard: whoever swapped
-// the tables may have died before it told.
+// tellSwapped tells which line's table has the name that readers know, if that is not what this process has heard:
+// whoever swapped the tables may have died before it told.
 func (s *Sink) tellSwapped(ctx context.Context, t *rows.Table) error {
 	cfg := s.controlConfig()
 	if s.pipeline.Line != nil {
@@ -250,7 +252,8 @@ func lineOf(of *control.Stream, parent, stream, pipeline string) uint16 {
 	return 0
 }
 
-// OwnerOf says which pipeline writes a table as the table of a stream of p: p itself, or one of its lines; empty: none yet.
+// OwnerOf says which pipeline writes a table as the table of a stream of p: p itself, or one of its lines; empty: none
+// yet.
 func OwnerOf(ctx context.Context, p *pipeline.Pipeline, stream, table string) (string, error) {
 	a, err := OpenAdmin(p)
 	if err != nil {

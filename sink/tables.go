@@ -86,9 +86,9 @@ func (s *store) prepareNamed(ctx context.Context, topic string, t *rows.Table) e
 // kept is what millrace_tables says of a table that has had rows of a topic: when it was made.
 type kept struct{ topic, made string }
 
-// keep notes, in the transaction that writes rows of tables, that these have had some: should another one be in the place of
-// one then, and be empty, rows are missing. A table that never had any may be altered and made again. It writes once, and
-// again after the table was altered.
+// keep notes, in the transaction that writes rows of tables, that these have had some: should another one be in the
+// place of one then, and be empty, rows are missing. A table that never had any may be altered and made again. It
+// writes once, and again after the table was altered.
 func (w *writer) keep(ctx context.Context, shares []*rows.Share) error {
 	clear(w.keeps)
 	for _, s := range shares {
@@ -116,9 +116,9 @@ func (s *store) whole(ctx context.Context, topic string, t *rows.Table) (made st
 	return s.make(ctx, t)
 }
 
-// still returns when t was made; there is false if it is to be made. That it has lost what was written to it is a *TableError: the
-// positions of its topic say that there was something. They are read first, for another sink makes a table before it
-// claims. During a redo it need not be.
+// still returns when t was made; there is false if it is to be made. That it has lost what was written to it is a
+// *TableError: the positions of its topic say that there was something. They are read first, for another sink makes a
+// table before it claims. During a redo it need not be.
 func (s *store) still(ctx context.Context, topic string, t *rows.Table) (made string, there bool, err error) {
 	var written bool
 	if err := s.db.QueryRowContext(ctx, "SELECT COUNT(*) > 0 FROM millrace_offsets WHERE topic = ? AND next_offset > 0", topic).

@@ -15,9 +15,10 @@ import (
 	"github.com/millrace-io/millrace/topics"
 )
 
-// witness is a row that a batch has written: its partition's row of millrace_offsets names one, so that it shows when the
-// table has lost rows that the position says are there. The batch that removes the row names another, or none, in the same
-// transaction. So while the name stands, the row is in the table, with its version or a higher one; or a mark kept it out.
+// witness is a row that a batch has written: its partition's row of millrace_offsets names one, so that it shows when
+// the table has lost rows that the position says are there. The batch that removes the row names another, or none, in
+// the same transaction. So while the name stands, the row is in the table, with its version or a higher one; or a mark
+// kept it out.
 type witness struct {
 	version topics.Version
 	rawKey  [16]byte    // as marks name it
@@ -199,8 +200,8 @@ func (s *store) versions(ctx context.Context, t *rows.Table, partitions []int32,
 	return out, found.Err()
 }
 
-// explained reports whether it is no loss that a row is not there: another witness was named since, or a mark kept the row
-// out. A mark may be pruned, so the name is taken away.
+// explained reports whether it is no loss that a row is not there: another witness was named since, or a mark kept the
+// row out. A mark may be pruned, so the name is taken away.
 func (s *store) explained(ctx context.Context, topic string, t *rows.Table, partition int32, w *witness) (bool, error) {
 	var now []byte
 	err := s.db.QueryRowContext(ctx, "SELECT witness FROM millrace_offsets WHERE topic = ? AND part = ?", topic, partition).Scan(&now)

@@ -25,7 +25,8 @@ type writer struct {
 	used    time.Time        // when the session last answered
 	sql     []byte           // buffer
 
-	marked map[*rows.Share]map[[16]byte][]byte // all marks of the streams in the transaction in hand; nil: more than it asks for
+	// all marks of the streams in the transaction in hand; nil: more than it asks for
+	marked map[*rows.Share]map[[16]byte][]byte
 	plenty map[*rows.Table]manyMarks
 
 	kept  map[*rows.Table]kept // what it has committed to millrace_tables
@@ -165,7 +166,8 @@ func (w *writer) writeRows(ctx context.Context, shares []*rows.Share, r *result)
 func (w *writer) rollback(ctx context.Context, err error) error {
 	_, failed := w.session.ExecContext(context.WithoutCancel(ctx), "ROLLBACK")
 	if _, defect := errors.AsType[*dialect.DefectError](err); failed != nil || defect {
-		w.disconnect() // a right that was given back counts for new sessions only, and a server that became read-only stays it
+		// a right that was given back counts for new sessions only, and a server that became read-only stays it
+		w.disconnect()
 	}
 	return err
 }

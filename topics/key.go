@@ -57,8 +57,8 @@ func appendText(dst []byte, quoted jsontext.Value) ([]byte, error) {
 	return jsontext.AppendQuote(dst, text)
 }
 
-// plain reports whether a quoted text says what stands between its quotes, and is spelled so: it is of the ASCII characters that
-// are never escaped.
+// plain reports whether a quoted text says what stands between its quotes, and is spelled so: it is of the ASCII
+// characters that are never escaped.
 func plain(quoted jsontext.Value) bool {
 	if len(quoted) < 2 || quoted[len(quoted)-1] != '"' {
 		return false

@@ -9,8 +9,8 @@ import (
 	"github.com/millrace-io/millrace/topics"
 )
 
-// TestLineOf: a line reads the raw topic of the pipeline, and shares nothing else with it or with another line, however the streams
-// are called: processors are fenced by how their transactional ids begin.
+// TestLineOf: a line reads the raw topic of the pipeline, and shares nothing else with it or with another line, however
+// the streams are called: processors are fenced by how their transactional ids begin.
 func TestLineOf(t *testing.T) {
 	p := &pipeline.Pipeline{Name: "shop", Kafka: pipeline.Kafka{Partitions: 1, MaxRecordBytes: 1}}
 	for _, name := range []string{"orders", "processor", "replay", "ingest", "sweep", "g2", "g3", "control"} {

@@ -18,8 +18,9 @@ func DeadLetters(pipeline, stream string) string { return pipeline + "." + strea
 // IngestState is the compacted topic with the cursors of all slices of all streams of a pipeline.
 func IngestState(pipeline string) string { return pipeline + ".ingest.state" }
 
-// LineName is the name of the pipeline that a line of a stream is, if it is not the base line: shop.g2.orders. No pipeline file
-// has a name with dots, and nothing that is named after a pipeline begins so: neither topics nor transactional ids.
+// LineName is the name of the pipeline that a line of a stream is, if it is not the base line: shop.g2.orders. No
+// pipeline file has a name with dots, and nothing that is named after a pipeline begins so: neither topics nor
+// transactional ids.
 func LineName(pipeline, stream string, line uint16) string {
 	return pipeline + ".g" + strconv.Itoa(int(line)) + "." + stream
 }
@@ -27,8 +28,8 @@ func LineName(pipeline, stream string, line uint16) string {
 // Control is the compacted topic with generations and pauses.
 func Control(pipeline string) string { return pipeline + ".control" }
 
-// FeedPartition is the partition of [IngestState] that has the children of a stream which are made from the records in a partition
-// of its parent's raw topic. It is the same for ever.
+// FeedPartition is the partition of [IngestState] that has the children of a stream which are made from the records in
+// a partition of its parent's raw topic. It is the same for ever.
 func FeedPartition(stream string, partition int32) int32 {
 	return (Partition([]byte("feed:"+stream), StatePartitions) + partition) % StatePartitions
 }

@@ -5,8 +5,8 @@ import (
 	"strings"
 )
 
-// Position is what a processor commits beside a raw offset, as the offset's metadata: an offset counts only in the topic
-// and in the run that it is of. Without it an offset was written by another program.
+// Position is what a processor commits beside a raw offset, as the offset's metadata: an offset counts only in the
+// topic and in the run that it is of. Without it an offset was written by another program.
 type Position struct {
 	RawTopicID string `json:"id"`  // hexadecimal, 32 digits
 	Run        uint32 `json:"run"` // as control.Run

@@ -26,9 +26,10 @@ const (
 	HeaderGeneration = "mr-generation" // dlq
 	HeaderStep       = "mr-step"       // dlq: which step refused it, for example "process[1].map.total"
 	HeaderReason     = "mr-reason"     // dlq
-	HeaderAttempt    = "mr-attempt"    // dlq: 1 for the first letter of an origin; processed: of what a retry made, if it is not 1
-	HeaderClosed     = "mr-closed"     // dlq: the Outcome; the record is no letter, but closes one
-	HeaderBy         = "mr-by"         // dlq: who closed it, for people
+	// HeaderAttempt, of dlq: 1 for the first letter of an origin; of processed: of what a retry made, if it is not 1.
+	HeaderAttempt = "mr-attempt"
+	HeaderClosed  = "mr-closed" // dlq: the Outcome; the record is no letter, but closes one
+	HeaderBy      = "mr-by"     // dlq: who closed it, for people
 )
 
 // Header returns the value of the first header of that name.

@@ -25,8 +25,8 @@ var compaction = map[string]string{
 	"delete.retention.ms":       "3600000",
 }
 
-// Specs lists the topics of a pipeline: those of all its streams, and its own. A line has none of ingest's, but names the raw topic
-// that it reads.
+// Specs lists the topics of a pipeline: those of all its streams, and its own. A line has none of ingest's, but names
+// the raw topic that it reads.
 func Specs(p *pipeline.Pipeline) []Spec {
 	k := p.Kafka
 	size := func(n int32) string { return strconv.Itoa(int(n)) }

@@ -1,5 +1,5 @@
-// Command screens runs millrace and draws what it prints, as it comes, into docs/demo.svg and docs/init.svg: `make screens`. They are
-// for README.md.
+// Command screens runs millrace and draws what it prints, as it comes, into docs/demo.svg and docs/init.svg: `make
+// screens`. They are for README.md.
 package main
 
 import (

@@ -61,8 +61,8 @@ func TestCompose(t *testing.T) {
 	p.waitSame()
 }
 
-// waitSame waits until each row has been seen as the API says since it was called. The API goes on publishing, so that the whole table is seldom
-// what it says at one moment.
+// waitSame waits until each row has been seen as the API says since it was called. The API goes on publishing, so that
+// the whole table is seldom what it says at one moment.
 func (p *project) waitSame() {
 	p.t.Helper()
 	db, err := sql.Open("mysql", "app:try-it-out@tcp(127.0.0.1:"+p.mysqlPort+")/quakes")

@@ -19,8 +19,8 @@ import (
 
 const giteaVersion = "v1.26.0"
 
-// installGitea returns the path of its binary and the directory of its templates. If it was not built before, it builds it from
-// the Go module proxy where MILLRACE_BUILD_FORGE is set, and skips the test elsewhere.
+// installGitea returns the path of its binary and the directory of its templates. If it was not built before, it builds
+// it from the Go module proxy where MILLRACE_BUILD_FORGE is set, and skips the test elsewhere.
 func installGitea(t *testing.T) (binary, static string) {
 	t.Helper()
 	compiler, err := exec.LookPath("go")
@@ -122,7 +122,8 @@ LEVEL = warn
 	command("migrate")
 	command("admin", "user", "create", "--username", "keeper", "--password", "hush-hush-123", "--email", "keeper@example.com", "--admin", "--must-change-password=false")
 	out := command("admin", "user", "generate-access-token", "--username", "keeper", "--token-name", "millrace", "--scopes", "all", "--raw")
-	if f.token = regexp.MustCompile(`(?m)^[0-9a-f]{40}$`).FindString(out); f.token == "" { // lines of the log stand before or after it
+	// lines of the log stand before or after it
+	if f.token = regexp.MustCompile(`(?m)^[0-9a-f]{40}$`).FindString(out); f.token == "" {
 		t.Fatalf("no token: %s", out)
 	}
 	serve(t, dir, env, "http://127.0.0.1:"+port+"/api/healthz", binary, "--config", config, "web")
@@ -147,7 +148,8 @@ func (f *forge) add(t *testing.T, repository string, i int) int {
 	return f.do(t, http.MethodPost, "/repos/keeper/"+repository+"/issues", fmt.Sprintf(`{"title": "Issue %d – ü", "body": "text %[1]d\nof two lines"}`, i)).Number
 }
 
-// TestGitForge: repositories and issues, of which some are revised, closed and deleted, and a repository goes with all of its issues.
+// TestGitForge: repositories and issues, of which some are revised, closed and deleted, and a repository goes with all
+// of its issues.
 func TestGitForge(t *testing.T) {
 	f := newForge(t)
 	numbers := map[string][]int{}
@@ -170,7 +172,8 @@ func TestGitForge(t *testing.T) {
 		if out := u.millrace("preview", file, stream); !strings.Contains(out, "0 without a row, 0 dead letters") {
 			t.Errorf("preview:\n%s", out)
 		}
-		const incremental = "# deletes: {by: complete_read, every: 24h}" // a pass asks for what has changed alone, if init has seen what since leaves out
+		// a pass asks for what has changed alone, if init has seen what since leaves out
+		const incremental = "# deletes: {by: complete_read, every: 24h}"
 		if strings.Contains(u.read(file), incremental) {
 			u.change(file, incremental, "deletes: {by: complete_read, at_most: 50%, every: 1s}")
 		} else {

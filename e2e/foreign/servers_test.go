@@ -12,8 +12,8 @@ import (
 	"github.com/millrace-io/millrace/internal/testservers"
 )
 
-// TestOnKafkaAndMySQL: the file that init writes, with the two lines for servers uncommented, on real ones: the types that it has
-// found hold what the server has, and doctor finds nothing wrong before and after.
+// TestOnKafkaAndMySQL: the file that init writes, with the two lines for servers uncommented, on real ones: the types
+// that it has found hold what the server has, and doctor finds nothing wrong before and after.
 func TestOnKafkaAndMySQL(t *testing.T) {
 	d := newDatasette(t, 250)
 	brokers, dsn := testservers.NewKafka(t).Brokers()[0], testservers.NewMySQL(t).DSN()

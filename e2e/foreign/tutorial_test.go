@@ -81,8 +81,8 @@ func TestTutorial(t *testing.T) {
 	}
 }
 
-// shell runs a command of the page, and returns what it prints. The page's port is 8001. What installs is done already, and what
-// serves is started by the test.
+// shell runs a command of the page, and returns what it prints. The page's port is 8001. What installs is done already,
+// and what serves is started by the test.
 func (u *user) shell(command, port string) string {
 	u.t.Helper()
 	switch {

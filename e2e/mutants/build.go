@@ -37,8 +37,8 @@ func (m Mutant) Build(ctx context.Context, root, out string, packages ...string)
 	return nil
 }
 
-// Test runs a test in the module at root with m, by `go test -overlay`, and returns what it printed. The error says that it
-// failed.
+// Test runs a test in the module at root with m, by `go test -overlay`, and returns what it printed. The error says
+// that it failed.
 func (m Mutant) Test(ctx context.Context, root string, test RedTest) (output string, err error) {
 	dir, err := os.MkdirTemp("", "millrace-mutant-")
 	if err != nil {

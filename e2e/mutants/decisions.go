@@ -16,8 +16,8 @@ type RedTest struct {
 	Tags          string // build tags, by commas: "integration" of one that needs servers
 }
 
-// Decisions is the mutants of what holds the decisions of the control topic, the processors and the tables together. Their tests
-// need no servers.
+// Decisions is the mutants of what holds the decisions of the control topic, the processors and the tables together.
+// Their tests need no servers.
 var Decisions = []Mutant{
 	{
 		Name: ProducerFirst, // a session reads the control topic, and then initialises its producer

@@ -20,33 +20,40 @@ const (
 	Fencing              = "fencing"                // ingest, sink: a process that lost its claim can no longer write
 	Index                = "index"                  // redo: of each key only the newest record is processed again
 	IndexToTheCut        = "index-to-the-cut"       // redo: the newest record is looked for beyond the range
-	FromTheStart         = "from-the-start"         // redo: where sources have versions, the newest record is looked for from the log's start
-	OlderGood            = "older-good"             // redo: where the newest is refused, the next older one is processed
-	Marking              = "marking"                // redo: every removal leaves a mark meanwhile
-	ProducerFirst        = "producer-first"         // processor: a session initialises its producer, then reads what is decided
-	OffsetMetadata       = "offset-metadata"        // processor: a committed offset counts only in its topic and run
-	Fence                = "fence"                  // processor: what is open is aborted when another logic becomes live
-	LookAgain            = "look-again"             // processor: after an abort a session reads what is decided
-	MarkingBeforeCut     = "marking-before-cut"     // redo: removals leave marks before the cut is read
-	KeptMarks            = "kept-marks"             // sink: no mark is pruned during a redo
-	FreezeLive           = "freeze-live"            // swap: the live line stands still before the other one is waited for
-	FreezeOther          = "freeze-other"           // swap: the other line stands still while the tables are renamed
-	ClaimHeeds           = "claim-heeds"            // swap: a claim looks whether its table is being swapped
-	RenamedStays         = "renamed-stays"          // swap: what is renamed is finished, not cleared
-	NameOfBefore         = "name-of-before"         // swap: a table is not claimed by the name that it had before
-	DiffBytes            = "diff-bytes"             // diff: values are compared by their bytes
-	SecondLook           = "second-look"            // diff: what differs is looked at again when both lines are as far
-	BarrierFirst         = "barrier-first"          // swap: the other line has come as far before the tables are renamed
-	WholeBarrier         = "whole-barrier"          // swap: a line is as far when its table has all of its processed topic, to the watermark
-	HighBarrier          = "high-barrier"           // swap: a line is as far when its positions are, although its table has no row of the newest records
-	OneConnection        = "one-connection"         // swap: the driver never connects again
-	Kill                 = "kill"                   // swap: a driver that stands still is ended before its swap is
-	GuardedTrial         = "guarded-trial"          // sink: what a trial refuses counts only if the claims still held afterwards
-	CompletePass         = "complete-pass"          // reset: a sweep waits until a pass of every slice has ended
-	NewestEdited         = "newest-edited"          // letters: an edit is written only if its letter is of the key's newest raw record
-	ClosedWithEdit       = "closed-with-edit"       // letters: a letter is closed in the transaction that writes its edited record
-	ClosedBehind         = "closed-behind"          // letters: a retry closes its letters behind what it brings
-	OneDecider           = "one-decider"            // control: whoever decides takes the id first, and then reads
+	// FromTheStart, of redo: where sources have versions, the newest record is looked for from the log's start.
+	FromTheStart = "from-the-start"
+	OlderGood    = "older-good" // redo: where the newest is refused, the next older one is processed
+	Marking      = "marking"    // redo: every removal leaves a mark meanwhile
+	// ProducerFirst, of processor: a session initialises its producer, then reads what is decided.
+	ProducerFirst    = "producer-first"
+	OffsetMetadata   = "offset-metadata"    // processor: a committed offset counts only in its topic and run
+	Fence            = "fence"              // processor: what is open is aborted when another logic becomes live
+	LookAgain        = "look-again"         // processor: after an abort a session reads what is decided
+	MarkingBeforeCut = "marking-before-cut" // redo: removals leave marks before the cut is read
+	KeptMarks        = "kept-marks"         // sink: no mark is pruned during a redo
+	FreezeLive       = "freeze-live"        // swap: the live line stands still before the other one is waited for
+	FreezeOther      = "freeze-other"       // swap: the other line stands still while the tables are renamed
+	ClaimHeeds       = "claim-heeds"        // swap: a claim looks whether its table is being swapped
+	RenamedStays     = "renamed-stays"      // swap: what is renamed is finished, not cleared
+	NameOfBefore     = "name-of-before"     // swap: a table is not claimed by the name that it had before
+	DiffBytes        = "diff-bytes"         // diff: values are compared by their bytes
+	SecondLook       = "second-look"        // diff: what differs is looked at again when both lines are as far
+	BarrierFirst     = "barrier-first"      // swap: the other line has come as far before the tables are renamed
+	// WholeBarrier, of swap: a line is as far when its table has all of its processed topic, to the watermark.
+	WholeBarrier = "whole-barrier"
+	// HighBarrier, of swap: a line is as far when its positions are, although its table has no row of the newest records.
+	HighBarrier   = "high-barrier"
+	OneConnection = "one-connection" // swap: the driver never connects again
+	Kill          = "kill"           // swap: a driver that stands still is ended before its swap is
+	// GuardedTrial, of sink: what a trial refuses counts only if the claims still held afterwards.
+	GuardedTrial = "guarded-trial"
+	CompletePass = "complete-pass" // reset: a sweep waits until a pass of every slice has ended
+	// NewestEdited, of letters: an edit is written only if its letter is of the key's newest raw record.
+	NewestEdited = "newest-edited"
+	// ClosedWithEdit, of letters: a letter is closed in the transaction that writes its edited record.
+	ClosedWithEdit = "closed-with-edit"
+	ClosedBehind   = "closed-behind" // letters: a retry closes its letters behind what it brings
+	OneDecider     = "one-decider"   // control: whoever decides takes the id first, and then reads
 )
 
 // Mutant is millrace without one mechanism.

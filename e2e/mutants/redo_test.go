@@ -9,7 +9,8 @@ import (
 	"github.com/millrace-io/millrace/e2e/mutants"
 )
 
-// TestRedoMutants switches one mechanism of a redo off at a time, and expects its test to be red. The tests need no servers.
+// TestRedoMutants switches one mechanism of a redo off at a time, and expects its test to be red. The tests need no
+// servers.
 func TestRedoMutants(t *testing.T) {
 	for _, m := range mutants.Redo {
 		red(t, m, mutants.RedoTests[m.Name])

@@ -28,7 +28,8 @@ var Repairs = []Mutant{
 		}},
 	},
 	{
-		Name: ClosedWithEdit, // a letter is closed by a producer of its own, outside of the transaction that writes the edited record
+		// a letter is closed by a producer of its own, outside of the transaction that writes the edited record
+		Name: ClosedWithEdit,
 		Edits: []Edit{{
 			File: "internal/letters/edit.go",
 			Old:  "		err = w.producer.ProduceSync(ctx, closing...).FirstErr()\n",

@@ -109,7 +109,8 @@ var Swaps = []Mutant{
 		}},
 	},
 	{
-		Name: WholeBarrier, // the end of the processed topic is the last stable offset, which may lag behind what is committed
+		// the end of the processed topic is the last stable offset, which may lag behind what is committed
+		Name: WholeBarrier,
 		Edits: []Edit{{
 			File: "internal/lines/gauge.go",
 			Old:  "admin.Ends(ctx, kadm.NewClient(b.gauge.cl), topics.Processed(b.gauge.line.Name, b.gauge.stream));",

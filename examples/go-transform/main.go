@@ -19,8 +19,8 @@ func main() {
 	os.Exit(millrace.Main())
 }
 
-// distance sets km to the distance of an earthquake from Athens on the surface, in whole kilometres. An earthquake without a
-// place has no row.
+// distance sets km to the distance of an earthquake from Athens on the surface, in whole kilometres. An earthquake
+// without a place has no row.
 func distance(members map[string]json.RawMessage) (keep bool, err error) {
 	var at struct {
 		Coordinates []float64 `json:"coordinates"` // longitude, latitude, depth

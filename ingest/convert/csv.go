@@ -25,8 +25,8 @@ type lines struct {
 	err   error
 }
 
-// Reader gives the rows of r, which is UTF-8, as NDJSON: an object of texts in each line. A row that has not as many fields as
-// there are names is an error: the body may be cut off.
+// Reader gives the rows of r, which is UTF-8, as NDJSON: an object of texts in each line. A row that has not as many
+// fields as there are names is an error: the body may be cut off.
 func (c CSV) Reader(r io.Reader) io.Reader {
 	l := &lines{rows: csv.NewReader(r)}
 	l.rows.FieldsPerRecord, l.rows.ReuseRecord = -1, true

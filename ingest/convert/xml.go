@@ -18,9 +18,9 @@ type XML struct {
 	UTF8    bool     // the text is UTF-8, whatever the document says of its encoding
 }
 
-// document reads a document and gives it as JSON: of an element that is on the way to the records, an object with its children;
-// the records, as an array; of any other, a text if it has neither attributes nor children, else an object of both, in which
-// attributes are named @name, the text #text, and elements that come more than once are an array.
+// document reads a document and gives it as JSON: of an element that is on the way to the records, an object with its
+// children; the records, as an array; of any other, a text if it has neither attributes nor children, else an object of
+// both, in which attributes are named @name, the text #text, and elements that come more than once are an array.
 type document struct {
 	x     XML
 	dec   *xml.Decoder

@@ -15,53 +15,65 @@ const version = 1
 
 // Cursor is where a slice is in its API. It is committed with the records up to it.
 type Cursor struct {
-	Version   int               `json:"v"`               // 0: the slice was never fetched
-	Request   string            `json:"request"`         // hash of what the positions of the pass depend on in the pipeline file
-	Pass      int64             `json:"pass"`            // number of the pass, from 1
-	Started   time.Time         `json:"started"`         // start of the pass
-	Kind      string            `json:"kind"`            // of Since and High: see [Scale.Kind]
-	Field     string            `json:"field,omitempty"` // path of the incremental field; empty: not known
-	Since     *int64            `json:"since,omitempty"`
-	Until     *int64            `json:"-"`                   // of a window: what it ends before; nil: the pass asks for all from Since on
-	Windows   *Windows          `json:"windows,omitempty"`   // of before Since; nil: all of it is fetched
-	Form      Form              `json:"form,omitempty"`      // how the field is written that Since comes from
-	Clock     time.Time         `json:"clock,omitzero"`      // the API's, as the pass began, or before; zero: not known
-	High      *int64            `json:"high,omitempty"`      // highest value of the incremental field seen in the pass
-	HighOf    Form              `json:"high_form,omitempty"` // how that was written
-	First     *int64            `json:"first,omitempty"`     // High after the first page
-	Mixed     bool              `json:"mixed,omitempty"`     // the values seen in the pass did not come in ascending order
-	Top       *int64            `json:"top,omitempty"`       // highest version seen in the slice; nil: none
-	TopKind   Kind              `json:"top_kind,omitempty"`  // of the first version seen in the slice
-	TopRule   string            `json:"top_rule,omitempty"`  // how versions were read, see [Versions.Rule]
-	Shared    bool              `json:"shared,omitempty"`    // what was written is not remembered: others write it too
-	Shown     string            `json:"shown,omitempty"`     // what leads to the next page, once an answer had it: see [paginate.Leader]
-	Kept      string            `json:"kept,omitempty"`      // from which the next pass goes on, see [paginate.Keeper]; empty: it begins again
-	KeptOf    string            `json:"kept_of,omitempty"`   // hash of the request that it was given for
-	Fetched   int64             `json:"fetched,omitempty"`   // number of the last pass that fetched all that the API showed
-	Validator Validator         `json:"validator,omitzero"`  // of the only page of the pass before
-	Next      paginate.Position `json:"next"`                // the page after the last committed one
-	Partial   *Partial          `json:"part,omitempty"`      // how much of the page Next is committed already; nil: nothing
-	Done      bool              `json:"done"`                // the pass has ended
-	Ended     time.Time         `json:"ended,omitzero"`
-	Doubt     bool              `json:"doubt,omitempty"`  // something spoke against the end of the last pass that asked for everything
-	Oldest    uint64            `json:"oldest,omitempty"` // segment of what was written that counts, see [written.Log.Oldest]
-	Known     *Known            `json:"known,omitempty"`  // what complete reads have shown; nil: they delete nothing
-	Whole     bool              `json:"whole,omitempty"`  // the pass asks for everything, whatever Since is
-	Raw       string            `json:"raw,omitempty"`    // id of the raw topic that has what was fetched, hexadecimal; empty: not known
-	Child     *Child            `json:"child,omitempty"`  // of the record that the slice is made from; nil: it is made from none. Not changed once it is set
+	Version int `json:"v"` // 0: the slice was never fetched
+	// hash of what the positions of the pass depend on in the pipeline file
+	Request string    `json:"request"`
+	Pass    int64     `json:"pass"`            // number of the pass, from 1
+	Started time.Time `json:"started"`         // start of the pass
+	Kind    string    `json:"kind"`            // of Since and High: see [Scale.Kind]
+	Field   string    `json:"field,omitempty"` // path of the incremental field; empty: not known
+	Since   *int64    `json:"since,omitempty"`
+	// of a window: what it ends before; nil: the pass asks for all from Since on
+	Until   *int64    `json:"-"`
+	Windows *Windows  `json:"windows,omitempty"`   // of before Since; nil: all of it is fetched
+	Form    Form      `json:"form,omitempty"`      // how the field is written that Since comes from
+	Clock   time.Time `json:"clock,omitzero"`      // the API's, as the pass began, or before; zero: not known
+	High    *int64    `json:"high,omitempty"`      // highest value of the incremental field seen in the pass
+	HighOf  Form      `json:"high_form,omitempty"` // how that was written
+	First   *int64    `json:"first,omitempty"`     // High after the first page
+	Mixed   bool      `json:"mixed,omitempty"`     // the values seen in the pass did not come in ascending order
+	Top     *int64    `json:"top,omitempty"`       // highest version seen in the slice; nil: none
+	TopKind Kind      `json:"top_kind,omitempty"`  // of the first version seen in the slice
+	TopRule string    `json:"top_rule,omitempty"`  // how versions were read, see [Versions.Rule]
+	Shared  bool      `json:"shared,omitempty"`    // what was written is not remembered: others write it too
+	// what leads to the next page, once an answer had it: see [paginate.Leader]
+	Shown string `json:"shown,omitempty"`
+	// from which the next pass goes on, see [paginate.Keeper]; empty: it begins again
+	Kept   string `json:"kept,omitempty"`
+	KeptOf string `json:"kept_of,omitempty"` // hash of the request that it was given for
+	// number of the last pass that fetched all that the API showed
+	Fetched   int64             `json:"fetched,omitempty"`
+	Validator Validator         `json:"validator,omitzero"` // of the only page of the pass before
+	Next      paginate.Position `json:"next"`               // the page after the last committed one
+	// how much of the page Next is committed already; nil: nothing
+	Partial *Partial  `json:"part,omitempty"`
+	Done    bool      `json:"done"` // the pass has ended
+	Ended   time.Time `json:"ended,omitzero"`
+	// something spoke against the end of the last pass that asked for everything
+	Doubt bool `json:"doubt,omitempty"`
+	// segment of what was written that counts, see [written.Log.Oldest]
+	Oldest uint64 `json:"oldest,omitempty"`
+	Known  *Known `json:"known,omitempty"` // what complete reads have shown; nil: they delete nothing
+	Whole  bool   `json:"whole,omitempty"` // the pass asks for everything, whatever Since is
+	// id of the raw topic that has what was fetched, hexadecimal; empty: not known
+	Raw string `json:"raw,omitempty"`
+	// of the record that the slice is made from; nil: it is made from none. Not changed once it is set
+	Child *Child `json:"child,omitempty"`
 
-	Auto *pipeline.Paginate `json:"auto,omitempty"` // how pages follow one another, as a first page has shown; nil: it is declared, or not known
+	// how pages follow one another, as a first page has shown; nil: it is declared, or not known
+	Auto *pipeline.Paginate `json:"auto,omitempty"`
 }
 
-// Child says what the slice of a child stream knows of its parent's record. Revisions are numbers that grow with each time that
-// the record was written; 0 is none.
+// Child says what the slice of a child stream knows of its parent's record. Revisions are numbers that grow with each
+// time that the record was written; 0 is none.
 type Child struct {
-	Partition int32                      `json:"partition"`        // of the parent's raw topic
-	Want      int64                      `json:"want"`             // revision that was seen last
-	Begun     int64                      `json:"begun,omitempty"`  // for which the pass was begun
-	Done      int64                      `json:"ended,omitempty"`  // for which the last pass was begun that has ended
-	Fields    map[string]json.RawMessage `json:"fields,omitempty"` // of the record, that requests are made with, by placeholder
-	Gone      bool                       `json:"gone,omitempty"`   // the record was deleted
+	Partition int32 `json:"partition"`       // of the parent's raw topic
+	Want      int64 `json:"want"`            // revision that was seen last
+	Begun     int64 `json:"begun,omitempty"` // for which the pass was begun
+	Done      int64 `json:"ended,omitempty"` // for which the last pass was begun that has ended
+	// of the record, that requests are made with, by placeholder
+	Fields map[string]json.RawMessage `json:"fields,omitempty"`
+	Gone   bool                       `json:"gone,omitempty"` // the record was deleted
 }
 
 // Validator says what the only page of a pass was (RFC 9110, section 8.8), so that the next pass may ask whether it has
@@ -90,9 +102,9 @@ func (c Cursor) Begin(at time.Time, first paginate.Position) Cursor {
 	}
 }
 
-// Back is c set back: the pass after it has the number pass+1, is due at once, and asks from since; nil: for everything. What was
-// written before is forgotten if oldest is above its segments. kind is the scale's, see [Scale.Kind], field the path of the
-// incremental field, if since is not nil.
+// Back is c set back: the pass after it has the number pass+1, is due at once, and asks from since; nil: for
+// everything. What was written before is forgotten if oldest is above its segments. kind is the scale's, see
+// [Scale.Kind], field the path of the incremental field, if since is not nil.
 func (c Cursor) Back(pass int64, kind, field string, since *int64, oldest uint64) Cursor {
 	back := Cursor{
 		Version: version, Pass: pass, Kind: kind, Field: field, Since: since, Top: c.Top, TopKind: c.TopKind, TopRule: c.TopRule,
@@ -117,8 +129,8 @@ func (c Cursor) Back(pass int64, kind, field string, since *int64, oldest uint64
 // goesOn reports whether the pass of c asks only for what has changed since one that asked for everything.
 func (c Cursor) goesOn() bool { return c.Since != nil || c.Kept != "" }
 
-// Complete reports whether all that the API shows was fetched in passes above a number, before which the cursor was set [Cursor.Back] to
-// the start.
+// Complete reports whether all that the API shows was fetched in passes above a number, before which the cursor was set
+// [Cursor.Back] to the start.
 func (c Cursor) Complete(pass int64) bool {
 	return c.Pass > pass && !c.Doubt && c.Windows == nil && (c.Done || c.goesOn())
 }

@@ -10,8 +10,8 @@ import (
 // feedVersion is the version of the format.
 const feedVersion = 1
 
-// Feed is how far a child stream has read a partition of its parent's raw topic. It is committed with the children that were
-// listed from what is before it.
+// Feed is how far a child stream has read a partition of its parent's raw topic. It is committed with the children that
+// were listed from what is before it.
 type Feed struct {
 	Version    int    `json:"v"`              // 0: nothing was read
 	Next       int64  `json:"next"`           // offset of the next record

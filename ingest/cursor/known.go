@@ -14,7 +14,8 @@ type Known struct {
 	Left     int64  `json:"left,omitempty"`  // keys that it did not show, and that were not deleted
 	Slipping int64  `json:"slipping,omitempty"`
 	Held     *Held  `json:"held,omitempty"` // nil: nothing is
-	Torn     bool   `json:"torn,omitempty"` // the last pass that asked for everything was begun by one process and ended by another: it tells nothing
+	// the last pass that asked for everything was begun by one process and ended by another: it tells nothing
+	Torn bool `json:"torn,omitempty"`
 
 	Whole time.Time `json:"whole,omitzero"` // start of the last pass that asked for everything and has ended
 }
@@ -27,8 +28,8 @@ type Held struct {
 	As    []string `json:"examples,omitempty"` // some of the keys
 }
 
-// AfterReset is k after a reset for a sweep, which deletes what was there before the pass and is not shown: only what is shown from then on is
-// known.
+// AfterReset is k after a reset for a sweep, which deletes what was there before the pass and is not shown: only what
+// is shown from then on is known.
 func (k *Known) AfterReset(pass int64) *Known {
 	if k == nil {
 		return nil
@@ -50,8 +51,9 @@ func (k *Known) begin() *Known {
 // nothing to tell.
 func (k *Known) Settled() bool { return k != nil && k.Read > 0 && k.Left == 0 && !k.Torn }
 
-// Left reports whether the pass of c, which has ended, was a complete read that has left keys which another one tells of: they may have slipped
-// between its pages. What a person has to decide, and what a pass after it has left open, does not count.
+// Left reports whether the pass of c, which has ended, was a complete read that has left keys which another one tells
+// of: they may have slipped between its pages. What a person has to decide, and what a pass after it has left open,
+// does not count.
 func (c Cursor) Left() bool {
 	k := c.Known
 	return c.Done && k != nil && k.Read == c.Pass && k.Left > 0 && (k.Held == nil || k.Slipping > 0)

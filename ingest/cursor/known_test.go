@@ -8,8 +8,8 @@ import (
 	"github.com/millrace-io/millrace/ingest/paginate"
 )
 
-// TestWhatAnotherReadTells: a torn read is made once more, and not again and again; what was not shown is left until it is confirmed, or until a
-// person decides.
+// TestWhatAnotherReadTells: a torn read is made once more, and not again and again; what was not shown is left until it
+// is confirmed, or until a person decides.
 func TestWhatAnotherReadTells(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {

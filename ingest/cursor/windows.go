@@ -17,9 +17,10 @@ type Span struct {
 type Windows struct {
 	Stretches []Stretch `json:"stretches,omitempty"` // of which nothing was asked for
 	Open      []Window  `json:"open,omitempty"`      // under way
-	Lacking   []Span    `json:"lacking,omitempty"`   // fetched as far as the API shows them, which is not all: the newest ones
-	Number    int64     `json:"number"`              // of the last window
-	Doubt     bool      `json:"doubt,omitempty"`     // something spoke against the end of one
+	// fetched as far as the API shows them, which is not all: the newest ones
+	Lacking []Span `json:"lacking,omitempty"`
+	Number  int64  `json:"number"`          // of the last window
+	Doubt   bool   `json:"doubt,omitempty"` // something spoke against the end of one
 }
 
 // Stretch is a span that is to be cut into windows.
@@ -58,8 +59,8 @@ func (w *Windows) Lowest() (from int64, ok bool) {
 	return from, ok
 }
 
-// Begin is the cursor of a window, for a slice whose last cursor is c and whose first page is first. field is how its bounds are
-// written. The caller sets Request.
+// Begin is the cursor of a window, for a slice whose last cursor is c and whose first page is first. field is how its
+// bounds are written. The caller sets Request.
 func (w Window) Begin(c Cursor, field Form, first paginate.Position) Cursor {
 	from, to := w.From, w.To
 	return Cursor{
@@ -94,8 +95,9 @@ func (s Scale) form(field Form) Form {
 // Days reports whether what is sent has no time of day.
 func (s Scale) Days(field Form) bool { return s.form(field).unit() == 0 }
 
-// Bounds are the parameters of a request for what lies in w. Where they cannot be written to the microsecond, or the API leaves out what
-// lies on them (exclusive), they are wider than w. days says that both are whole days that the API includes.
+// Bounds are the parameters of a request for what lies in w. Where they cannot be written to the microsecond, or the
+// API leaves out what lies on them (exclusive), they are wider than w. days says that both are whole days that the API
+// includes.
 func (s Scale) Bounds(w Span, field Form, exclusive, days bool) (since, until string) {
 	f := s.form(field)
 	from := time.UnixMicro(w.From).UTC().Add(-s.repeated(w.From, field))

@@ -17,10 +17,13 @@ import (
 type Envelope struct {
 	Records []string       // to the records; empty: the answer itself
 	Columns jsontext.Value // of Shape.Columns, which the answer was cut for before; nil: see there
-	Shape   Shape          // of what is there; without a kind: an array, or what the key shows to be an object or a map of records
-	Keys    *Fields        // the fields of the key; nil: they show nothing
-	Lines   bool           // the answer is one record after the other, as JSON texts: NDJSON. Records and Fields are not looked for
-	Fields  [][]string     // other values that are wanted, in the order in which [Answer] has them; none lies under Records
+	// of what is there; without a kind: an array, or what the key shows to be an object or a map of records
+	Shape Shape
+	Keys  *Fields // the fields of the key; nil: they show nothing
+	// the answer is one record after the other, as JSON texts: NDJSON. Records and Fields are not looked for
+	Lines bool
+	// other values that are wanted, in the order in which [Answer] has them; none lies under Records
+	Fields [][]string
 	// MaxRecordBytes bounds a record, and any other single value that must be held: 1 or more.
 	MaxRecordBytes int64
 }
@@ -92,8 +95,8 @@ func Bytes(answer []byte, e *Envelope, record func(ordinal int, value []byte) er
 	return BytesBut(answer, e, nil, record)
 }
 
-// BytesBut is [Bytes] for an answer in which some records are no JSON, as errors of the calls before have said: record gets
-// their bytes as they are. They are in order, and have an End.
+// BytesBut is [Bytes] for an answer in which some records are no JSON, as errors of the calls before have said: record
+// gets their bytes as they are. They are in order, and have an End.
 func BytesBut(answer []byte, e *Envelope, broken []SyntaxError, record func(ordinal int, value []byte) error) (Answer, error) {
 	c := cutter{e: e, record: record, whole: answer, read: answer, broken: broken}
 	if len(broken) > 0 {

@@ -15,8 +15,8 @@ type RowError struct {
 
 func (e *RowError) Error() string { return fmt.Sprintf("row %d: %s", e.Row, e.Problem) }
 
-// row is the record of a row; nil: it has the names of those that follow. One with fewer values lacks the last fields, as
-// spreadsheets leave out what is empty at the end.
+// row is the record of a row; nil: it has the names of those that follow. One with fewer values lacks the last fields,
+// as spreadsheets leave out what is empty at the end.
 func (c *cutter) row(value []byte) ([]byte, error) {
 	elements, err := elementsOf(value)
 	if err != nil {

@@ -19,7 +19,8 @@ func (c *cutter) shape() string {
 	return c.e.Shape.Kind
 }
 
-// records reads what stands in the place of the records. null is noted; what is none is an error, once the rest is known.
+// records reads what stands in the place of the records. null is noted; what is none is an error, once the rest is
+// known.
 func (c *cutter) records() error {
 	kind := c.dec.PeekKind()
 	if kind != 0 && kind != 'n' && c.found {
@@ -123,8 +124,8 @@ func (c *cutter) inRest(value []byte) {
 	c.rest.raw("{}")
 }
 
-// guess reads an object where an array was to be expected. One that has the key is a record; one whose members all are objects
-// that have the key is a map of records. Of anything else nothing is guessed.
+// guess reads an object where an array was to be expected. One that has the key is a record; one whose members all are
+// objects that have the key is a map of records. Of anything else nothing is guessed.
 func (c *cutter) guess() error {
 	value, _, err := c.next()
 	if err != nil {
@@ -203,8 +204,8 @@ func (c *cutter) lines() error {
 	return nil
 }
 
-// next reads a record. Its bytes are bytes of the answer where that is in memory, else they are valid until the next one is read.
-// valid says that they are JSON.
+// next reads a record. Its bytes are bytes of the answer where that is in memory, else they are valid until the next
+// one is read. valid says that they are JSON.
 func (c *cutter) next() (value []byte, valid bool, err error) {
 	c.start = c.dec.InputOffset()
 	v, err := c.dec.ReadValue()
@@ -263,7 +264,8 @@ func (s *Shape) value(value []byte) []byte {
 	return append(append(record, value...), '}')
 }
 
-// member is the record of a member of an object: with its name as a field, before its own fields; one of that name stays.
+// member is the record of a member of an object: with its name as a field, before its own fields; one of that name
+// stays.
 func (s *Shape) member(name string, value []byte) []byte {
 	if s.KeyAs == "" {
 		return value

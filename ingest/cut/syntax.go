@@ -25,8 +25,8 @@ func (e *SyntaxError) Quotes() bool { return e.Offset > 0 }
 
 func (e *SyntaxError) Unwrap() error { return e.Err }
 
-// extent finds the record that begins behind start, whatever is wrong within it: its brackets must match, and a comma or
-// what closes the records must follow; of lines, the end of its line. end is 0 if it has no end.
+// extent finds the record that begins behind start, whatever is wrong within it: its brackets must match, and a comma
+// or what closes the records must follow; of lines, the end of its line. end is 0 if it has no end.
 func extent(b []byte, start int64, closing byte) (from, end int64) {
 	s := scanner{b: b, i: int(start)}
 	if s.space(); s.i < len(b) && (b[s.i] == ',' || b[s.i] == ':') {

@@ -66,8 +66,8 @@ func (c *Client) exchange(
 	return a, -1, err
 }
 
-// unanswered is the error of a request without an answer. resp is a redirect that was not followed, whose body is closed, or
-// nil.
+// unanswered is the error of a request without an answer. resp is a redirect that was not followed, whose body is
+// closed, or nil.
 func (c *Client) unanswered(of *request.Request, resp *http.Response, err error, start time.Time) error {
 	status := 0
 	if resp != nil {

@@ -16,7 +16,8 @@ import (
 
 // Budgets are the rate limits of a process: one for all streams that name the same host and the same limit.
 type Budgets struct {
-	// Most requests in flight and most pages ahead of their turn; 0: as many as there are. One API may have three quarters.
+	// Most requests in flight and most pages ahead of their turn; 0: as many as there are. One API may have three
+	// quarters.
 	InFlight, Ahead int64
 
 	inFlight, ahead *semaphore.Weighted
@@ -91,8 +92,8 @@ func (b *Budget) Share(own, all int) {
 	b.limiter.SetBurst(max(1, int(float64(b.limit.Burst)*share)))
 }
 
-// enter returns when a request may be made; leave is called when it has ended. waited is called when its turn has come. Of low requests one at most waits
-// for the rate limit beside those that are not, so that these wait for no other.
+// enter returns when a request may be made; leave is called when it has ended. waited is called when its turn has come.
+// Of low requests one at most waits for the rate limit beside those that are not, so that these wait for no other.
 func (b *Budget) enter(ctx context.Context, low bool, waited func()) (leave func(), err error) {
 	giveBack := func() {}
 	if low {

@@ -17,8 +17,8 @@ import (
 	"golang.org/x/text/transform"
 )
 
-// inUTF8 returns a body in UTF-8 (RFC 8259, section 8.1) without a byte order mark, and its size, or -1. The byte order mark
-// counts, then zero bytes, which no JSON begins with but that in UTF-16, then name, as [Client.charset] has it.
+// inUTF8 returns a body in UTF-8 (RFC 8259, section 8.1) without a byte order mark, and its size, or -1. The byte order
+// mark counts, then zero bytes, which no JSON begins with but that in UTF-16, then name, as [Client.charset] has it.
 func (c *Client) inUTF8(body io.Reader, size int64, name string) (io.Reader, int64, error) {
 	var head [4]byte
 	n, err := io.ReadFull(body, head[:])
@@ -53,7 +53,8 @@ func (c *Client) inUTF8(body io.Reader, size int64, name string) (io.Reader, int
 	return decoded(whole, set)
 }
 
-// charset is what is said of the character set of a body, by the pipeline file, else by the Content-Type; empty: nothing.
+// charset is what is said of the character set of a body, by the pipeline file, else by the Content-Type; empty:
+// nothing.
 func (c *Client) charset(h http.Header) string {
 	if c.h.Charset != "" {
 		return c.h.Charset
@@ -66,9 +67,9 @@ func (c *Client) charset(h http.Header) string {
 	return params["charset"]
 }
 
-// mixed decodes what is labelled ISO-8859-1 (Windows-1252, by the WHATWG Encoding Standard). Many servers label every answer so,
-// and JSON that is UTF-8 too: so sequences of bytes that are UTF-8 pass as they are. Two letters with accents side by side in
-// ISO-8859-1 are hardly ever such a sequence.
+// mixed decodes what is labelled ISO-8859-1 (Windows-1252, by the WHATWG Encoding Standard). Many servers label every
+// answer so, and JSON that is UTF-8 too: so sequences of bytes that are UTF-8 pass as they are. Two letters with
+// accents side by side in ISO-8859-1 are hardly ever such a sequence.
 type mixed struct{ transform.NopResetter }
 
 // Transform implements [transform.Transformer].

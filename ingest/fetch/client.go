@@ -17,11 +17,12 @@ type Client struct {
 	// body; nil: nothing of any.
 	Judge func(status int, body []byte) Verdict
 
-	Low     bool         // requests wait for those of clients of the same budget that are not low; set before the first use
+	// requests wait for those of clients of the same budget that are not low; set before the first use
+	Low     bool
 	Session auth.Session // so is this; nil: the credentials stay as they are
 
-	// Convert may give JSON in the place of a body, which is UTF-8 for sure if known, and then says what it was; nil: bodies
-	// stay as they are.
+	// Convert may give JSON in the place of a body, which is UTF-8 for sure if known, and then says what it was; nil:
+	// bodies stay as they are.
 	Convert func(body io.Reader, h http.Header, known bool) (json io.Reader, was string)
 
 	ZipEntry string // name of the file in an archive, as [path.Match] reads it; empty: there is one

@@ -21,7 +21,8 @@ const (
 	readBytes    = 16 << 10
 )
 
-// beginning reads so much of a body that is not a page that the connection can be used again, and returns its beginning.
+// beginning reads so much of a body that is not a page that the connection can be used again, and returns its
+// beginning.
 func beginning(resp *http.Response) []byte {
 	body, _ := io.ReadAll(io.LimitReader(resp.Body, readBytes))
 	_, _ = io.CopyN(io.Discard, resp.Body, 64<<10)

@@ -16,8 +16,8 @@ func (c *Client) Get(ctx context.Context, u *url.URL, check func(*Answer) error,
 	return c.Do(ctx, request.Get(u), check, pastEnd...)
 }
 
-// Do makes a request and has check look at the answer, again and again until an attempt succeeds, ctx ends (its error), or
-// it returns an *[Error]: what needs an operator at once, what is transient after the number of attempts that the
+// Do makes a request and has check look at the answer, again and again until an attempt succeeds, ctx ends (its error),
+// or it returns an *[Error]: what needs an operator at once, what is transient after the number of attempts that the
 // pipeline allows. An error of check counts as a cut answer unless it wraps [ErrFinal].
 //
 // 204, 304, and 200 with an empty body, are answers without a body, and so is a status in pastEnd, whatever comes with

@@ -22,8 +22,8 @@ const acceptEncoding = "gzip, zstd, br"
 // zstdWindow bounds the memory that a frame may ask for (RFC 9659).
 const zstdWindow = 8 << 20
 
-// unpack gives resp a body without its content codings: those of Content-Encoding, and gzip where the file itself is packed,
-// as in an export with the name orders.csv.gz.
+// unpack gives resp a body without its content codings: those of Content-Encoding, and gzip where the file itself is
+// packed, as in an export with the name orders.csv.gz.
 func unpack(resp *http.Response) error {
 	var codings []string
 	for coding := range strings.SplitSeq(strings.Join(resp.Header.Values("Content-Encoding"), ","), ",") {
@@ -57,8 +57,8 @@ func mayBeFile(h http.Header) bool {
 	return !strings.Contains(kind, "json") && !strings.HasPrefix(kind, "text/html")
 }
 
-// unpacker decodes a content coding; without one, gzip if its magic number is there (RFC 1952, section 2.3.1). It begins
-// with the first Read, so that an empty body is empty.
+// unpacker decodes a content coding; without one, gzip if its magic number is there (RFC 1952, section 2.3.1). It
+// begins with the first Read, so that an empty body is empty.
 type unpacker struct {
 	coding string
 	packed io.ReadCloser

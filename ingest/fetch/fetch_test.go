@@ -254,7 +254,8 @@ func TestNoSecretsInErrors(t *testing.T) {
 			if err == nil || !strings.Contains(sent, "s3cret") {
 				t.Fatalf("%s %d: error %v, sent %s", name, status, err, sent)
 			}
-			text := strings.ReplaceAll(err.Error(), "access_token=t-s3cret", "") // the body may say what it likes of what is not ours
+			// the body may say what it likes of what is not ours
+			text := strings.ReplaceAll(err.Error(), "access_token=t-s3cret", "")
 			if strings.Contains(text, "s3cret") {
 				t.Errorf("%s %d: %v", name, status, err)
 			}

@@ -8,11 +8,11 @@ import (
 	"time"
 )
 
-// pace is what the answers of an API have taught: how many requests are left of its quota, until when, and how many in flight it bears. It may be used
-// concurrently.
+// pace is what the answers of an API have taught: how many requests are left of its quota, until when, and how many in
+// flight it bears. It may be used concurrently.
 //
-// A 429 or 503 halves what may be in flight; as many answers that are none of these as may be in flight add one. What is left of a
-// quota is shared: a process takes of it what its share is of the API's slices.
+// A 429 or 503 halves what may be in flight; as many answers that are none of these as may be in flight add one. What
+// is left of a quota is shared: a process takes of it what its share is of the API's slices.
 type pace struct {
 	mu      sync.Mutex
 	changed chan struct{} // closed when somebody who waits may go on, and replaced
@@ -37,7 +37,8 @@ const unbounded = 256
 
 func newPace() *pace { return &pace{changed: make(chan struct{}), share: 1} }
 
-// enter waits until a request may be made; low requests wait for those that are not. It returns how long the quota was waited for.
+// enter waits until a request may be made; low requests wait for those that are not. It returns how long the quota was
+// waited for.
 func (p *pace) enter(ctx context.Context, low bool) error {
 	waits := false
 	defer func() {
@@ -94,8 +95,9 @@ func (p *pace) may(low, waits bool) (rest time.Duration, ok bool) {
 	return time.Until(p.resets), false
 }
 
-// mine is what this process may take: no more than its share of the quota, as others may not have begun theirs; and where less is left than the shares of all
-// explain, its share of that, as somebody else uses the quota, too. Or the others are ahead, and leave its share: so it asks on, one request at a time, while that is left.
+// mine is what this process may take: no more than its share of the quota, as others may not have begun theirs; and
+// where less is left than the shares of all explain, its share of that, as somebody else uses the quota, too. Or the
+// others are ahead, and leave its share: so it asks on, one request at a time, while that is left.
 func (p *pace) mine() int64 {
 	limit, flying := float64(p.limit), float64(p.flying)
 	own := math.Floor(limit*p.share) - float64(p.used)
@@ -164,7 +166,8 @@ func (p *pace) learn(asked time.Time, status int, h http.Header, counts bool) {
 	}
 }
 
-// quota takes in what headers say of it. Answers may come in any order: the least of one quota counts, and the quota that ends last.
+// quota takes in what headers say of it. Answers may come in any order: the least of one quota counts, and the quota
+// that ends last.
 func (p *pace) quota(h http.Header) {
 	now := time.Now()
 	t, ok := quotaOf(h, answered(h), now)

@@ -124,7 +124,8 @@ func TestQuotaIsLearned(t *testing.T) {
 	}
 }
 
-// TestSlowShareIsUsed: a process that has few slices asks on after the others have used up their shares, until its own is used up.
+// TestSlowShareIsUsed: a process that has few slices asks on after the others have used up their shares, until its own
+// is used up.
 func TestSlowShareIsUsed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const windows = 5
@@ -156,8 +157,8 @@ func TestSlowShareIsUsed(t *testing.T) {
 	})
 }
 
-// TestConcurrencyBacksOff: an API that bears five requests at once is asked by about as many after a while, and no longer told that it is
-// too much with each of them.
+// TestConcurrencyBacksOff: an API that bears five requests at once is asked by about as many after a while, and no
+// longer told that it is too much with each of them.
 //
 // Guards against airbytehq/airbyte#11899, airbytehq/airbyte#16163, airbytehq/airbyte#52151.
 func TestConcurrencyBacksOff(t *testing.T) {
@@ -173,7 +174,8 @@ func TestConcurrencyBacksOff(t *testing.T) {
 	})
 }
 
-// TestLowRequestsComeLast: where a budget is the limit, a request of a pass waits for one of a back-fill at most, not for all that wait.
+// TestLowRequestsComeLast: where a budget is the limit, a request of a pass waits for one of a back-fill at most, not
+// for all that wait.
 func TestLowRequestsComeLast(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := settings()

@@ -7,8 +7,8 @@ import (
 	"time"
 )
 
-// Headers that tell how many requests are left, and when there are more: of most APIs, and of the drafts of the IETF before they had one
-// header (draft-ietf-httpapi-ratelimit-headers).
+// Headers that tell how many requests are left, and when there are more: of most APIs, and of the drafts of the IETF
+// before they had one header (draft-ietf-httpapi-ratelimit-headers).
 var (
 	leftNames  = []string{"Ratelimit-Remaining", "X-Ratelimit-Remaining", "X-Rate-Limit-Remaining"}
 	limitNames = []string{"Ratelimit-Limit", "X-Ratelimit-Limit", "X-Rate-Limit-Limit"}
@@ -22,8 +22,8 @@ type told struct {
 	resets time.Time
 }
 
-// quotaOf reads what headers tell, given the time of the answer by the API's clock and by ours. Of several quotas, it is the one that has the least left.
-// ok is false if they do not tell both what is left and until when.
+// quotaOf reads what headers tell, given the time of the answer by the API's clock and by ours. Of several quotas, it
+// is the one that has the least left. ok is false if they do not tell both what is left and until when.
 func quotaOf(h http.Header, api, now time.Time) (t told, ok bool) {
 	for name, item := range items(h, "Ratelimit") { // "default";r=50;t=30
 		left, r := item["r"]
@@ -60,7 +60,8 @@ func quotaOf(h http.Header, api, now time.Time) (t told, ok bool) {
 	return t, false
 }
 
-// items reads a list of structured fields (RFC 9651), of which only the parameters that are whole numbers count, by name.
+// items reads a list of structured fields (RFC 9651), of which only the parameters that are whole numbers count, by
+// name.
 func items(h http.Header, name string) map[string]map[string]int64 {
 	list := h.Values(name)
 	if len(list) == 0 {

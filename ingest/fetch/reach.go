@@ -17,9 +17,9 @@ import (
 	"github.com/millrace-io/millrace/pipeline"
 )
 
-// An answer may name a URL, of a next page or by a redirect, and whoever writes answers could have requests made inside the
-// network that ingest runs in. So a URL leads to base_url's own scheme, host and port, or to a host that the pipeline file
-// names; and where it names hosts by a pattern, not to an address of a private network.
+// An answer may name a URL, of a next page or by a redirect, and whoever writes answers could have requests made inside
+// the network that ingest runs in. So a URL leads to base_url's own scheme, host and port, or to a host that the
+// pipeline file names; and where it names hosts by a pattern, not to an address of a private network.
 
 // HostError says that an answer leads to a place that the pipeline file does not name.
 type HostError struct {

@@ -12,8 +12,8 @@ import (
 	"github.com/millrace-io/millrace/pipeline"
 )
 
-// TestAnswersLeadHome, or to hosts that the file names; by a pattern, to public addresses alone. That holds for next pages
-// and for redirects.
+// TestAnswersLeadHome, or to hosts that the file names; by a pattern, to public addresses alone. That holds for next
+// pages and for redirects.
 func TestAnswersLeadHome(t *testing.T) {
 	reached := 0
 	other := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {

@@ -68,8 +68,8 @@ func (c content) close() {
 	}
 }
 
-// open returns the body of an answer unpacked, in UTF-8, and as JSON if it is to be converted; of a page past the last one,
-// nothing.
+// open returns the body of an answer unpacked, in UTF-8, and as JSON if it is to be converted; of a page past the last
+// one, nothing.
 func (c *Client) open(resp *http.Response, past bool) (content, error) {
 	if past {
 		_, _ = io.CopyN(io.Discard, resp.Body, 64<<10)

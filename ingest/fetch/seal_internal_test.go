@@ -8,7 +8,8 @@ import (
 	"github.com/millrace-io/millrace/pipeline"
 )
 
-// TestSealsAreOpenedHoweverTheyAreSpelled: an API may give the URL of the next page back with other escapes than it was asked with.
+// TestSealsAreOpenedHoweverTheyAreSpelled: an API may give the URL of the next page back with other escapes than it was
+// asked with.
 func TestSealsAreOpenedHoweverTheyAreSpelled(t *testing.T) {
 	t.Parallel()
 	s := newSealer([]pipeline.Reference{{Name: "TOKEN", Value: "s3cret+token"}, {Name: "PLACE", Value: "inner/place"}})

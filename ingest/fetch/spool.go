@@ -7,9 +7,9 @@ import (
 	"sync"
 )
 
-// spool is one temporary file for the pages of a process that do not fit into memory, however many there are. A page has
-// blocks of it, which are used again when the page is closed. The file has no name, so that a process that dies leaves
-// nothing. It may be used concurrently.
+// spool is one temporary file for the pages of a process that do not fit into memory, however many there are. A page
+// has blocks of it, which are used again when the page is closed. The file has no name, so that a process that dies
+// leaves nothing. It may be used concurrently.
 type spool struct {
 	dir string // empty: the system's
 

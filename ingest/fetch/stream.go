@@ -26,9 +26,9 @@ type Stream struct {
 // Close ends the request.
 func (s *Stream) Close() { s.close() }
 
-// Stream makes one attempt at a request whose answer is of a media type and has no end, or comes piece by piece. The time of
-// the pipeline file is for its headers; then it goes on until it is closed. Its errors are an *[Error], and that of ctx.
-// A token that is refused is renewed, and the request made once more.
+// Stream makes one attempt at a request whose answer is of a media type and has no end, or comes piece by piece. The
+// time of the pipeline file is for its headers; then it goes on until it is closed. Its errors are an *[Error], and
+// that of ctx. A token that is refused is renewed, and the request made once more.
 func (c *Client) Stream(ctx context.Context, r *request.Request, accept string) (*Stream, error) {
 	s, err := c.stream(ctx, r, accept)
 	if e, ok := errors.AsType[*Error](err); ok && e.again {

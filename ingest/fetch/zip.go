@@ -18,8 +18,8 @@ const zipMagic = "PK\x03\x04"
 // zipFiles is how many files an archive may have: their list is held in memory.
 const zipFiles = 10_000
 
-// unzipped is the only file in an archive, or the only one whose name matches; its checksum is looked at, too. What is no
-// archive stays as it is.
+// unzipped is the only file in an archive, or the only one whose name matches; its checksum is looked at, too. What is
+// no archive stays as it is.
 type unzipped struct {
 	io.Reader
 

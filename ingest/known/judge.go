@@ -5,8 +5,8 @@ import "github.com/millrace-io/millrace/ingest/cursor"
 // Rule says how much a complete read may delete, and how its pages follow one another.
 type Rule struct {
 	AtMost float64 // percent of the known keys
-	// Steady says that no record can slip between two pages while others come and go: a read of one page, pages in the order
-	// of the key, or what the pipeline file says is so.
+	// Steady says that no record can slip between two pages while others come and go: a read of one page, pages in the
+	// order of the key, or what the pipeline file says is so.
 	Steady bool
 	InTurn bool // a page is asked for when the one before has come
 	// Allowed is how many keys may go whatever AtMost says, in the place of those that were held since a pass.
@@ -26,15 +26,15 @@ const few = 3
 // slippingTold is after how many reads in a row a person is told that keys may have slipped.
 const slippingTold = 3
 
-// Judge says what the read under way, whose last page was seen, has not shown any more; why is why it does not count, and empty
-// if it does. It may be called once for a read.
+// Judge says what the read under way, whose last page was seen, has not shown any more; why is why it does not count,
+// and empty if it does. It may be called once for a read.
 //
-// Where records are created and deleted while a list is read page by page, one that is there can slip from a page that is
-// still to come into one that was read, and is not shown. Then either another key came twice, or one that the read has
-// shown is not shown by the next: the deleted one, which pulled the rest forward. So what a read has not shown is gone for
-// sure once the next complete read shows all that this one has shown, if no key came twice. Where pages are fetched at the
-// same time, not in turn, a record that is created can push another into a page that was read; so then no key may have been
-// new, either. Of a key that was shown later than a read, that read proves nothing.
+// Where records are created and deleted while a list is read page by page, one that is there can slip from a page that
+// is still to come into one that was read, and is not shown. Then either another key came twice, or one that the read
+// has shown is not shown by the next: the deleted one, which pulled the rest forward. So what a read has not shown is
+// gone for sure once the next complete read shows all that this one has shown, if no key came twice. Where pages are
+// fetched at the same time, not in turn, a record that is created can push another into a page that was read; so then
+// no key may have been new, either. Of a key that was shown later than a read, that read proves nothing.
 func (k *Keys) Judge(before cursor.Known, r Rule) (v Verdict, why string) {
 	if k.blinded != "" {
 		return Verdict{Known: before}, k.blinded
@@ -65,8 +65,8 @@ func (k *Keys) Judge(before cursor.Known, r Rule) (v Verdict, why string) {
 	return v, ""
 }
 
-// notShown are the keys that the read has not shown, without those that were shown after the read before, which are only counted
-// in later; sum is over those that it has shown.
+// notShown are the keys that the read has not shown, without those that were shown after the read before, which are
+// only counted in later; sum is over those that it has shown.
 func (k *Keys) notShown(r Rule) (gone []uint64, later int64, sum uint64) {
 	for id, e := range k.index {
 		shown := e.seen == uint32(k.pass)

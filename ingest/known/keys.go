@@ -30,8 +30,8 @@ func (r *Room) release(n int) { r.used.Add(-int64(n)) }
 
 // Keys are the keys of a slice. They must not be used concurrently, but for [Keys.Close].
 //
-// What must hold: a key that the index has was written to the raw topic, and no tombstone of it came after that. A key that
-// it does not have may be there; it is not deleted then.
+// What must hold: a key that the index has was written to the raw topic, and no tombstone of it came after that. A key
+// that it does not have may be there; it is not deleted then.
 type Keys struct {
 	room  *Room
 	index map[uint64]entry // by hash
@@ -62,8 +62,8 @@ const (
 	isLater  // it was shown, or written, after the last read that counts
 )
 
-// Adopt returns the keys that r has restored, as far as they count: see [cursor.Known]. Those for which there is no room are
-// left out.
+// Adopt returns the keys that r has restored, as far as they count: see [cursor.Known]. Those for which there is no
+// room are left out.
 func Adopt(r *Restored, k *cursor.Known, room *Room) *Keys {
 	out := &Keys{room: room, index: map[uint64]entry{}}
 	if r == nil || k == nil {
@@ -152,9 +152,9 @@ func (k *Keys) Unchanged(id, content uint64) bool {
 	return ok && e.flags&hasContent != 0 && e.content == content
 }
 
-// Write says that a record of a key was shown in a pass, and is in the raw topic. What it returns is to be written to the state
-// topic with it; nil: nothing is. The highest version of a key is kept, whatever comes behind it: pages that are asked for at the same
-// time may bring an older one last, and a tombstone with that would delete no row.
+// Write says that a record of a key was shown in a pass, and is in the raw topic. What it returns is to be written to
+// the state topic with it; nil: nothing is. The highest version of a key is kept, whatever comes behind it: pages that
+// are asked for at the same time may bring an older one last, and a tombstone with that would delete no row.
 func (k *Keys) Write(id uint64, pass int64, r Revision) []byte {
 	e, ok := k.index[id]
 	if e.flags&hasSource != 0 && r.HasSource {
@@ -191,8 +191,8 @@ func (k *Keys) Write(id uint64, pass int64, r Revision) []byte {
 	return encode(pass, r)
 }
 
-// Delete says that a tombstone of a key is in the raw topic, and reports whether the key was known: then its record in the
-// state topic is to be removed.
+// Delete says that a tombstone of a key is in the raw topic, and reports whether the key was known: then its record in
+// the state topic is to be removed.
 func (k *Keys) Delete(id uint64) bool {
 	e, ok := k.index[id]
 	if !ok {

@@ -82,7 +82,8 @@ func without(list []int, drop ...int) []int {
 	return slices.DeleteFunc(slices.Clone(list), func(k int) bool { return slices.Contains(drop, k) })
 }
 
-// TestAReadConfirmsTheOneBefore: what a read of several pages does not show is deleted when the next shows all that it has shown.
+// TestAReadConfirmsTheOneBefore: what a read of several pages does not show is deleted when the next shows all that it
+// has shown.
 func TestAReadConfirmsTheOneBefore(t *testing.T) {
 	r := newReads(known.Rule{AtMost: 50, InTurn: true})
 	all := upTo(10)
@@ -225,8 +226,8 @@ func TestStateKeys(t *testing.T) {
 	}
 }
 
-// listing is an API with a list that is read by offset, in turn or not, while records come and go: at the front, at the end,
-// in the middle, or from one place to another.
+// listing is an API with a list that is read by offset, in turn or not, while records come and go: at the front, at the
+// end, in the middle, or from one place to another.
 type listing struct {
 	r    *rand.Rand
 	list []int
@@ -345,7 +346,8 @@ func FuzzStateValue(f *testing.F) {
 	})
 }
 
-// TestTheHighestVersionIsKept: pages that are asked for at the same time may bring an older revision last, and the row has the newer one.
+// TestTheHighestVersionIsKept: pages that are asked for at the same time may bring an older revision last, and the row
+// has the newer one.
 func TestTheHighestVersionIsKept(t *testing.T) {
 	t.Parallel()
 	keys := known.Adopt(nil, nil, known.NewRoom(10))

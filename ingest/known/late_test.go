@@ -16,8 +16,8 @@ func (r *reads) change(shown ...int) {
 	}
 }
 
-// TestWhatCameAfterAReadIsNotConfirmedByIt: the read before says nothing of a key that it could not show. Such a key may have
-// slipped in the only read that there was since.
+// TestWhatCameAfterAReadIsNotConfirmedByIt: the read before says nothing of a key that it could not show. Such a key
+// may have slipped in the only read that there was since.
 func TestWhatCameAfterAReadIsNotConfirmedByIt(t *testing.T) {
 	all := upTo(10)
 	for name, between := range map[string]func(r *reads){
@@ -79,8 +79,8 @@ func TestWhatCameAfterAReadIsRestoredSo(t *testing.T) {
 	}
 }
 
-// TestNothingSlipsThroughManyChanges is as TestNoTombstoneForARecordThatIsThere, with many changes in a read, passes over changes between reads, and
-// pages that are fetched at the same time.
+// TestNothingSlipsThroughManyChanges is as TestNoTombstoneForARecordThatIsThere, with many changes in a read, passes
+// over changes between reads, and pages that are fetched at the same time.
 func TestNothingSlipsThroughManyChanges(t *testing.T) {
 	for seed := range uint64(300) {
 		for _, inTurn := range []bool{true, false} {

@@ -6,7 +6,8 @@ import (
 	"strings"
 )
 
-// The state topic has a record for each key, in compacted form: what a slice knows costs it as many records as it has keys.
+// The state topic has a record for each key, in compacted form: what a slice knows costs it as many records as it has
+// keys.
 
 // formatVersion is the version of a record's value.
 const formatVersion = 1

@@ -15,7 +15,8 @@ import (
 type Detector interface {
 	Pager
 
-	// Detect is what the first page shows of how pages follow one another, and what it is taken from; found is false if it shows nothing.
+	// Detect is what the first page shows of how pages follow one another, and what it is taken from; found is false if
+	// it shows nothing.
 	Detect(page *Page) (p pipeline.Paginate, from string, found bool)
 }
 
@@ -51,7 +52,8 @@ func (auto) Next(p Position, page *Page) (Position, Reason, error) {
 	return next, OnlyPage, nil
 }
 
-// Detect goes from what is sure to what is less so: a link, a URL, a cursor, a number of pages, of records, a page number in the request.
+// Detect goes from what is sure to what is less so: a link, a URL, a cursor, a number of pages, of records, a page
+// number in the request.
 func (auto) Detect(page *Page) (p pipeline.Paginate, from string, found bool) {
 	if page.Nothing != 0 {
 		return p, "", false
@@ -98,7 +100,8 @@ func detectURL(_ *Page, fields []evidence.Field) (pipeline.Paginate, string) {
 	return pipeline.Paginate{}, ""
 }
 
-// cursorParams are the parameters that take the cursor of a field, by its name without signs: that of a field written with _, and of another.
+// cursorParams are the parameters that take the cursor of a field, by its name without signs: that of a field written
+// with _, and of another.
 var cursorParams = map[string][2]string{
 	"nextpagetoken": {"page_token", "pageToken"}, "nextcursor": {"cursor", "cursor"}, "nexttoken": {"next_token", "nextToken"},
 	"continuationtoken": {"continuation_token", "continuationToken"}, "nextpagecursor": {"cursor", "cursor"}, "nextmarker": {"marker", "marker"},

@@ -245,8 +245,8 @@ func (g keeping) From(kept string) Position {
 	return Position{Cursor: kept, From: kept}
 }
 
-// valueText is the text of a cursor; empty if there is none: null, false, "" and 0 are how APIs say so. isJSON says that
-// it is a JSON value that is no text.
+// valueText is the text of a cursor; empty if there is none: null, false, "" and 0 are how APIs say so. isJSON says
+// that it is a JSON value that is no text.
 func valueText(v jsontext.Value) (text string, isJSON bool, err error) {
 	switch {
 	case v == nil || slices.Contains([]jsontext.Kind{'n', 'f'}, v.Kind()):

@@ -149,7 +149,8 @@ type Page struct {
 	Strip func(*url.URL) *url.URL
 }
 
-// Skip is the position after a page at p that is passed over: the next one, where pages can be addressed; else the pass ends.
+// Skip is the position after a page at p that is passed over: the next one, where pages can be addressed; else the pass
+// ends.
 func Skip(pager Pager, p Position) (Position, Reason) {
 	addressed, ok := pager.(Addressable)
 	if !ok {

@@ -332,8 +332,8 @@ func TestLoop(t *testing.T) {
 	}
 }
 
-// TestAPageAgainBeforeTheEnd: where the API says that more records follow, a page that is the one before once more is not
-// the last.
+// TestAPageAgainBeforeTheEnd: where the API says that more records follow, a page that is the one before once more is
+// not the last.
 func TestAPageAgainBeforeTheEnd(t *testing.T) {
 	for name, c := range map[string]struct {
 		stop  pipeline.StopRule

@@ -24,7 +24,8 @@ func values(texts ...string) []jsontext.Value {
 	return out
 }
 
-// TestStyles: keysets, cursors in headers, cursors that are taken apart: what leads on, what ends, and what is an error.
+// TestStyles: keysets, cursors in headers, cursors that are taken apart: what leads on, what ends, and what is an
+// error.
 func TestStyles(t *testing.T) {
 	keyset := pipeline.Paginate{Keyset: &pipeline.Keyset{
 		Field: []string{"id"}, Param: "after", Stop: pipeline.StopRule{When: "has_more", Field: []string{"more"}},

@@ -93,8 +93,8 @@ func (t *Template) filler(values Values) filler {
 	return f
 }
 
-// Added is the beginning of a JSON object that has the fields which each record of the slice is given: {"a":1,"b":"x". It
-// is nil if there are none. One whose placeholder stands for nothing is left out.
+// Added is the beginning of a JSON object that has the fields which each record of the slice is given: {"a":1,"b":"x".
+// It is nil if there are none. One whose placeholder stands for nothing is left out.
 func (t *Template) Added() ([]byte, error) {
 	f := t.filler(nil)
 	var b []byte

@@ -1,3 +1,3 @@
-// Package webhook checks what senders deliver: that it was signed by who knows the secret, lately, and whether it was taken
-// before.
+// Package webhook checks what senders deliver: that it was signed by who knows the secret, lately, and whether it was
+// taken before.
 package webhook

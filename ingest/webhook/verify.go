@@ -51,7 +51,8 @@ func NewVerifier(s pipeline.Signature) (*Verifier, error) {
 	return v, nil
 }
 
-// Verify returns nil if a body with these headers was signed with one of the secrets, at a time that is near enough to now.
+// Verify returns nil if a body with these headers was signed with one of the secrets, at a time that is near enough to
+// now.
 func (v *Verifier) Verify(h http.Header, body []byte, now time.Time) error {
 	header := strings.Join(h.Values(v.s.Header), ",")
 	if header == "" {

@@ -274,7 +274,8 @@ func (l *Log) SetHorizon(horizon int64) {
 	}
 }
 
-// Linger has items from a field on held when passes end, as something else than passes fetches them still; [Always]: none.
+// Linger has items from a field on held when passes end, as something else than passes fetches them still; [Always]:
+// none.
 func (l *Log) Linger(from int64) { l.linger = from }
 
 // SetFloor says that items with a lower field will not be fetched again: a pass has ended. What was held is stored, or

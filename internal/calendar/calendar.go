@@ -49,9 +49,9 @@ func (s Schedule) Repeats() bool { return s.cron != nil || s.every > 0 }
 
 // Next is when the pass after one that began at a time is due; the zero time: never.
 //
-// A time of the day that the clock shows twice, where summer time ends, is meant once, the first time. One that it leaves
-// out, where summer time begins, is meant as much later as the clock was set forward. A schedule for every hour goes on by
-// the hour.
+// A time of the day that the clock shows twice, where summer time ends, is meant once, the first time. One that it
+// leaves out, where summer time begins, is meant as much later as the clock was set forward. A schedule for every hour
+// goes on by the hour.
 func (s Schedule) Next(began time.Time) time.Time {
 	switch {
 	case s.cron == nil && s.every <= 0:
@@ -99,7 +99,8 @@ func (s Schedule) at(wall time.Time) time.Time {
 	if !s.shows(first, before) && s.shows(second, after) {
 		return second
 	}
-	return first // by the clock as it was before it changed: the first of two such moments, or the one that would have been
+	// by the clock as it was before it changed: the first of two such moments, or the one that would have been
+	return first
 }
 
 // shows reports whether the clock in the zone has an offset, in seconds, at a moment.

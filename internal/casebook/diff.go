@@ -34,7 +34,8 @@ func valueText(v *string, decimal bool) string {
 	return scalar(*v)
 }
 
-// diff shows lines that are expected and did not come with -, those that came instead with +, and what is between as it is.
+// diff shows lines that are expected and did not come with -, those that came instead with +, and what is between as it
+// is.
 func diff(want, got []string) string {
 	n, m := len(want), len(got)
 	common := make([][]int, n+1) // lengths of the longest common subsequences of the tails

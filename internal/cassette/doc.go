@@ -12,8 +12,7 @@
 //	  "data": [ … ]
 //	}
 //
-// A body that is JSON on one line is indented; one that is not text is kept in base64: the header Millrace-Body says so, and it
-// is given as it was. A body of
-// the request stands below its line, after a blank line of its own. Secrets are not in the files: whoever records hides
-// them first. Files may be written and changed by hand.
+// A body that is JSON on one line is indented; one that is not text is kept in base64: the header Millrace-Body says
+// so, and it is given as it was. A body of the request stands below its line, after a blank line of its own. Secrets
+// are not in the files: whoever records hides them first. Files may be written and changed by hand.
 package cassette

@@ -65,7 +65,8 @@ func (x *Exchange) Marshal() []byte {
 	return b.Bytes()
 }
 
-// oneLine reports whether a body is one JSON value without any blank: it is indented for people, and read back as it was.
+// oneLine reports whether a body is one JSON value without any blank: it is indented for people, and read back as it
+// was.
 func oneLine(body []byte) bool {
 	v := jsontext.Value(slices.Clone(body))
 	return v.Compact() == nil && bytes.Equal(v, body)

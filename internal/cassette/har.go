@@ -49,9 +49,9 @@ type harHeader struct {
 // ErrNoHAR says that a file is none.
 var ErrNoHAR = errors.New("not an HTTP Archive (HAR): it has no log.entries")
 
-// ReadHAR reads an HTTP Archive, as a browser's network tab and proxies save it, in its order. It holds what was sent in clear text:
-// cookies and tokens, too. Requests that were not answered are left out. The error is [ErrNoHAR] for other JSON, and of
-// package encoding/json for what is none.
+// ReadHAR reads an HTTP Archive, as a browser's network tab and proxies save it, in its order. It holds what was sent
+// in clear text: cookies and tokens, too. Requests that were not answered are left out. The error is [ErrNoHAR] for
+// other JSON, and of package encoding/json for what is none.
 func ReadHAR(data []byte) ([]Archived, error) {
 	var a archive
 	if err := json.Unmarshal(data, &a); err != nil {

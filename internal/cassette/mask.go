@@ -12,9 +12,9 @@ import (
 	"github.com/zeebo/xxh3"
 )
 
-// Mask replaces the texts and numbers of fields of these names, wherever they stand in a JSON body, by others that depend on
-// the value alone: an address of a mail by one of example.com, a number by one of as many digits. A body that is no JSON
-// stays as it is.
+// Mask replaces the texts and numbers of fields of these names, wherever they stand in a JSON body, by others that
+// depend on the value alone: an address of a mail by one of example.com, a number by one of as many digits. A body that
+// is no JSON stays as it is.
 func Mask(body []byte, names []string) []byte {
 	if len(names) == 0 || len(body) == 0 {
 		return body

@@ -17,8 +17,8 @@ import (
 )
 
 // Player is a transport that gives recorded answers. A request gets the first answer that was recorded for its method,
-// path, query and body and that was not given yet; where all were given, the last one again. Scheme and host do not count,
-// nor do parameters whose value was hidden. It may be used concurrently.
+// path, query and body and that was not given yet; where all were given, the last one again. Scheme and host do not
+// count, nor do parameters whose value was hidden. It may be used concurrently.
 type Player struct {
 	exchanges []*Exchange
 
@@ -33,7 +33,8 @@ func NewPlayer(exchanges []*Exchange) *Player {
 	return &Player{exchanges: exchanges, given: make([]int, len(exchanges))}
 }
 
-// RoundTrip is that of [http.RoundTripper]. A request that was not recorded is answered [NotRecorded], with what comes nearest.
+// RoundTrip is that of [http.RoundTripper]. A request that was not recorded is answered [NotRecorded], with what comes
+// nearest.
 func (p *Player) RoundTrip(req *http.Request) (*http.Response, error) {
 	if err := req.Context().Err(); err != nil {
 		return nil, err
@@ -105,8 +106,8 @@ func (p *Player) BaseURL(path string) string {
 	return u.Scheme + "://" + u.Host + strings.TrimSuffix(u.EscapedPath(), path)
 }
 
-// At is a base URL with the scheme and host of the first exchange, which the links in the answers lead to; base itself, if the
-// exchange names no host.
+// At is a base URL with the scheme and host of the first exchange, which the links in the answers lead to; base itself,
+// if the exchange names no host.
 func (p *Player) At(base string) string {
 	recorded, err := url.Parse(p.exchanges[0].URL)
 	if err != nil || recorded.Host == "" {

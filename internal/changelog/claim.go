@@ -101,7 +101,8 @@ func (c *Changelog) fence(ctx context.Context) (int64, error) {
 		return 0, fmt.Errorf("begin: %w", err)
 	}
 	mark := &kgo.Record{Topic: c.cfg.Topic, Partition: c.cfg.Partition, Key: []byte(ClaimKey), Value: []byte(c.cfg.Owner)}
-	// A client waits for a record that it has sent until the brokers answer or it is closed, whatever the record's context says.
+	// A client waits for a record that it has sent until the brokers answer or it is closed, whatever the record's
+	// context says.
 	written := make(chan error, 1) // one send, so that it never waits
 	c.cl.Produce(ctx, mark, func(_ *kgo.Record, err error) { written <- err })
 	var err error
@@ -152,14 +153,15 @@ func (c *Changelog) some(ctx context.Context, restore func(key string, value []b
 	return fetches.Err()
 }
 
-// Consume has [Changelog.Poll] give the records of a partition of another topic, from an offset on, or from another one than before.
+// Consume has [Changelog.Poll] give the records of a partition of another topic, from an offset on, or from another one
+// than before.
 func (c *Changelog) Consume(topic string, partition int32, from int64) {
 	c.cl.RemoveConsumePartitions(map[string][]int32{topic: {partition}})
 	c.cl.AddConsumePartitions(map[string]map[int32]kgo.Offset{topic: {partition: kgo.NewOffset().At(from)}})
 }
 
-// Poll waits for records of what is consumed, as a reader of committed records gets them, with the markers that end transactions.
-// One goroutine may poll while another one has a transaction.
+// Poll waits for records of what is consumed, as a reader of committed records gets them, with the markers that end
+// transactions. One goroutine may poll while another one has a transaction.
 func (c *Changelog) Poll(ctx context.Context) kgo.Fetches { return c.cl.PollFetches(ctx) }
 
 // partitioner puts records of the state's topic where they say, and others where Java's default partitioner would.

@@ -4,6 +4,6 @@
 // Whoever [Claim]s a partition initialises its transactional id: from then on the brokers refuse the owner before, and
 // abort what it had open (KIP-98; KIP-360). Then the state is restored, and each [Transaction] appends to it.
 //
-// After an error, a claim is given up and the partition claimed again: the partition is what is true, never the memory. So it does not
-// matter what became of a commit that had no answer.
+// After an error, a claim is given up and the partition claimed again: the partition is what is true, never the memory.
+// So it does not matter what became of a commit that had no answer.
 package changelog

@@ -83,7 +83,8 @@ func TestRestoreKeepsWhatItHas(t *testing.T) {
 	}
 }
 
-// TestAClaimIsGivenUp: brokers that have the record of a claim, and do not answer any more, are not waited for longer than is said.
+// TestAClaimIsGivenUp: brokers that have the record of a claim, and do not answer any more, are not waited for longer
+// than is said.
 func TestAClaimIsGivenUp(t *testing.T) {
 	for name, quiet := range map[string]time.Duration{"quiet": time.Second, "its context ends": time.Hour} {
 		w := newWorld(t)

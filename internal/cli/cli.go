@@ -109,7 +109,8 @@ func explain(stderr io.Writer, root, cmd *cobra.Command, err error) int {
 	return ExitError
 }
 
-// once drops a word that follows itself: a binary, its stage and the stage's packages may have one name, and say it all.
+// once drops a word that follows itself: a binary, its stage and the stage's packages may have one name, and say it
+// all.
 func once(text string) string {
 	words := slices.CompactFunc(strings.Split(text, ": "), func(a, b string) bool { return a == b && !strings.Contains(a, " ") })
 	return strings.Join(words, ": ")

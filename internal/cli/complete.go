@@ -9,8 +9,8 @@ import (
 	"github.com/millrace-io/millrace/pipeline/file"
 )
 
-// Complete gives every command at and below c what completes its arguments, as its use line says them, and those of its flags
-// that name streams or stages. Commands that have their own keep it.
+// Complete gives every command at and below c what completes its arguments, as its use line says them, and those of its
+// flags that name streams or stages. Commands that have their own keep it.
 func Complete(c *cobra.Command) {
 	for _, sub := range c.Commands() {
 		Complete(sub)

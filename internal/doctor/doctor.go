@@ -1,5 +1,5 @@
-// Package doctor looks at everything that a pipeline needs before it runs: its file, the APIs, the brokers, the database,
-// the disk and the clocks. It changes nothing.
+// Package doctor looks at everything that a pipeline needs before it runs: its file, the APIs, the brokers, the
+// database, the disk and the clocks. It changes nothing.
 package doctor
 
 import (

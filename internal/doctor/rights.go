@@ -19,7 +19,8 @@ import (
 // topicOperations are what the stages do with topics; making those that are missing is one of them.
 var topicOperations = []kadm.ACLOperation{kadm.OpRead, kadm.OpWrite, kadm.OpDescribe, kadm.OpDescribeConfigs}
 
-// rights asks the brokers what our user may do, without anything being written. Brokers without an authorizer allow everything.
+// rights asks the brokers what our user may do, without anything being written. Brokers without an authorizer allow
+// everything.
 func (d *doctor) rights(ctx context.Context, client *kgo.Client, adm *kadm.Client) {
 	d.groupRights(ctx, adm)
 	id := topics.IngestTransactionalID(d.p.Name, 0)
@@ -33,8 +34,8 @@ func (d *doctor) rights(ctx context.Context, client *kgo.Client, adm *kadm.Clien
 	}
 }
 
-// mayWrite has the brokers end a transaction that cannot be, for nobody was given that producer id: whoever may not write with the
-// transactional id is told so, and whoever may is told that there is no such producer.
+// mayWrite has the brokers end a transaction that cannot be, for nobody was given that producer id: whoever may not
+// write with the transactional id is told so, and whoever may is told that there is no such producer.
 func mayWrite(ctx context.Context, client *kgo.Client, id string) error {
 	const nobodys = 1 << 62
 	req := kmsg.NewPtrEndTxnRequest()

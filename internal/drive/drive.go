@@ -1,5 +1,6 @@
-// Package drive is what a command holds that drives one stream through states which the control topic remembers, such as a replay, or a line
-// that is built beside the live one. Any number of processes may drive the same one: what is decided is read, and never remembered.
+// Package drive is what a command holds that drives one stream through states which the control topic remembers, such
+// as a replay, or a line that is built beside the live one. Any number of processes may drive the same one: what is
+// decided is read, and never remembered.
 package drive
 
 import (
@@ -24,8 +25,8 @@ const (
 	Database = "the database"
 )
 
-// Driver reaches what concerns one stream: what is decided about it, its topics and its table. Its fields do not change, and its methods may be
-// called concurrently. It must be closed.
+// Driver reaches what concerns one stream: what is decided about it, its topics and its table. Its fields do not
+// change, and its methods may be called concurrently. It must be closed.
 type Driver struct {
 	Pipeline *pipeline.Pipeline
 	Stream   *pipeline.Stream // of it
@@ -39,8 +40,8 @@ type Driver struct {
 	permanent func(error) bool
 }
 
-// Open makes what it takes to drive a stream. It makes no connection. env.Streams does not count. waits is who waits, as in
-// [stage.NewWaits]; permanent tells the errors that no retry passes, as [NeedsOperator] does.
+// Open makes what it takes to drive a stream. It makes no connection. env.Streams does not count. waits is who waits,
+// as in [stage.NewWaits]; permanent tells the errors that no retry passes, as [NeedsOperator] does.
 func Open(p *pipeline.Pipeline, stream string, env stage.Env, waits string, permanent func(error) bool) (*Driver, error) {
 	chosen, err := p.Choose([]string{stream})
 	if err != nil {
@@ -78,8 +79,8 @@ func (d *Driver) Decided(ctx context.Context) (*control.Stream, error) {
 	return d.View.Stream(d.Stream.Name), nil
 }
 
-// Persist calls do, for at most a minute each time, until it succeeds, and waits for servers that are away: see [stage.Waits.Persist]. The error
-// is a permanent one, or ctx's.
+// Persist calls do, for at most a minute each time, until it succeeds, and waits for servers that are away: see
+// [stage.Waits.Persist]. The error is a permanent one, or ctx's.
 func (d *Driver) Persist(ctx context.Context, server, who string, do func(context.Context) error) error {
 	err := d.Waits.Persist(ctx, stage.Attempts{Server: server, Who: who, Timeout: time.Minute, Permanent: d.permanent}, do)
 	return cmp.Or(err, ctx.Err())

@@ -11,7 +11,8 @@ import (
 // looks is over how many looks a rate is taken: about half a minute.
 const looks = 30
 
-// Meter makes rates of how far something is, as it is looked at from time to time. The zero value has seen nothing. It is for one goroutine.
+// Meter makes rates of how far something is, as it is looked at from time to time. The zero value has seen nothing. It
+// is for one goroutine.
 type Meter struct {
 	seen []look
 }
@@ -21,8 +22,8 @@ type look struct {
 	done int64
 }
 
-// Look notes how much of all is done now. It returns how much was done a second over the last looks, and how long the rest takes at this rate;
-// 0: not known yet.
+// Look notes how much of all is done now. It returns how much was done a second over the last looks, and how long the
+// rest takes at this rate; 0: not known yet.
 func (m *Meter) Look(now time.Time, done, all int64) (rate float64, left time.Duration) {
 	m.seen = append(m.seen, look{now, done})
 	if len(m.seen) > looks {

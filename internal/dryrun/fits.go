@@ -10,8 +10,8 @@ import (
 	"github.com/millrace-io/millrace/sink/rows"
 )
 
-// Fits says why MySQL in strict mode would refuse a value of a column of that type, or keep less than all of it; empty: it
-// fits. It knows lengths and ranges, which the sink leaves to the database.
+// Fits says why MySQL in strict mode would refuse a value of a column of that type, or keep less than all of it; empty:
+// it fits. It knows lengths and ranges, which the sink leaves to the database.
 func Fits(t columntype.Type, v rows.Value) string {
 	if v.Form == rows.Null {
 		return ""

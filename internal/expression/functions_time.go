@@ -35,8 +35,8 @@ func parseTime(f *Frame, args []Value) (time.Time, error) {
 	return time.Time{}, fmt.Errorf("%.60q is not a time; give its layout as a second argument, for example \"02/01/2006 15:04\"", s)
 }
 
-// inUTC refuses a zone that is only a name, for a name means one offset here and another there: Go takes those that it does not
-// know in the place where it runs for UTC.
+// inUTC refuses a zone that is only a name, for a name means one offset here and another there: Go takes those that it
+// does not know in the place where it runs for UTC.
 func inUTC(t time.Time) (time.Time, error) {
 	if name, offset := t.Zone(); offset == 0 && name != "" && name != "UTC" && name != "GMT" {
 		return t, fmt.Errorf("the zone %s is not known: use UTC, GMT or an offset such as -0500", name)

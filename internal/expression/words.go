@@ -14,8 +14,8 @@ type Word struct {
 	Line, Column int // from 1, in characters
 }
 
-// Words lists the names that an expression compares a field with: b of a == b, a != b, and a in [b]. They are fields, and
-// may have been meant as texts without their quotes. Of what is no expression there are none.
+// Words lists the names that an expression compares a field with: b of a == b, a != b, and a in [b]. They are fields,
+// and may have been meant as texts without their quotes. Of what is no expression there are none.
 func Words(source string) []Word {
 	tree, err := parser.ParseWithConfig(source, &conf.Config{MaxNodes: 2000, DisableIfOperator: true})
 	if err != nil {

@@ -183,8 +183,8 @@ type grower struct {
 	adm *kadm.Client
 }
 
-// Run gives the topics more partitions, or goes on with what another process has begun. When it returns nil, it is done. After any
-// other error it is called again.
+// Run gives the topics more partitions, or goes on with what another process has begun. When it returns nil, it is
+// done. After any other error it is called again.
 func Run(ctx context.Context, cfg Config) error {
 	for {
 		plan, err := Look(ctx, cfg)

@@ -131,8 +131,9 @@ func (g *grower) cut(ctx context.Context) error {
 	return err
 }
 
-// applied are the offsets of a stream's processed topic below which the table has all. A database that is restored from before would read
-// old and new partitions at the same time: without these records it stops, and `millrace recover` has all processed again.
+// applied are the offsets of a stream's processed topic below which the table has all. A database that is restored from
+// before would read old and new partitions at the same time: without these records it stops, and `millrace recover` has
+// all processed again.
 func (g *grower) applied(ctx context.Context, table *sink.Admin, stream string) (kadm.Offsets, error) {
 	topic := topics.Processed(g.Pipeline.Name, stream)
 	d, err := admin.Topic(ctx, g.adm, topic)

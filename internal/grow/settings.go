@@ -82,7 +82,8 @@ func (g *grower) largest(ctx context.Context, s *pipeline.Stream, of func(is int
 	return nil
 }
 
-// synced waits until all replicas of the raw topics have what was written again: what it is of is deleted next, from all of them.
+// synced waits until all replicas of the raw topics have what was written again: what it is of is deleted next, from
+// all of them.
 func (g *grower) synced(ctx context.Context) error {
 	for _, name := range g.names() {
 		topic := topics.Raw(g.Pipeline.Name, name)

@@ -15,8 +15,8 @@ import (
 	"github.com/millrace-io/millrace/topics/admin"
 )
 
-// verify compares what was written again with what it is of, of all streams. It returns where their raw topics end: all below that was
-// looked at, so processing may go on there.
+// verify compares what was written again with what it is of, of all streams. It returns where their raw topics end: all
+// below that was looked at, so processing may go on there.
 func (g *grower) verify(ctx context.Context) (next map[string]map[int32]int64, err error) {
 	// A commit returns before its markers are written, and each of them has an offset. This waits for them.
 	if err := admin.FenceID(ctx, g.Client, topics.GrowTransactionalID(g.Pipeline.Name)); err != nil {
@@ -37,7 +37,8 @@ func (g *grower) verify(ctx context.Context) (next map[string]map[int32]int64, e
 	return next, nil
 }
 
-// quiet returns an error if something was written to a raw topic since it was compared. The stages write nothing meanwhile.
+// quiet returns an error if something was written to a raw topic since it was compared. The stages write nothing
+// meanwhile.
 func (g *grower) quiet(ctx context.Context) error {
 	for _, name := range g.names() {
 		topic := topics.Raw(g.Pipeline.Name, name)
@@ -64,7 +65,8 @@ func (g *grower) ends(ctx context.Context, topic string, partitions int32) (map[
 // patience is how long brokers may lack partitions that were made.
 const patience = time.Minute
 
-// complete asks for offsets of a topic until the answer has at least so many partitions: a broker that was just started knows fewer.
+// complete asks for offsets of a topic until the answer has at least so many partitions: a broker that was just started
+// knows fewer.
 func complete(
 	ctx context.Context, adm *kadm.Client, topic string, partitions int32, list func(context.Context, *kadm.Client, string) (map[int32]int64, error),
 ) (map[int32]int64, error) {
@@ -95,8 +97,8 @@ func (s *sum) add(r *kgo.Record, partition int32, offset int64) {
 	s.hash += h.Sum64()
 }
 
-// compare reads what was written again, below ends, and what it is of, and returns an error if they are not the same: then nothing
-// is deleted.
+// compare reads what was written again, below ends, and what it is of, and returns an error if they are not the same:
+// then nothing is deleted.
 func (g *grower) compare(ctx context.Context, s *pipeline.Stream, ends map[int32]int64) error {
 	topic := topics.Raw(g.Pipeline.Name, s.Name)
 	starts, err := complete(ctx, g.adm, topic, g.To, admin.Starts)

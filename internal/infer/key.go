@@ -36,8 +36,8 @@ func (s *Sample) Key(resource string) Key {
 	return Key{Guess: "nothing in the sample tells records apart"}
 }
 
-// bestKey is the field of those that tell the records apart that is named most like a key; nil: no field tells them apart.
-// one is the name of what a record is, as plain has it.
+// bestKey is the field of those that tell the records apart that is named most like a key; nil: no field tells them
+// apart. one is the name of what a record is, as plain has it.
 func (s *Sample) bestKey(one string) (best *Field) {
 	for _, f := range s.Fields {
 		if !f.Full() || !f.Unique() || !f.Single() || f.Empty > 0 || f.longest > 250 || len(f.Path) > 2 {
@@ -50,8 +50,8 @@ func (s *Sample) bestKey(one string) (best *Field) {
 	return best
 }
 
-// keyRank says how little a field is named like the key of records that are called one: 0 is best; a hundred more is a level
-// deeper in the record.
+// keyRank says how little a field is named like the key of records that are called one: 0 is best; a hundred more is a
+// level deeper in the record.
 func keyRank(f *Field, one string) int {
 	name := plain(f.Name())
 	depth := 100 * (len(f.Path) - 1)

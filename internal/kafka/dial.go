@@ -14,9 +14,9 @@ import (
 // dialTimeout bounds how long a connection takes to be open, with its TLS handshake.
 const dialTimeout = 5 * time.Second
 
-// dialer opens connections to brokers. A broker whose listener speaks something else than it is spoken to ends the connection without
-// a word, just as what stands before one that is being started. So the dialer asks which it is, by a connection of its own, and
-// tells what cannot pass by waiting as a [*SetupError].
+// dialer opens connections to brokers. A broker whose listener speaks something else than it is spoken to ends the
+// connection without a word, just as what stands before one that is being started. So the dialer asks which it is, by a
+// connection of its own, and tells what cannot pass by waiting as a [*SetupError].
 type dialer struct {
 	tls  *tls.Config // nil: plain text
 	sasl bool        // the client says who it is
@@ -83,8 +83,9 @@ type conn struct {
 	answered bool         // something was read; it belongs to the reader
 }
 
-// early is how many requests are written at most up to the first one that a broker answers only if it knows the client. A client asks for the
-// versions, again if it asked for too new a form, then for the ways to log in, logs in with two requests at most, and asks for what it wants.
+// early is how many requests are written at most up to the first one that a broker answers only if it knows the client.
+// A client asks for the versions, again if it asked for too new a form, then for the ways to log in, logs in with two
+// requests at most, and asks for what it wants.
 const early = 7
 
 // Write writes a request.
@@ -95,7 +96,8 @@ func (c *conn) Write(b []byte) (int, error) {
 	return c.Conn.Write(b)
 }
 
-// Read reads what a broker answers. If the connection ends as soon as it has begun, the error says why, if that is known.
+// Read reads what a broker answers. If the connection ends as soon as it has begun, the error says why, if that is
+// known.
 func (c *conn) Read(b []byte) (int, error) {
 	n, err := c.Conn.Read(b)
 	begins := !c.answered
@@ -112,7 +114,8 @@ func (c *conn) Read(b []byte) (int, error) {
 	return n, err
 }
 
-// isAlert reports whether an answer begins as an alert of TLS does (RFC 8446, section 5.1). No answer of Kafka is as large as that would say.
+// isAlert reports whether an answer begins as an alert of TLS does (RFC 8446, section 5.1). No answer of Kafka is as
+// large as that would say.
 func isAlert(b []byte) bool { return len(b) >= 3 && b[0] == 21 && b[1] == 3 && b[2] <= 4 }
 
 // ended asks why a connection ended that has just begun; nil: it is not known.

@@ -80,7 +80,8 @@ func TestADeadBrokerIsLoggedOnce(t *testing.T) {
 		}
 	}
 	client.Close()
-	if n := strings.Count(out.String(), "unable to open connection to broker"); n > 3 { // it is told again after half a minute
+	// it is told again after half a minute
+	if n := strings.Count(out.String(), "unable to open connection to broker"); n > 3 {
 		t.Errorf("said %d times:\n%s", n, out.String())
 	}
 }

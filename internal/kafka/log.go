@@ -116,14 +116,15 @@ func ofNoUse(r *slog.Record) bool {
 	return err != nil && (transient(err) || fenced(err) || unfit(err))
 }
 
-// unfit reports whether the pipeline file and a listener do not fit: whoever asks the brokers for something is told, with what to correct.
+// unfit reports whether the pipeline file and a listener do not fit: whoever asks the brokers for something is told,
+// with what to correct.
 func unfit(err error) bool {
 	_, ok := errors.AsType[*SetupError](err)
 	return ok
 }
 
-// fenced reports whether another client has taken a place over. Its stage tells it: a command or a process that takes over is meant,
-// and of two processes with one instance the processor says the remedy.
+// fenced reports whether another client has taken a place over. Its stage tells it: a command or a process that takes
+// over is meant, and of two processes with one instance the processor says the remedy.
 func fenced(err error) bool {
 	for _, place := range []error{kerr.FencedInstanceID, kerr.ProducerFenced, kerr.InvalidProducerEpoch} {
 		if errors.Is(err, place) {

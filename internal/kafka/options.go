@@ -60,8 +60,8 @@ func Opts(k pipeline.Kafka, clientID string, log *slog.Logger, reg prometheus.Re
 }
 
 // metadataMinAge bounds how long a batch waits that was refused for the moment: franz-go sends it again only after the
-// next look at the metadata, which by default is up to 5 s away. Brokers refuse the first batch after the end of a transaction
-// (CONCURRENT_TRANSACTIONS) while they still write the markers of that end (KIP-890).
+// next look at the metadata, which by default is up to 5 s away. Brokers refuse the first batch after the end of a
+// transaction (CONCURRENT_TRANSACTIONS) while they still write the markers of that end (KIP-890).
 const metadataMinAge = 250 * time.Millisecond
 
 // backoff keeps a broker that comes back from being found late: franz-go's own grows to 2.5 s as well, but with

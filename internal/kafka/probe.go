@@ -20,7 +20,8 @@ const probeTimeout = 2 * time.Second
 // maxProbe is the largest answer that is taken for one of Kafka to a probe.
 const maxProbe = 1 << 16
 
-// correlation is the number of the request of a probe, which the answer bears. It is of no text and no protocol that begins with a size.
+// correlation is the number of the request of a probe, which the answer bears. It is of no text and no protocol that
+// begins with a size.
 const correlation = 0x6d72_7072
 
 // speaksPlain reports whether Kafka is spoken at an address in plain text.
@@ -46,7 +47,8 @@ func speaksTLS(ctx context.Context, address string) bool {
 	return err == nil || refusedHandshake(address, wanted, err) != nil
 }
 
-// asksForSASL reports whether a broker wants to know who it talks to, and how that may be told. One that does not refuses the question.
+// asksForSASL reports whether a broker wants to know who it talks to, and how that may be told. One that does not
+// refuses the question.
 func (d dialer) asksForSASL(ctx context.Context, address string) (mechanisms []string, asks bool) {
 	req := kmsg.NewPtrSASLHandshakeRequest()
 	req.Version, req.Mechanism = 1, "none" // which is refused with what there is

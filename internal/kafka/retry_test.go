@@ -15,8 +15,8 @@ import (
 	"github.com/millrace-io/millrace/pipeline"
 )
 
-// TestARefusedBatchIsSentAgainSoon: a batch that the broker refuses while it still ends the transaction before is not held
-// until the client's next look at the metadata, which may be seconds away.
+// TestARefusedBatchIsSentAgainSoon: a batch that the broker refuses while it still ends the transaction before is not
+// held until the client's next look at the metadata, which may be seconds away.
 func TestARefusedBatchIsSentAgainSoon(t *testing.T) {
 	cluster := testkafka.New(t)
 	testkafka.Topics(t, cluster, 1, "rows")

@@ -11,8 +11,8 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 )
 
-// SetupError says that a broker's listener and what the pipeline file says of it do not fit. Waiting changes nothing. It wraps no error, so that
-// a client takes it for what it is, and neither retries nor asks the next broker.
+// SetupError says that a broker's listener and what the pipeline file says of it do not fit. Waiting changes nothing.
+// It wraps no error, so that a client takes it for what it is, and neither retries nor asks the next broker.
 type SetupError struct {
 	Broker string // host:port
 	What   string // what does not fit
@@ -82,8 +82,8 @@ func trust(err error) string {
 	return "the broker needs another one"
 }
 
-// Fix is what to correct if err cannot pass by waiting, for it is about TLS, SASL or rights; empty: it is about something else. file is the path of
-// the pipeline file.
+// Fix is what to correct if err cannot pass by waiting, for it is about TLS, SASL or rights; empty: it is about
+// something else. file is the path of the pipeline file.
 func Fix(err error, file string) string {
 	if setup, ok := errors.AsType[*SetupError](err); ok {
 		return setup.Fix

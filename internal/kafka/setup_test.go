@@ -40,7 +40,8 @@ func asked(t *testing.T, k pipeline.Kafka) error {
 	return cl.Ping(ctx)
 }
 
-// strict is a listener that ends a connection on which something else than Kafka is spoken, as a broker does for a request that is too large.
+// strict is a listener that ends a connection on which something else than Kafka is spoken, as a broker does for a
+// request that is too large.
 type strict struct{ net.Listener }
 
 func (l strict) Accept() (net.Conn, error) {
@@ -156,7 +157,8 @@ func TestWhatDoesNotFitIsTold(t *testing.T) {
 	}
 }
 
-// TestABrokerThatIsStartedIsWaitedFor: what stands before it ends connections too, and that is not taken for a mistake in the file.
+// TestABrokerThatIsStartedIsWaitedFor: what stands before it ends connections too, and that is not taken for a mistake
+// in the file.
 func TestABrokerThatIsStartedIsWaitedFor(t *testing.T) {
 	for name, c := range map[string]*pipeline.TLS{"plain text": nil, "TLS": {}} {
 		err := asked(t, pipeline.Kafka{Brokers: []string{bystander(t, nil)}, TLS: c})

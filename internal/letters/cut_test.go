@@ -104,7 +104,8 @@ func (e *edited) dies(at int64) bool {
 	return died
 }
 
-// check compares what became of the letters, which are all closed, each once, and what was written to the raw topic for them.
+// check compares what became of the letters, which are all closed, each once, and what was written to the raw topic for
+// them.
 func (e *edited) check() {
 	e.t.Helper()
 	written, closed := map[string]int{}, map[string]int{}
@@ -144,9 +145,9 @@ func (e *edited) check() {
 	}
 }
 
-// TestEditsAreCutAtEachRequest: an edited record and the closing of its letter are one: a process dies at each request that changes something, and
-// another writes the same edits. Each is in the raw topic once, and the letter is closed once; what has a newer record is not
-// written.
+// TestEditsAreCutAtEachRequest: an edited record and the closing of its letter are one: a process dies at each request
+// that changes something, and another writes the same edits. Each is in the raw topic once, and the letter is closed
+// once; what has a newer record is not written.
 func TestEditsAreCutAtEachRequest(t *testing.T) {
 	for at := int64(0); ; at++ {
 		e := newEdited(t)
@@ -168,7 +169,8 @@ func TestEditsAreCutAtEachRequest(t *testing.T) {
 	}
 }
 
-// cutOff calls do with a context that ends once the brokers have got a request of these kinds, none of which they answer.
+// cutOff calls do with a context that ends once the brokers have got a request of these kinds, none of which they
+// answer.
 func (e *edited) cutOff(do func(context.Context) error, keys ...kmsg.Key) {
 	e.t.Helper()
 	ctx, end := context.WithCancel(e.t.Context())

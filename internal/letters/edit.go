@@ -17,10 +17,11 @@ import (
 	"github.com/millrace-io/millrace/topics/control"
 )
 
-// An edited record is a raw record behind all others of its key, with the headers of its origin: it is processed as it comes. It is
-// written only if the origin is the newest of its key, in one Kafka transaction with the record that closes the letter. A newer record
-// could still be written between the look and the edit: so the offsets between are looked at before the commit, also what
-// is not committed there, and where there is one of the key the transaction is aborted. What is written later has a higher offset, and wins.
+// An edited record is a raw record behind all others of its key, with the headers of its origin: it is processed as it
+// comes. It is written only if the origin is the newest of its key, in one Kafka transaction with the record that
+// closes the letter. A newer record could still be written between the look and the edit: so the offsets between are
+// looked at before the commit, also what is not committed there, and where there is one of the key the transaction is
+// aborted. What is written later has a higher offset, and wins.
 
 // Edit is what is to become of the raw record of a letter.
 type Edit struct {
@@ -43,8 +44,8 @@ type Edited struct {
 	Superseded int `json:"superseded"` // their keys have a newer raw record: the letters are closed
 	Closed     int `json:"closed"`     // they were closed before; nothing was done
 	NoRecord   int `json:"no_record"`  // the raw topic has their records no more: they stay open
-	// BeforeGrow are of records from before the topics were given more partitions, which are at other offsets now: they stay open
-	// until a retry has processed the records again.
+	// BeforeGrow are of records from before the topics were given more partitions, which are at other offsets now: they
+	// stay open until a retry has processed the records again.
 	BeforeGrow int `json:"before_grow"`
 }
 
@@ -53,8 +54,9 @@ const (
 	abortFor    = 5 * time.Second // how long brokers may take to abort one, once the context has ended
 )
 
-// Write writes edits, each once: it may be called again with the same ones after any error. Of one id there must be one edit. The error says
-// that the topics are given more partitions, or have another number of them than the file; or it is the brokers', or ctx's.
+// Write writes edits, each once: it may be called again with the same ones after any error. Of one id there must be one
+// edit. The error says that the topics are given more partitions, or have another number of them than the file; or it
+// is the brokers', or ctx's.
 func Write(ctx context.Context, cfg EditConfig, edits []Edit) (done Edited, err error) {
 	producer, err := kgo.NewClient(append(slices.Clone(cfg.Control.Client), kgo.TransactionalID(topics.EditTransactionalID(cfg.Pipeline, cfg.Stream)),
 		kgo.TransactionTimeout(time.Minute), kgo.RecordPartitioner(kgo.ManualPartitioner()), kgo.RequiredAcks(kgo.AllISRAcks()),
@@ -92,8 +94,8 @@ func Write(ctx context.Context, cfg EditConfig, edits []Edit) (done Edited, err 
 	return done, nil
 }
 
-// closedAfter closes a producer a while after ctx has ended, unless stop is called before: what it has sent, and the brokers have not answered,
-// it waits for as long as it is open.
+// closedAfter closes a producer a while after ctx has ended, unless stop is called before: what it has sent, and the
+// brokers have not answered, it waits for as long as it is open.
 func closedAfter(ctx context.Context, producer *kgo.Client) (stop func()) {
 	working, stop := context.WithCancel(context.WithoutCancel(ctx))
 	context.AfterFunc(ctx, func() {
@@ -104,7 +106,8 @@ func closedAfter(ctx context.Context, producer *kgo.Client) (stop func()) {
 	return stop
 }
 
-// epochs are that of the raw topic, and those that it had with fewer partitions. The error says why nothing may be written now.
+// epochs are that of the raw topic, and those that it had with fewer partitions. The error says why nothing may be
+// written now.
 func (cfg EditConfig) epochs(ctx context.Context, cl *kgo.Client) (epoch uint16, earlier map[uint16]bool, err error) {
 	s, err := control.About(ctx, cfg.Control, cfg.Stream)
 	if err != nil {

@@ -15,8 +15,8 @@ import (
 	"github.com/millrace-io/millrace/topics/control"
 )
 
-// TestEditsAndAGrow: edits are refused while the topics are given more partitions, and with a file of another number; and the letter of a
-// record that was moved stays open.
+// TestEditsAndAGrow: edits are refused while the topics are given more partitions, and with a file of another number;
+// and the letter of a record that was moved stays open.
 func TestEditsAndAGrow(t *testing.T) {
 	cluster := testkafka.New(t)
 	testkafka.Topics(t, cluster, 3, "p.s.raw", "p.s.dlq")

@@ -1,10 +1,10 @@
-// Package letters reads dead-letter topics: which records are refused, and which of their letters are closed. A letter is
-// closed by a closing record behind it in the same partition, which says what has become of the refused record. Nothing in a
-// dead-letter topic is ever changed or deleted.
+// Package letters reads dead-letter topics: which records are refused, and which of their letters are closed. A letter
+// is closed by a closing record behind it in the same partition, which says what has become of the refused record.
+// Nothing in a dead-letter topic is ever changed or deleted.
 //
 // All letters of one raw record are one refusal: whichever stage refused it, the latest counts, which is the one of the
-// highest generation. A closing record closes the letters up to its own generation. So a record that a retry refuses again is open
-// again, and to close the same letters twice changes nothing.
+// highest generation. A closing record closes the letters up to its own generation. So a record that a retry refuses
+// again is open again, and to close the same letters twice changes nothing.
 package letters
 
 import (
@@ -86,7 +86,8 @@ func (b *Book) Add(r *kgo.Record) {
 	b.letters[id] = &Letter{Letter: l, Origin: origin, Record: r, Position: at}
 }
 
-// All returns the letters in the order of time, and says which are closed. The error tells of a record that is no letter.
+// All returns the letters in the order of time, and says which are closed. The error tells of a record that is no
+// letter.
 func (b *Book) All() ([]*Letter, error) {
 	out := make([]*Letter, 0, len(b.letters))
 	for id, l := range b.letters {
@@ -111,8 +112,8 @@ func Read(ctx context.Context, opts []kgo.Opt, pipeline, stream string, keep boo
 	return b.All()
 }
 
-// Close writes closing records, and returns once the brokers have all of them, or ctx ends. Written twice they say the same, so it may be
-// called again after any error.
+// Close writes closing records, and returns once the brokers have all of them, or ctx ends. Written twice they say the
+// same, so it may be called again after any error.
 func Close(ctx context.Context, opts []kgo.Opt, closed map[*Letter]topics.Closing, maxBytes int32) error {
 	if len(closed) == 0 {
 		return nil

@@ -24,8 +24,8 @@ func letterOf(stage string, generation uint16, attempt int) *kgo.Record {
 	return r
 }
 
-// TestBook: the latest letter of a raw record counts, whichever stage refused it; a closing record closes those up to its generation, and
-// that of a discarded record all.
+// TestBook: the latest letter of a raw record counts, whichever stage refused it; a closing record closes those up to
+// its generation, and that of a discarded record all.
 func TestBook(t *testing.T) {
 	var b letters.Book
 	is := func(attempt int, closed topics.Outcome) {

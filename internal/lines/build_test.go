@@ -55,8 +55,9 @@ func (w *world) built(run func(context.Context) error) {
 	}
 }
 
-// TestShadow builds a line with other keys and columns beside a process that runs, while records come. The process takes it up without
-// a restart, and goes on with it when it is built; the live table is what it was all the time, and the line's ends as a fresh run.
+// TestShadow builds a line with other keys and columns beside a process that runs, while records come. The process
+// takes it up without a restart, and goes on with it when it is built; the live table is what it was all the time, and
+// the line's ends as a fresh run.
 func TestShadow(t *testing.T) {
 	w := newWorld(t, 3)
 	w.Process(before, "live")
@@ -90,8 +91,9 @@ func TestShadowAlone(t *testing.T) {
 	w.Becomes("t", logicBefore)
 }
 
-// TestShadowStopped: builder and process are stopped at any moment while a line is built, and go on where it was; the file that the process
-// is started with again has the line's logic by then, which does not become that of the table that is read.
+// TestShadowStopped: builder and process are stopped at any moment while a line is built, and go on where it was; the
+// file that the process is started with again has the line's logic by then, which does not become that of the table
+// that is read.
 func TestShadowStopped(t *testing.T) {
 	w := newWorld(t, 3)
 	stop, _ := w.Process(before, "live")
@@ -128,7 +130,8 @@ func TestShadowStopped(t *testing.T) {
 	}
 }
 
-// TestShadowByTwoProcesses: two processes share the lines, as they share the stream, and one takes over what the other leaves.
+// TestShadowByTwoProcesses: two processes share the lines, as they share the stream, and one takes over what the other
+// leaves.
 func TestShadowByTwoProcesses(t *testing.T) {
 	w := newWorld(t, 4)
 	w.Process(before, "one")
@@ -190,7 +193,8 @@ func TestShadowRefused(t *testing.T) {
 	}
 }
 
-// TestShadowOfALogicThatIsLive: a process was started with the edited file before the shadow was begun, which made its logic live.
+// TestShadowOfALogicThatIsLive: a process was started with the edited file before the shadow was begun, which made its
+// logic live.
 func TestShadowOfALogicThatIsLive(t *testing.T) {
 	w := newWorld(t, 1)
 	stop, _ := w.Process(before, "live")
@@ -208,7 +212,8 @@ func TestShadowOfALogicThatIsLive(t *testing.T) {
 	})
 }
 
-// TestMakingIsRepeated: whoever finds what another has left of a line's table makes it again. A table with rows is somebody's, and stays.
+// TestMakingIsRepeated: whoever finds what another has left of a line's table makes it again. A table with rows is
+// somebody's, and stays.
 func TestMakingIsRepeated(t *testing.T) {
 	w := newWorld(t, 1)
 	w.Process(before, "live")
@@ -264,8 +269,8 @@ func TestRateIsChanged(t *testing.T) {
 	w.Becomes("t__g2", logicAfter)
 }
 
-// TestFileOfAShadow: a logic with the keys and the columns of the live table, which a process that is started with it would make live at
-// once, stays that of its line, also when the line was dropped.
+// TestFileOfAShadow: a logic with the keys and the columns of the live table, which a process that is started with it
+// would make live at once, stays that of its line, also when the line was dropped.
 func TestFileOfAShadow(t *testing.T) {
 	w := newWorld(t, 2)
 	stop, _ := w.Process(before, "live")

@@ -18,14 +18,15 @@ import (
 	"github.com/millrace-io/millrace/topics/control"
 )
 
-// Builder builds lines of one stream beside the live one. Where a line stands is in the control topic, so any number of processes may
-// build the same one, each may die at any moment, and whoever is started again goes on:
+// Builder builds lines of one stream beside the live one. Where a line stands is in the control topic, so any number of
+// processes may build the same one, each may die at any moment, and whoever is started again goes on:
 //
 //	Begin     one decision: the line's number, its logic, its rate
-//	making    its topics are made; its control topic is told the epochs of the raw topic; its table is made like the live one, with the
-//	          columns of the file and without indexes. All of it may be repeated: nobody writes there. One decision: stages may run it
-//	building  stages fill it, this process too, in raw order from the start of the log. Near the end the indexes are added. When all that
-//	          was in the raw topic is in the table, one decision: it is built
+//	making    its topics are made; its control topic is told the epochs of the raw topic; its table is made like the
+//	          live one, with the columns of the file and without indexes. All of it may be repeated: nobody writes
+//	          there. One decision: stages may run it
+//	building  stages fill it, this process too, in raw order from the start of the log. Near the end the indexes are
+//	          added. When all that was in the raw topic is in the table, one decision: it is built
 //
 // Its methods may be called concurrently, but for Run. It must be closed.
 type Builder struct{ *drive.Driver }
@@ -102,8 +103,9 @@ func (b *Builder) Preview(ctx context.Context) (plan Plan, err error) {
 	return plan, err
 }
 
-// Begin decides that a line of the file's logic is built, or takes part in the one that is. rate is as in [control.Line]; less than 0: as
-// it is, of one that is being built. The error may be a *[RefusedError]; after another it is not known whether it has begun.
+// Begin decides that a line of the file's logic is built, or takes part in the one that is. rate is as in
+// [control.Line]; less than 0: as it is, of one that is being built. The error may be a *[RefusedError]; after another
+// it is not known whether it has begun.
 func (b *Builder) Begin(ctx context.Context, rate int) (plan Plan, err error) {
 	if plan, err = b.Preview(ctx); err != nil {
 		return plan, err

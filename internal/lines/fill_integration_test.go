@@ -16,8 +16,9 @@ import (
 	"github.com/millrace-io/millrace/internal/testworld"
 )
 
-// TestShadowFilledInKeyOrder: the live table exceeds what MySQL keeps of tables in memory, so the line's is filled in the order of its
-// keys, which is told with figures, while records come. It ends as a fresh run, and a process goes on with it.
+// TestShadowFilledInKeyOrder: the live table exceeds what MySQL keeps of tables in memory, so the line's is filled in
+// the order of its keys, which is told with figures, while records come. It ends as a fresh run, and a process goes on
+// with it.
 func TestShadowFilledInKeyOrder(t *testing.T) {
 	server := testservers.NewMySQLWith(t, "--innodb-buffer-pool-size=5M", "--innodb-buffer-pool-chunk-size=1M")
 	w := &world{testworld.OnMySQL(t, before, 3, server.DSN())}
@@ -31,7 +32,8 @@ func TestShadowFilledInKeyOrder(t *testing.T) {
 	w.Becomes("t", logicBefore)
 	stop()
 	for _, statement := range []string{
-		"ALTER TABLE t ADD COLUMN padding CHAR(200) NOT NULL DEFAULT 'x', ALGORITHM = COPY", "ANALYZE TABLE t", // else the server may not know yet how large it is
+		// else the server may not know yet how large it is
+		"ALTER TABLE t ADD COLUMN padding CHAR(200) NOT NULL DEFAULT 'x', ALGORITHM = COPY", "ANALYZE TABLE t",
 	} {
 		if _, err := w.DB.ExecContext(t.Context(), statement); err != nil {
 			t.Fatal(err)

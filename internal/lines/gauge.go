@@ -56,8 +56,8 @@ func (g *Gauge) Raw(ctx context.Context) (map[int32]int64, error) {
 	return admin.Ends(ctx, kadm.NewClient(g.cl), topics.RawOf(g.line, g.stream))
 }
 
-// Next are the raw offsets at which the line's processing goes on, by partition: what is below has its outcome in the processed topic.
-// Transactions that are about to commit are waited for.
+// Next are the raw offsets at which the line's processing goes on, by partition: what is below has its outcome in the
+// processed topic. Transactions that are about to commit are waited for.
 func (g *Gauge) Next(ctx context.Context) (map[int32]int64, error) {
 	raw := topics.RawOf(g.line, g.stream)
 	if _, err := g.view.Refresh(ctx); err != nil {
@@ -87,7 +87,8 @@ func (g *Gauge) Next(ctx context.Context) (map[int32]int64, error) {
 	return out, nil
 }
 
-// Unwritten is how many processed records the line's table lacks, up to these offsets of the processed topic; 0 exactly if none.
+// Unwritten is how many processed records the line's table lacks, up to these offsets of the processed topic; 0 exactly
+// if none.
 func (g *Gauge) Unwritten(ctx context.Context, upTo map[int32]int64) (int64, error) {
 	topic := topics.Processed(g.line.Name, g.stream)
 	d, err := admin.Topic(ctx, kadm.NewClient(g.cl), topic)
@@ -128,8 +129,9 @@ type Barrier struct {
 // Barrier begins to wait until all raw records below these offsets, by partition, are in the line's table.
 func (g *Gauge) Barrier(raw map[int32]int64) *Barrier { return &Barrier{gauge: g, raw: raw} }
 
-// Passed reports whether it is so. The order is what counts: the group's offsets are at raw; then the processed topic is looked at, up
-// to its end, not to its last stable offset, which markers that are written later move; then the positions in the database.
+// Passed reports whether it is so. The order is what counts: the group's offsets are at raw; then the processed topic
+// is looked at, up to its end, not to its last stable offset, which markers that are written later move; then the
+// positions in the database.
 func (b *Barrier) Passed(ctx context.Context) (bool, error) {
 	if b.processed == nil {
 		next, err := b.gauge.Next(ctx)
@@ -150,7 +152,8 @@ func (b *Barrier) Passed(ctx context.Context) (bool, error) {
 	return err == nil && left == 0, err
 }
 
-// Await waits for a barrier at these raw offsets. It returns ctx's error, joined with that of the last look, if ctx ends before.
+// Await waits for a barrier at these raw offsets. It returns ctx's error, joined with that of the last look, if ctx
+// ends before.
 func (g *Gauge) Await(ctx context.Context, raw map[int32]int64) error {
 	b := g.Barrier(raw)
 	for {

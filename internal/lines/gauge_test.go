@@ -15,8 +15,8 @@ import (
 	"github.com/millrace-io/millrace/topics"
 )
 
-// TestABarrierLooksAtTheWatermark: brokers show the offsets of a transaction before its records are stable. What is below a
-// barrier and not in the table yet holds it up all the same.
+// TestABarrierLooksAtTheWatermark: brokers show the offsets of a transaction before its records are stable. What is
+// below a barrier and not in the table yet holds it up all the same.
 func TestABarrierLooksAtTheWatermark(t *testing.T) {
 	w := newWorld(t, 1)
 	w.Processor(w.Of(before), w.Env("processor"))

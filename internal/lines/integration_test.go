@@ -18,8 +18,9 @@ func onServers(t *testing.T, partitions int32) *world {
 	return &world{testworld.OnServers(t, before, partitions)}
 }
 
-// TestShadowOnServers: on Kafka and MySQL, with records coming all the time. The new table has what somebody has added to the live one,
-// and lacks what the new logic does not make; its rows are those of a fresh run, and the live ones stay what they are.
+// TestShadowOnServers: on Kafka and MySQL, with records coming all the time. The new table has what somebody has added
+// to the live one, and lacks what the new logic does not make; its rows are those of a fresh run, and the live ones
+// stay what they are.
 func TestShadowOnServers(t *testing.T) {
 	w := onServers(t, 3)
 	exec := func(statement string) {
@@ -69,8 +70,8 @@ func TestShadowOnServers(t *testing.T) {
 	w.Becomes("t__g2", logicAfter)
 }
 
-// TestShadowWithoutItsCommand: the command that builds a line dies before it adds the indexes. Stages go on with the line, which is not built, and
-// has no index; the command, run again, adds them, and it is.
+// TestShadowWithoutItsCommand: the command that builds a line dies before it adds the indexes. Stages go on with the
+// line, which is not built, and has no index; the command, run again, adds them, and it is.
 func TestShadowWithoutItsCommand(t *testing.T) {
 	w := onServers(t, 3)
 	_, _ = w.Process(before, "live")

@@ -9,11 +9,11 @@ import (
 	"github.com/millrace-io/millrace/topics/control"
 )
 
-// Of returns a line of a stream as a pipeline with this one stream, by what is decided about the stream: the base line is p itself,
-// with the table that it has now. s is of p's control topic. A line has the logic with which it began, and what its own control
-// topic says has come after that. The live line has the logic of the file, if no line, and no generation of the base line, has or
-// had it: somebody has edited the file since. The error says that there is no such line, or that its logic is not of this version or
-// names a secret that the file does not.
+// Of returns a line of a stream as a pipeline with this one stream, by what is decided about the stream: the base line
+// is p itself, with the table that it has now. s is of p's control topic. A line has the logic with which it began, and
+// what its own control topic says has come after that. The live line has the logic of the file, if no line, and no
+// generation of the base line, has or had it: somebody has edited the file since. The error says that there is no such
+// line, or that its logic is not of this version or names a secret that the file does not.
 func Of(p *pipeline.Pipeline, stream string, s *control.Stream, number uint16) (*pipeline.Pipeline, error) {
 	chosen, err := p.Choose([]string{stream})
 	if err != nil {
@@ -84,7 +84,8 @@ func (e *OtherError) next() string {
 	return env.Command("replay swap", e.Stream)
 }
 
-// Decides returns an *[OtherError] if the pipeline file at a path does not decide about the logic of the live line: see [Of].
+// Decides returns an *[OtherError] if the pipeline file at a path does not decide about the logic of the live line: see
+// [Of].
 func Decides(path string, p *pipeline.Pipeline, stream string, s *control.Stream) error {
 	live := s.LiveNumber()
 	logic, _ := p.Stream(stream).Logic()

@@ -11,8 +11,8 @@ import (
 	"github.com/millrace-io/millrace/topics/control"
 )
 
-// TestALineIsAPipeline: processor and sink run a line as they run a pipeline, beside those of the pipeline that it is of. Its table
-// ends as a fresh run, with other keys and columns; the live one is not touched.
+// TestALineIsAPipeline: processor and sink run a line as they run a pipeline, beside those of the pipeline that it is
+// of. Its table ends as a fresh run, with other keys and columns; the live one is not touched.
 func TestALineIsAPipeline(t *testing.T) {
 	w := newWorld(t, 3)
 	w.stages(w.Of(before), "live")

@@ -7,8 +7,8 @@ import (
 	dto "github.com/prometheus/client_model/go"
 )
 
-// Metrics are those of lines that run, each with the label line: the name of its pipeline. It may be used concurrently. The zero value
-// has none.
+// Metrics are those of lines that run, each with the label line: the name of its pipeline. It may be used concurrently.
+// The zero value has none.
 type Metrics struct {
 	mu  sync.Mutex
 	all map[string]*prometheus.Registry

@@ -15,9 +15,10 @@ import (
 	"github.com/millrace-io/millrace/topics/control"
 )
 
-// Runner runs one stage of the lines of a pipeline's streams, but for their base lines: it follows what is decided, begins those
-// that are declared, ends those that are dropped, and begins one again whose logic or rate, or, of a sink, table, is another. A line that cannot go on is told
-// of, and tried again: it does not hold up the others, nor the live one.
+// Runner runs one stage of the lines of a pipeline's streams, but for their base lines: it follows what is decided,
+// begins those that are declared, ends those that are dropped, and begins one again whose logic or rate, or, of a sink,
+// table, is another. A line that cannot go on is told of, and tried again: it does not hold up the others, nor the live
+// one.
 type Runner struct {
 	stage   string
 	p       *pipeline.Pipeline
@@ -49,7 +50,8 @@ const processors = "processor"
 // followEvery is how often it is looked what is decided.
 const followEvery = 2 * time.Second
 
-// NewRunner returns a runner of the stage of that name, "processor" or "sink". It does no I/O. env is that of the stage.
+// NewRunner returns a runner of the stage of that name, "processor" or "sink". It does no I/O. env is that of the
+// stage.
 func NewRunner(name string, p *pipeline.Pipeline, env stage.Env, metrics *Metrics, start Start) *Runner {
 	return &Runner{
 		stage: name, p: p, env: env, start: start, metrics: metrics, running: map[string]*running{},

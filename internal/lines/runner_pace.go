@@ -12,8 +12,8 @@ import (
 // gaugeEvery is how often processors look whether a line with a rate catches up.
 const gaugeEvery = 5 * time.Second
 
-// gauge warns, in the log and in health, of a line that does not catch up with its rate. The command that builds it may run elsewhere, or not
-// run any more.
+// gauge warns, in the log and in health, of a line that does not catch up with its rate. The command that builds it may
+// run elsewhere, or not run any more.
 func (r *Runner) gauge(ctx context.Context, w wanted, health *stage.Health) {
 	const who = "pace"
 	cl, err := kgo.NewClient(r.env.Kafka...)
@@ -30,7 +30,8 @@ func (r *Runner) gauge(ctx context.Context, w wanted, health *stage.Health) {
 		at, err := g.sight(looking)
 		cancel()
 		if err != nil {
-			r.env.Log.Debug("not known whether a line catches up", "stream", w.stream, "line", w.number, "err", err) // the line tells what it waits for
+			// the line tells what it waits for
+			r.env.Log.Debug("not known whether a line catches up", "stream", w.stream, "line", w.number, "err", err)
 			continue
 		}
 		p := pacer.look(at)

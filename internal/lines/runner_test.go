@@ -15,7 +15,8 @@ import (
 	"github.com/millrace-io/millrace/topics/control"
 )
 
-// TestASwapLeavesProcessors: a swap gives a line's table another name, for which sinks begin it again. Processors go on.
+// TestASwapLeavesProcessors: a swap gives a line's table another name, for which sinks begin it again. Processors go
+// on.
 func TestASwapLeavesProcessors(t *testing.T) {
 	cluster := testkafka.New(t)
 	opts := []kgo.Opt{kgo.SeedBrokers(cluster.ListenAddrs()...)}

@@ -9,8 +9,8 @@ import (
 	"github.com/millrace-io/millrace/sink"
 )
 
-// Start makes a stage of a line, which runs until its context ends. rate is how many raw records a second all processes together
-// process of it; 0: no limit.
+// Start makes a stage of a line, which runs until its context ends. rate is how many raw records a second all processes
+// together process of it; 0: no limit.
 type Start func(line *pipeline.Pipeline, env stage.Env, rate int) (run func(context.Context) error, err error)
 
 // Processors starts the processors of lines, all with the same configuration but for its Rate.

@@ -21,9 +21,11 @@ type Status struct {
 	Table   string            `json:"table"` // as it is called now
 	BuiltAt time.Time         `json:"built_at,omitzero"`
 	Rate    int               `json:"rate,omitempty"` // raw records a second, while it is built; 0: no limit
-	// Arriving is how many raw records a second have come in the last minute; nil: the line is built, or was begun just now.
+	// Arriving is how many raw records a second have come in the last minute; nil: the line is built, or was begun just
+	// now.
 	Arriving *int `json:"arriving,omitempty"`
-	// DoesNotCatchUp says so of a line whose rate is no higher than that, and what to do; empty: it does, as far as is known.
+	// DoesNotCatchUp says so of a line whose rate is no higher than that, and what to do; empty: it does, as far as is
+	// known.
 	DoesNotCatchUp string     `json:"does_not_catch_up,omitempty"`
 	At             time.Time  `json:"at"`
 	By             string     `json:"by"`

@@ -73,7 +73,8 @@ type Page struct {
 
 // Record is a record and what becomes of it.
 type Record struct {
-	At      string          `json:"at,omitempty"` // where in the raw topic it is, as partition:offset; empty: it is not from there
+	// where in the raw topic it is, as partition:offset; empty: it is not from there
+	At      string          `json:"at,omitempty"`
 	Key     string          `json:"key"`
 	Version *int64          `json:"version,omitempty"`
 	Value   json.RawMessage `json:"value"`

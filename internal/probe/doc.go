@@ -1,8 +1,8 @@
-// Package probe asks an API a few times and finds out how it answers: where the records are, what tells them apart, how the
-// pages follow one another, which field says when a record was changed, and what a table of the records looks like.
+// Package probe asks an API a few times and finds out how it answers: where the records are, what tells them apart, how
+// the pages follow one another, which field says when a record was changed, and what a table of the records looks like.
 //
-// It never trusts a name alone where an answer can show more: a guess at the next page is right if other records come, and
-// a guess at a parameter if it leaves out what it should. What no answer shows is marked as a guess.
+// It never trusts a name alone where an answer can show more: a guess at the next page is right if other records come,
+// and a guess at a parameter if it leaves out what it should. What no answer shows is marked as a guess.
 //
 //	probe     the questions, in order
 //	answer    one answer

@@ -9,8 +9,9 @@ import (
 	"github.com/millrace-io/millrace/pipeline"
 )
 
-// byFeed looks for a feed of changes, as CouchDB and those that speak its protocol have it: each change has a seq, last_seq is that
-// of the last one, and since asks for those after it. pending, which not all have, counts what is left.
+// byFeed looks for a feed of changes, as CouchDB and those that speak its protocol have it: each change has a seq,
+// last_seq is that of the last one, and since asks for those after it. pending, which not all have, counts what is
+// left.
 func (f *finder) byFeed(ctx context.Context) *paging {
 	last := infer.Value(f.first.body, []string{"last_seq"})
 	if last == nil || !slices.Equal(f.place.path, []string{"results"}) || len(f.records) == 0 || infer.Value(f.records[0], []string{"seq"}) == nil {

@@ -11,8 +11,9 @@ import (
 	"github.com/millrace-io/millrace/internal/probe"
 )
 
-// TestObjectsOfRecords: records that are members of an object, each under its key, are found where there are two of them, and at the top of
-// an answer, too. An object of objects that are nothing alike is none, and an answer in which nothing can be a key is seen to be so.
+// TestObjectsOfRecords: records that are members of an object, each under its key, are found where there are two of
+// them, and at the top of an answer, too. An object of objects that are nothing alike is none, and an answer in which
+// nothing can be a key is seen to be so.
 func TestObjectsOfRecords(t *testing.T) {
 	for body, want := range map[string]string{
 		`{"101": {"id": 101}, "102": {"id": 102}}`:                 "map $",

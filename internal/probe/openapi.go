@@ -20,8 +20,8 @@ func (e *DocumentError) Error() string {
 	return fmt.Sprintf("this describes an API; ask for one of its %d resources:\n  %s", len(e.Endpoints), strings.Join(e.Endpoints, "\n  "))
 }
 
-// Document reads the resources of a description in a file, JSON or YAML; nil: it is none. Where the description does not say on
-// which host its API is, they begin with a path.
+// Document reads the resources of a description in a file, JSON or YAML; nil: it is none. Where the description does
+// not say on which host its API is, they begin with a path.
 func Document(data []byte) *DocumentError {
 	v := jsontext.Value(data)
 	if !isJSON(v) {
@@ -31,7 +31,8 @@ func Document(data []byte) *DocumentError {
 	return e
 }
 
-// document reads the resources of a description; nil: it is none. A path with a parameter has to be filled in by a person.
+// document reads the resources of a description; nil: it is none. A path with a parameter has to be filled in by a
+// person.
 func document(body jsontext.Value, at *url.URL) error {
 	paths := infer.Value(body, []string{"paths"})
 	if paths.Kind() != '{' || infer.Value(body, []string{"openapi"}) == nil && infer.Value(body, []string{"swagger"}) == nil {

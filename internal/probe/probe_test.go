@@ -12,8 +12,8 @@ import (
 	"github.com/millrace-io/millrace/pipeline/file"
 )
 
-// TestShapes asks APIs of many styles. What the file says of them must be right, or marked as a guess; and at least nine
-// tenths must be right.
+// TestShapes asks APIs of many styles. What the file says of them must be right, or marked as a guess; and at least
+// nine tenths must be right.
 func TestShapes(t *testing.T) {
 	right, all := 0, 0
 	for _, s := range shapes() {
@@ -61,8 +61,8 @@ func TestShapes(t *testing.T) {
 	}
 }
 
-// rows walks over all pages with the file, and makes rows of the records: all of them, without a dead letter, unless the
-// pagination was marked as a guess.
+// rows walks over all pages with the file, and makes rows of the records: all of them, without a dead letter, unless
+// the pagination was marked as a guess.
 func rows(t *testing.T, s shape, got *file.Inspection, text string) {
 	t.Helper()
 	p := got.Pipeline

@@ -16,8 +16,8 @@ import (
 // columnNames are names of arrays with the names of columns, as evidence.Plain has them.
 var columnNames = []string{"columns", "fields", "header", "headers", "columnnames", "cols"}
 
-// rowsWithNames finds an array of arrays beside an array with as many names as each of them has values, in an answer: a table,
-// as databases answer; nil: there is none.
+// rowsWithNames finds an array of arrays beside an array with as many names as each of them has values, in an answer: a
+// table, as databases answer; nil: there is none.
 func rowsWithNames(body jsontext.Value) *place {
 	var rows, columns []string // names of members
 	width := 0

@@ -658,8 +658,8 @@ func feed() shape {
 	}
 }
 
-// datasette answers with rows and the names of their columns, and takes a parameter that it does not know for a column that must have
-// this value, which no row has.
+// datasette answers with rows and the names of their columns, and takes a parameter that it does not know for a column
+// that must have this value, which no row has.
 func datasette() shape {
 	all := times(250, func(i int) []any {
 		return []any{i + 1, fmt.Sprintf("Customer %d", i%17), float64(i) + 0.25, optional(i, "a note"), at(i % 90).Format(time.RFC3339)}

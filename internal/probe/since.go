@@ -61,7 +61,8 @@ func (f *finder) since(ctx context.Context) changes {
 	return c
 }
 
-// tryParams looks for a parameter that leaves out what has not changed since a time below the highest, and notes it in c.
+// tryParams looks for a parameter that leaves out what has not changed since a time below the highest, and notes it in
+// c.
 func (f *finder) tryParams(ctx context.Context, field *infer.Field, highest string, c *changes) bool {
 	names := slices.Clone(sinceParams)
 	own := evidence.Plain(field.Name())
@@ -146,7 +147,8 @@ func later(a, b string) bool {
 	return a > b
 }
 
-// filtered reports whether an answer has records, only such that changed at a time or later, and is another than the first one.
+// filtered reports whether an answer has records, only such that changed at a time or later, and is another than the
+// first one.
 func (f *finder) filtered(field *infer.Field, records []jsontext.Value, since string) bool {
 	for _, r := range records {
 		v := infer.Value(r, field.Path)

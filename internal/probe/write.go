@@ -11,7 +11,8 @@ import (
 	"github.com/millrace-io/millrace/pipeline"
 )
 
-// Given are what the pipeline file says beside what was found: auth and headers, with references in the place of secrets.
+// Given are what the pipeline file says beside what was found: auth and headers, with references in the place of
+// secrets.
 type Given struct {
 	Auth    string      // as YAML behind "auth: "; empty: none
 	Headers [][2]string // name and value

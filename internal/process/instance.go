@@ -63,8 +63,9 @@ func takeInstance(pipeline, stage, given string) (*instance, error) {
 	return nil, fmt.Errorf("%d processes run %s of the pipeline %s on this host; give this one a name with --instance", maxSlots, stage, pipeline)
 }
 
-// Instance is the name of another kind of process of a pipeline, such as one that replays, among its like: given, or that of the
-// environment, or one that is free on this host until release is called. The error may be a *[RefusedError].
+// Instance is the name of another kind of process of a pipeline, such as one that replays, among its like: given, or
+// that of the environment, or one that is free on this host until release is called. The error may be a
+// *[RefusedError].
 func Instance(pipeline, kind, given string) (name string, release func() error, err error) {
 	i, err := takeInstance(pipeline, kind, given)
 	if err != nil {

@@ -8,9 +8,9 @@ import (
 	"time"
 )
 
-// A process lets garbage pile up to a limit, not to twice what lives: at full rate most of what a stage allocates lives for
-// a transaction. Whoever sets GOMEMLIMIT decides instead. Where more lives than was thought (large records, many streams)
-// the limit grows with it, so that the collector never runs all the time.
+// A process lets garbage pile up to a limit, not to twice what lives: at full rate most of what a stage allocates lives
+// for a transaction. Whoever sets GOMEMLIMIT decides instead. Where more lives than was thought (large records, many
+// streams) the limit grows with it, so that the collector never runs all the time.
 const (
 	memoryOfStage    = 110 << 20
 	memoryOfEmbedded = 256 << 20 // broker and database in the process

@@ -87,8 +87,8 @@ func (x *Process) through(ctx context.Context, env stage.Env) error {
 	return nil
 }
 
-// leftOf is how many records left counts of the streams whose base line is live, and those that other live lines have still to process or
-// to write.
+// leftOf is how many records left counts of the streams whose base line is live, and those that other live lines have
+// still to process or to write.
 func (x *Process) leftOf(
 	ctx context.Context, cl *kgo.Client, env stage.Env, view *control.View,
 	left func(context.Context, *kgo.Client, *control.View) (int64, error),

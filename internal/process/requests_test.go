@@ -17,8 +17,8 @@ import (
 	"github.com/millrace-io/millrace/pipeline/file"
 )
 
-// requestsOfAStart are how often each kind of request is made by a process of all stages from its start until a record of each of so
-// many streams is in its table.
+// requestsOfAStart are how often each kind of request is made by a process of all stages from its start until a record
+// of each of so many streams is in its table.
 func requestsOfAStart(t *testing.T, streams int) map[string]int {
 	t.Helper()
 	c := testkafka.New(t)
@@ -57,8 +57,8 @@ func requestsOfAStart(t *testing.T, streams int) map[string]int {
 	return got
 }
 
-// TestAStartAsksForAllStreamsAtOnce: what is set up at the brokers takes as many requests for sixty streams as for a few, but for a
-// bounded number of topics in each.
+// TestAStartAsksForAllStreamsAtOnce: what is set up at the brokers takes as many requests for sixty streams as for a
+// few, but for a bounded number of topics in each.
 func TestAStartAsksForAllStreamsAtOnce(t *testing.T) {
 	const streams = 60
 	got := requestsOfAStart(t, streams)

@@ -36,11 +36,12 @@ type State struct {
 	// KafkaLost: the topics lack what the table has, so that offsets were, or will be, given twice.
 	KafkaLost bool
 
-	cfg        Config
-	decided    *control.Stream
-	raw        log
-	processed  log
-	from       map[int32]int64 // raw offsets from which processors are to go on; a partition that is missing begins at its start
+	cfg       Config
+	decided   *control.Stream
+	raw       log
+	processed log
+	// raw offsets from which processors are to go on; a partition that is missing begins at its start
+	from       map[int32]int64
 	skip       map[int32]int64 // offsets of the processed topic where sinks are to go on
 	moved      map[int32]int64 // offsets that another program wrote into the group
 	processing bool            // positions are to be declared
@@ -90,7 +91,8 @@ func Look(ctx context.Context, cfg Config) (*State, error) {
 	return s, nil
 }
 
-// log asks the brokers for a topic. Its starts are asked for before any position in it, and its ends after: both grow meanwhile.
+// log asks the brokers for a topic. Its starts are asked for before any position in it, and its ends after: both grow
+// meanwhile.
 func (cfg Config) log(ctx context.Context, name string) (log, error) {
 	l := log{name: name}
 	var err error
@@ -115,7 +117,8 @@ func (cfg Config) ends(ctx context.Context, l *log) (err error) {
 
 // id is that of the topic that is there now.
 func (cfg Config) id(ctx context.Context, name string) ([16]byte, error) {
-	details, err := kadm.NewClient(cfg.Client).ListTopics(kadm.WithAuthorizedOps(ctx), name) // which the client does not answer from what it knows
+	// which the client does not answer from what it knows
+	details, err := kadm.NewClient(cfg.Client).ListTopics(kadm.WithAuthorizedOps(ctx), name)
 	if err == nil {
 		err = details[name].Err
 	}

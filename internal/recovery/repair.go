@@ -82,7 +82,8 @@ func (s *State) Repair(ctx context.Context, kafkaLost bool) error {
 	return nil
 }
 
-// mayBeginAgain is why the rows may not be made older now: while the topics are given more partitions, what it declares would not hold.
+// mayBeginAgain is why the rows may not be made older now: while the topics are given more partitions, what it declares
+// would not hold.
 func (s *State) mayBeginAgain(ctx context.Context) error {
 	_, err := control.Change(ctx, s.cfg.Control, s.cfg.Stream.Name, func(d *control.Stream) error {
 		if err := d.GrowRefuses(); err != nil {
@@ -93,14 +94,15 @@ func (s *State) mayBeginAgain(ctx context.Context) error {
 	return err
 }
 
-// declare says from where processors go on; from is nil for the start. That holds whatever a sink has declared since it was looked; another place
-// does not.
+// declare says from where processors go on; from is nil for the start. That holds whatever a sink has declared since it
+// was looked; another place does not.
 func (s *State) declare(ctx context.Context, from map[int32]int64, why string) error {
 	_, err := control.Change(ctx, s.cfg.Control, s.cfg.Stream.Name, func(d *control.Stream) error {
 		if from != nil && d.Run.Number != s.decided.Run.Number {
 			return errors.New("positions were declared by another process meanwhile: look again")
 		}
-		// The end of a grow declares positions too, and these would be lost. Until all is processed it waits for those that are declared here.
+		// The end of a grow declares positions too, and these would be lost. Until all is processed it waits for those
+		// that are declared here.
 		if d.Grow != nil && d.Grow.State != control.GrowDraining {
 			return d.GrowRefuses()
 		}

@@ -15,9 +15,9 @@ import (
 	"github.com/millrace-io/millrace/topics/control"
 )
 
-// A record that the steps accept may be refused by the table. Then it is not the newest good record of its key, and only the
-// sinks know. So once they have written what the redo has made, their letters are looked at; for the keys that have one the
-// redo goes on in another round, which passes over the refused records, until there is no letter.
+// A record that the steps accept may be refused by the table. Then it is not the newest good record of its key, and
+// only the sinks know. So once they have written what the redo has made, their letters are looked at; for the keys that
+// have one the redo goes on in another round, which passes over the refused records, until there is no letter.
 
 // clocks is how far the clocks of processes may be apart: letters are looked for from so long before the redo began.
 const clocks = time.Hour
@@ -25,7 +25,8 @@ const clocks = time.Hour
 // mostKeys is how many bytes the keys of a round have at most: they are in a record of the control topic.
 const mostKeys = 256 << 10
 
-// again decides that another round follows, if the table has refused records of this one. It reports whether somebody did.
+// again decides that another round follows, if the table has refused records of this one. It reports whether somebody
+// did.
 func (r *Replay) again(ctx context.Context, redo control.Redo) (again bool, err error) {
 	if redo.Aborted {
 		return false, nil
@@ -62,7 +63,8 @@ func (r *Replay) again(ctx context.Context, redo control.Redo) (again bool, err 
 	return true, err
 }
 
-// refused are the records that the table has refused, of this round and those before, and the keys of those of this round.
+// refused are the records that the table has refused, of this round and those before, and the keys of those of this
+// round.
 func (r *Replay) refused(ctx context.Context, redo control.Redo) (map[int32][]int64, []string, error) {
 	topic := topics.DeadLetters(r.Pipeline.Name, r.Stream.Name)
 	listed, err := kadm.NewClient(r.Client).ListOffsetsAfterMilli(ctx, redo.At.Add(-clocks).UnixMilli(), topic)

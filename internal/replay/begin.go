@@ -54,7 +54,8 @@ type Plan struct {
 }
 
 // Begin decides that a redo begins. Whoever begins first wins; the others get an *[UnderWayError]. Other errors are a
-// *[RefusedError], a *sink.TableError if the table lacks columns of the file, the servers', or ctx's: after these it is not known whether it has begun.
+// *[RefusedError], a *sink.TableError if the table lacks columns of the file, the servers', or ctx's: after these it is
+// not known whether it has begun.
 func (r *Replay) Begin(ctx context.Context, ask Ask) (Plan, error) {
 	plan, err := r.ask(ctx, ask)
 	if err != nil {

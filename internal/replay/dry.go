@@ -10,8 +10,8 @@ import (
 	"github.com/millrace-io/millrace/processor"
 )
 
-// Dry gives the processed records that a redo would produce if it began now, as [processor.RedoOutcomes] does. Nothing is
-// changed.
+// Dry gives the processed records that a redo would produce if it began now, as [processor.RedoOutcomes] does. Nothing
+// is changed.
 func (r *Replay) Dry(ctx context.Context, ask Ask, memory int64, refused func(processor.Refused)) (Plan, iter.Seq2[*kgo.Record, error], error) {
 	plan, err := r.Preview(ctx, ask)
 	if err != nil {

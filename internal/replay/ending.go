@@ -15,9 +15,9 @@ import (
 	"github.com/millrace-io/millrace/topics/control"
 )
 
-// end is the state ending. Whoever still processes is fenced first, and who begins later sees the state: so all that the redo
-// has produced lies below the end of the processed topic that is read then. Once the sinks are there, no older row of the redo
-// can come any more, and marks may be as before.
+// end is the state ending. Whoever still processes is fenced first, and who begins later sees the state: so all that
+// the redo has produced lies below the end of the processed topic that is read then. Once the sinks are there, no older
+// row of the redo can come any more, and marks may be as before.
 func (r *Replay) end(ctx context.Context, redo control.Redo) error {
 	var ends kadm.ListedOffsets
 	if err := r.Persist(ctx, drive.Kafka, "end", func(ctx context.Context) (err error) {

@@ -13,9 +13,10 @@ import (
 	"github.com/millrace-io/millrace/topics/control"
 )
 
-// A retry is a redo for the keys of letters. Before it ends, the letters of these keys are closed: all that it has made is in the
-// table by then, or in another letter. A process that dies before that leaves the letters open and the redo under way; whoever
-// goes on with it closes them. One that dies after it, but before the redo has ended, finds them closed.
+// A retry is a redo for the keys of letters. Before it ends, the letters of these keys are closed: all that it has made
+// is in the table by then, or in another letter. A process that dies before that leaves the letters open and the redo
+// under way; whoever goes on with it closes them. One that dies after it, but before the redo has ended, finds them
+// closed.
 
 // closeLetters closes the letters that a retry has answered, once.
 func (r *Replay) closeLetters(ctx context.Context, redo control.Redo) error {
@@ -31,8 +32,8 @@ func (r *Replay) closeLetters(ctx context.Context, redo control.Redo) error {
 	})
 }
 
-// answered says what has become of the open letters of a retry's keys. A letter of a record that the raw topic has no more, without a
-// newer one, stays open.
+// answered says what has become of the open letters of a retry's keys. A letter of a record that the raw topic has no
+// more, without a newer one, stays open.
 func (r *Replay) answered(ctx context.Context, redo control.Redo) (map[*letters.Letter]topics.Closing, error) {
 	keys := map[string]bool{}
 	for _, key := range redo.Keys {

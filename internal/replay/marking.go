@@ -14,9 +14,9 @@ import (
 // errLost says that live processing has no position at the moment.
 var errLost = errors.New("the processors' positions are lost: the cut is read once a processor continues")
 
-// mark is the state marking: it has removals leave marks, fences what works by the logic of before, reads the cut, and decides
-// that the redo runs. Each of these may be repeated. The cut is read last: a removal that it does not cover is written by a
-// sink that marks, and a record that it covers was processed, by whatever logic, before the redo's come.
+// mark is the state marking: it has removals leave marks, fences what works by the logic of before, reads the cut, and
+// decides that the redo runs. Each of these may be repeated. The cut is read last: a removal that it does not cover is
+// written by a sink that marks, and a record that it covers was processed, by whatever logic, before the redo's come.
 func (r *Replay) mark(ctx context.Context, s *control.Stream) error {
 	redo := *s.Redo
 	if err := r.Persist(ctx, drive.Database, "marking", func(ctx context.Context) error {

@@ -52,7 +52,8 @@ func (r *Replay) Abort(ctx context.Context) (control.Redo, error) {
 	})
 }
 
-// Ended says how a redo has ended that has this first generation: nil, or [ErrAborted]. It waits for brokers that are away.
+// Ended says how a redo has ended that has this first generation: nil, or [ErrAborted]. It waits for brokers that are
+// away.
 func (r *Replay) Ended(ctx context.Context, first uint16) error {
 	aborted := false
 	err := r.Persist(ctx, drive.Kafka, "control", func(ctx context.Context) error {

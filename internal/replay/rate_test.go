@@ -11,8 +11,9 @@ import (
 	"github.com/millrace-io/millrace/topics/control"
 )
 
-// TestTheRateIsChanged: another process sets the rate of a replay in all that take part, and at a rate that is far below that at which records
-// arrive it comes to its end: what arrives is no part of it. Who cannot begin another one is told how to take part.
+// TestTheRateIsChanged: another process sets the rate of a replay in all that take part, and at a rate that is far
+// below that at which records arrive it comes to its end: what arrives is no part of it. Who cannot begin another one
+// is told how to take part.
 func TestTheRateIsChanged(t *testing.T) {
 	w := newWorld(t, 2, wrong)
 	w.produce(testworld.Some(0, 300)...)

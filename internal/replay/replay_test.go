@@ -44,7 +44,8 @@ func load(rnd *rand.Rand, n, keys int) []*kgo.Record {
 	return out
 }
 
-// TestCorrectedMap: after a replay by the right logic the table is what a fresh run makes, what came meanwhile included.
+// TestCorrectedMap: after a replay by the right logic the table is what a fresh run makes, what came meanwhile
+// included.
 func TestCorrectedMap(t *testing.T) {
 	w := newWorld(t, 3, wrong)
 	rnd := rand.New(rand.NewPCG(1, 2))
@@ -102,8 +103,8 @@ func TestOnlyARange(t *testing.T) {
 	w.want(w.fresh(right))
 }
 
-// TestFilteredThenDeleted: the record that the new logic keeps is not the newest, so it makes no row, though the range ends
-// before the deletion.
+// TestFilteredThenDeleted: the record that the new logic keeps is not the newest, so it makes no row, though the range
+// ends before the deletion.
 func TestFilteredThenDeleted(t *testing.T) {
 	w := newWorld(t, 1, wrong)
 	w.produce(testworld.Raw(1, "draft", 1), testworld.Raw(2, "ok", 2))
@@ -124,8 +125,8 @@ func TestMarkAgedOut(t *testing.T) {
 	w.want(map[int]int{2: 6})
 }
 
-// TestDeletedDuringAReplay: a key without a row is deleted while a replay runs. What the replay makes of an older record does
-// not stay.
+// TestDeletedDuringAReplay: a key without a row is deleted while a replay runs. What the replay makes of an older
+// record does not stay.
 func TestDeletedDuringAReplay(t *testing.T) {
 	w := newWorld(t, 1, wrong)
 	w.produce(testworld.Raw(1, "draft", 1), testworld.Raw(2, "ok", 2))
@@ -149,8 +150,8 @@ func TestDeletedDuringAReplay(t *testing.T) {
 	w.want(map[int]int{2: 6})
 }
 
-// TestRemovalsAreMarkedBeforeTheCut: whatever lies above the cut is removed by a sink that leaves a mark. A removal between the cut
-// and the marking would leave none, and the row that the replay makes of an older record would stay.
+// TestRemovalsAreMarkedBeforeTheCut: whatever lies above the cut is removed by a sink that leaves a mark. A removal
+// between the cut and the marking would leave none, and the row that the replay makes of an older record would stay.
 func TestRemovalsAreMarkedBeforeTheCut(t *testing.T) {
 	w := newWorld(t, 1, wrong)
 	w.produce(testworld.Raw(1, "ok", 1), testworld.Raw(2, "ok", 2))
@@ -449,7 +450,8 @@ func TestTableRefusesTheNewest(t *testing.T) {
 	w.want(map[int]int{0: 3, 1: 6, 3: 12, 4: 15})
 }
 
-// TestTakesPartInALaterRound: who takes part names the generation that is under way, and runs until the whole redo has ended.
+// TestTakesPartInALaterRound: who takes part names the generation that is under way, and runs until the whole redo has
+// ended.
 func TestTakesPartInALaterRound(t *testing.T) {
 	const none = 0.25
 	w := newWorld(t, 2, wrong)
@@ -485,8 +487,8 @@ func TestTakesPartInALaterRound(t *testing.T) {
 	w.want(map[int]int{1: 6, 2: 9})
 }
 
-// TestProcessedTopicRecreated while a replay is under way, and once all of it is written: it begins again by itself, and the table is right, with what the
-// sink had not taken.
+// TestProcessedTopicRecreated while a replay is under way, and once all of it is written: it begins again by itself,
+// and the table is right, with what the sink had not taken.
 func TestProcessedTopicRecreated(t *testing.T) {
 	for _, state := range []control.RedoState{control.Marking, control.Running, control.Ending} {
 		t.Run(string(state), func(t *testing.T) {
@@ -513,8 +515,8 @@ func TestProcessedTopicRecreated(t *testing.T) {
 	}
 }
 
-// TestGroupThatWasMoved: an offset of another program counts for nothing once it is answered, be it that no processor has committed
-// since.
+// TestGroupThatWasMoved: an offset of another program counts for nothing once it is answered, be it that no processor
+// has committed since.
 func TestGroupThatWasMoved(t *testing.T) {
 	w := newWorld(t, 2, wrong)
 	for id := range 8 {

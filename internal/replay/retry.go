@@ -20,8 +20,9 @@ type Batch struct {
 	Attempt int // as in control.Redo
 }
 
-// Batches puts letters into as few redos as can be: the keys of each are in one record of the control topic, most bytes of it
-// at most (0: 256 KiB), and its letters all have the same attempt. A key is in one of them only, with all of its letters.
+// Batches puts letters into as few redos as can be: the keys of each are in one record of the control topic, most bytes
+// of it at most (0: 256 KiB), and its letters all have the same attempt. A key is in one of them only, with all of its
+// letters.
 func Batches(open []*letters.Letter, most int) []Batch {
 	most = cmp.Or(most, mostKeys)
 	of, attempts := map[string][]*letters.Letter{}, map[string]int{}

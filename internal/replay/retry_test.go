@@ -67,7 +67,8 @@ func (w *world) retry(l testworld.Logic) {
 	}
 }
 
-// TestRetry: each letter of a newest record is in the table, an older one brings nothing back, and only what is refused again is open.
+// TestRetry: each letter of a newest record is in the table, an older one brings nothing back, and only what is refused
+// again is open.
 func TestRetry(t *testing.T) {
 	w := newWorld(t, 2, faulty)
 	w.produce(testworld.Raw(1, "ok", 7), testworld.Raw(2, "ok", 5), testworld.Raw(3, "ok", 7), testworld.Raw(4, "ok", 7), testworld.Raw(5, "ok", "x"), testworld.Raw(6, "ok", 1))
@@ -166,8 +167,8 @@ func TestRetryThatIsEndedAnywhere(t *testing.T) {
 	}
 }
 
-// TestALetterIsClosedBehindWhatItBrings: a retry that dies before it has written anything, and is ended, leaves its letters open. The next one
-// brings them into the table.
+// TestALetterIsClosedBehindWhatItBrings: a retry that dies before it has written anything, and is ended, leaves its
+// letters open. The next one brings them into the table.
 func TestALetterIsClosedBehindWhatItBrings(t *testing.T) {
 	w := newWorld(t, 1, faulty)
 	w.produce(testworld.Raw(1, "ok", 7), testworld.Raw(2, "ok", 7), testworld.Raw(2, "ok", 4))
@@ -207,8 +208,8 @@ func TestALetterIsClosedBehindWhatItBrings(t *testing.T) {
 	w.want(map[int]int{1: 21, 2: 12})
 }
 
-// withhold breaks the connections of all that is produced with transactional ids that begin so, until allow is called. writes is closed when
-// something is.
+// withhold breaks the connections of all that is produced with transactional ids that begin so, until allow is called.
+// writes is closed when something is.
 func (w *world) withhold(ids string) (writes <-chan struct{}, allow func()) {
 	var allowed atomic.Bool
 	reached := make(chan struct{})

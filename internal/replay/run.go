@@ -35,8 +35,8 @@ const tellEvery = 10 * time.Second
 // ErrOtherLogic says that a redo is under way by another logic than the file's.
 var ErrOtherLogic = errors.New("the replay under way is of another logic than this file's")
 
-// Run takes part in a redo until it has ended, by whoever, or ctx ends; then the error is ctx's. It waits for servers that
-// are away. Other errors need an operator; the redo stays where it is, and goes on when somebody runs it again.
+// Run takes part in a redo until it has ended, by whoever, or ctx ends; then the error is ctx's. It waits for servers
+// that are away. Other errors need an operator; the redo stays where it is, and goes on when somebody runs it again.
 func (r *Replay) Run(ctx context.Context, w Work) error {
 	for ctx.Err() == nil {
 		var s *control.Stream
@@ -135,8 +135,8 @@ func same(now *control.Redo, redo control.Redo) bool {
 	return now != nil && now.Generation == redo.Generation && now.State == redo.State && now.Paused == redo.Paused && now.Rate == redo.Rate
 }
 
-// watch returns when something else was decided about the redo. Once all records were processed again it decides that it ends. Not
-// being able to look, for a while, is no reason to stop.
+// watch returns when something else was decided about the redo. Once all records were processed again it decides that
+// it ends. Not being able to look, for a while, is no reason to stop.
 func (r *Replay) watch(ctx context.Context, redo control.Redo, w Work, again *processor.Redo) error {
 	meter := newMeter(redo)
 	for {

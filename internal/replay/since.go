@@ -6,8 +6,9 @@ import (
 	"github.com/millrace-io/millrace/topics"
 )
 
-// Since says from where on in the raw topic of an epoch the newest records of the letters' keys are, by partition, so that no more is
-// read: no partition is left out. Where a source has versions of its own the newest record may be anywhere.
+// Since says from where on in the raw topic of an epoch the newest records of the letters' keys are, by partition, so
+// that no more is read: no partition is left out. Where a source has versions of its own the newest record may be
+// anywhere.
 func Since(p *pipeline.Pipeline, s *pipeline.Stream, epoch uint16, of []*letters.Letter) map[int32]int64 {
 	from := map[int32]int64{}
 	for partition := range p.Kafka.Partitions {

@@ -11,7 +11,8 @@ import (
 	"github.com/millrace-io/millrace/topics"
 )
 
-// TestSinceOfALetterFromBefore: the topic may have been given more partitions since, so that the key's records are in another one.
+// TestSinceOfALetterFromBefore: the topic may have been given more partitions since, so that the key's records are in
+// another one.
 func TestSinceOfALetterFromBefore(t *testing.T) {
 	p := &pipeline.Pipeline{Kafka: pipeline.Kafka{Partitions: 5}}
 	key := []byte("4711")

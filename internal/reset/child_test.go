@@ -8,8 +8,8 @@ import (
 	"github.com/millrace-io/millrace/pipeline"
 )
 
-// TestAChildStreamIsReset: everything is fetched for each record of its parent again, also for one that comes afterwards, and the
-// parent is left as it is.
+// TestAChildStreamIsReset: everything is fetched for each record of its parent again, also for one that comes
+// afterwards, and the parent is left as it is.
 func TestAChildStreamIsReset(t *testing.T) {
 	s := newShop(t)
 	shops := s.stream("shops")

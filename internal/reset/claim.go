@@ -98,8 +98,8 @@ func (c *claim) decode(cfg Config, values, positions map[string][]byte) error {
 	return nil
 }
 
-// replace sets the slices of the partition back, to o.Since, in one transaction, also those that were never fetched: of them it may be that the
-// owner before has just begun.
+// replace sets the slices of the partition back, to o.Since, in one transaction, also those that were never fetched: of
+// them it may be that the owner before has just begun.
 func (c *claim) replace(ctx context.Context, cfg Config, pass int64, o Options) error {
 	scale, err := cursor.NewScale(&cfg.Stream.Ingest)
 	if err != nil {

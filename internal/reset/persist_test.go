@@ -12,7 +12,8 @@ import (
 	"github.com/millrace-io/millrace/topics"
 )
 
-// refuse has the broker answer the n-th request of a kind under a transactional id, counted from 1, with an error, and do nothing.
+// refuse has the broker answer the n-th request of a kind under a transactional id, counted from 1, with an error, and
+// do nothing.
 func (s *shop) refuse(key kmsg.Key, id string, n int32, answer *kerr.Error) (refused *atomic.Bool) {
 	refused = new(atomic.Bool)
 	var seen atomic.Int32

@@ -12,8 +12,8 @@ import (
 // few is how many offsets are looked at one by one.
 const few = 1000
 
-// Behind is how far positions in a topic, by partition, are behind offsets in it: in offsets if there are many, else in records, for a position
-// need not pass the marker that ends a transaction.
+// Behind is how far positions in a topic, by partition, are behind offsets in it: in offsets if there are many, else in
+// records, for a position need not pass the marker that ends a transaction.
 func Behind(ctx context.Context, cfg Config, topic string, at, to map[int32]int64) (int64, error) {
 	starts, err := admin.Starts(ctx, kadm.NewClient(cfg.Client), topic)
 	if err != nil {

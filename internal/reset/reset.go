@@ -55,11 +55,12 @@ const quiet = 30 * time.Second
 // claims is how many partitions are claimed at a time.
 const claims = 8
 
-// child reports whether the slices of the stream are made from the records of another one, so that the state alone tells which there are.
+// child reports whether the slices of the stream are made from the records of another one, so that the state alone
+// tells which there are.
 func (cfg Config) child() bool { return cfg.Stream.Ingest.ForEach != nil }
 
-// Slices are the names of the slices of a stream in the pipeline file; one, named "", if it is not cut; none of a child, see
-// [Cursors].
+// Slices are the names of the slices of a stream in the pipeline file; one, named "", if it is not cut; none of a
+// child, see [Cursors].
 func (cfg Config) Slices() []string { return cfg.Stream.Ingest.SliceNames() }
 
 // counts reports whether a cursor is of a slice as the stream is cut by now.
@@ -67,8 +68,8 @@ func (cfg Config) counts(c cursor.Cursor) bool {
 	return !cfg.child() || c.Child != nil && !c.Child.Gone
 }
 
-// Cursors reads the positions of the stream that were committed, by the key of the slice; also of slices that are no longer in the
-// file.
+// Cursors reads the positions of the stream that were committed, by the key of the slice; also of slices that are no
+// longer in the file.
 func Cursors(ctx context.Context, cfg Config) (map[string]cursor.Cursor, error) {
 	found := map[string][]byte{}
 	err := admin.Read(ctx, cfg.Control.Client, topics.IngestState(cfg.Pipeline.Name), func(r *kgo.Record) {
@@ -115,8 +116,8 @@ func (cfg Config) statePartitions(ctx context.Context) ([]int32, error) {
 	return slices.Sorted(maps.Keys(all)), nil
 }
 
-// AbortAbandoned aborts what a reset of the stream has left open which died: else the positions could be read only once that has timed
-// out. It is for resets that are not done: an ingest whose transaction is open for long is fenced, too.
+// AbortAbandoned aborts what a reset of the stream has left open which died: else the positions could be read only once
+// that has timed out. It is for resets that are not done: an ingest whose transaction is open for long is fenced, too.
 func AbortAbandoned(ctx context.Context, cfg Config) error {
 	ids := map[int32]string{}
 	for n := range cfg.feeds() {
@@ -131,8 +132,8 @@ func AbortAbandoned(ctx context.Context, cfg Config) error {
 	return admin.AbortAbandoned(ctx, cfg.Client, topics.IngestState(cfg.Pipeline.Name), ids)
 }
 
-// feeds are the partitions of ingest's state that have children of the stream, and the partitions of its parent's raw topic that
-// they are of.
+// feeds are the partitions of ingest's state that have children of the stream, and the partitions of its parent's raw
+// topic that they are of.
 func (cfg Config) feeds() map[int32][]int32 {
 	all := map[int32][]int32{}
 	for n := range cfg.Pipeline.Kafka.Partitions {
@@ -144,8 +145,8 @@ func (cfg Config) feeds() map[int32][]int32 {
 
 func statePartition(key string) int32 { return topics.Partition([]byte(key), topics.StatePartitions) }
 
-// Run sets the positions of the stream back. When it returns nil, that is done and durable, and running ingests begin within seconds. After
-// an error it is run again.
+// Run sets the positions of the stream back. When it returns nil, that is done and durable, and running ingests begin
+// within seconds. After an error it is run again.
 func Run(ctx context.Context, cfg Config, o Options) error {
 	if cfg.Stream.Ingest.Webhook != nil {
 		return fmt.Errorf("the stream %s is delivered by a webhook: it has no position that could be set back, and nothing tells what is gone; "+
@@ -158,7 +159,8 @@ func Run(ctx context.Context, cfg Config, o Options) error {
 		return err
 	}
 	var done *control.Sweep
-	err := control.Persist(ctx, func() (err error) { // an ingest that has not yet read that it is to wait takes over in turn
+	// an ingest that has not yet read that it is to wait takes over in turn
+	err := control.Persist(ctx, func() (err error) {
 		if err := AbortAbandoned(ctx, cfg); err != nil { // also what the attempt before has left open
 			return err
 		}
@@ -203,8 +205,8 @@ func decideReset(ctx context.Context, cfg Config, o Options) error {
 
 func now() time.Time { return time.Now().UTC().Truncate(time.Millisecond) }
 
-// setBack claims all partitions, so that nothing of an earlier pass can be committed any more; notes where the raw topic ends;
-// and replaces the cursors.
+// setBack claims all partitions, so that nothing of an earlier pass can be committed any more; notes where the raw
+// topic ends; and replaces the cursors.
 func setBack(ctx context.Context, cfg Config, o Options) (*control.Sweep, error) {
 	all, err := cfg.claimAll(ctx)
 	defer func() {

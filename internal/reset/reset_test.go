@@ -265,8 +265,9 @@ func (s *shop) look(sweep *control.Sweep) *reset.Sweep {
 	return found
 }
 
-// TestAResetStreamIsFetchedAgain beside two processes, which are not disturbed otherwise: each record is written once more, another
-// stream is not, and nobody is told of being fenced. It works without a process too, and a second reset does it again.
+// TestAResetStreamIsFetchedAgain beside two processes, which are not disturbed otherwise: each record is written once
+// more, another stream is not, and nobody is told of being fenced. It works without a process too, and a second reset
+// does it again.
 func TestAResetStreamIsFetchedAgain(t *testing.T) {
 	t.Parallel()
 	s := newShop(t)
@@ -326,8 +327,8 @@ func TestResetSince(t *testing.T) {
 	f.stop()
 }
 
-// TestASweepDeletesWhatThePassDidNotShow: keys 16 to 19 are gone; 18 comes back after the look and before the deletion, and stays. A key
-// of which a record was refused stays too. Who looks again finds nothing.
+// TestASweepDeletesWhatThePassDidNotShow: keys 16 to 19 are gone; 18 comes back after the look and before the deletion,
+// and stays. A key of which a record was refused stays too. Who looks again finds nothing.
 func TestASweepDeletesWhatThePassDidNotShow(t *testing.T) {
 	t.Parallel()
 	s, f := fetchedShop(t)
@@ -372,7 +373,8 @@ func TestASweepDeletesWhatThePassDidNotShow(t *testing.T) {
 	}
 }
 
-// TestASweepThatDied holds ingest up until it is run again; who was held up in the middle of it can do nothing any more.
+// TestASweepThatDied holds ingest up until it is run again; who was held up in the middle of it can do nothing any
+// more.
 func TestASweepThatDied(t *testing.T) {
 	t.Parallel()
 	s, f := fetchedShop(t)

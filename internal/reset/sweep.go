@@ -64,7 +64,8 @@ var ErrElsewhere = errors.New("the raw topic was recreated since the reset, so t
 // Look finds the keys whose newest raw record is older than the reset and no tombstone, beside running ingests.
 func Look(ctx context.Context, cfg Config, plan *control.Sweep) (*Sweep, error) {
 	s := &Sweep{cfg: cfg, plan: plan, gone: map[string]last{}, upTo: map[int32]int64{}, attempts: rand.Text()}
-	if plan.Deleting != "" { // whoever deletes may have died in its transaction, which would be waited for until it times out
+	// whoever deletes may have died in its transaction, which would be waited for until it times out
+	if plan.Deleting != "" {
 		ids := map[int32]string{}
 		for n := range cfg.Pipeline.Kafka.Partitions {
 			ids[n] = topics.SweepTransactionalID(cfg.Pipeline.Name, cfg.Stream.Name)
@@ -92,7 +93,8 @@ func Look(ctx context.Context, cfg Config, plan *control.Sweep) (*Sweep, error) 
 	return s, s.hold(ctx)
 }
 
-// look looks at a partition: first at what came after the reset, which is kept as a hash of each key, then at what was there before.
+// look looks at a partition: first at what came after the reset, which is kept as a hash of each key, then at what was
+// there before.
 func (s *Sweep) look(ctx context.Context, n int32, end int64) error {
 	topic := topics.Raw(s.cfg.Pipeline.Name, s.cfg.Stream.Name)
 	shown := map[xxh3.Uint128]bool{} // by key: whether it is there
@@ -156,8 +158,8 @@ func (s *Sweep) hold(ctx context.Context) error {
 	})
 }
 
-// Delete writes the tombstones, as they still are due once nothing is fetched any more, and lets ingest go on. It returns how many. The sweep
-// is ended with it, unless raw records are to be deleted too: see [Forget].
+// Delete writes the tombstones, as they still are due once nothing is fetched any more, and lets ingest go on. It
+// returns how many. The sweep is ended with it, unless raw records are to be deleted too: see [Forget].
 func (s *Sweep) Delete(ctx context.Context) (deleted int, err error) {
 	if len(s.gone) == 0 {
 		return 0, s.end(ctx)
@@ -180,7 +182,8 @@ func (s *Sweep) Delete(ctx context.Context) (deleted int, err error) {
 	return len(s.gone), s.write(ctx, producer)
 }
 
-// producer takes over from whoever deletes for the same stream, or did so and was held up: that one cannot commit any more.
+// producer takes over from whoever deletes for the same stream, or did so and was held up: that one cannot commit any
+// more.
 func (s *Sweep) producer(ctx context.Context) (producer *kgo.Client, err error) {
 	id := topics.SweepTransactionalID(s.cfg.Pipeline.Name, s.cfg.Stream.Name)
 	err = control.Persist(ctx, func() error { // a client that was refused keeps the answer
@@ -243,7 +246,8 @@ func (s *Sweep) goOn(ctx context.Context, ended bool) error {
 	return err
 }
 
-// fence has it that no page that was fetched before the decision can be committed: whoever claims the slices after this reads the decision first.
+// fence has it that no page that was fetched before the decision can be committed: whoever claims the slices after this
+// reads the decision first.
 func (s *Sweep) fence(ctx context.Context) error {
 	partitions, err := s.cfg.statePartitions(ctx)
 	if err != nil {

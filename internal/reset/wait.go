@@ -27,8 +27,8 @@ type Passed struct {
 // told is the least time between two reports of progress in which nothing has changed but pages.
 const told = 5 * time.Second
 
-// Await waits until a pass of every slice that began after the reset has ended, and shows no doubt about its being complete. progress is
-// called when something has changed.
+// Await waits until a pass of every slice that began after the reset has ended, and shows no doubt about its being
+// complete. progress is called when something has changed.
 func Await(ctx context.Context, cfg Config, sweep *control.Sweep, progress func(Passed)) error {
 	client, err := cfg.stateReader(ctx)
 	if err != nil {

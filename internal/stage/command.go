@@ -2,7 +2,8 @@ package stage
 
 import "strings"
 
-// Command is a command of the tool for a stream of this pipeline, as a shell takes it: "millrace replay shop.yaml orders".
+// Command is a command of the tool for a stream of this pipeline, as a shell takes it: "millrace replay shop.yaml
+// orders".
 func (e Env) Command(verb, stream string, flags ...string) string {
 	return strings.Join(append([]string{"millrace", verb, e.file(), stream}, flags...), " ")
 }

@@ -11,8 +11,8 @@ import (
 	"github.com/millrace-io/millrace/internal/stage"
 )
 
-// trickle is a client of a topic that gets a record in every so often: it has one answer in hand, and asks for the next when
-// that is polled.
+// trickle is a client of a topic that gets a record in every so often: it has one answer in hand, and asks for the next
+// when that is polled.
 type trickle struct {
 	every      time.Duration
 	start      time.Time

@@ -83,7 +83,8 @@ func TestRefusalsDoNotFloodTheLog(t *testing.T) {
 	})
 }
 
-// TestRefusalsAreToldWhenTheRateChanges: few at long intervals are no news, many after them are, and a rate that stays is not.
+// TestRefusalsAreToldWhenTheRateChanges: few at long intervals are no news, many after them are, and a rate that stays
+// is not.
 func TestRefusalsAreToldWhenTheRateChanges(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		n, _, log := newTestNotices(t)

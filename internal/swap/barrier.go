@@ -15,8 +15,8 @@ import (
 	"github.com/millrace-io/millrace/topics/admin"
 )
 
-// applied is, by partition of the raw topic, from where on a line has applied nothing yet. Partitions of which it has applied nothing
-// are left out.
+// applied is, by partition of the raw topic, from where on a line has applied nothing yet. Partitions of which it has
+// applied nothing are left out.
 func (x *Lines) applied(ctx context.Context, l *line) (map[int32]int64, error) {
 	a, err := sink.OpenAdmin(l.pipeline)
 	if err != nil {
@@ -68,8 +68,8 @@ func (e *LateError) Error() string {
 // Unwrap returns what the servers answered.
 func (e *LateError) Unwrap() error { return e.Err }
 
-// await waits until a line has applied all below these raw offsets. during is called at each look; nil: nothing is. The error may be a
-// *[LateError].
+// await waits until a line has applied all below these raw offsets. during is called at each look; nil: nothing is. The
+// error may be a *[LateError].
 func (x *Lines) await(ctx context.Context, l *line, below map[int32]int64, within time.Duration, during func(context.Context) error) error {
 	g, err := lines.NewGauge(l.pipeline, x.cl, x.env)
 	if err != nil {

@@ -28,9 +28,9 @@ type Diff struct {
 	Lines  [2]uint16
 }
 
-// Diff compares the table of the live line with that of another one, while both are written. Rows that differ at first are looked
-// at again when both lines have applied what either had applied. It takes no locks. The error is a *[RefusedError] if there is
-// nothing to compare, or a *[LateError].
+// Diff compares the table of the live line with that of another one, while both are written. Rows that differ at first
+// are looked at again when both lines have applied what either had applied. It takes no locks. The error is a
+// *[RefusedError] if there is nothing to compare, or a *[LateError].
 func (x *Lines) Diff(ctx context.Context, ask DiffAsk) (*Diff, error) {
 	s, err := x.told(ctx)
 	if err != nil {

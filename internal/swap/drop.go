@@ -36,8 +36,8 @@ func (x *Lines) PreviewDrop(ctx context.Context, number uint16) (Dropped, error)
 	return Dropped{l.Number, l.State, l.Table, x.topicsOf(l.Number)}, nil
 }
 
-// droppable is the line of that number, or, of 0, the one that is not live, if there is one. By its number one may be dropped again: a stage
-// that was cut off meanwhile may have created something of it again.
+// droppable is the line of that number, or, of 0, the one that is not live, if there is one. By its number one may be
+// dropped again: a stage that was cut off meanwhile may have created something of it again.
 func (x *Lines) droppable(s *control.Stream, number uint16) (*control.Line, error) {
 	var all []*control.Line
 	var names []string
@@ -69,8 +69,8 @@ func (x *Lines) topicsOf(number uint16) []string {
 	return []string{topics.Processed(name, x.stream.Name), topics.DeadLetters(name, x.stream.Name), topics.Control(name)}
 }
 
-// Drop removes a line that is not live: its table, its topics and groups. First of all it is decided, so that stages end; a death afterwards
-// leaves a line that is being dropped, for Drop to go on with. Its number is not given again.
+// Drop removes a line that is not live: its table, its topics and groups. First of all it is decided, so that stages
+// end; a death afterwards leaves a line that is being dropped, for Drop to go on with. Its number is not given again.
 func (x *Lines) Drop(ctx context.Context, number uint16) (Dropped, error) {
 	s, err := x.told(ctx)
 	if err != nil {
@@ -120,7 +120,8 @@ func (x *Lines) Drop(ctx context.Context, number uint16) (Dropped, error) {
 	return out, x.decide(ctx, to.Number, func(l *control.Line) { l.State, l.Definition = control.LineDropped, "" })
 }
 
-// dropLines are the live line, and the one that is dropped: its logic does not matter any more, nor whether its topics are there.
+// dropLines are the live line, and the one that is dropped: its logic does not matter any more, nor whether its topics
+// are there.
 func (x *Lines) dropLines(ctx context.Context, s *control.Stream, number uint16) (from, to *line, err error) {
 	if from, err = x.line(ctx, s, s.LiveNumber()); err != nil {
 		return nil, nil, err
@@ -153,8 +154,8 @@ const (
 	hearFor = 6 * time.Second  // in which a sink hears of what is decided: it looks every 2.5 s
 )
 
-// ended waits until no stage takes part in a line any more. One that has been cut off is not waited for: it finds neither table nor topic.
-// Those of the base line run other streams, too.
+// ended waits until no stage takes part in a line any more. One that has been cut off is not waited for: it finds
+// neither table nor topic. Those of the base line run other streams, too.
 func (x *Lines) ended(ctx context.Context, l *line) error {
 	if l.Number == control.BaseLine {
 		return stage.Sleep(ctx, hearFor)

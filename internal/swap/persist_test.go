@@ -7,7 +7,8 @@ import (
 	"time"
 )
 
-// TestPersistEndsWhenItIsToldTo: servers that do not answer are not waited for much longer than the context of the command.
+// TestPersistEndsWhenItIsToldTo: servers that do not answer are not waited for much longer than the context of the
+// command.
 func TestPersistEndsWhenItIsToldTo(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		for name, c := range map[string]struct {

@@ -84,9 +84,10 @@ func (x *Lines) choose(s *control.Stream, ask Ask) (from, to uint16, err error) 
 	return from, to, nil
 }
 
-// Swap swaps the tables of two lines, while both are processed. What was begun before, by this process or another, is ended first.
-// The error is a *[RefusedError] if nothing was done; a *[LateError] or a *[sink.RenameError] if it was taken back: the table is as before. After
-// any other error it may be done, or be under way: sinks end it, or whoever calls Swap again.
+// Swap swaps the tables of two lines, while both are processed. What was begun before, by this process or another, is
+// ended first. The error is a *[RefusedError] if nothing was done; a *[LateError] or a *[sink.RenameError] if it was
+// taken back: the table is as before. After any other error it may be done, or be under way: sinks end it, or whoever
+// calls Swap again.
 func (x *Lines) Swap(ctx context.Context, ask Ask) (Plan, error) {
 	s, err := x.told(ctx)
 	if err != nil {
@@ -110,8 +111,8 @@ func (x *Lines) Swap(ctx context.Context, ask Ask) (Plan, error) {
 	})
 }
 
-// driver has the lock of the swap that is asked for. What another driver had left may have been finished by it, which changes what
-// there is to do.
+// driver has the lock of the swap that is asked for. What another driver had left may have been finished by it, which
+// changes what there is to do.
 func (x *Lines) driver(ctx context.Context, s *control.Stream, ask Ask) (d *sink.Swapper, from, to *line, err error) {
 	for range 2 {
 		f, t, err := x.choose(s, ask)
@@ -200,7 +201,8 @@ func (x *Lines) ready(ctx context.Context, d *sink.Swapper, from, to *line, ask 
 	return x.readers(ctx, d, to, ask.Wait)
 }
 
-// whole refuses a line that was built from a raw topic without its beginning: keys whose only records were there are missing.
+// whole refuses a line that was built from a raw topic without its beginning: keys whose only records were there are
+// missing.
 func (x *Lines) whole(ctx context.Context, to *line) error {
 	raw := topics.RawOf(to.pipeline, x.stream.Name)
 	starts, err := admin.Starts(ctx, kadm.NewClient(x.cl), raw)

@@ -23,9 +23,9 @@ func onServers(t *testing.T, s pipeline.Stream) *world {
 	return &world{testworld.OnServers(t, s, partitions)}
 }
 
-// TestSwapOnServers: on Kafka and MySQL a line is built, compared, swapped, taken back and swapped again, while records come and readers
-// read; the driver is killed once in between, and what somebody has changed in the new table is found. A long transaction from before the line
-// was complete is waited for. In the end both tables are what fresh runs make.
+// TestSwapOnServers: on Kafka and MySQL a line is built, compared, swapped, taken back and swapped again, while records
+// come and readers read; the driver is killed once in between, and what somebody has changed in the new table is found.
+// A long transaction from before the line was complete is waited for. In the end both tables are what fresh runs make.
 func TestSwapOnServers(t *testing.T) {
 	w := onServers(t, doubles)
 	w.begin(300)
@@ -46,7 +46,8 @@ func TestSwapOnServers(t *testing.T) {
 	if err != nil || !d.Key || d.Differ != 0 || d.Only != [2]int64{} {
 		t.Fatalf("%+v, %v", d, err)
 	}
-	if _, err := w.DB.Exec("UPDATE t__g2 SET status = 'open' WHERE id = 1001"); err != nil { // it is no column of the other table
+	// it is no column of the other table
+	if _, err := w.DB.Exec("UPDATE t__g2 SET status = 'open' WHERE id = 1001"); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := w.DB.Exec("UPDATE t__g2 SET n = n + 1 WHERE id = 1002"); err != nil {

@@ -174,8 +174,9 @@ func (x *Lines) writes(ctx context.Context, s *control.Stream, table string) (ui
 }
 
 const (
-	settle  = time.Minute     // how long servers that do not answer are waited for where a swap is half done
-	stopFor = 5 * time.Second // how long they are, once the command was told to stop: what is left is gone on with, by sinks or the next command
+	settle = time.Minute // how long servers that do not answer are waited for where a swap is half done
+	// how long they are, once the command was told to stop: what is left is gone on with, by sinks or the next command.
+	stopFor = 5 * time.Second
 )
 
 // persist calls do until it succeeds, for at most settle, and for stopFor once ctx has ended.

@@ -30,7 +30,8 @@ func anchors() (out []*kgo.Record) {
 	return out
 }
 
-// begin runs a process with the logic that doubles, and has the anchors and n more records in the table, until stop is called.
+// begin runs a process with the logic that doubles, and has the anchors and n more records in the table, until stop is
+// called.
 func (w *world) begin(n int) (stop func()) {
 	w.T.Helper()
 	stop = w.process(doubles)
@@ -104,8 +105,8 @@ func (w *world) must(x *swap.Lines, ask swap.Ask, live uint16) {
 	}
 }
 
-// takenBack reports whether a swap has changed nothing because readers held the table, or a line was late, for longer than it waits. On a slow
-// machine that may be so.
+// takenBack reports whether a swap has changed nothing because readers held the table, or a line was late, for longer
+// than it waits. On a slow machine that may be so.
 func takenBack(err error) bool {
 	if _, late := errors.AsType[*swap.LateError](err); late {
 		return true
@@ -114,8 +115,9 @@ func takenBack(err error) bool {
 	return held
 }
 
-// TestSwapUnderTraffic: a line with another column is built, swapped, taken back and swapped again, while records come and the table is
-// read. No reader sees anything but a whole table of one line; in the end both tables are what fresh runs make.
+// TestSwapUnderTraffic: a line with another column is built, swapped, taken back and swapped again, while records come
+// and the table is read. No reader sees anything but a whole table of one line; in the end both tables are what fresh
+// runs make.
 func TestSwapUnderTraffic(t *testing.T) {
 	w := newWorld(t, doubles)
 	w.begin(300)
@@ -147,8 +149,8 @@ func refused(err error, text string) bool {
 	return ok && strings.Contains(is.Error(), text)
 }
 
-// TestKilledSwapIsEnded: the driver dies in each step, and after the last one before it has told. The sinks end what it has left, and
-// tell; the next command goes on from there. No record is lost or doubled.
+// TestKilledSwapIsEnded: the driver dies in each step, and after the last one before it has told. The sinks end what it
+// has left, and tell; the next command goes on from there. No record is lost or doubled.
 func TestKilledSwapIsEnded(t *testing.T) {
 	w := newWorld(t, doubles)
 	w.begin(200)
@@ -209,8 +211,8 @@ func TestKilledSwapIsEnded(t *testing.T) {
 	read()
 }
 
-// TestDiffUnderTraffic: of a line that makes the same rows nothing is reported while records come, however late it is; what somebody has
-// changed in its table is found, and nothing else.
+// TestDiffUnderTraffic: of a line that makes the same rows nothing is reported while records come, however late it is;
+// what somebody has changed in its table is found, and nothing else.
 func TestDiffUnderTraffic(t *testing.T) {
 	w := newWorld(t, doubles)
 	w.begin(300)
@@ -250,7 +252,8 @@ func TestDiffUnderTraffic(t *testing.T) {
 	stop()
 }
 
-// TestDrop: a line that is dropped leaves nothing but its number, and the stream goes on. The one that is live, and the first one, are not.
+// TestDrop: a line that is dropped leaves nothing but its number, and the stream goes on. The one that is live, and the
+// first one, are not.
 func TestDrop(t *testing.T) {
 	w := newWorld(t, doubles)
 	w.begin(200)
@@ -305,8 +308,8 @@ func TestDrop(t *testing.T) {
 	}
 }
 
-// TestADroppedLineIsNotRecreated: stages that were cut off while their line was dropped, and begin again, make none of its topics, nor its
-// table.
+// TestADroppedLineIsNotRecreated: stages that were cut off while their line was dropped, and begin again, make none of
+// its topics, nor its table.
 func TestADroppedLineIsNotRecreated(t *testing.T) {
 	w := newWorld(t, doubles)
 	w.begin(0)
@@ -347,8 +350,8 @@ func TestADroppedLineIsNotRecreated(t *testing.T) {
 	}
 }
 
-// TestDropTheFirstLine: after a swap the line with which the stream began can go. The pipeline runs on without it, also when it is started
-// again, and another line can be built and swapped in.
+// TestDropTheFirstLine: after a swap the line with which the stream began can go. The pipeline runs on without it, also
+// when it is started again, and another line can be built and swapped in.
 func TestDropTheFirstLine(t *testing.T) {
 	w := newWorld(t, doubles)
 	stop := w.begin(200)
@@ -388,7 +391,8 @@ func TestDropTheFirstLine(t *testing.T) {
 	w.Becomes("t__g2", triple)
 }
 
-// TestWhatALineRefusedIsNotWaitedFor: the newest records are rows of the live line, and dead letters of the other one, which is as far all the same.
+// TestWhatALineRefusedIsNotWaitedFor: the newest records are rows of the live line, and dead letters of the other one,
+// which is as far all the same.
 func TestWhatALineRefusedIsNotWaitedFor(t *testing.T) {
 	w := newWorld(t, doubles)
 	w.process(doubles)
@@ -451,8 +455,8 @@ func TestRollbackGoesToTheLineBefore(t *testing.T) {
 	}
 }
 
-// TestAFileOfBeforeTellsNothing: a command with a file that names the table that the stream had before any line does not make the base
-// line live.
+// TestAFileOfBeforeTellsNothing: a command with a file that names the table that the stream had before any line does
+// not make the base line live.
 func TestAFileOfBeforeTellsNothing(t *testing.T) {
 	w := newWorld(t, doubles)
 	stop := w.begin(0)

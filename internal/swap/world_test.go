@@ -15,7 +15,8 @@ import (
 var (
 	double = testworld.Logic{Refuses: "draft", By: 2}
 	triple = testworld.Logic{Refuses: "draft", By: 3, Status: "varchar(20)"}
-	twice  = testworld.Logic{Refuses: "draft", By: 2, N: "n + n", Status: "varchar(20)"} // the same as double, otherwise, and one column more
+	// the same as double, otherwise, and one column more.
+	twice = testworld.Logic{Refuses: "draft", By: 2, N: "n + n", Status: "varchar(20)"}
 )
 
 var doubles, triples, doubles2 = double.Stream(), triple.Stream(), twice.Stream()

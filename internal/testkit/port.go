@@ -7,8 +7,9 @@ import (
 	"testing"
 )
 
-// FreePort returns a port that nothing listens on, below the range from which the kernel takes those of outgoing connections. One of that
-// range could be taken by whoever dials a server that is not there yet, even by a connection to itself.
+// FreePort returns a port that nothing listens on, below the range from which the kernel takes those of outgoing
+// connections. One of that range could be taken by whoever dials a server that is not there yet, even by a connection
+// to itself.
 func FreePort(t testing.TB) int {
 	t.Helper()
 	const low, high, attempts = 20000, 32000, 100

@@ -165,7 +165,8 @@ func (s *container) Start(t testing.TB) {
 	})
 }
 
-// Exec runs a command in the container of a server that runs, and returns what it wrote. It fails the test if the command fails.
+// Exec runs a command in the container of a server that runs, and returns what it wrote. It fails the test if the
+// command fails.
 func (s *container) Exec(t testing.TB, command ...string) (output string) {
 	t.Helper()
 	s.do(t, "run a command in", func(ctx context.Context) error {

@@ -12,7 +12,8 @@ import (
 // GuardedKafka is a broker of a test's own that has ACLs, and users who log in by SASL/PLAIN.
 type GuardedKafka struct{ *KafkaServer }
 
-// User and Admin are its users, each with its name as password: the first may nothing before somebody allows it, the other everything.
+// User and Admin are its users, each with its name as password: the first may nothing before somebody allows it, the
+// other everything.
 const (
 	User  = "app"
 	Admin = "admin"
@@ -28,7 +29,8 @@ func NewGuardedKafka(t testing.TB) *GuardedKafka {
 			"KAFKA_SASL_ENABLED_MECHANISMS":                     "PLAIN",
 			"KAFKA_LISTENER_NAME_CLIENT_PLAIN_SASL_JAAS_CONFIG": login,
 			"KAFKA_AUTHORIZER_CLASS_NAME":                       "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
-			"KAFKA_SUPER_USERS":                                 "User:" + Admin + ";User:ANONYMOUS", // the latter: the broker itself
+			// the latter: the broker itself
+			"KAFKA_SUPER_USERS": "User:" + Admin + ";User:ANONYMOUS",
 		}, AsAdmin())
 	})
 	return &GuardedKafka{&KafkaServer{c}}
@@ -37,10 +39,12 @@ func NewGuardedKafka(t testing.TB) *GuardedKafka {
 // AsAdmin is the login of a client that may everything.
 func AsAdmin() kgo.Opt { return kgo.SASL(plain.Auth{User: Admin, Pass: Admin}.AsMechanism()) }
 
-// ACLs runs a command line that begins with kafka-acls.sh, as an administrator of the broker would. It fails the test if the command fails.
+// ACLs runs a command line that begins with kafka-acls.sh, as an administrator of the broker would. It fails the test
+// if the command fails.
 func (s *GuardedKafka) ACLs(t testing.TB, line string) (output string) {
 	t.Helper()
 	line = strings.NewReplacer(s.addr, insideKafka, "admin.properties", "/dev/null").Replace(line)
-	const quickStart = "KAFKA_JVM_PERFORMANCE_OPTS='-XX:TieredStopAtLevel=1 -XX:+UseSerialGC' " // of a program that runs for a second
+	// of a program that runs for a second
+	const quickStart = "KAFKA_JVM_PERFORMANCE_OPTS='-XX:TieredStopAtLevel=1 -XX:+UseSerialGC' "
 	return s.Exec(t, "sh", "-c", quickStart+"/opt/kafka/bin/"+line)
 }

@@ -40,7 +40,8 @@ func Main(m *testing.M, opts ...goleak.Option) {
 	os.Exit(code)
 }
 
-// Run runs the tests of a package, and removes the shared servers, also when it is interrupted. It returns the code to exit with.
+// Run runs the tests of a package, and removes the shared servers, also when it is interrupted. It returns the code to
+// exit with.
 func Run(m *testing.M) (code int) {
 	shared.mu.Lock()
 	shared.inMain = true

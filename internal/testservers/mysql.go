@@ -67,7 +67,8 @@ func NewSmallMySQL(t testing.TB, mib int) *MySQLServer {
 	return &MySQLServer{container: s, dsn: dsn}
 }
 
-// NewMySQLWith starts a server for this test with options of mysqld, with its data on disk. It is removed when the test ends.
+// NewMySQLWith starts a server for this test with options of mysqld, with its data on disk. It is removed when the test
+// ends.
 func NewMySQLWith(t testing.TB, options ...string) *MySQLServer {
 	t.Helper()
 	s := own(t, func(ctx context.Context) (*container, error) {

@@ -11,16 +11,18 @@ import (
 	"github.com/millrace-io/millrace/pipeline"
 )
 
-// Stream is the name of the stream of a world. Its table is t, and its raw records are {"id": …, "n": …, "status": …}, by id.
+// Stream is the name of the stream of a world. Its table is t, and its raw records are {"id": …, "n": …, "status": …},
+// by id.
 const Stream = "s"
 
 // Logic is a logic of the stream, from which tests know what it makes.
 type Logic struct {
 	Refuses string // the records of this status have no row
 	By      int    // what column n multiplies n by
-	N       string // the expression of column n, if it is not n multiplied by By; it makes the same of what it does not refuse
-	Code    bool   // the key is column code, a "k" and the id; else it is column id
-	Status  string // the type of column status, in upper case; empty: there is no such column
+	// the expression of column n, if it is not n multiplied by By; it makes the same of what it does not refuse
+	N      string
+	Code   bool   // the key is column code, a "k" and the id; else it is column id
+	Status string // the type of column status, in upper case; empty: there is no such column
 }
 
 // Stream is the stream of a file with this logic.
@@ -45,8 +47,8 @@ func (l Logic) Stream() pipeline.Stream {
 	return s
 }
 
-// Fresh is the table that a fresh run of the logic makes of raw records, as [World.Read] has it: of each key its newest record that no step
-// refuses with an error.
+// Fresh is the table that a fresh run of the logic makes of raw records, as [World.Read] has it: of each key its newest
+// record that no step refuses with an error.
 func (l Logic) Fresh(raws []*kgo.Record) map[string]string {
 	out := map[string]string{}
 	for _, r := range raws {
@@ -81,8 +83,8 @@ func Raw(id int, status string, n any) *kgo.Record {
 	return r
 }
 
-// Some are n revisions of a hundred keys, from the number from on: rows, drafts, voids, tombstones, and, now and then, one that every logic
-// refuses with an error.
+// Some are n revisions of a hundred keys, from the number from on: rows, drafts, voids, tombstones, and, now and then,
+// one that every logic refuses with an error.
 func Some(from, n int) (out []*kgo.Record) {
 	for i := from; i < from+n; i++ {
 		id := (i * 37) % 100

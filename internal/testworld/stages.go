@@ -41,7 +41,8 @@ func (w *World) started(start lines.Start, p *pipeline.Pipeline, env stage.Env) 
 	return run
 }
 
-// Process runs the stages of a file with that stream, and its lines, as a process of that name does, until stop is called.
+// Process runs the stages of a file with that stream, and its lines, as a process of that name does, until stop is
+// called.
 func (w *World) Process(s pipeline.Stream, name string) (stop func(), health *stage.Health) {
 	w.T.Helper()
 	env, p := w.Env(name), w.Of(s)

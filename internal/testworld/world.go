@@ -29,8 +29,8 @@ import (
 // Patience is how long tests wait for what must happen.
 const Patience = 3 * time.Minute
 
-// World is a broker and a database, with the topics of a pipeline of one stream, [Stream]. Its fields do not change. Its methods may be called
-// concurrently where they say so.
+// World is a broker and a database, with the topics of a pipeline of one stream, [Stream]. Its fields do not change.
+// Its methods may be called concurrently where they say so.
 type World struct {
 	T          testing.TB
 	Name       string // of the pipeline
@@ -62,7 +62,8 @@ func (w *World) open(s pipeline.Stream, driver, dsn string) {
 	w.T.Helper()
 	var err error
 	if w.Client, err = kgo.NewClient(kgo.SeedBrokers(w.Brokers...), kgo.RecordPartitioner(kgo.ManualPartitioner()),
-		kgo.UnknownTopicRetries(-1), kgo.RecordDeliveryTimeout(Patience)); err != nil { // a broker may not host at once what was just made
+		// a broker may not host at once what was just made
+		kgo.UnknownTopicRetries(-1), kgo.RecordDeliveryTimeout(Patience)); err != nil {
 		w.T.Fatal(err)
 	}
 	w.T.Cleanup(w.Client.Close)

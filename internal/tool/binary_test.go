@@ -20,7 +20,8 @@ import (
 	"github.com/millrace-io/millrace/internal/testkit"
 )
 
-// asBinary makes the test binary one of ours: "millrace", the name of a stage, or "stubborn", which does not drain. Or what examples call beside them.
+// asBinary makes the test binary one of ours: "millrace", the name of a stage, or "stubborn", which does not drain. Or
+// what examples call beside them.
 const asBinary = "MILLRACE_TEST_AS_BINARY"
 
 func TestMain(m *testing.M) {
@@ -128,8 +129,8 @@ func (p *child) address(t *testing.T) (url string) {
 	return url
 }
 
-// disturbed are the lines in which the process tells of an error of its own. An error that a Kafka client logs is none: it passes by itself,
-// or a stage tells of it.
+// disturbed are the lines in which the process tells of an error of its own. An error that a Kafka client logs is none:
+// it passes by itself, or a stage tells of it.
 func (p *child) disturbed() (lines string) {
 	for line := range strings.Lines(p.stderr.String()) {
 		if !strings.Contains(line, `"level":"ERROR"`) {

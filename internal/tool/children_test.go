@@ -29,7 +29,8 @@ streams:
     sink: {columns: {item: varchar(40) key, id: bigint key}}
 `
 
-// TestAChildIsLookedAt: preview, record and test ask for the parent's records first, whatever its depth; --slice names one.
+// TestAChildIsLookedAt: preview, record and test ask for the parent's records first, whatever its depth; --slice names
+// one.
 func TestAChildIsLookedAt(t *testing.T) {
 	api := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		n := strings.Count(r.URL.Path, "/")

@@ -22,7 +22,8 @@ func completed(t *testing.T, args ...string) string {
 	return out.String()
 }
 
-// TestEveryCommandCompletes: FILE is a YAML file, STREAM one of its streams, whatever the command; and nothing else is a file.
+// TestEveryCommandCompletes: FILE is a YAML file, STREAM one of its streams, whatever the command; and nothing else is
+// a file.
 func TestEveryCommandCompletes(t *testing.T) {
 	path := writeFile(t, "shop.yaml", `pipeline: shop
 http: {base_url: https://api.example.com, auth: {bearer: "${NOT_SET_ANYWHERE}"}}

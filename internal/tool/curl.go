@@ -6,8 +6,8 @@ import (
 	"strings"
 )
 
-// fromCurl takes URL and headers out of a curl command line, as a browser's "copy as cURL" or an API's manual has it. A text
-// that is none is returned as it is.
+// fromCurl takes URL and headers out of a curl command line, as a browser's "copy as cURL" or an API's manual has it. A
+// text that is none is returned as it is.
 func fromCurl(text string) (url string, headers []string, err error) {
 	rest, is := strings.CutPrefix(strings.TrimSpace(text), "curl ")
 	if !is {

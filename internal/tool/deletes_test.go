@@ -8,8 +8,8 @@ import (
 	"github.com/millrace-io/millrace/internal/testkit"
 )
 
-// TestDeletesBesideARun: rows of what the API shows no more go by themselves, up to a limit; beyond it they go when somebody allows it,
-// or with a sweep.
+// TestDeletesBesideARun: rows of what the API shows no more go by themselves, up to a limit; beyond it they go when
+// somebody allows it, or with a sweep.
 func TestDeletesBesideARun(t *testing.T) {
 	api := newWarehouse(t, 30)
 	path := pipelineFile(t, api.URL, "defaults: {ingest: {deletes: complete_read}}")

@@ -40,7 +40,8 @@ func pointDemo(p *pipeline.Pipeline, o demoOptions, url, dataDir string) error {
 		}
 		p.Database = pipeline.Database{MySQL: pipeline.Secret(o.mysql)}
 	}
-	if len(o.kafka) > 0 || o.mysql != "" { // the table too: it is a part of the logic, which these topics keep from one run to the next
+	// the table too: it is a part of the logic, which these topics keep from one run to the next
+	if len(o.kafka) > 0 || o.mysql != "" {
 		p.Name = demoPipelineName
 		for i := range p.Streams {
 			p.Streams[i].Sink.Table = demoTableName

@@ -88,7 +88,8 @@ func openEditable(ctx context.Context, o *operation, f *letterFilter, writes boo
 	return e, nil
 }
 
-// abortAbandoned aborts what a command has left open that died while it wrote: else who reads the letters waits until it times out.
+// abortAbandoned aborts what a command has left open that died while it wrote: else who reads the letters waits until
+// it times out.
 func (e *editable) abortAbandoned(ctx context.Context) error {
 	ids := map[int32]string{}
 	for n := range e.Kafka.Partitions {

@@ -98,8 +98,8 @@ else sed -i 's/"total": 20/"total": 25,/' "$1"; fi`)
 	}
 }
 
-// TestDLQExportAndImport edits an export, imports it, again and again, and what is wrong with it is named. A letter of which there is a newer
-// record brings nothing back.
+// TestDLQExportAndImport edits an export, imports it, again and again, and what is wrong with it is named. A letter of
+// which there is a newer record brings nothing back.
 func TestDLQExportAndImport(t *testing.T) {
 	r := newRefusals(t)
 	exported := r.say(`"headers":{`, cli.ExitOK, "export")

@@ -51,7 +51,8 @@ func (*editable) again(text string, problems []string) string {
 	return b.String()
 }
 
-// parse reads what the editor gave back: records by the id of their letter, and what is wrong with those that were changed.
+// parse reads what the editor gave back: records by the id of their letter, and what is wrong with those that were
+// changed.
 func (e *editable) parse(text string) (values map[string][]byte, problems []string) {
 	texts := map[string]*strings.Builder{}
 	var of *strings.Builder

@@ -68,7 +68,8 @@ func lettersOf(ctx context.Context, opts []kgo.Opt, p *pipeline.Pipeline, stream
 	return lettersOfLive(ctx, opts, p, stream, keep)
 }
 
-// lettersOfLive is lettersOf of the live line. Those of ingest, which all lines have in common, are in the topic of the first line.
+// lettersOfLive is lettersOf of the live line. Those of ingest, which all lines have in common, are in the topic of the
+// first line.
 func lettersOfLive(ctx context.Context, opts []kgo.Opt, line *pipeline.Pipeline, stream string, keep bool) ([]*letters.Letter, error) {
 	all, err := lettersIn(ctx, opts, line.Name, stream, keep)
 	if err != nil || line.Line == nil {
@@ -91,8 +92,8 @@ func lettersIn(ctx context.Context, opts []kgo.Opt, name, stream string, keep bo
 	return all, err
 }
 
-// readLetters calls f for each letter of the streams of a pipeline file; of all streams if none is named. A record that was
-// refused several times is given once.
+// readLetters calls f for each letter of the streams of a pipeline file; of all streams if none is named. A record that
+// was refused several times is given once.
 func readLetters(ctx context.Context, path string, streams []string, keep bool, f func(stream string, l *letters.Letter) error) error {
 	p, err := cli.LoadPipeline(path)
 	if err != nil {

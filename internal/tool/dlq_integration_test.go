@@ -20,9 +20,9 @@ import (
 	"github.com/millrace-io/millrace/topics/control"
 )
 
-// TestRetryUnderKills: a column that is too small refuses 11,000 orders. A thousand of them are changed to what it takes; then it is made
-// larger, and the others are retried, by a process that is killed twice on the way, as the one that runs the stages is. Each is in the table, made exactly once, and the
-// thousand stay as they were changed.
+// TestRetryUnderKills: a column that is too small refuses 11,000 orders. A thousand of them are changed to what it
+// takes; then it is made larger, and the others are retried, by a process that is killed twice on the way, as the one
+// that runs the stages is. Each is in the table, made exactly once, and the thousand stay as they were changed.
 func TestRetryUnderKills(t *testing.T) {
 	t.Parallel()
 	const changed, all, long = 1000, 11000, 8 * time.Minute

@@ -111,8 +111,8 @@ func (l *ledger) read(topic string, f func(*kgo.Record)) {
 	}
 }
 
-// TestEditsKilledAtEachStep: `dlq retry --edit` and `dlq import` are killed at each request that changes something, and run again. Each letter is in
-// the table once, or superseded, and brings nothing back.
+// TestEditsKilledAtEachStep: `dlq retry --edit` and `dlq import` are killed at each request that changes something, and
+// run again. Each letter is in the table once, or superseded, and brings nothing back.
 func TestEditsKilledAtEachStep(t *testing.T) {
 	l := newLedger(t)
 	dir := t.TempDir()

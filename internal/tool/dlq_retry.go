@@ -152,8 +152,8 @@ func (x *replaying) retry(cmd *cobra.Command, f *retryFlags) (*retried, error) {
 	return out, x.count(ctx, append(tried, due...), out)
 }
 
-// sort tells letters that are to be retried from those whose keys were finished just now, and counts the others. force is for
-// what was refused often.
+// sort tells letters that are to be retried from those whose keys were finished just now, and counts the others. force
+// is for what was refused often.
 func (r *retried) sort(asked []*letters.Letter, finished map[string]bool, force bool) (due, tried []*letters.Letter) {
 	for _, l := range asked {
 		switch {

@@ -47,8 +47,8 @@ func (x *replaying) dryRetry(ctx context.Context, b replay.Batch, out *retried) 
 	return nil
 }
 
-// judge counts what becomes of letters, given which raw records a step refuses, the newest record of each key that has one, and
-// how many of those the table refuses.
+// judge counts what becomes of letters, given which raw records a step refuses, the newest record of each key that has
+// one, and how many of those the table refuses.
 func (r *retried) judge(all []*letters.Letter, refused map[topics.RawPosition]bool, made map[string]topics.Version, table int) {
 	newest := map[string]int{} // letters of the newest records, by key
 	for _, l := range all {

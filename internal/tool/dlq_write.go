@@ -117,7 +117,8 @@ func writeLetter(out io.Writer, x shownLetter) error {
 	return e.Encode(x)
 }
 
-// stepsOf are the raw record of a letter after each step of the file that lets it through; none, if it was not a step that refused it.
+// stepsOf are the raw record of a letter after each step of the file that lets it through; none, if it was not a step
+// that refused it.
 func stepsOf(d *dryrun.Stream, l *letters.Letter) (all []preview.Step) {
 	if l.Stage != "processor" || l.Record.Value == nil {
 		return nil

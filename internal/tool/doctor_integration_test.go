@@ -18,8 +18,9 @@ import (
 	"github.com/millrace-io/millrace/internal/testservers"
 )
 
-// TestDoctorOnGuardedBrokers: on a real broker with ACLs, what the user lacks is found with its code and the command that allows it, and
-// once those very commands have run, doctor finds nothing and the pipeline runs. Then each right is taken away alone, and found.
+// TestDoctorOnGuardedBrokers: on a real broker with ACLs, what the user lacks is found with its code and the command
+// that allows it, and once those very commands have run, doctor finds nothing and the pipeline runs. Then each right is
+// taken away alone, and found.
 func TestDoctorOnGuardedBrokers(t *testing.T) {
 	t.Parallel()
 	server := testservers.NewGuardedKafka(t)

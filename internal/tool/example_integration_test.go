@@ -9,7 +9,8 @@ import (
 	"github.com/millrace-io/millrace/internal/testservers"
 )
 
-// TestExamplesOnRealServers runs the examples of --help that name servers, and those of one stage alone, on Apache Kafka and MySQL.
+// TestExamplesOnRealServers runs the examples of --help that name servers, and those of one stage alone, on Apache
+// Kafka and MySQL.
 func TestExamplesOnRealServers(t *testing.T) {
 	s := newScenes(t)
 	s.kafka, s.mysql = testservers.Kafka(t)[0], testservers.MySQL(t)

@@ -25,8 +25,8 @@ import (
 // allowed is how long a line may take: far more than it does anywhere.
 const allowed = 6 * time.Minute
 
-// programScript makes the test binary a program. A stage that is to listen at the default port listens at a free one, and the health
-// check asks there.
+// programScript makes the test binary a program. A stage that is to listen at the default port listens at a free one,
+// and the health check asks there.
 const programScript = `#!/bin/sh
 case "${0##*/} $*" in
 *--listen*|*--url*) ;;
@@ -138,7 +138,8 @@ func (p *playing) answer(terminal *os.File) {
 			return
 		case <-tick.C:
 		}
-		if text := p.out.String(); asks.MatchString(text) && (text != answered || strings.Contains(text, "Write ")) { // what is typed before a form listens is lost
+		// what is typed before a form listens is lost
+		if text := p.out.String(); asks.MatchString(text) && (text != answered || strings.Contains(text, "Write ")) {
 			answered = text
 			_, _ = terminal.WriteString("y")
 			if !strings.Contains(text, "Write ") {

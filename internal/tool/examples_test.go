@@ -48,7 +48,8 @@ func TestEveryCommandHasAnExample(t *testing.T) {
 	}
 }
 
-// TestVerbsAreAlike: commands on a pipeline's data say their exit codes, and have --output, unless they write NDJSON and nothing else.
+// TestVerbsAreAlike: commands on a pipeline's data say their exit codes, and have --output, unless they write NDJSON
+// and nothing else.
 func TestVerbsAreAlike(t *testing.T) {
 	ndjson := []string{"millrace dlq show", "millrace dlq export"}
 	checked := 0
@@ -71,8 +72,8 @@ func TestVerbsAreAlike(t *testing.T) {
 	}
 }
 
-// TestEveryExampleRuns: every line that a `--help` shows as an example works as it stands, in a directory that has the files which it
-// names. Only the addresses differ: api.example.com is an API of the test, and ports are free ones.
+// TestEveryExampleRuns: every line that a `--help` shows as an example works as it stands, in a directory that has the
+// files which it names. Only the addresses differ: api.example.com is an API of the test, and ports are free ones.
 func TestEveryExampleRuns(t *testing.T) {
 	scenes := newScenes(t)
 	ran := map[string]bool{}

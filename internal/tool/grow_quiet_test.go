@@ -15,8 +15,8 @@ import (
 	"github.com/millrace-io/millrace/topics"
 )
 
-// TestGrowOfAQuietStream: what was written again is not waited for, though the processors commit nothing before something comes; and a
-// sweep takes no row for one of an earlier raw topic.
+// TestGrowOfAQuietStream: what was written again is not waited for, though the processors commit nothing before
+// something comes; and a sweep takes no row for one of an earlier raw topic.
 func TestGrowOfAQuietStream(t *testing.T) {
 	const partitions = 32
 	cluster := testkafka.New(t)

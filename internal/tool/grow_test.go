@@ -25,7 +25,8 @@ import (
 	"github.com/millrace-io/millrace/topics/control"
 )
 
-// exchange is an API whose orders change, go and come back. Totals only ever rise, so that they tell the order of revisions.
+// exchange is an API whose orders change, go and come back. Totals only ever rise, so that they tell the order of
+// revisions.
 type exchange struct {
 	*httptest.Server
 
@@ -239,8 +240,8 @@ func (g *growing) say(wantCode int, want string, args ...string) {
 	}
 }
 
-// TestGrow gives topics more partitions while the API changes all the time, and kills the command in each of its steps, and the process that
-// runs the stages.
+// TestGrow gives topics more partitions while the API changes all the time, and kills the command in each of its steps,
+// and the process that runs the stages.
 func TestGrow(t *testing.T) {
 	t.Parallel()
 	cluster := testkafka.New(t)

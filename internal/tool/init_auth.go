@@ -12,7 +12,8 @@ import (
 	"github.com/millrace-io/millrace/pipeline/file"
 )
 
-// given takes the credentials of --auth, which are written into the file as they are given: with references, never with secrets.
+// given takes the credentials of --auth, which are written into the file as they are given: with references, never with
+// secrets.
 func (c *credentials) given(f *initFlags, h *pipeline.HTTP) error {
 	if f.bearer != "" {
 		return errors.New("--auth and --bearer exclude each other")

@@ -57,7 +57,8 @@ func (p *patient) quiet() {
 	}
 }
 
-// TestResetKilledAtEachStep: the command is run again, and the table is what the API shows, as if it had not been killed.
+// TestResetKilledAtEachStep: the command is run again, and the table is what the API shows, as if it had not been
+// killed.
 func TestResetKilledAtEachStep(t *testing.T) {
 	t.Parallel()
 	p := newPatient(t, 8)
@@ -215,7 +216,8 @@ func TestPauseAndResumeKilledAtEachStep(t *testing.T) {
 	p.quiet()
 }
 
-// TestRecoverBesideTraffic: what is processed and written while it looks is not past the end of a log, which would be taken for a loss.
+// TestRecoverBesideTraffic: what is processed and written while it looks is not past the end of a log, which would be
+// taken for a loss.
 func TestRecoverBesideTraffic(t *testing.T) {
 	t.Parallel()
 	p := newPatient(t, 8)
@@ -245,7 +247,8 @@ func TestRecoverBesideTraffic(t *testing.T) {
 	p.quiet()
 }
 
-// TestRecoverBesideADeclaration: a sink that runs declares positions after --kafka-lost has looked, which declares its own all the same: from the start.
+// TestRecoverBesideADeclaration: a sink that runs declares positions after --kafka-lost has looked, which declares its
+// own all the same: from the start.
 func TestRecoverBesideADeclaration(t *testing.T) {
 	p := newPatient(t, 8)
 	o, err := operate(t.Context(), p.path, []string{"orders"})

@@ -12,8 +12,8 @@ import (
 	"github.com/millrace-io/millrace/internal/testkit"
 )
 
-// TestWhatWorksAfterASwap: with another line live, and the first one dropped, a run that is started with the new file goes on, a replay
-// in place acts on the live line, and --once ends when that one has all.
+// TestWhatWorksAfterASwap: with another line live, and the first one dropped, a run that is started with the new file
+// goes on, a replay in place acts on the live line, and --once ends when that one has all.
 func TestWhatWorksAfterASwap(t *testing.T) {
 	t.Parallel()
 	p := newPatient(t, 5)
@@ -39,7 +39,8 @@ func TestWhatWorksAfterASwap(t *testing.T) {
 	run(cli.ExitOK, "sink paused since", "status", p.path)
 	run(cli.ExitOK, "orders resumed: processor of line 2, sink of line 2, ingest", "resume", p.path, "orders")
 	run(cli.ExitOK, "line 2 live", "status", p.path)
-	run(cli.ExitOK, "the raw records from before the reset are deleted", "reset", p.path, "orders", "--all", "--yes") // the processors of line 2 have passed them
+	// the processors of line 2 have passed them
+	run(cli.ExitOK, "the raw records from before the reset are deleted", "reset", p.path, "orders", "--all", "--yes")
 	run(cli.ExitOK, "all is processed again", "replay", p.path, "orders", "--yes", "--log-level", "warn")
 	run(cli.ExitOK, "no letter is open", "dlq", "list", p.path)
 	p.api.alsoShow(`, {"total": 1}`) // which ingest refuses, whose letters are in the topic of the first line

@@ -37,7 +37,8 @@ func decidedAbout(ctx context.Context, opts []kgo.Opt, p *pipeline.Pipeline, str
 	return s, nil
 }
 
-// liveLine is the live line of a stream, as a pipeline of its own: p itself, if no other line was ever swapped in, or nothing ever ran.
+// liveLine is the live line of a stream, as a pipeline of its own: p itself, if no other line was ever swapped in, or
+// nothing ever ran.
 func liveLine(ctx context.Context, opts []kgo.Opt, p *pipeline.Pipeline, stream string) (*pipeline.Pipeline, error) {
 	s, err := decidedAbout(ctx, opts, p, stream)
 	if err != nil {

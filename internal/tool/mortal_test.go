@@ -27,8 +27,8 @@ func take(t *testing.T, m *testkit.Mortal, o *operation) {
 	}
 }
 
-// killed runs a command that has reached the brokers, in a life that ends at a request. It reports whether it ended before the command,
-// whose error is returned else.
+// killed runs a command that has reached the brokers, in a life that ends at a request. It reports whether it ended
+// before the command, whose error is returned else.
 func killed(t *testing.T, path string, at int64, command func(*cobra.Command, *operation) error) (bool, error) {
 	t.Helper()
 	o, err := operate(t.Context(), path, []string{"orders"})
@@ -46,8 +46,8 @@ func killed(t *testing.T, path string, at int64, command func(*cobra.Command, *o
 	})
 }
 
-// killEach runs a command again and again: each time something changes before, the command is killed stride requests later, and it is run
-// once more, to its end. It returns at how many requests it was killed.
+// killEach runs a command again and again: each time something changes before, the command is killed stride requests
+// later, and it is run once more, to its end. It returns at how many requests it was killed.
 func killEach(t *testing.T, path string, stride int64, command func(*cobra.Command, *operation) error, before, again, after func(at int64)) int {
 	t.Helper()
 	kills := 0

@@ -115,8 +115,9 @@ func (r *remade) loseKafka(name string) {
 	}
 }
 
-// TestTopicsRecreatedOnRealServers: all topics are deleted beside the database, and the API has changed. The table equals what it has
-// now. Then the pipeline is renamed: it is refused the table until it adopts it, and the one before is refused from then on.
+// TestTopicsRecreatedOnRealServers: all topics are deleted beside the database, and the API has changed. The table
+// equals what it has now. Then the pipeline is renamed: it is refused the table until it adopts it, and the one before
+// is refused from then on.
 func TestTopicsRecreatedOnRealServers(t *testing.T) {
 	t.Parallel()
 	r := newRemade(t)

@@ -161,7 +161,8 @@ func (o *operation) decidePauses(ctx context.Context, stages []string, decide fu
 	return out, nil
 }
 
-// stageRuns reports whether a stage runs on a line: ingest only on the first one, also when that was dropped, which has nothing else then.
+// stageRuns reports whether a stage runs on a line: ingest only on the first one, also when that was dropped, which has
+// nothing else then.
 func stageRuns(line *pipeline.Pipeline, s *control.Stream, stage string) bool {
 	if stage == process.Ingest {
 		return line.Line == nil

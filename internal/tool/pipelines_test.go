@@ -7,8 +7,8 @@ import (
 	"testing"
 )
 
-// TestExamplePipelines: each example validates without its secrets, has tests that pass, asks its editor for the schema, and is in
-// the list of examples.
+// TestExamplePipelines: each example validates without its secrets, has tests that pass, asks its editor for the
+// schema, and is in the list of examples.
 func TestExamplePipelines(t *testing.T) {
 	files, err := filepath.Glob("../../examples/*/pipeline.yaml")
 	if err != nil || len(files) < 11 {

@@ -12,7 +12,8 @@ import (
 	"github.com/millrace-io/millrace/internal/testkit"
 )
 
-// racesOfTheLibrary keeps a race out of the exit code: the library of the prompts closes its terminal while it may still read.
+// racesOfTheLibrary keeps a race out of the exit code: the library of the prompts closes its terminal while it may
+// still read.
 const racesOfTheLibrary = "GORACE=exitcode=0"
 
 // TestInitAsks: on a terminal, init has a person choose a resource with the arrow keys, and asks before it writes.

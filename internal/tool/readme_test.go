@@ -21,8 +21,8 @@ import (
 // logTime is what begins a line of the log.
 var logTime = regexp.MustCompile(`(?m)^time=\S+ `)
 
-// TestLogicWasWrongOfREADME runs the commands of README.md's section on the file that it shows: they print what the page shows, and
-// what a wrong type has refused is in the table at the end. -update writes the outputs again.
+// TestLogicWasWrongOfREADME runs the commands of README.md's section on the file that it shows: they print what the
+// page shows, and what a wrong type has refused is in the table at the end. -update writes the outputs again.
 func TestLogicWasWrongOfREADME(t *testing.T) {
 	api := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		_, _ = w.Write([]byte(`[{"id": 1, "coupon": null}, {"id": 2, "coupon": "SPRING"}, {"id": 3, "coupon": null}]`))

@@ -10,7 +10,8 @@ import (
 	"testing"
 )
 
-// TestRecordALogin: the token that a login gives is a secret, though no pipeline file has it; the cassette plays all the same.
+// TestRecordALogin: the token that a login gives is a secret, though no pipeline file has it; the cassette plays all
+// the same.
 func TestRecordALogin(t *testing.T) {
 	api := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch {

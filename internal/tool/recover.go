@@ -233,8 +233,8 @@ func (x *recovering) look(lines []recoverable) (all []repair, err error) {
 	return all, nil
 }
 
-// whole notes that the table has lost rows, which no position brings back. What a row is found by is the live logic's, so it is asked only
-// where that is the file's.
+// whole notes that the table has lost rows, which no position brings back. What a row is found by is the live logic's,
+// so it is asked only where that is the file's.
 func (x *recovering) whole(l recoverable, told *recovered) error {
 	ctx := x.cmd.Context()
 	s, err := decidedAbout(ctx, x.opts, l.Pipeline, l.Stream.Name)

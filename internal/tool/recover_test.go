@@ -197,8 +197,8 @@ func TestRecoverAGroupThatWasMoved(t *testing.T) {
 	p.inOrder()
 }
 
-// TestRecoverWhatRetentionTook from the processed topic: what was not written yet is processed again. Then from the raw topic: it is fetched
-// again.
+// TestRecoverWhatRetentionTook from the processed topic: what was not written yet is processed again. Then from the raw
+// topic: it is fetched again.
 func TestRecoverWhatRetentionTook(t *testing.T) {
 	t.Parallel()
 	p := newPatient(t, 20)
@@ -252,8 +252,8 @@ func TestRecoverADatabaseThatIsOlder(t *testing.T) {
 	p.inOrder()
 }
 
-// TestRecoverAKafkaThatIsOlder: offsets are given twice, so the rows count as older, and everything is fetched again. What the API shows no more
-// goes with a sweep, although the raw topic knows nothing of it.
+// TestRecoverAKafkaThatIsOlder: offsets are given twice, so the rows count as older, and everything is fetched again.
+// What the API shows no more goes with a sweep, although the raw topic knows nothing of it.
 func TestRecoverAKafkaThatIsOlder(t *testing.T) {
 	t.Parallel()
 	p := newPatient(t, 20)

@@ -10,9 +10,9 @@ import (
 	"github.com/millrace-io/millrace/internal/testkit"
 )
 
-// TestARenamedPipelineTakesItsTable: a pipeline has filled its table and is renamed in the file, and the API has changed meanwhile. Each step says the
-// next command: the sink waits for --adopt, as doctor and recover say too, and what the API shows no more goes with a sweep. The table equals
-// the API then, and the name of before is refused.
+// TestARenamedPipelineTakesItsTable: a pipeline has filled its table and is renamed in the file, and the API has
+// changed meanwhile. Each step says the next command: the sink waits for --adopt, as doctor and recover say too, and
+// what the API shows no more goes with a sweep. The table equals the API then, and the name of before is refused.
 func TestARenamedPipelineTakesItsTable(t *testing.T) {
 	t.Parallel()
 	p := newPatient(t, 20)

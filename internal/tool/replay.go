@@ -312,7 +312,8 @@ func (x *replaying) through(ctx context.Context, w replay.Work) error {
 	return x.Ended(ctx, w.Generation)
 }
 
-// takePart runs until the redo has ended. Servers that this process has embedded are reached by no other sink, so it runs one.
+// takePart runs until the redo has ended. Servers that this process has embedded are reached by no other sink, so it
+// runs one.
 func (x *replaying) takePart(ctx context.Context, w replay.Work) error {
 	if !x.servers.Own() {
 		return x.Run(ctx, w)

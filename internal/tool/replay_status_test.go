@@ -10,7 +10,8 @@ import (
 	"github.com/millrace-io/millrace/topics/control"
 )
 
-// TestStatusTellsOfARate: below the lines it says of one that is built with a rate how much arrives, and whether it does not catch up.
+// TestStatusTellsOfARate: below the lines it says of one that is built with a rate how much arrives, and whether it
+// does not catch up.
 func TestStatusTellsOfARate(t *testing.T) {
 	t.Parallel()
 	arriving, less, more := 1020, 40, 4000

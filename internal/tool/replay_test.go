@@ -87,7 +87,8 @@ func TestReplay(t *testing.T) {
 	}
 }
 
-// TestReplayOperated: a replay that is slow is looked at, paused, resumed and aborted by commands beside it, and says that it was aborted.
+// TestReplayOperated: a replay that is slow is looked at, paused, resumed and aborted by commands beside it, and says
+// that it was aborted.
 func TestReplayOperated(t *testing.T) {
 	t.Parallel()
 	p := &patient{t: t, api: newWarehouse(t, 300), name: "shop"}

@@ -99,7 +99,8 @@ func awaitTable(t *testing.T, path string, want []int) {
 	testkit.Eventually(t, patience, testkit.That(fmt.Sprint("the rows ", want), func() bool { return slices.Equal(tableIDs(t, path), want) }))
 }
 
-// TestResetBesideARun: rows of what the API shows no more go with --sweep, up to a limit; the raw history goes with --all.
+// TestResetBesideARun: rows of what the API shows no more go with --sweep, up to a limit; the raw history goes with
+// --all.
 func TestResetBesideARun(t *testing.T) {
 	t.Parallel()
 	api := newWarehouse(t, 30)

@@ -31,12 +31,15 @@ var varying = []struct {
 	{regexp.MustCompile(`\S+@\S+`), "op@host"},
 	{regexp.MustCompile(`(?m)^\w+: \d+ of 1 slice complete.*\n`), ""},
 	{regexp.MustCompile(`(?m)^\w+: waiting (for|until) the (processors|sinks).*\n`), ""},
-	{regexp.MustCompile(`(?m)^\w+: found: .* has raw records that .*\n`), ""},                        // of which it depends how many came meanwhile
-	{regexp.MustCompile(`(?m)^\w+: found: the positions of the group .* are past the end .*\n`), ""}, // if processors had come so far
+	// of which it depends how many came meanwhile
+	{regexp.MustCompile(`(?m)^\w+: found: .* has raw records that .*\n`), ""},
+	// if processors had come so far
+	{regexp.MustCompile(`(?m)^\w+: found: the positions of the group .* are past the end .*\n`), ""},
 	{regexp.MustCompile(`(?m)^(\w+: found: .*: partition ).*$`), "${1}3 at 9, the log ends at 5"},
 }
 
-// TestRunbooks runs what the runbooks show, and compares; -update writes the outputs again. Comments in a page say what happens besides.
+// TestRunbooks runs what the runbooks show, and compares; -update writes the outputs again. Comments in a page say what
+// happens besides.
 func TestRunbooks(t *testing.T) {
 	for _, name := range []string{"starting-over", "after-a-restore", "dead-letters", "new-columns", "adding-partitions"} {
 		t.Run(name, func(t *testing.T) {

@@ -27,8 +27,8 @@ func numbers(ctx context.Context, path, table string) (all string) {
 	return all
 }
 
-// TestReplayShadow builds a table with another key and other columns beside a process that runs, which is started with the new file then;
-// and once more where nothing runs.
+// TestReplayShadow builds a table with another key and other columns beside a process that runs, which is started with
+// the new file then; and once more where nothing runs.
 func TestReplayShadow(t *testing.T) {
 	t.Parallel()
 	api := newWarehouse(t, 3)
@@ -163,8 +163,8 @@ func TestCommandsActOnTheLiveLine(t *testing.T) {
 	p.stop()
 }
 
-// TestReplayShadowKilled kills the command and the process that has the servers while a line is filled. Both go on where it was, the process
-// with the new file, and the line's table lacks nothing.
+// TestReplayShadowKilled kills the command and the process that has the servers while a line is filled. Both go on
+// where it was, the process with the new file, and the line's table lacks nothing.
 func TestReplayShadowKilled(t *testing.T) {
 	t.Parallel()
 	const orders = 400

@@ -75,8 +75,9 @@ func totals(t *testing.T, db *sql.DB) map[int]int {
 	return out
 }
 
-// TestSweepUnderTraffic: two processes run, the first orders change all the time, the API shows fewer, and some come back just when the
-// tombstones are written. Each time the table equals the API in the end, and a reader never misses an order that the API has always shown.
+// TestSweepUnderTraffic: two processes run, the first orders change all the time, the API shows fewer, and some come
+// back just when the tombstones are written. Each time the table equals the API in the end, and a reader never misses
+// an order that the API has always shown.
 func TestSweepUnderTraffic(t *testing.T) {
 	t.Parallel()
 	const always, gone, back = 1000, 1040, 1080

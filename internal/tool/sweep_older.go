@@ -16,8 +16,9 @@ import (
 	"github.com/millrace-io/millrace/topics/control"
 )
 
-// older deletes the rows that only an earlier raw topic, which is gone, has made: the complete pass has written all that the API shows once
-// more, so that they are of keys that it did not show. Tombstones cannot do it, for their raw keys are gone with the topic.
+// older deletes the rows that only an earlier raw topic, which is gone, has made: the complete pass has written all
+// that the API shows once more, so that they are of keys that it did not show. Tombstones cannot do it, for their raw
+// keys are gone with the topic.
 func (x *sweeping) older(ctx context.Context) error {
 	all, err := runningLines(ctx, x.operation.opts, x.Pipeline, x.stream())
 	if err != nil {
@@ -109,7 +110,8 @@ func (x *sweeping) through(ctx context.Context, line *pipeline.Pipeline, table *
 	}, func(left int64) { x.sayf("waiting for the sinks, which have %d records left", left) })
 }
 
-// awaitAll waits until the positions in a topic have passed all that it holds now, and tells how much is left when that changes.
+// awaitAll waits until the positions in a topic have passed all that it holds now, and tells how much is left when that
+// changes.
 func awaitAll(
 	ctx context.Context, cfg reset.Config, adm *kadm.Client, topic string, at func() (map[int32]int64, error), tell func(left int64),
 ) error {

@@ -10,7 +10,8 @@ import (
 	"github.com/millrace-io/millrace/internal/cli"
 )
 
-// TestRecordAndTest: what was recorded is tested without the API and without the secret, and a change of the steps shows.
+// TestRecordAndTest: what was recorded is tested without the API and without the secret, and a change of the steps
+// shows.
 func TestRecordAndTest(t *testing.T) {
 	t.Setenv("SHOP_KEY", "hush-hush-key")
 	dir := t.TempDir()
@@ -96,8 +97,8 @@ tests:
 	}
 }
 
-// TestWhatIsNotRecordedIsNoEnd: a request without an answer fails the test, even where the API says 404 past the end; and a
-// cassette may be written by hand, for an API of which the address is not known here.
+// TestWhatIsNotRecordedIsNoEnd: a request without an answer fails the test, even where the API says 404 past the end;
+// and a cassette may be written by hand, for an API of which the address is not known here.
 func TestWhatIsNotRecordedIsNoEnd(t *testing.T) {
 	dir := t.TempDir()
 	if err := os.MkdirAll(filepath.Join(dir, "tape"), 0o750); err != nil {

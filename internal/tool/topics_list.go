@@ -23,12 +23,13 @@ import (
 
 // listedTopic is a topic as it is.
 type listedTopic struct {
-	Topic      string           `json:"topic"`
-	Partitions int              `json:"partitions"`
-	Offsets    int64            `json:"offsets"`         // between the start of the log and its end: records, and markers of transactions
-	Bytes      *int64           `json:"bytes,omitempty"` // on the disks of one replica; absent: the brokers do not say
-	Retention  string           `json:"retention"`
-	Lag        map[string]int64 `json:"lag,omitempty"` // records, by stage; of a line that is not live, with its number
+	Topic      string `json:"topic"`
+	Partitions int    `json:"partitions"`
+	// between the start of the log and its end: records, and markers of transactions
+	Offsets   int64            `json:"offsets"`
+	Bytes     *int64           `json:"bytes,omitempty"` // on the disks of one replica; absent: the brokers do not say
+	Retention string           `json:"retention"`
+	Lag       map[string]int64 `json:"lag,omitempty"` // records, by stage; of a line that is not live, with its number
 }
 
 func newTopicsListCommand() *cobra.Command {
@@ -202,8 +203,8 @@ func retention(c kadm.ResourceConfig) string {
 	return (time.Duration(ms) * time.Millisecond).String()
 }
 
-// lags are how many records of the raw topics the processors, and of the processed topics the sinks have to do, by topic and stage.
-// Each line has processors of its own. A base line that was dropped has none.
+// lags are how many records of the raw topics the processors, and of the processed topics the sinks have to do, by
+// topic and stage. Each line has processors of its own. A base line that was dropped has none.
 func (o *operation) lags(ctx context.Context, shadows []*pipeline.Pipeline) (map[string]map[string]int64, error) {
 	v, err := o.decided(ctx)
 	if err != nil {

@@ -100,7 +100,8 @@ func (d *decoder) parameters(f *ingestFile) {
 	setBy(&p.Offset.v.Param, "paginate.offset.param")
 	setBy(&p.Offset.v.LimitParam, "paginate.offset.limit_param")
 	setBy(&p.Cursor.v.Param, "paginate.cursor.param")
-	if keep := &p.Cursor.v.Keep.v.Param; keep.s != p.Cursor.v.Param.s { // where it is the same, the cursor goes on from what was kept
+	// where it is the same, the cursor goes on from what was kept
+	if keep := &p.Cursor.v.Keep.v.Param; keep.s != p.Cursor.v.Param.s {
 		setBy(keep, "paginate.cursor.keep.param")
 	}
 	setBy(&p.Keyset.v.Param, "paginate.keyset.param")

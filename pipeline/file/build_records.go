@@ -94,7 +94,8 @@ func onlyKey(key *dottedPaths) string {
 	return ""
 }
 
-// besideRecords sets the records, and reports fields of the body that cannot be found, because they lie among the records.
+// besideRecords sets the records, and reports fields of the body that cannot be found, because they lie among the
+// records.
 func (d *decoder) besideRecords(f *ingestFile, in *pipeline.Ingest) {
 	records, at, shape := d.records(f)
 	in.Records, in.Shape = records, shape

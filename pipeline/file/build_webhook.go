@@ -60,8 +60,8 @@ func (d *decoder) delivered(f *ingestFile, at place, own []string) pipeline.Inge
 	return in
 }
 
-// onlyWhen builds what says of itself that it was deleted: nothing is ever read as a whole. Others may share more, which does
-// not count.
+// onlyWhen builds what says of itself that it was deleted: nothing is ever read as a whole. Others may share more,
+// which does not count.
 func (d *decoder) onlyWhen(f *ingestFile, in *pipeline.Ingest, own bool) {
 	if !own {
 		f.Deletes = choice[deletesFile]{}

@@ -32,8 +32,9 @@ func elsewhere(name string) string {
 	return home
 }
 
-// suggest returns which known keys of the mapping at path an unknown one was probably meant to be, and a hint for it. Keys of that
-// very name one level deeper are a better guess than one that differs in two letters: auth: {header: …} is api_key, not bearer.
+// suggest returns which known keys of the mapping at path an unknown one was probably meant to be, and a hint for it.
+// Keys of that very name one level deeper are a better guess than one that differs in two letters: auth: {header: …} is
+// api_key, not bearer.
 func suggest(name, path string, known []string) (near []string, hint string) {
 	guess := nearest(name, known)
 	if children := beneath(name, path); len(children) > 0 && (guess == "" || levenshtein.ComputeDistance(name, guess) > 1) {

@@ -132,8 +132,8 @@ var mistakes = []string{
 	"the type in capitals with a blank ~~ bigint key ~~ BIG INT key",
 }
 
-// TestMistakes: each has a message that says what is wrong, where, and how to correct it. They are in testdata/mistakes.golden,
-// to be read with a critical eye.
+// TestMistakes: each has a message that says what is wrong, where, and how to correct it. They are in
+// testdata/mistakes.golden, to be read with a critical eye.
 func TestMistakes(t *testing.T) {
 	if _, err := file.Parse("shop.yaml", []byte(rightFile), env); err != nil {
 		t.Fatalf("the right file is wrong: %v", err)

@@ -7,8 +7,9 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// Place says where in a pipeline file a value stands, by its path as messages have it: streams.orders.process[1].map.total.
-// Of a path that leads further than the file, it is the last place that is there. Line and column count from 1; 0: unknown.
+// Place says where in a pipeline file a value stands, by its path as messages have it:
+// streams.orders.process[1].map.total. Of a path that leads further than the file, it is the last place that is there.
+// Line and column count from 1; 0: unknown.
 func Place(data []byte, path string) (line, column int) {
 	var doc yaml.Node
 	if yaml.Unmarshal(data, &doc) != nil || len(doc.Content) == 0 {

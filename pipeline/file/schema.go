@@ -9,7 +9,8 @@ import (
 	"github.com/invopop/jsonschema"
 )
 
-// SchemaURL is where the schema of the newest version can be had: docs/reference/pipeline.schema.json of the repository.
+// SchemaURL is where the schema of the newest version can be had: docs/reference/pipeline.schema.json of the
+// repository.
 const SchemaURL = "https://raw.githubusercontent.com/millrace-io/millrace/main/docs/reference/pipeline.schema.json"
 
 // Schema is the JSON Schema (draft 2020-12) of the pipeline file, from the same types that the loader reads it with.

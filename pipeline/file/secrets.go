@@ -49,7 +49,8 @@ func (s *secretsOf) found(p place, text string, references []pipeline.Reference)
 	}
 }
 
-// ordinary reports whether a value is one of the many of a login or a token request, and its name is not that of a secret.
+// ordinary reports whether a value is one of the many of a login or a token request, and its name is not that of a
+// secret.
 func ordinary(keys []string) bool {
 	named := slices.Contains(keys, "body") || slices.Contains(keys, "params")
 	name := strings.ToLower(keys[len(keys)-1])

@@ -18,12 +18,12 @@ type Range struct {
 	From, To int64
 	// Cut is the end of what is looked at. A record from there on is processed live, and is not known here.
 	Cut int64
-	// Versioned says that records have a version of the source's: the newest record of a key may be at any offset. If it is
-	// not set, and records at or above From have one, that is noticed.
+	// Versioned says that records have a version of the source's: the newest record of a key may be at any offset. If
+	// it is not set, and records at or above From have one, that is noticed.
 	Versioned bool
 	Keys      map[string]bool // raw keys; nil: all
-	// Refused are offsets of records that the steps accept, and the table does not: they are not good. If it is not nil, letters
-	// of the newest records are there already, and only good records are marked.
+	// Refused are offsets of records that the steps accept, and the table does not: they are not good. If it is not
+	// nil, letters of the newest records are there already, and only good records are marked.
 	Refused map[int64]bool
 	MaxKeys int // in memory at a time, 1 or more: about [BytesPerKey] each
 }
@@ -33,16 +33,17 @@ const BytesPerKey = 80
 
 // Log reads a partition of a raw topic.
 type Log interface {
-	// Read calls f for each data record at the offsets [from, to), in order. It may be called again, and f's error ends it.
+	// Read calls f for each data record at the offsets [from, to), in order. It may be called again, and f's error ends
+	// it.
 	Read(ctx context.Context, from, to int64, f func(*kgo.Record) error) error
 }
 
 // errSources says that records have versions of the source's, though the stream has no version field any more.
 var errSources = errors.New("records have versions")
 
-// Build reads a partition and marks what is to be processed again. good reports whether the steps accept a record, be it with
-// rows or without. It reads the range once, more often if there are more keys than MaxKeys, and what is below the range only
-// where it matters. The error is the log's, or ctx's.
+// Build reads a partition and marks what is to be processed again. good reports whether the steps accept a record, be
+// it with rows or without. It reads the range once, more often if there are more keys than MaxKeys, and what is below
+// the range only where it matters. The error is the log's, or ctx's.
 func Build(ctx context.Context, r Range, log Log, good func(*kgo.Record) bool) (*Marks, error) {
 	m, err := build(ctx, r, log, good)
 	if errors.Is(err, errSources) {
@@ -128,7 +129,8 @@ func (b *builder) add(r *kgo.Record) error {
 	return nil
 }
 
-// misplaced marks a record whose version cannot be read: it has no place among its key's revisions, and becomes a letter.
+// misplaced marks a record whose version cannot be read: it has no place among its key's revisions, and becomes a
+// letter.
 func (b *builder) misplaced(r *kgo.Record) {
 	if b.Refused == nil && b.marks.Passes == 1 && r.Offset >= b.From && r.Offset < b.To {
 		b.marks.set(r.Offset)
@@ -136,8 +138,8 @@ func (b *builder) misplaced(r *kgo.Record) {
 	}
 }
 
-// halve leaves the upper half of the hashes to later passes, until there is room. It reports whether this pass is still for
-// a hash.
+// halve leaves the upper half of the hashes to later passes, until there is room. It reports whether this pass is still
+// for a hash.
 func (b *builder) halve(hash xxh3.Uint128) bool {
 	for b.keys.len() >= b.MaxKeys && b.hi-b.lo > 1 {
 		b.hi = b.lo + (b.hi-b.lo)/2

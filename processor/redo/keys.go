@@ -2,7 +2,8 @@ package redo
 
 import "github.com/zeebo/xxh3"
 
-// keys is what is known of each key. It holds no pointers of its own to entries, so that the collector has little to do.
+// keys is what is known of each key. It holds no pointers of its own to entries, so that the collector has little to
+// do.
 type keys struct {
 	at      map[xxh3.Uint128]uint32
 	entries [][]entry // chunks

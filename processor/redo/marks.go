@@ -2,8 +2,8 @@ package redo
 
 import "math/bits"
 
-// Marks is a set of offsets in one partition: those of the records that are to be processed again. It takes a bit for each
-// offset. After it was built it is read-only.
+// Marks is a set of offsets in one partition: those of the records that are to be processed again. It takes a bit for
+// each offset. After it was built it is read-only.
 type Marks struct {
 	start, end int64
 	words      []uint64

@@ -130,8 +130,8 @@ func (f *keyField) twice(got, want string) error {
 		f.name, got, want, f.column, f.typ)
 }
 
-// appendShape appends how a time is written but for its digits: the zone, and what stands between date and time of day. The
-// fraction does not count. utc is false if an offset says that it is the time somewhere else.
+// appendShape appends how a time is written but for its digits: the zone, and what stands between date and time of day.
+// The fraction does not count. utc is false if an offset says that it is the time somewhere else.
 func appendShape(out, text []byte) (shape []byte, utc bool) {
 	fraction := false
 	for i, c := range text {

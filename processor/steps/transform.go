@@ -13,8 +13,8 @@ import (
 	"github.com/millrace-io/millrace/transform"
 )
 
-// transformer puts another record in the place of the one in hand. It stands before the first step that makes columns: names
-// are the record's own, before it and after it.
+// transformer puts another record in the place of the one in hand. It stands before the first step that makes columns:
+// names are the record's own, before it and after it.
 type transformer struct {
 	do    transform.Func
 	label string

@@ -37,14 +37,14 @@ type Dialect interface {
 	// that makes t.
 	CreateOwn() []string
 	CreateTable(t *rows.Table) string
-	// Temporary returns the statements that make t as a table of the session, without rows: like a table that is there, but for
-	// the columns that this one lacks, or, if like is empty, as CreateTable makes it.
+	// Temporary returns the statements that make t as a table of the session, without rows: like a table that is there,
+	// but for the columns that this one lacks, or, if like is empty, as CreateTable makes it.
 	Temporary(t *rows.Table, like string, lacks []rows.Column) []string
-	// Like returns the statements that make t like a table that is there, with what somebody has added to that one, but without its
-	// indexes, and with the columns of t. Columns of was that t lacks stay away.
+	// Like returns the statements that make t like a table that is there, with what somebody has added to that one, but
+	// without its indexes, and with the columns of t. Columns of was that t lacks stay away.
 	Like(ctx context.Context, db *sql.DB, t *rows.Table, like string, was *rows.Table) ([]string, error)
-	// Indexes returns the statement that gives t the indexes of a table that is there; empty: it has them. left are those that it
-	// cannot have, each with the reason.
+	// Indexes returns the statement that gives t the indexes of a table that is there; empty: it has them. left are
+	// those that it cannot have, each with the reason.
 	Indexes(ctx context.Context, db *sql.DB, t *rows.Table, like string) (add string, left []string, err error)
 	// OpenLong is Open for statements that may take hours.
 	OpenLong(lockWait time.Duration) (*sql.DB, error)
@@ -110,8 +110,8 @@ type Statements struct {
 	// waits until the transaction ends, or who reads it as well.
 	NewOwner, SetOwner, ShareOwners, LockOwners string
 
-	// PruneMarks removes PruneAtOnce of the marks of streams of a name that are older than a time, unless a table of one of them is
-	// marking: stream, that time, stream.
+	// PruneMarks removes PruneAtOnce of the marks of streams of a name that are older than a time, unless a table of
+	// one of them is marking: stream, that time, stream.
 	PruneMarks string
 	CaughtUp   string // notes that a stream had caught up in this hour: topic
 	Now        string // not a statement: the expression of the current time, in UTC
@@ -127,15 +127,15 @@ type Upsert struct {
 	// right or a column that is missing, a lock on the table.
 	Probe []string
 	// Bend comes before the literals instead of Insert, and AppendBend appends those of a row, which it numbers from 0:
-	// where the database would refuse a row, it then stores another value, or leaves the row out. Bent tells, right after
-	// the statement and its n rows, of which rows it did, in their order; false: it cannot tell of all. Empty and nil where
-	// there is no such way.
+	// where the database would refuse a row, it then stores another value, or leaves the row out. Bent tells, right
+	// after the statement and its n rows, of which rows it did, in their order; false: it cannot tell of all. Empty and
+	// nil where there is no such way.
 	Bend       string
 	AppendBend func(dst []byte, row int, x *rows.Change) []byte
 	Bent       func(ctx context.Context, s *Session, n int) (list []Bent, whole bool, err error)
-	// Spare is a DELETE without its condition: a row that the database would refuse to delete is spared. Spared tells, right
-	// after the statement, with what it would have refused all of these; nil: there are none, or not all for the same.
-	// Empty and nil where there is no such way.
+	// Spare is a DELETE without its condition: a row that the database would refuse to delete is spared. Spared tells,
+	// right after the statement, with what it would have refused all of these; nil: there are none, or not all for the
+	// same. Empty and nil where there is no such way.
 	Spare  string
 	Spared func(ctx context.Context, s *Session) (refusal, err error)
 }
@@ -146,8 +146,8 @@ type Bent struct {
 	Class string // the error and what it is about: what is done to rows of one class is done for the same
 	Out   bool   // the row was left out; false: another value was stored
 	Ended bool   // the statement was refused at this row
-	// Refusals are what the database may answer to an INSERT of the row alone: for all rows of a class the answer at the same
-	// place. None: not known.
+	// Refusals are what the database may answer to an INSERT of the row alone: for all rows of a class the answer at
+	// the same place. None: not known.
 	Refusals []error
 }
 

@@ -9,8 +9,8 @@ import (
 // Added is a column of one of millrace's own tables that tables of a version before lack.
 type Added struct{ Table, Column, Definition string }
 
-// AddMissing adds those of the columns that are not there. count is a query that counts the columns of a table by its name
-// and theirs, and duplicate reports whether an error says that somebody else has added the column since.
+// AddMissing adds those of the columns that are not there. count is a query that counts the columns of a table by its
+// name and theirs, and duplicate reports whether an error says that somebody else has added the column since.
 func AddMissing(ctx context.Context, db *sql.DB, all []Added, count string, duplicate func(error) bool) error {
 	for _, a := range all {
 		var n int

@@ -108,7 +108,8 @@ func (c *Column) moment(e *encoder, text []byte) error {
 	return e.append(Text, e.scratch)
 }
 
-// appendClock appends the time of day with places decimal places of the second, or with as many as there are, up to six.
+// appendClock appends the time of day with places decimal places of the second, or with as many as there are, up to
+// six.
 func (m *moment) appendClock(dst []byte, hour, places int) []byte {
 	dst = appendPadded(dst, hour, 2)
 	dst = appendPadded(append(dst, ':'), m.minute, 2)
@@ -116,8 +117,8 @@ func (m *moment) appendClock(dst []byte, hour, places int) []byte {
 	return appendPlaces(dst, m.fraction[:min(len(m.fraction), microDigits)], places)
 }
 
-// parseClock reads a time that is no time of day in particular: 23:59, 23:59:59.123, -838:59:59. The hours may be more than
-// a day's; how many MySQL takes is for MySQL to say.
+// parseClock reads a time that is no time of day in particular: 23:59, 23:59:59.123, -838:59:59. The hours may be more
+// than a day's; how many MySQL takes is for MySQL to say.
 func parseClock(b []byte) (negative bool, hour int, m moment, ok bool) {
 	s := scanner{b}
 	negative = s.skip('-')
@@ -221,8 +222,8 @@ func appendPadded(dst []byte, n, width int) []byte {
 	return append(dst, digits[at:]...)
 }
 
-// appendPlaces appends a point and the decimal places, if there are any: as many as the column has, with zeros, and more
-// only where they are not zero.
+// appendPlaces appends a point and the decimal places, if there are any: as many as the column has, with zeros, and
+// more only where they are not zero.
 func appendPlaces(dst, digits []byte, places int) []byte {
 	for len(digits) > places && digits[len(digits)-1] == '0' {
 		digits = digits[:len(digits)-1]

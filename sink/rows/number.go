@@ -12,7 +12,9 @@ import (
 const (
 	longestNumber = 400 // characters of a number; none that a column holds has more, but for zeros
 	wholeDigits   = 40  // of an integer: more than any type has
-	decimalDigits = 65  // of a DECIMAL, and decimalPlaces of them behind the point (MySQL Reference Manual, "DECIMAL Data Type Characteristics")
+	// of a DECIMAL, and decimalPlaces of them behind the point (MySQL Reference Manual, "DECIMAL Data Type
+	// Characteristics").
+	decimalDigits = 65
 	decimalPlaces = 30
 )
 
@@ -108,8 +110,9 @@ func (c *Column) double(e *encoder, v jsontext.Value) error {
 	return e.append(Number, e.scratch)
 }
 
-// decimal spells a number without an exponent, with as many decimal places as the column has, or more where they are not
-// zero: a number with an exponent would be a double in a statement, and lose digits. What is beyond the places that any DECIMAL has is cut.
+// decimal spells a number without an exponent, with as many decimal places as the column has, or more where they are
+// not zero: a number with an exponent would be a double in a statement, and lose digits. What is beyond the places that
+// any DECIMAL has is cut.
 func (c *Column) decimal(e *encoder, v jsontext.Value) error {
 	plain := []byte(v)
 	if bytes.ContainsAny(v, "eE") {

@@ -65,8 +65,9 @@ func apart(changes []*Change) (column, common int) {
 	return column, common
 }
 
-// CompareKeys compares the keys of two rows of one table, value by value: numbers by how many digits they have, then, as all others, by their
-// bytes. It is nearly the order of the primary key (that of numbers below zero is another), and always the same one: 0 is for equal keys alone.
+// CompareKeys compares the keys of two rows of one table, value by value: numbers by how many digits they have, then,
+// as all others, by their bytes. It is nearly the order of the primary key (that of numbers below zero is another), and
+// always the same one: 0 is for equal keys alone.
 func CompareKeys(a, b Values) int {
 	for len(a) > 0 && len(b) > 0 {
 		var x, y Value

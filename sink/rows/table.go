@@ -19,7 +19,8 @@ type Table struct {
 	Columns    []Column // without the version's
 	Key        []int    // the key columns' places in Columns, in their order
 	Versioned  bool     // records have a version of the source's: an older one may come at any time
-	Findable   bool     // a row is found by its key as it was sent: no column of the key changes values, by rounding or padding
+	// a row is found by its key as it was sent: no column of the key changes values, by rounding or padding
+	Findable bool
 }
 
 // firstLine is the line of a stream of a pipeline file.

@@ -8,8 +8,9 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 )
 
-// An entry is a record as the file has it: the length of what follows, then partition, offset, the key of the row, time, key, value and
-// headers. Numbers are varints; texts have their length plus one before them, and 0 where they are nil.
+// An entry is a record as the file has it: the length of what follows, then partition, offset, the key of the row,
+// time, key, value and headers. Numbers are varints; texts have their length plus one before them, and 0 where they are
+// nil.
 
 // appendRest appends what comes after the key of the row.
 func appendRest(dst []byte, r *kgo.Record) []byte {

@@ -45,8 +45,8 @@ func (s *Sorter) Merge() (*Merge, error) {
 	return m, nil
 }
 
-// Next returns the next record, which is the caller's; io.EOF after the last one. Any other error is the file's, or that it does not
-// give back what was written to it.
+// Next returns the next record, which is the caller's; io.EOF after the last one. Any other error is the file's, or
+// that it does not give back what was written to it.
 func (m *Merge) Next() (*kgo.Record, error) {
 	if len(m.heads) == 0 {
 		if m.given != m.sorter.count {

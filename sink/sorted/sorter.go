@@ -14,8 +14,8 @@ import (
 	"github.com/millrace-io/millrace/sink/rows"
 )
 
-// Sorter takes records of one topic and gives them back in the order of their rows' keys, and of one key in the order of partition and
-// offset. It is for one goroutine at a time.
+// Sorter takes records of one topic and gives them back in the order of their rows' keys, and of one key in the order
+// of partition and offset. It is for one goroutine at a time.
 type Sorter struct {
 	topic  string
 	dir    string
@@ -43,9 +43,9 @@ const placeBytes = 48
 // run is a sorted stretch of the file.
 type run struct{ at, end int64 }
 
-// New returns an empty sorter, whose file will be in dir; empty: the system's place for such files. It takes about so many bytes of memory,
-// both while records are added and while they are merged, and more only for a record that is larger, or for more runs than memory has
-// places for of [leastBuffer] bytes.
+// New returns an empty sorter, whose file will be in dir; empty: the system's place for such files. It takes about so
+// many bytes of memory, both while records are added and while they are merged, and more only for a record that is
+// larger, or for more runs than memory has places for of [leastBuffer] bytes.
 func New(topic, dir string, memory int) *Sorter {
 	return &Sorter{topic: topic, dir: dir, memory: memory}
 }
@@ -56,7 +56,8 @@ func (s *Sorter) Count() int64 { return s.count }
 // Bytes is how large the file is.
 func (s *Sorter) Bytes() int64 { return s.bytes }
 
-// Add copies a record, whose row has this key; empty: none that is known. The error is the file's: then the sorter is of no further use.
+// Add copies a record, whose row has this key; empty: none that is known. The error is the file's: then the sorter is
+// of no further use.
 func (s *Sorter) Add(key rows.Values, r *kgo.Record) error {
 	if s.buffer == nil {
 		s.buffer = make([]byte, 0, s.memory/4*3)

@@ -24,14 +24,15 @@ import (
 // What only keeps a topic small it sets itself, see [topics.Spec], unless the topic has a value of its own or the
 // brokers do not know the setting.
 //
-// It returns nil once every topic is known to the broker that was asked, a *[MismatchError] if a topic has
-// other settings or a *[VersionError] if a broker is too old, which need an operator, and otherwise what the brokers answered: the caller tries again.
+// It returns nil once every topic is known to the broker that was asked, a *[MismatchError] if a topic has other
+// settings or a *[VersionError] if a broker is too old, which need an operator, and otherwise what the brokers
+// answered: the caller tries again.
 func Ensure(ctx context.Context, adm *kadm.Client, specs []topics.Spec) error {
 	return EnsureIf(ctx, adm, specs, nil)
 }
 
-// EnsureIf is [Ensure], but asks may before it makes a topic that is missing; nil: nobody is asked. If may returns an error it makes none,
-// and returns that.
+// EnsureIf is [Ensure], but asks may before it makes a topic that is missing; nil: nobody is asked. If may returns an
+// error it makes none, and returns that.
 func EnsureIf(ctx context.Context, adm *kadm.Client, specs []topics.Spec, may func(context.Context) error) error {
 	if err := checkVersions(ctx, adm); err != nil {
 		return err
@@ -77,11 +78,12 @@ func EnsureIf(ctx context.Context, adm *kadm.Client, specs []topics.Spec, may fu
 	return tune(ctx, adm, existing, described)
 }
 
-// maxCreate is how many partitions one request makes, but for a topic that has more. Brokers refuse a request for more than 10,000
-// (KRaft's ReplicationControlManager), and answer one within the time of a request.
+// maxCreate is how many partitions one request makes, but for a topic that has more. Brokers refuse a request for more
+// than 10,000 (KRaft's ReplicationControlManager), and answer one within the time of a request.
 const maxCreate = 2000
 
-// MayCreate reports why topics that are missing could not be made, as their brokers see it. It makes none. Nil: they could.
+// MayCreate reports why topics that are missing could not be made, as their brokers see it. It makes none. Nil: they
+// could.
 func MayCreate(ctx context.Context, adm *kadm.Client, missing []topics.Spec) error {
 	_, err := create(ctx, adm.ValidateCreateTopics, missing)
 	return err

@@ -50,13 +50,13 @@ func FenceID(ctx context.Context, cl *kgo.Client, id string) error {
 	return nil
 }
 
-// abandoned is how long a transaction that is open keeps its readers waiting until it is taken for left by a process that died. One that decides
-// or sets positions back takes milliseconds; a slow one that is fenced begins again.
+// abandoned is how long a transaction that is open keeps its readers waiting until it is taken for left by a process
+// that died. One that decides or sets positions back takes milliseconds; a slow one that is fenced begins again.
 const abandoned = 2 * time.Second
 
-// AbortAbandoned aborts the transactions that a process has left open in a topic which died: else whoever reads there waits until they
-// time out. ids are the transactional ids, by partition, of all who write there. A process that lives and only was slow is fenced. The
-// error is the brokers', or ctx's.
+// AbortAbandoned aborts the transactions that a process has left open in a topic which died: else whoever reads there
+// waits until they time out. ids are the transactional ids, by partition, of all who write there. A process that lives
+// and only was slow is fenced. The error is the brokers', or ctx's.
 func AbortAbandoned(ctx context.Context, cl *kgo.Client, topic string, ids map[int32]string) error {
 	open, err := openAt(ctx, cl, topic)
 	maps.DeleteFunc(open, func(n int32, _ int64) bool { return ids[n] == "" })
@@ -86,7 +86,8 @@ func AbortAbandoned(ctx context.Context, cl *kgo.Client, topic string, ids map[i
 	return nil
 }
 
-// openAt is, by partition of a topic, where the first transaction begins that is open; a partition without one is left out.
+// openAt is, by partition of a topic, where the first transaction begins that is open; a partition without one is left
+// out.
 func openAt(ctx context.Context, cl *kgo.Client, topic string) (map[int32]int64, error) {
 	adm := kadm.NewClient(cl)
 	ends, err := adm.ListEndOffsets(ctx, topic)

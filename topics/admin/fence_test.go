@@ -97,8 +97,8 @@ func TestFence(t *testing.T) {
 	fenceSuite(t, c.ListenAddrs(), "in", "out")
 }
 
-// abandonedSuite: what was left open by an id that is named is aborted, so that its partition can be read to the end. Another id is
-// spared.
+// abandonedSuite: what was left open by an id that is named is aborted, so that its partition can be read to the end.
+// Another id is spared.
 func abandonedSuite(t *testing.T, brokers []string, topic string) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
@@ -180,7 +180,8 @@ func TestCutWaits(t *testing.T) {
 		t.Errorf("cut %v, %v of a group that is not there", cut, err)
 	}
 	ending, held := make(chan struct{}), make(chan struct{})
-	c.ControlKey(int16(kmsg.EndTxn), func(kmsg.Request) (kmsg.Response, error, bool) { // the offsets are in the transaction, which is open
+	// the offsets are in the transaction, which is open
+	c.ControlKey(int16(kmsg.EndTxn), func(kmsg.Request) (kmsg.Response, error, bool) {
 		c.DropControl()
 		c.SleepControl(func() { close(ending); <-held })
 		return nil, nil, false

@@ -16,7 +16,8 @@ func Starts(ctx context.Context, adm *kadm.Client, topic string) (map[int32]int6
 	return all, nil
 }
 
-// Ends returns the high watermark of each partition of a topic: all that was written to it before the call is below. The error names the topic.
+// Ends returns the high watermark of each partition of a topic: all that was written to it before the call is below.
+// The error names the topic.
 func Ends(ctx context.Context, adm *kadm.Client, topic string) (map[int32]int64, error) {
 	all, err := offsets(ctx, adm.ListEndOffsets, topic)
 	if err != nil {

@@ -31,9 +31,9 @@ const (
 	insync     = "min.insync.replicas"
 )
 
-// Plan compares topics with what they should be, and changes nothing. The steps are in the order of specs; none, if nothing
-// differs. Of a topic with three or more replicas it wants that a write is on two of them, unless somebody has set
-// min.insync.replicas on the topic. The error is the brokers', or ctx's.
+// Plan compares topics with what they should be, and changes nothing. The steps are in the order of specs; none, if
+// nothing differs. Of a topic with three or more replicas it wants that a write is on two of them, unless somebody has
+// set min.insync.replicas on the topic. The error is the brokers', or ctx's.
 func Plan(ctx context.Context, adm *kadm.Client, specs []topics.Spec) ([]Step, error) {
 	details, err := list(ctx, adm, names(specs)...)
 	if err != nil {
@@ -126,8 +126,8 @@ func replicas(topic string, d kadm.TopicDetail, is kadm.ResourceConfig) []Step {
 	return []Step{{Topic: topic, Setting: insync, Is: fmt.Sprintf("%d of %d replicas", least, n), Want: strconv.Itoa(want), Does: "set it"}}
 }
 
-// Apply does the steps of [Plan] that it may; the others it leaves out. It may be called again after an error. The error is the
-// brokers', or ctx's.
+// Apply does the steps of [Plan] that it may; the others it leaves out. It may be called again after an error. The
+// error is the brokers', or ctx's.
 func Apply(ctx context.Context, adm *kadm.Client, specs []topics.Spec, steps []Step) error {
 	var missing []topics.Spec
 	for _, step := range steps {

@@ -39,8 +39,8 @@ func ReadFrom(ctx context.Context, opts []kgo.Opt, topic string, from map[int32]
 // Range is offsets of a partition: [From, To).
 type Range struct{ From, To int64 }
 
-// ReadRanges is [Read] of these ranges, by partition. One that begins below the log's start begins there; one that ends above the
-// high watermark is waited for.
+// ReadRanges is [Read] of these ranges, by partition. One that begins below the log's start begins there; one that ends
+// above the high watermark is waited for.
 func ReadRanges(ctx context.Context, opts []kgo.Opt, topic string, ranges map[int32]Range, f func(*kgo.Record)) error {
 	at, left, err := within(ctx, opts, topic, ranges)
 	if err != nil || len(left) == 0 {

@@ -8,7 +8,8 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 )
 
-// Topic asks a broker for a topic, which is there. The error is kerr.UnknownTopicOrPartition if it is not, wrapped with its name.
+// Topic asks a broker for a topic, which is there. The error is kerr.UnknownTopicOrPartition if it is not, wrapped with
+// its name.
 func Topic(ctx context.Context, adm *kadm.Client, name string) (kadm.TopicDetail, error) {
 	details, err := Topics(ctx, adm, name)
 	return details[name], err

@@ -28,8 +28,8 @@ const oldestProduce = 10
 // versionWait is how long a broker that is silent is waited for: the others can do without it.
 const versionWait = 5 * time.Second
 
-// checkVersions returns a *[VersionError] if a broker is too old. One that does not answer is none: it is asked again at
-// the next start.
+// checkVersions returns a *[VersionError] if a broker is too old. One that does not answer is none: it is asked again
+// at the next start.
 func checkVersions(ctx context.Context, adm *kadm.Client) error {
 	asking, cancel := context.WithTimeout(ctx, versionWait)
 	defer cancel()
@@ -48,7 +48,8 @@ func checkVersions(ctx context.Context, adm *kadm.Client) error {
 	return nil
 }
 
-// NeedsOperator reports whether an error of [Ensure] is one that no retry passes: a *[MismatchError] or a *[VersionError].
+// NeedsOperator reports whether an error of [Ensure] is one that no retry passes: a *[MismatchError] or a
+// *[VersionError].
 func NeedsOperator(err error) bool {
 	var mismatch *MismatchError
 	var version *VersionError

@@ -2,8 +2,8 @@ package control
 
 import "time"
 
-// Restart has the redo under way, if any, begin again, because what it has written is gone. It keeps what was asked for, has another
-// generation, and a cut that is still to be found. One that ends where it is does so.
+// Restart has the redo under way, if any, begin again, because what it has written is gone. It keeps what was asked
+// for, has another generation, and a cut that is still to be found. One that ends where it is does so.
 func (s *Stream) Restart(by string) (restarted bool) {
 	if s.Redo == nil || s.Redo.Aborted {
 		return false

@@ -23,7 +23,8 @@ const keyPrefix = "stream/"
 // transactionTimeout bounds how long readers wait for a process that died while it decided.
 const transactionTimeout = 10 * time.Second
 
-// quiet is how long brokers that do not answer are waited for, and how long they are asked again that answer with an error.
+// quiet is how long brokers that do not answer are waited for, and how long they are asked again that answer with an
+// error.
 const quiet = 20 * time.Second
 
 // Config says whose decisions they are.
@@ -37,10 +38,11 @@ type Config struct {
 var ErrUnchanged = errors.New("nothing is to be changed")
 
 // Change decides about a stream. f is given what was decided so far, which it changes; if it returns [ErrUnchanged], or
-// any other error, nothing is written. f may be called several times: when another process decides at the same time, or the brokers
-// gave an answer that may pass, see [Persist]. Change returns what it has decided, which was written once, or what holds if it decided nothing. When its error
-// is f's, but for ErrUnchanged, the state is the one that f was given at first. After an error of the brokers it is not known whether the
-// decision was written: whoever asks again finds out.
+// any other error, nothing is written. f may be called several times: when another process decides at the same time, or
+// the brokers gave an answer that may pass, see [Persist]. Change returns what it has decided, which was written once,
+// or what holds if it decided nothing. When its error is f's, but for ErrUnchanged, the state is the one that f was
+// given at first. After an error of the brokers it is not known whether the decision was written: whoever asks again
+// finds out.
 func Change(ctx context.Context, cfg Config, stream string, f func(*Stream) error) (Stream, error) {
 	all, err := ChangeAll(ctx, cfg, []string{stream}, func(_ string, s *Stream) error { return f(s) })
 	return all[stream], err
@@ -60,8 +62,9 @@ func ChangeAll(ctx context.Context, cfg Config, streams []string, f func(stream 
 	return all, err
 }
 
-// decision is one call of ChangeAll, in however many attempts. An attempt that failed may have been committed all the same: so each leaves the
-// id in what it writes, and the next one, which by its claim keeps the one before from being committed later, looks for it.
+// decision is one call of ChangeAll, in however many attempts. An attempt that failed may have been committed all the
+// same: so each leaves the id in what it writes, and the next one, which by its claim keeps the one before from being
+// committed later, looks for it.
 type decision struct {
 	cfg     Config
 	topic   string

@@ -58,7 +58,8 @@ func add(s *control.Stream) error {
 	return nil
 }
 
-// TestAnUnfinishedDecisionIsAborted: who was killed while it decided has left a transaction open, which would be waited for until it times out.
+// TestAnUnfinishedDecisionIsAborted: who was killed while it decided has left a transaction open, which would be waited
+// for until it times out.
 func TestAnUnfinishedDecisionIsAborted(t *testing.T) {
 	w := newWorld(t)
 	if _, err := control.Change(t.Context(), w.cfg, "orders", add); err != nil {

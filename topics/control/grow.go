@@ -6,17 +6,18 @@ import (
 	"time"
 )
 
-// Grow is a stream whose topics are being given more partitions. A key is in another partition then, so that its records are
-// written again: package grow says how.
+// Grow is a stream whose topics are being given more partitions. A key is in another partition then, so that its
+// records are written again: package grow says how.
 type Grow struct {
 	From       int32     `json:"from"` // partitions before
 	To         int32     `json:"to"`
 	State      GrowState `json:"state"`
 	RawTopicID string    `json:"raw_topic_id"` // hexadecimal, 32 digits
-	// First is, by partition, where the raw topic ended when nothing was written to it any more: what is below is written again, and
-	// deleted. It is there from GrowMoving on.
+	// First is, by partition, where the raw topic ended when nothing was written to it any more: what is below is
+	// written again, and deleted. It is there from GrowMoving on.
 	First map[int32]int64 `json:"first,omitempty"`
-	// Next is, by partition, where the raw topic ended when all below First was written again. It is there from GrowCutting on.
+	// Next is, by partition, where the raw topic ended when all below First was written again. It is there from
+	// GrowCutting on.
 	Next map[int32]int64 `json:"next,omitempty"`
 	At   time.Time       `json:"at"`
 	By   string          `json:"by"`
@@ -32,8 +33,8 @@ const (
 	GrowCutting  GrowState = "cutting"  // all are; the records of before are deleted
 )
 
-// Growing says why a stage of a process stands for the number of partitions; empty: it does not. partitions is that of the
-// process's pipeline file. Sinks never stand for it.
+// Growing says why a stage of a process stands for the number of partitions; empty: it does not. partitions is that of
+// the process's pipeline file. Sinks never stand for it.
 func (s *Stream) Growing(stage string, partitions int32) string {
 	switch {
 	case s.Grow != nil && (stage == "ingest" || s.Grow.State != GrowDraining):
@@ -54,7 +55,8 @@ func (s *Stream) GrowRefuses() error {
 	return fmt.Errorf("its topics are given %d partitions: let `millrace topics grow FILE --partitions %d` end first", s.Grow.To, s.Grow.To)
 }
 
-// GrowRefusesFile is GrowRefuses, or why a command with a file of so many partitions may not begin what reads or writes all of them.
+// GrowRefusesFile is GrowRefuses, or why a command with a file of so many partitions may not begin what reads or writes
+// all of them.
 func (s *Stream) GrowRefusesFile(partitions int32) error {
 	if err := s.GrowRefuses(); err != nil {
 		return err
@@ -65,7 +67,8 @@ func (s *Stream) GrowRefusesFile(partitions int32) error {
 	return nil
 }
 
-// EarlierEpochs are the epochs before this one of the same raw topic, when it had fewer partitions: their offsets are gone.
+// EarlierEpochs are the epochs before this one of the same raw topic, when it had fewer partitions: their offsets are
+// gone.
 func (s *Stream) EarlierEpochs(epoch uint16) map[uint16]bool {
 	out, id := map[uint16]bool{}, ""
 	for _, e := range slices.Backward(s.Epochs) {

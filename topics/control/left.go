@@ -13,15 +13,17 @@ import (
 	"github.com/millrace-io/millrace/topics/admin"
 )
 
-// Next are, by raw topic and partition, the offsets at which a group of processors goes on, or [AtStart]: what the group has committed
-// counts only as far as [Stream.GoOn] says, with what is decided about the stream of each raw topic. Transactions that are about to
-// commit are not waited for. The error is the brokers', ctx's, or one of GoOn. cl may be any client.
+// Next are, by raw topic and partition, the offsets at which a group of processors goes on, or [AtStart]: what the
+// group has committed counts only as far as [Stream.GoOn] says, with what is decided about the stream of each raw
+// topic. Transactions that are about to commit are not waited for. The error is the brokers', ctx's, or one of GoOn. cl
+// may be any client.
 func Next(ctx context.Context, cl *kgo.Client, group string, decided map[string]*Stream) (map[string]map[int32]int64, error) {
 	return next(ctx, cl, group, decided, func(_ int64, err error) (int64, error) { return 0, err })
 }
 
-// Lag is how many raw records a group of processors has still to do, counted as [admin.Remaining] does, from the offsets that [Next]
-// has. A position that does not count, because another program wrote it, or for which decided is too old, is taken as it is.
+// Lag is how many raw records a group of processors has still to do, counted as [admin.Remaining] does, from the
+// offsets that [Next] has. A position that does not count, because another program wrote it, or for which decided is
+// too old, is taken as it is.
 func Lag(ctx context.Context, cl *kgo.Client, group string, decided map[string]*Stream) (int64, error) {
 	from, err := next(ctx, cl, group, decided, func(committed int64, _ error) (int64, error) { return committed, nil })
 	if err != nil {

@@ -9,22 +9,23 @@ import (
 // BaseLine is the number of the line that a stream has from its first run on.
 const BaseLine uint16 = 1
 
-// Line is a processed topic of a stream with its table. The base line is of the pipeline itself. Any other is a pipeline of its
-// own (topics.LineOf), with a control topic of its own, that reads the same raw topic.
+// Line is a processed topic of a stream with its table. The base line is of the pipeline itself. Any other is a
+// pipeline of its own (topics.LineOf), with a control topic of its own, that reads the same raw topic.
 type Line struct {
 	Number uint16    `json:"number"` // BaseLine or more. A number is never given twice
 	State  LineState `json:"state"`
-	// Definition is the steps and the columns, as of a Generation, with which the line began; empty of one that is dropped. Logic and
-	// Key are its fingerprints.
-	Definition string    `json:"definition,omitempty"`
-	Logic      string    `json:"logic"`
-	Key        string    `json:"key"`
-	Later      []string  `json:"later,omitempty"` // fingerprints of the logics that it was given after that
-	Table      string    `json:"table"`           // its name while the line is not live
-	Rate       int       `json:"rate,omitempty"`  // raw records a second while it is built, of all that take part; 0: no limit
-	BuiltAt    time.Time `json:"built_at,omitzero"`
-	At         time.Time `json:"at"`
-	By         string    `json:"by"`
+	// Definition is the steps and the columns, as of a Generation, with which the line began; empty of one that is
+	// dropped. Logic and Key are its fingerprints.
+	Definition string   `json:"definition,omitempty"`
+	Logic      string   `json:"logic"`
+	Key        string   `json:"key"`
+	Later      []string `json:"later,omitempty"` // fingerprints of the logics that it was given after that
+	Table      string   `json:"table"`           // its name while the line is not live
+	// raw records a second while it is built, of all that take part; 0: no limit
+	Rate    int       `json:"rate,omitempty"`
+	BuiltAt time.Time `json:"built_at,omitzero"`
+	At      time.Time `json:"at"`
+	By      string    `json:"by"`
 }
 
 // LineState is what a line is there for.
@@ -80,8 +81,8 @@ func (s *Stream) LineTable(number uint16) string {
 // has reports whether a line has or had a logic.
 func (l *Line) has(logic string) bool { return l.Logic == logic || slices.Contains(l.Later, logic) }
 
-// LineOf returns the line, other than the base line, that has or had a logic and is not dropped; else one that is dropped; nil: there
-// is none.
+// LineOf returns the line, other than the base line, that has or had a logic and is not dropped; else one that is
+// dropped; nil: there is none.
 func (s *Stream) LineOf(logic string) *Line {
 	var found *Line
 	for i := range s.Lines {
@@ -93,14 +94,15 @@ func (s *Stream) LineOf(logic string) *Line {
 	return found
 }
 
-// Keeps reports whether the base line goes on with its own logic although a file has this one: because another line is live, or
-// because this is the logic of another line.
+// Keeps reports whether the base line goes on with its own logic although a file has this one: because another line is
+// live, or because this is the logic of another line.
 func (s *Stream) Keeps(logic string) bool {
 	return s.LiveNumber() != BaseLine || s.LineOf(logic) != nil
 }
 
-// Give notes, in the control topic of the pipeline that a line is of, that the line is given a logic: from then on a file with this logic
-// is not one that the base line does not know. It is called before the line's own control topic says so. cfg is of the line.
+// Give notes, in the control topic of the pipeline that a line is of, that the line is given a logic: from then on a
+// file with this logic is not one that the base line does not know. It is called before the line's own control topic
+// says so. cfg is of the line.
 func Give(ctx context.Context, cfg Config, pipeline, stream string, line uint16, logic string) error {
 	cfg.Pipeline = pipeline
 	_, err := Change(ctx, cfg, stream, func(s *Stream) error {

@@ -20,9 +20,9 @@ func (e *EndedError) Error() string {
 	return fmt.Sprintf("stream %s: line %d is %s: nothing of it is created again", e.Stream, e.Line, e.State)
 }
 
-// Permit returns what a stage of p asks before it makes a topic or a table that is missing; nil: it need not ask. What a line had is removed
-// when it is dropped, and a stage that was cut off meanwhile has not heard of it: it must not create any of it again. The error is an
-// *[EndedError], or the brokers'.
+// Permit returns what a stage of p asks before it makes a topic or a table that is missing; nil: it need not ask. What
+// a line had is removed when it is dropped, and a stage that was cut off meanwhile has not heard of it: it must not
+// create any of it again. The error is an *[EndedError], or the brokers'.
 func Permit(p *pipeline.Pipeline, client []kgo.Opt) func(context.Context) error {
 	if p.Line == nil {
 		return nil

@@ -16,8 +16,9 @@ var (
 	ErrMoved = errors.New("the position is not one of a processor's")
 )
 
-// GoOn is where the processing of a partition goes on, as a raw offset or [AtStart]. rawTopicID is of the raw topic that is there;
-// offset and metadata are what the processors' group has committed, if committed is set. The error is [ErrStale] or [ErrMoved].
+// GoOn is where the processing of a partition goes on, as a raw offset or [AtStart]. rawTopicID is of the raw topic
+// that is there; offset and metadata are what the processors' group has committed, if committed is set. The error is
+// [ErrStale] or [ErrMoved].
 func (s *Stream) GoOn(rawTopicID string, partition int32, offset int64, metadata string, committed bool) (int64, error) {
 	declared := int64(AtStart)
 	if from, is := s.Run.From[partition]; is {

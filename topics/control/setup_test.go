@@ -30,7 +30,8 @@ func (l counted) Accept() (net.Conn, error) {
 	return c, err
 }
 
-// TestWhatCannotPassIsNotAskedAgain: a decision whose brokers are not reached because SASL does not fit is given up at once, and says so.
+// TestWhatCannotPassIsNotAskedAgain: a decision whose brokers are not reached because SASL does not fit is given up at
+// once, and says so.
 func TestWhatCannotPassIsNotAskedAgain(t *testing.T) {
 	for name, test := range map[string]struct {
 		sasl    *pipeline.SASL
@@ -46,7 +47,8 @@ func TestWhatCannotPassIsNotAskedAgain(t *testing.T) {
 				return counted{l, &connections}, err
 			}))
 			testkafka.Topics(t, cluster, 1, "shop.control")
-			cluster.ControlKey(int16(kmsg.SASLAuthenticate), func(r kmsg.Request) (kmsg.Response, error, bool) { // kfake ends the connection instead
+			// kfake ends the connection instead
+			cluster.ControlKey(int16(kmsg.SASLAuthenticate), func(r kmsg.Request) (kmsg.Response, error, bool) {
 				cluster.KeepControl()
 				resp := r.ResponseKind().(*kmsg.SASLAuthenticateResponse)
 				resp.ErrorCode = kerr.SaslAuthenticationFailed.Code

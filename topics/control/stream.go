@@ -15,7 +15,8 @@ type Stream struct {
 	// Run numbers the times at which positions of the processors' group were declared. A committed position of a lower
 	// run does not count.
 	Run Run `json:"run"`
-	// Moved are offsets, by partition, that another program wrote into the processors' group: they do not count, in no run.
+	// Moved are offsets, by partition, that another program wrote into the processors' group: they do not count, in no
+	// run.
 	Moved map[int32]int64 `json:"moved,omitempty"`
 	// Lost is why processors have no position to go on from; nil: they have. It is answered by the next run.
 	Lost *Lost `json:"lost,omitempty"`
@@ -26,15 +27,17 @@ type Stream struct {
 	Sweep  *Sweep           `json:"sweep,omitempty"` // nil: none is under way
 	// Deletes are what complete reads may delete although it is too much at once, by the key of the slice.
 	Deletes map[string]Allowed `json:"deletes,omitempty"`
-	// Lines are ascending; none: there is the base line only. LiveLine is the number of the one whose table is read; 0: the base
-	// line. NextLine is the number of the next one; 0: 2. They are in the record of the pipeline itself, not in those of its lines.
+	// Lines are ascending; none: there is the base line only. LiveLine is the number of the one whose table is read; 0:
+	// the base line. NextLine is the number of the next one; 0: 2. They are in the record of the pipeline itself, not
+	// in those of its lines.
 	Lines    []Line `json:"lines,omitempty"`
 	LiveLine uint16 `json:"live_line,omitempty"`
 	NextLine uint16 `json:"next_line,omitempty"`
 	Grow     *Grow  `json:"grow,omitempty"` // nil: none is under way
 	// Partitions is how many the topics have since they were given more; 0: they never were.
 	Partitions int32 `json:"partitions,omitempty"`
-	// Decisions are the ids of the last decisions, the newest last: whoever does not know what became of one finds it there.
+	// Decisions are the ids of the last decisions, the newest last: whoever does not know what became of one finds it
+	// there.
 	Decisions []string `json:"decisions,omitempty"`
 }
 
@@ -88,13 +91,13 @@ type Run struct {
 	From map[int32]int64 `json:"from,omitempty"`
 	Why  string          `json:"why,omitempty"`
 	At   time.Time       `json:"at,omitzero"`
-	// ProcessedTopicID is the processed topic, hexadecimal, for which the run was declared because the one before was gone, with
-	// what its table had not taken yet; empty: it was declared for another reason.
+	// ProcessedTopicID is the processed topic, hexadecimal, for which the run was declared because the one before was
+	// gone, with what its table had not taken yet; empty: it was declared for another reason.
 	ProcessedTopicID string `json:"processed_topic_id,omitempty"`
 }
 
-// Upgrade is why the first run begins where a version of millrace had come that kept no runs: offsets without metadata count
-// in it.
+// Upgrade is why the first run begins where a version of millrace had come that kept no runs: offsets without metadata
+// count in it.
 const Upgrade = "committed by a version of millrace that kept no runs"
 
 // Lost is positions that are gone.
@@ -105,15 +108,17 @@ type Lost struct {
 
 // Redo is raw records that are processed again, beside what comes.
 type Redo struct {
-	// Generation is of its rows, and of nothing else's. First is that of its first round: another follows, in a generation of
-	// its own, for keys whose newest good record the table has refused. One that begins again has another generation, too.
+	// Generation is of its rows, and of nothing else's. First is that of its first round: another follows, in a
+	// generation of its own, for keys whose newest good record the table has refused. One that begins again has another
+	// generation, too.
 	Generation uint16    `json:"generation"`
 	First      uint16    `json:"first"`
 	State      RedoState `json:"state"`
-	Fence      bool      `json:"fence,omitempty"`   // processors that may still run the logic before the live one are fenced before the cut
-	Aborted    bool      `json:"aborted,omitempty"` // it ends where it is
-	RawTopicID string    `json:"raw_topic_id"`      // of the raw topic whose records they are, as in Epoch
-	Epoch      uint16    `json:"epoch"`             // of that topic
+	// processors that may still run the logic before the live one are fenced before the cut
+	Fence      bool   `json:"fence,omitempty"`
+	Aborted    bool   `json:"aborted,omitempty"` // it ends where it is
+	RawTopicID string `json:"raw_topic_id"`      // of the raw topic whose records they are, as in Epoch
+	Epoch      uint16 `json:"epoch"`             // of that topic
 	// Cut is, by partition, the raw offset up to which live processing had come when the redo began: what lies above
 	// comes by itself.
 	Cut map[int32]int64 `json:"cut,omitempty"`
@@ -121,8 +126,8 @@ type Redo struct {
 	From map[int32]int64 `json:"from,omitempty"`
 	To   map[int32]int64 `json:"to,omitempty"`
 	Keys []string        `json:"keys,omitempty"` // raw keys; nil: all
-	// Attempt is of the letters of a retry, 2 or more: what it processes again was refused before, and before its end the letters
-	// of these records are closed. 0: it is no retry.
+	// Attempt is of the letters of a retry, 2 or more: what it processes again was refused before, and before its end
+	// the letters of these records are closed. 0: it is no retry.
 	Attempt int `json:"attempt,omitempty"`
 	// Refused are, by partition, raw offsets of records that the table has refused in the rounds before: nil in the first.
 	Refused map[int32][]int64 `json:"refused,omitempty"`
@@ -167,8 +172,8 @@ func (s *Stream) Next() uint16 {
 	return 1
 }
 
-// Epoch returns the epoch of a raw topic, and whether it has one. A topic that was given more partitions has several: the last
-// one counts, since what was there before it is deleted.
+// Epoch returns the epoch of a raw topic, and whether it has one. A topic that was given more partitions has several:
+// the last one counts, since what was there before it is deleted.
 func (s *Stream) Epoch(rawTopicID string) (number uint16, ok bool) {
 	for _, e := range slices.Backward(s.Epochs) {
 		if e.RawTopicID == rawTopicID {

@@ -8,8 +8,8 @@ func (s *Stream) Without() bool {
 	return base != nil && !base.State.Runs()
 }
 
-// Swapped has a line be the live one, and the one that was live be old. It reports whether it was not so before; the line must be
-// there.
+// Swapped has a line be the live one, and the one that was live be old. It reports whether it was not so before; the
+// line must be there.
 func (s *Stream) Swapped(live uint16) bool {
 	if s.Line(live) == nil || s.LiveNumber() == live {
 		return false

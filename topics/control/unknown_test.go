@@ -17,8 +17,8 @@ import (
 	"github.com/millrace-io/millrace/topics/control"
 )
 
-// fail has the broker answer the n-th request of a key, counted from 1, with an error. before is called then, while the broker
-// goes on with what others ask; nil: nothing is.
+// fail has the broker answer the n-th request of a key, counted from 1, with an error. before is called then, while the
+// broker goes on with what others ask; nil: nothing is.
 func (w *world) fail(key kmsg.Key, n int32, answer *kerr.Error, before func(kmsg.Request)) (failed *atomic.Bool) {
 	failed = new(atomic.Bool)
 	var seen atomic.Int32
@@ -44,7 +44,8 @@ func (w *world) fail(key kmsg.Key, n int32, answer *kerr.Error, before func(kmsg
 	return failed
 }
 
-// TestDecisionIsMadeOnce although the broker answers with an error that does not tell whether it has done what it was asked.
+// TestDecisionIsMadeOnce although the broker answers with an error that does not tell whether it has done what it was
+// asked.
 func TestDecisionIsMadeOnce(t *testing.T) {
 	const claim, commit = 1, 2 // ends of transactions
 	for name, test := range map[string]struct {

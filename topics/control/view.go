@@ -16,7 +16,8 @@ import (
 	"github.com/millrace-io/millrace/topics/admin"
 )
 
-// View reads what is decided about the streams of a pipeline. Its methods may be called concurrently. It must be closed.
+// View reads what is decided about the streams of a pipeline. Its methods may be called concurrently. It must be
+// closed.
 type View struct {
 	topic string
 	opts  []kgo.Opt
@@ -59,7 +60,8 @@ func (v *View) end() {
 	}
 }
 
-// Stream returns what is decided about a stream, as of the last Refresh. The caller does not change it; it is never nil.
+// Stream returns what is decided about a stream, as of the last Refresh. The caller does not change it; it is never
+// nil.
 func (v *View) Stream(name string) *Stream {
 	v.mu.RLock()
 	defer v.mu.RUnlock()
@@ -69,9 +71,9 @@ func (v *View) Stream(name string) *Stream {
 	return &Stream{}
 }
 
-// Refresh reads all that was decided before it was called, and returns the streams about which something was, sorted. It
-// waits for a decision that is being written; the first time, one is aborted that was left unfinished, by a process that died. The error is the brokers', or ctx's. A topic that was recreated is read from
-// its start.
+// Refresh reads all that was decided before it was called, and returns the streams about which something was, sorted.
+// It waits for a decision that is being written; the first time, one is aborted that was left unfinished, by a process
+// that died. The error is the brokers', or ctx's. A topic that was recreated is read from its start.
 func (v *View) Refresh(ctx context.Context) (changed []string, err error) {
 	v.reading.Lock()
 	defer v.reading.Unlock()
@@ -137,8 +139,8 @@ func (v *View) read(ctx context.Context, end int64) (map[string]*Stream, error) 
 	return found, nil
 }
 
-// replace takes over what was found, and returns the streams that it is about, sorted. If the topic was read again, nothing is
-// decided about the others.
+// replace takes over what was found, and returns the streams that it is about, sorted. If the topic was read again,
+// nothing is decided about the others.
 func (v *View) replace(found map[string]*Stream, fromStart bool) []string {
 	v.mu.Lock()
 	defer v.mu.Unlock()
@@ -168,8 +170,8 @@ func (v *View) begin() (err error) {
 	return err
 }
 
-// Follow refreshes the view every so often until ctx is cancelled, and calls changed for each stream about which something
-// was decided, and failed for each error, which may be nil. A refresh that fails is made again.
+// Follow refreshes the view every so often until ctx is cancelled, and calls changed for each stream about which
+// something was decided, and failed for each error, which may be nil. A refresh that fails is made again.
 func (v *View) Follow(ctx context.Context, every time.Duration, changed func(stream string), failed func(error)) {
 	tick := time.NewTicker(every)
 	defer tick.Stop()

@@ -54,7 +54,8 @@ func (a All) Apply(req *http.Request) {
 	}
 }
 
-// ApplyHeaders puts the credentials that are headers into h, where it has none of that name. ctx is that of the request.
+// ApplyHeaders puts the credentials that are headers into h, where it has none of that name. ctx is that of the
+// request.
 func (a All) ApplyHeaders(ctx context.Context, h http.Header) {
 	req := (&http.Request{URL: &url.URL{}, Header: http.Header{}}).WithContext(ctx)
 	a.Apply(req)
@@ -74,8 +75,8 @@ func (a All) Strip(h http.Header) {
 	}
 }
 
-// StripURL is u without user and password and the parameters that hold credentials, so that it can be kept. u itself stays
-// as it is.
+// StripURL is u without user and password and the parameters that hold credentials, so that it can be kept. u itself
+// stays as it is.
 func (a All) StripURL(u *url.URL) *url.URL {
 	if u.User != nil {
 		s := *u

@@ -18,8 +18,8 @@ import (
 	"github.com/millrace-io/millrace/pipeline"
 )
 
-// assertion signs JWTs (RFC 7519). They are sent as they are, or exchanged for access tokens: as a grant (RFC 7523, section
-// 2.1), or in the place of a client's secret (section 2.2).
+// assertion signs JWTs (RFC 7519). They are sent as they are, or exchanged for access tokens: as a grant (RFC 7523,
+// section 2.1), or in the place of a client's secret (section 2.2).
 type assertion struct {
 	j      pipeline.JWT
 	key    any

@@ -26,8 +26,8 @@ func remaining(h http.Header) (n int64, ok bool) {
 // longestRest bounds what an API may ask for: a wrong clock must not stop a token for days.
 const longestRest = time.Hour
 
-// resets is when a quota begins again: what Retry-After says, else a time, seconds or milliseconds since 1970, or seconds
-// from now.
+// resets is when a quota begins again: what Retry-After says, else a time, seconds or milliseconds since 1970, or
+// seconds from now.
 func resets(h http.Header, now time.Time) (at time.Time, ok bool) {
 	text := strings.TrimSpace(h.Get("Retry-After"))
 	for _, name := range resetNames {

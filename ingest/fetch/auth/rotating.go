@@ -36,7 +36,8 @@ type rotating struct {
 }
 
 const (
-	leaseFor    = 90 * time.Second // a request to the token endpoint takes refreshFor at most; the rest is for clocks that differ
+	// a request to the token endpoint takes refreshFor at most; the rest is for clocks that differ.
+	leaseFor    = 90 * time.Second
 	refreshFor  = 30 * time.Second
 	keepFor     = 60 * time.Second // how long it is tried to keep new tokens, also while the process stops
 	leasePause  = 500 * time.Millisecond
@@ -83,8 +84,8 @@ func (r *rotating) usable(k kept, refused string) bool {
 	return k.Access != "" && k.Access != refused && (k.Until.IsZero() || time.Until(k.Until) > margin/2)
 }
 
-// step looks at what is kept, and gets new tokens if nobody else does. While somebody else does, it returns what is kept
-// without an access token. From the lease on it goes on while ctx ends: a lease that is left holds up the others.
+// step looks at what is kept, and gets new tokens if nobody else does. While somebody else does, it returns what is
+// kept without an access token. From the lease on it goes on while ctx ends: a lease that is left holds up the others.
 func (r *rotating) step(ctx context.Context, refused string) (kept, error) {
 	k, claim, err := r.claim(ctx)
 	if err != nil {
@@ -147,8 +148,8 @@ func (r *rotating) renewed(ctx context.Context, claim Claim, k kept) (kept, erro
 	return k, nil
 }
 
-// keep writes what follows the lease. Another process may have claimed the credential to look at it: then this one claims
-// it again, and goes on if the lease is its own still. It goes on while ctx ends.
+// keep writes what follows the lease. Another process may have claimed the credential to look at it: then this one
+// claims it again, and goes on if the lease is its own still. It goes on while ctx ends.
 func (r *rotating) keep(ctx context.Context, claim Claim, k kept) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), keepFor)
 	defer cancel()

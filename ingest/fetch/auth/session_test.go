@@ -142,8 +142,8 @@ func processOver(t testing.TB, transport http.RoundTripper, h pipeline.HTTP, m *
 	return s
 }
 
-// TestRefreshTokensAreSentOnce: many processes, of which all find the token in hand refused at the same time, and claims
-// that come between the steps of one another.
+// TestRefreshTokensAreSentOnce: many processes, of which all find the token in hand refused at the same time, and
+// claims that come between the steps of one another.
 func TestRefreshTokensAreSentOnce(t *testing.T) {
 	t.Parallel()
 	e, m := newEndpoint(t), &memory{}
@@ -187,8 +187,8 @@ func TestRefreshTokensAreSentOnce(t *testing.T) {
 	}
 }
 
-// TestTokensAreKeptBeforeTheyAreUsed: a store that does not answer is asked again until the new tokens are in it; one that
-// cannot be written costs no refresh token.
+// TestTokensAreKeptBeforeTheyAreUsed: a store that does not answer is asked again until the new tokens are in it; one
+// that cannot be written costs no refresh token.
 func TestTokensAreKeptBeforeTheyAreUsed(t *testing.T) {
 	t.Parallel()
 	e := newEndpoint(t)
@@ -210,8 +210,8 @@ func TestTokensAreKeptBeforeTheyAreUsed(t *testing.T) {
 	}
 }
 
-// TestStopLeavesNoLease: a process that is stopped while it keeps the lease goes on to the new tokens, and another one has
-// them at once.
+// TestStopLeavesNoLease: a process that is stopped while it keeps the lease goes on to the new tokens, and another one
+// has them at once.
 func TestStopLeavesNoLease(t *testing.T) {
 	t.Parallel()
 	e := newEndpoint(t)

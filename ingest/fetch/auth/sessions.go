@@ -22,8 +22,8 @@ type Sessions struct {
 	m  map[string]Session
 }
 
-// For returns the session of the streams with these settings; nil: their credentials stay as they are. transport is that
-// of the API.
+// For returns the session of the streams with these settings; nil: their credentials stay as they are. transport is
+// that of the API.
 func (s *Sessions) For(h pipeline.HTTP, transport http.RoundTripper) (Session, error) {
 	a := &h.Auth
 	if len(a.Bearers) == 0 && a.OAuth2 == nil && a.Login == nil && a.JWT == nil && (a.APIKey == nil || len(a.APIKey.Values) == 0) {
@@ -48,7 +48,8 @@ func (s *Sessions) For(h pipeline.HTTP, transport http.RoundTripper) (Session, e
 func (s *Sessions) make(h pipeline.HTTP, transport http.RoundTripper) (Session, error) {
 	client := &http.Client{
 		Transport: transport, Timeout: refreshFor,
-		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }, // it would show the credentials elsewhere
+		// it would show the credentials elsewhere
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
 	if h.Timeout > 0 {
 		client.Timeout = min(h.Timeout, refreshFor)
@@ -72,8 +73,8 @@ func (s *Sessions) make(h pipeline.HTTP, transport http.RoundTripper) (Session, 
 	}
 }
 
-// credentialName names what is kept: the same for all that share a refresh token. Another one in the pipeline file, which a
-// person has put there, is another credential.
+// credentialName names what is kept: the same for all that share a refresh token. Another one in the pipeline file,
+// which a person has put there, is another credential.
 func credentialName(o *pipeline.OAuth2) string {
 	return fingerprint(o.TokenURL, o.ClientID, o.RefreshToken.Reveal())
 }

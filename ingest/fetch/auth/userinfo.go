@@ -7,8 +7,9 @@ import (
 	"github.com/millrace-io/millrace/pipeline"
 )
 
-// userInfo is a user and a password in the base URL, which are sent as basic authentication (RFC 7617) unless another kind
-// of credentials is. net/http would send them with that URL alone, not with what a next page or a redirect leads to.
+// userInfo is a user and a password in the base URL, which are sent as basic authentication (RFC 7617) unless another
+// kind of credentials is. net/http would send them with that URL alone, not with what a next page or a redirect leads
+// to.
 type userInfo struct{ user, password string }
 
 func newUserInfo(h pipeline.HTTP) Kind {

@@ -15,7 +15,8 @@
 // of a body, or is slow; and 429 to whoever asks too often. All of it follows from a seed and the number
 // of the request.
 //
-// Its clock, which answers to queries tell in the header Date, is that of its records, and runs from the end of the recorded week on.
+// Its clock, which answers to queries tell in the header Date, is that of its records, and runs from the end of the
+// recorded week on.
 //
 // GET /truth answers {"generated","rests","published","features"}: the newest revision of every event that
 // is published, also of deleted ones; rests says that nothing more will be published. With served=true

@@ -178,7 +178,8 @@ func (s *Server) answer(w http.ResponseWriter, r *http.Request) (q query, page [
 		refuse(w, r, http.StatusInternalServerError, err.Error())
 		return q, nil, nil, false
 	}
-	// An API's clock is that of its records: a mirror goes by it where a pass has taken long, as after a crash in its middle.
+	// An API's clock is that of its records: a mirror goes by it where a pass has taken long, as after a crash in its
+	// middle.
 	w.Header().Set("Date", time.UnixMilli(now).UTC().Format(http.TimeFormat))
 	return q, page, body, true
 }

@@ -393,7 +393,8 @@ func TestTooFastIs429(t *testing.T) {
 	})
 }
 
-// TestAnswersTellTheCatalogueTime: a mirror whose pass was interrupted asks again for what was updated since it began, by the API's clock.
+// TestAnswersTellTheCatalogueTime: a mirror whose pass was interrupted asks again for what was updated since it began,
+// by the API's clock.
 func TestAnswersTellTheCatalogueTime(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := calm(t)

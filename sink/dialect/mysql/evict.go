@@ -55,8 +55,8 @@ func (p processlist) of(id string) string {
 	return "connection " + id
 }
 
-// readProcesslist reads SHOW PROCESSLIST, for information_schema.processlist fails where any session's statement cannot be converted to
-// utf8mb3.
+// readProcesslist reads SHOW PROCESSLIST, for information_schema.processlist fails where any session's statement cannot
+// be converted to utf8mb3.
 func readProcesslist(ctx context.Context, db *sql.DB) (processlist, error) {
 	rows, err := db.QueryContext(ctx, "SHOW PROCESSLIST")
 	if err != nil {

@@ -12,8 +12,9 @@ import (
 	"github.com/millrace-io/millrace/sink/rows"
 )
 
-// Like makes t by CREATE TABLE … LIKE, which copies no foreign keys and no triggers, and alters it. Columns that both logics have with
-// the same definition stay as they are there: somebody may have made them wider. New ones come after the one that is before them in t.
+// Like makes t by CREATE TABLE … LIKE, which copies no foreign keys and no triggers, and alters it. Columns that both
+// logics have with the same definition stay as they are there: somebody may have made them wider. New ones come after
+// the one that is before them in t.
 func (*Dialect) Like(ctx context.Context, db *sql.DB, t *rows.Table, like string, was *rows.Table) ([]string, error) {
 	is, err := columnsOf(ctx, db, like)
 	if err != nil {
@@ -129,7 +130,8 @@ func indexesOf(ctx context.Context, db *sql.DB, table string) (all []index, err 
 	return all, nil
 }
 
-// Indexes is one ALTER TABLE, so that all are made at once. A unique index is left out: an upsert would change whichever row it hits.
+// Indexes is one ALTER TABLE, so that all are made at once. A unique index is left out: an upsert would change
+// whichever row it hits.
 func (*Dialect) Indexes(ctx context.Context, db *sql.DB, t *rows.Table, like string) (add string, left []string, err error) {
 	wanted, err := indexesOf(ctx, db, like)
 	if err != nil {

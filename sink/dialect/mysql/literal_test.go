@@ -81,7 +81,8 @@ func FuzzLiteral(f *testing.F) {
 		if hex, ok := strings.CutPrefix(string(got), "X'"); ok && strings.Trim(hex, "0123456789ABCDEF") == "'" {
 			return
 		}
-		if strings.Trim(strings.TrimPrefix(string(got), "-"), "0123456789") != "" || len(got) == 0 { // 007 is a number to MySQL
+		// 007 is a number to MySQL
+		if strings.Trim(strings.TrimPrefix(string(got), "-"), "0123456789") != "" || len(got) == 0 {
 			t.Errorf("%s of %s became %s", table.Columns[1].Type, v, got)
 		}
 	})

@@ -74,7 +74,8 @@ func (*Dialect) CreateTable(t *rows.Table) string {
 	return b.String()
 }
 
-// Temporary makes the table by LIKE, which copies indexes, checks and generated columns; no triggers, and no foreign keys.
+// Temporary makes the table by LIKE, which copies indexes, checks and generated columns; no triggers, and no foreign
+// keys.
 func (m *Dialect) Temporary(t *rows.Table, like string, lacks []rows.Column) []string {
 	name := dialect.Quote(t.Name)
 	out := []string{"DROP TEMPORARY TABLE IF EXISTS " + name}

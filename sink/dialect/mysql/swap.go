@@ -32,7 +32,8 @@ func (m *Dialect) lockName(name string) string {
 	return hex.EncodeToString(sum[:])
 }
 
-// EndHolder kills the connection that has the lock, and so the statement that it waits in: a client that is gone does not end it.
+// EndHolder kills the connection that has the lock, and so the statement that it waits in: a client that is gone does
+// not end it.
 func (m *Dialect) EndHolder(ctx context.Context, db *sql.DB, name string) error {
 	var id sql.NullInt64
 	if err := db.QueryRowContext(ctx, "SELECT IS_USED_LOCK(?)", m.lockName(name)).Scan(&id); err != nil || !id.Valid {
@@ -91,7 +92,8 @@ func swapRights(ctx context.Context, db *sql.DB) ([]string, error) {
 		if right == "PROCESS" {
 			all += "*.*" // it is of the server
 		}
-		if !strings.Contains(given, all) && !strings.Contains(given, right) && !strings.Contains(given, "GRANT `") { // the last is a role
+		// the last is a role
+		if !strings.Contains(given, all) && !strings.Contains(given, right) && !strings.Contains(given, "GRANT `") {
 			lacks = append(lacks, right)
 		}
 	}
@@ -144,8 +146,8 @@ func unknownColumns(ctx context.Context, db *sql.DB, x dialect.Exchange, known [
 	return out, nil
 }
 
-// Readers asks innodb_trx, whose times are of the server's own zone, and the locks on the tables' names, where the user may see
-// them. What reads by READ COMMITTED has no old view.
+// Readers asks innodb_trx, whose times are of the server's own zone, and the locks on the tables' names, where the user
+// may see them. What reads by READ COMMITTED has no old view.
 func (*Dialect) Readers(ctx context.Context, db *sql.DB, x dialect.Exchange, since time.Time, longer time.Duration) (out []string, err error) {
 	names, err := readProcesslist(ctx, db)
 	if err != nil {

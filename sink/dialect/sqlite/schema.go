@@ -55,8 +55,8 @@ func (*Dialect) CreateTable(t *rows.Table) string {
 	return b.String()
 }
 
-// affine is the column's type, or one that keeps its values as they are: SQLite would make doubles of decimals and of integers beyond
-// 63 bits ("Datatypes In SQLite", section 3).
+// affine is the column's type, or one that keeps its values as they are: SQLite would make doubles of decimals and of
+// integers beyond 63 bits ("Datatypes In SQLite", section 3).
 func affine(c rows.Column) string {
 	switch {
 	case c.Kind == columntype.Decimal:

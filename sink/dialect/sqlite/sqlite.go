@@ -133,8 +133,8 @@ func (*Dialect) Statements() dialect.Statements {
 	}
 }
 
-// alias names the table in an upsert: the name of the table may be "excluded". The pipeline file takes no table whose name
-// begins so.
+// alias names the table in an upsert: the name of the table may be "excluded". The pipeline file takes no table whose
+// name begins so.
 const alias = "millrace_old"
 
 // Upsert is INSERT … ON CONFLICT DO UPDATE.

@@ -13,8 +13,8 @@ import (
 	"github.com/millrace-io/millrace/sink/dialect"
 )
 
-// Exclude locks a file beside the database, which the system gives back when the process ends. conn is not asked, and there is one
-// lock for all names.
+// Exclude locks a file beside the database, which the system gives back when the process ends. conn is not asked, and
+// there is one lock for all names.
 func (s *Dialect) Exclude(context.Context, *sql.Conn, string) (release func(), got bool, err error) {
 	l := flock.New(s.file + ".swap")
 	if got, err = l.TryLock(); err != nil || !got {
@@ -26,8 +26,8 @@ func (s *Dialect) Exclude(context.Context, *sql.Conn, string) (release func(), g
 // EndHolder ends nothing: no process can end what another one does.
 func (*Dialect) EndHolder(context.Context, *sql.DB, string) error { return nil }
 
-// Settle has views keep the name that they read: else they would follow the table. The setting is of the connection, which is not
-// used for anything else.
+// Settle has views keep the name that they read: else they would follow the table. The setting is of the connection,
+// which is not used for anything else.
 func (*Dialect) Settle(ctx context.Context, conn *sql.Conn) error {
 	_, err := conn.ExecContext(ctx, "PRAGMA legacy_alter_table = ON")
 	return err
