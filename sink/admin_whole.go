@@ -27,7 +27,7 @@ func (a *Admin) Whole(ctx context.Context, stream string) error {
 	}
 	if e, ok := errors.AsType[*TableError](err); ok && e.Err == nil {
 		if s.swapInTheWay(ctx, t) != nil {
-			return nil // the name may be another table's by now
+			return nil //nolint:nilerr // the name may be another table's by now
 		}
 		return err
 	}
