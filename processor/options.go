@@ -37,6 +37,7 @@ func (p *Processor) sessionOpts(id string, s *session) []kgo.Opt {
 		kgo.FetchMaxBytes(int32(p.cfg.FetchBytes)),
 		kgo.FetchMaxPartitionBytes(min(int32(p.cfg.FetchBytes), max(1<<20, record))),
 		kgo.RecordPartitioner(kgo.ManualPartitioner()),
+		kgo.ProducerLinger(settle),
 		kgo.ProducerBatchMaxBytesFn(func(topic string) int32 {
 			if larger[topic] {
 				return record + topics.LetterBytes

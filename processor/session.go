@@ -27,6 +27,7 @@ type session struct {
 	pace    stage.Pace
 	touched map[touched]struct{} // by the transaction in hand
 	made    int                  // of how many records the last transaction committed the outcome
+	full    bool                 // the last transaction ended although there was, or may have been, more to add
 	began   time.Time            // the last transaction
 	ended   time.Time            // its commit, or abort
 }
@@ -41,6 +42,15 @@ type touched struct {
 // answer. What is produced before they have is held up by 20 ms (add.partitions.to.txn.retry.backoff.ms, KIP-890), and the
 // transaction stays open as long.
 const settle = 10 * time.Millisecond
+
+// next is when the next transaction may begin. After a full one the session processes at once, as the cores would be idle else; the
+// client lingers for as long before it sends.
+func (s *session) next() time.Time {
+	if s.full {
+		return s.ended
+	}
+	return s.ended.Add(settle)
+}
 
 // pollRecords bounds what is processed between two looks at the clock.
 const pollRecords = 10_000
@@ -69,7 +79,7 @@ func (p *Processor) runSession(ctx, hard context.Context, adm *kadm.Client, id s
 	}
 	p.waits.Done(server, id)
 	for ctx.Err() == nil {
-		fetches := stage.Gather(ctx, s.ended.Add(settle), min(pollRecords, p.limit.get()), s.kafka.PollRecords)
+		fetches := stage.Gather(ctx, s.next(), min(pollRecords, p.limit.get()), s.kafka.PollRecords)
 		if ctx.Err() != nil {
 			break // what this poll returned stays uncommitted
 		}

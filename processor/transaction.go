@@ -26,6 +26,7 @@ func (s *session) transact(ctx, hard context.Context, fetches kgo.Fetches) error
 	clear(s.touched)
 	limit := s.p.limit.get()
 	records, bytes := 0, 0
+	s.full = true
 	var pollErr error
 	for {
 		n, size := s.pool.process(fetches, s.produce(hard))
@@ -37,6 +38,7 @@ func (s *session) transact(ctx, hard context.Context, fetches kgo.Fetches) error
 		fetches = s.more(ctx, min(pollRecords, limit-records), s.pace.Left(records, len(s.touched)))
 		pollErr = pollError(s.p.group, fetches) // what came with it is processed still: it has been polled
 		if pollErr == nil && fetches.Empty() && s.pace.Left(records, len(s.touched)) == 0 {
+			s.full = s.pace.Rest() == 0
 			break
 		}
 	}
