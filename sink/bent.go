@@ -21,8 +21,8 @@ const (
 )
 
 // bent finds those of t's upserts that the database refuses, by a few statements where it can: one that bends such
-// values, leaves such rows out, and tells of which rows it did, taken back at once. What was done to rows for the same is
-// of a class; the first and the last of each are tried alone, and only if they are refused with the words that were
+// values, leaves such rows out, and tells of which rows it did, taken back at once. What was done to rows for the same
+// is of a class; the first and the last of each are tried alone, and only if they are refused with the words that were
 // expected, all are. Whether a row is left out may depend on the rows before it, as a key does that refers to one of
 // them. So that counts only where no row was bent, and the rows are looked at again without the bent ones. Whatever is
 // not found, sift finds. It reports whether it has found any.
@@ -118,8 +118,8 @@ func (b *bends) add(changes []*rows.Change, list []dialect.Bent) {
 	}
 }
 
-// judge refuses the rows of classes of which it is sure. It reports whether there are any, and whether it is sure of all
-// that it looked at.
+// judge refuses the rows of classes of which it is sure. It reports whether there are any, and whether it is sure of
+// all that it looked at.
 func (w *writer) judge(ctx context.Context, t *rows.Table, b *bends) (found, all bool, err error) {
 	classes := b.values
 	if b.exact() {
@@ -158,8 +158,8 @@ func (w *writer) refuse(ctx context.Context, class []bentRow, write func([]*rows
 	return true, nil
 }
 
-// sure tries the first and the last row of a class alone. It returns at which place of each row's refusals the answer is, if it is the
-// same place for both; -1: it is not known.
+// sure tries the first and the last row of a class alone. It returns at which place of each row's refusals the answer
+// is, if it is the same place for both; -1: it is not known.
 func (w *writer) sure(ctx context.Context, class []bentRow, write func([]*rows.Change) error) (at int, err error) {
 	ends := []bentRow{class[0], class[len(class)-1]}
 	if len(class) == 1 {

@@ -101,8 +101,8 @@ func (s *Sink) feed(ctx context.Context, feeds []chan []*job, queues [][]*job) (
 	return idle, nil
 }
 
-// withWaiting adds a small queue to the one that waits for its writer, if that is small too: what a busy writer finds when
-// it has ended is one transaction, not two. Nobody else sends to feed.
+// withWaiting adds a small queue to the one that waits for its writer, if that is small too: what a busy writer finds
+// when it has ended is one transaction, not two. Nobody else sends to feed.
 func (s *Sink) withWaiting(feed chan []*job, queue []*job) []*job {
 	if len(queue) == 0 {
 		return queue
@@ -119,7 +119,8 @@ func (s *Sink) withWaiting(feed chan []*job, queue []*job) []*job {
 }
 
 // poll returns what each writer has to write: what there is at a time, or comes first after it. From the poll to
-// AllowRebalance no partition is revoked, and none while mu is held: so the records belong to the claims that are there.
+// AllowRebalance no partition is revoked, and none while mu is held: so the records belong to the claims that are
+// there.
 func (s *Sink) poll(ctx context.Context, at time.Time) [][]*job {
 	idle, cancel := context.WithTimeout(ctx, time.Second)
 	fetches := stage.Gather(idle, at, math.MaxInt32, s.client.PollRecords)
@@ -171,8 +172,8 @@ func (s *Sink) ping(ctx context.Context) {
 // pruneEvery is how often old marks are looked for.
 const pruneEvery = time.Minute
 
-// pruneMarks removes old marks until ctx is cancelled, after a wait: as many as there are, a few at a time, and no more than
-// half of the time.
+// pruneMarks removes old marks until ctx is cancelled, after a wait: as many as there are, a few at a time, and no more
+// than half of the time.
 func (s *Sink) pruneMarks(ctx context.Context, wait time.Duration) {
 	goals := map[string]*goal{}
 	var noted time.Time
@@ -188,8 +189,8 @@ func (s *Sink) pruneMarks(ctx context.Context, wait time.Duration) {
 	}
 }
 
-// pruneAll removes a few old marks of each stream, and returns how long to wait before more are. What is in the way is told if
-// it is not what was told before.
+// pruneAll removes a few old marks of each stream, and returns how long to wait before more are. What is in the way is
+// told if it is not what was told before.
 func (s *Sink) pruneAll(ctx context.Context, before string) (wait time.Duration, told string) {
 	began := time.Now()
 	wait = pruneEvery

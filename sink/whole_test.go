@@ -464,7 +464,8 @@ func TestMarksThatCannotBePrunedAreToldOnce(t *testing.T) {
 	}
 }
 
-// TestMarksDoNotAgeInAnOutage: while the processor is behind, no hour counts, and as soon as what waited is in the table, one does.
+// TestMarksDoNotAgeInAnOutage: while the processor is behind, no hour counts, and as soon as what waited is in the
+// table, one does.
 func TestMarksDoNotAgeInAnOutage(t *testing.T) {
 	w := newWorld(t, onSQLite(t))
 	s := w.start("one", nil).sink

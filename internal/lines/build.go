@@ -28,8 +28,8 @@ type Work struct {
 	Told      func(Progress)   // called about once a second while the line is filled; nil: nobody is told
 }
 
-// Run builds a line until it is built, by whoever, or ctx ends; then the error is ctx's. It waits for servers that are away. Other errors
-// need an operator; the line stays where it is, and goes on when somebody runs it again.
+// Run builds a line until it is built, by whoever, or ctx ends; then the error is ctx's. It waits for servers that are
+// away. Other errors need an operator; the line stays where it is, and goes on when somebody runs it again.
 func (b *Builder) Run(ctx context.Context, number uint16, w Work) error {
 	for ctx.Err() == nil {
 		var s *control.Stream
@@ -110,7 +110,8 @@ func (b *Builder) make(ctx context.Context, s *control.Stream, l *control.Line) 
 	return b.change(ctx, l.Number, control.LineMaking, func(l *control.Line) { l.State = control.LineBuilding })
 }
 
-// seed tells the control topic of a line in which epochs raw topics are, so that versions say the same of a raw record in all lines.
+// seed tells the control topic of a line in which epochs raw topics are, so that versions say the same of a raw record
+// in all lines.
 func (b *Builder) seed(ctx context.Context, s *control.Stream, line *pipeline.Pipeline) error {
 	d, err := admin.Topic(ctx, kadm.NewClient(b.Client), topics.Processed(line.Name, b.Stream.Name))
 	if err != nil {
@@ -165,8 +166,10 @@ func (b *Builder) fill(ctx context.Context, s *control.Stream, l control.Line, w
 func (b *Builder) help(ctx context.Context, g *errgroup.Group, line *pipeline.Pipeline, rate int, w Work) error {
 	env := func(name string) stage.Env {
 		env := b.Env
-		env.Instance = "shadow-" + env.Instance                                               // a stage of this host may have the same name
-		env.Streams, env.Metrics, env.Health = nil, prometheus.NewRegistry(), &stage.Health{} // each attempt has counters of its own
+		// a stage of this host may have the same name
+		env.Instance = "shadow-" + env.Instance
+		// each attempt has counters of its own
+		env.Streams, env.Metrics, env.Health = nil, prometheus.NewRegistry(), &stage.Health{}
 		env.Log = env.Log.With("stage", name)
 		return env
 	}
@@ -187,8 +190,8 @@ func (b *Builder) help(ctx context.Context, g *errgroup.Group, line *pipeline.Pi
 	return nil
 }
 
-// watch tells how far the line is, and finishes it. It returns when it is built, or when something else was decided about it. Not being
-// able to look, for a while, is no reason to stop.
+// watch tells how far the line is, and finishes it. It returns when it is built, or when something else was decided
+// about it. Not being able to look, for a while, is no reason to stop.
 func (b *Builder) watch(ctx context.Context, l control.Line, gauge *Gauge, told func(Progress)) error {
 	meter := meter{number: l.Number, told: time.Now()}
 	for stage.Sleep(ctx, lookEvery) == nil {

@@ -9,13 +9,14 @@ import (
 	"github.com/dustin/go-humanize"
 )
 
-// Pace is how fast a line is filled, beside what arrives in the raw topic meanwhile: raw offsets a second, of all processes. What marks a
-// transaction in the raw topic takes an offset too, and counts in both.
+// Pace is how fast a line is filled, beside what arrives in the raw topic meanwhile: raw offsets a second, of all
+// processes. What marks a transaction in the raw topic takes an offset too, and counts in both.
 type Pace struct {
 	Arriving float64
 	Rate     float64       // of what is filled; 0: not known yet
 	Left     time.Duration // until it has caught up; 0: not known yet
-	// Never says that the line does not catch up: at least as much arrives as is filled. It is not known in the first seconds.
+	// Never says that the line does not catch up: at least as much arrives as is filled. It is not known in the first
+	// seconds.
 	Never bool
 }
 
@@ -87,14 +88,16 @@ func (s sight) since(first sight) (arriving, filled float64) {
 	return max(0, float64(s.end-first.end)/seconds), max(0, float64(s.next-first.next)/seconds)
 }
 
-// enough is a rate, in records a second, at which a line catches up in good time: half as much again as arrives, rounded up.
+// enough is a rate, in records a second, at which a line catches up in good time: half as much again as arrives,
+// rounded up.
 func enough(arriving float64) int {
 	least := max(1, 1.5*arriving)
 	digit := math.Pow(10, math.Floor(math.Log10(least)))
 	return int(math.Ceil(least/digit) * digit)
 }
 
-// advice says that a line does not catch up, and what to do. rate is as in [control.Line]; command is the one that builds the line, with these flags.
+// advice says that a line does not catch up, and what to do. rate is as in [control.Line]; command is the one that
+// builds the line, with these flags.
 func (p Pace) advice(rate int, command func(flags ...string) string) string {
 	arrive, filled := comma(p.Arriving), comma(p.Rate)
 	switch better := enough(p.Arriving); {
@@ -112,8 +115,8 @@ func (p Pace) advice(rate int, command func(flags ...string) string) string {
 
 func comma(perSecond float64) string { return humanize.Comma(int64(math.Round(perSecond))) }
 
-// warner knows when to warn of a line that does not catch up: once, and again when the rate that was advised is not enough any more. It is
-// for one goroutine.
+// warner knows when to warn of a line that does not catch up: once, and again when the rate that was advised is not
+// enough any more. It is for one goroutine.
 type warner struct {
 	warned  bool
 	advised int

@@ -31,8 +31,8 @@ func (c *course) run(seconds int, arrive func(second int) int64, filled int64) (
 
 func steady(n int64) func(int) int64 { return func(int) int64 { return n } }
 
-// TestPace: a line that is filled more slowly than records arrive does not catch up, which is known after twenty seconds; else what is left
-// counts what arrives meanwhile.
+// TestPace: a line that is filled more slowly than records arrive does not catch up, which is known after twenty
+// seconds; else what is left counts what arrives meanwhile.
 func TestPace(t *testing.T) {
 	slow := newCourse(1_000_000).run(40, steady(1020), 498)
 	for second, p := range slow {
@@ -85,7 +85,8 @@ func TestPaceWithGaps(t *testing.T) {
 	}
 }
 
-// TestNear: a line with a rate is near its end when half a minute is left, and no line is with more than 10,000 records.
+// TestNear: a line with a rate is near its end when half a minute is left, and no line is with more than 10,000
+// records.
 func TestNear(t *testing.T) {
 	for _, c := range []struct {
 		rate      int
@@ -106,7 +107,8 @@ func TestNear(t *testing.T) {
 	}
 }
 
-// TestPaceChanges: a line is told to catch up only once it clearly does, and then as soon as that has gone on for a minute.
+// TestPaceChanges: a line is told to catch up only once it clearly does, and then as soon as that has gone on for a
+// minute.
 func TestPaceChanges(t *testing.T) {
 	c := newCourse(1_000_000)
 	c.run(60, steady(1000), 500)
@@ -149,7 +151,8 @@ func TestAdvice(t *testing.T) {
 	}
 }
 
-// TestWarner: it is said once, and again when what was advised is not enough any more, or when the line had caught up meanwhile.
+// TestWarner: it is said once, and again when what was advised is not enough any more, or when the line had caught up
+// meanwhile.
 func TestWarner(t *testing.T) {
 	var w warner
 	for i, c := range []struct {

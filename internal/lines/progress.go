@@ -23,7 +23,8 @@ type Progress struct {
 // nearEnd is how many records a line may be behind for its indexes to be added.
 const nearEnd = 10_000
 
-// near reports whether a line is near its end: with a rate, what it lacks must be filled long before the wait for it ends.
+// near reports whether a line is near its end: with a rate, what it lacks must be filled long before the wait for it
+// ends.
 func (p Progress) near(rate int) bool {
 	most := int64(nearEnd)
 	if rate > 0 {

@@ -13,8 +13,9 @@ import (
 	"github.com/millrace-io/millrace/internal/testworld"
 )
 
-// TestARateThatDoesNotCatchUp: of a line that is built more slowly than records arrive the builder's log, the health of processors and the
-// status say so, with the command that helps. With another rate it is built, and its table is that of a fresh run.
+// TestARateThatDoesNotCatchUp: of a line that is built more slowly than records arrive the builder's log, the health of
+// processors and the status say so, with the command that helps. With another rate it is built, and its table is that
+// of a fresh run.
 func TestARateThatDoesNotCatchUp(t *testing.T) {
 	const many = 2000
 	w := newWorld(t, 2)

@@ -25,8 +25,8 @@ type Refusals struct {
 
 type refusalKind struct{ stream, step, kind string }
 
-// mostKinds is how many kinds of reasons of one step are told apart. The reasons beyond are one kind: a trigger, say, may
-// put a value of the row into its message without quotes.
+// mostKinds is how many kinds of reasons of one step are told apart. The reasons beyond are one kind: a trigger, say,
+// may put a value of the row into its message without quotes.
 const mostKinds = 20
 
 // NewRefusals returns what tells of the dead letters of the stage whose notices are n.

@@ -68,8 +68,8 @@ func (w *Waits) On(server, who string, err error) {
 	w.tell()
 }
 
-// withoutGuess takes out what the client guesses of a broker that closes a new connection. Our dialer asks such a broker for
-// what it wants, and that is another error; of any other it says only that it went away.
+// withoutGuess takes out what the client guesses of a broker that closes a new connection. Our dialer asks such a
+// broker for what it wants, and that is another error; of any other it says only that it went away.
 func withoutGuess(err error) error {
 	guess, ok := errors.AsType[*kgo.ErrFirstReadEOF](err)
 	if !ok {

@@ -4,8 +4,8 @@ package swap_test
 
 import "testing"
 
-// TestLinesAreKilledOnServers kills commands that swap lines, and that drop one, on Kafka and MySQL: see [TestSwapAndRollbackAreKilled] and
-// [TestDropIsKilled].
+// TestLinesAreKilledOnServers kills commands that swap lines, and that drop one, on Kafka and MySQL: see
+// [TestSwapAndRollbackAreKilled] and [TestDropIsKilled].
 func TestLinesAreKilledOnServers(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {

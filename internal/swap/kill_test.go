@@ -23,8 +23,8 @@ import (
 	"github.com/millrace-io/millrace/topics/control"
 )
 
-// killed runs a command on the lines of triples, which dies as m does. It reports whether it came so far, and returns its error else. What
-// has died gives back what it has: else whoever runs the command again waits for it.
+// killed runs a command on the lines of triples, which dies as m does. It reports whether it came so far, and returns
+// its error else. What has died gives back what it has: else whoever runs the command again waits for it.
 func (w *world) killed(m *testkit.Mortal, command func(context.Context, *swap.Lines) error) (bool, error) {
 	w.T.Helper()
 	env := w.Env("dies")
@@ -90,8 +90,9 @@ func (w *world) again(ask swap.Ask, live uint16) {
 	})
 }
 
-// TestSwapAndRollbackAreKilled: commands that swap, and swap back, are killed at requests to the brokers, and run again, while records come
-// and the table is read. No reader sees anything but a whole table of one line, and after each the tables are what fresh runs make.
+// TestSwapAndRollbackAreKilled: commands that swap, and swap back, are killed at requests to the brokers, and run
+// again, while records come and the table is read. No reader sees anything but a whole table of one line, and after
+// each the tables are what fresh runs make.
 func TestSwapAndRollbackAreKilled(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, doubles)
@@ -104,7 +105,8 @@ func TestSwapAndRollbackAreKilled(t *testing.T) {
 	read()
 }
 
-// TestSwapAndRollbackAreKilledWhereTheyLook does so at requests of any kind: while a table stands still, a command only looks.
+// TestSwapAndRollbackAreKilledWhereTheyLook does so at requests of any kind: while a table stands still, a command only
+// looks.
 func TestSwapAndRollbackAreKilledWhereTheyLook(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, doubles)
@@ -117,7 +119,8 @@ func TestSwapAndRollbackAreKilledWhereTheyLook(t *testing.T) {
 	read()
 }
 
-// killSwaps goes to line 2 and back, killed at each of the requests, until there are no more. It returns the number of kills.
+// killSwaps goes to line 2 and back, killed at each of the requests, until there are no more. It returns the number of
+// kills.
 func (w *world) killSwaps(all bool, stride int64) (kills int) {
 	w.T.Helper()
 	for at := int64(0); ; at += stride {
@@ -187,8 +190,8 @@ func (w *world) gone(number uint16) {
 	}
 }
 
-// TestDropIsKilled: a command that drops a line is killed at requests to the brokers, and run again. Nothing is left of the line, and the stream
-// goes on. Before it is decided that the line goes, a death changes nothing.
+// TestDropIsKilled: a command that drops a line is killed at requests to the brokers, and run again. Nothing is left of
+// the line, and the stream goes on. Before it is decided that the line goes, a death changes nothing.
 func TestDropIsKilled(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, doubles)
@@ -200,7 +203,8 @@ func TestDropIsKilled(t *testing.T) {
 	read()
 }
 
-// killDrops drops lines, killed at each of the requests that change something, until there are no more. It returns the number of kills.
+// killDrops drops lines, killed at each of the requests that change something, until there are no more. It returns the
+// number of kills.
 func (w *world) killDrops(stride int64) (kills int) {
 	w.T.Helper()
 	number := w.shadow(triples)

@@ -12,8 +12,9 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
-// Mortal is a life that ends at a certain request to the brokers, of those that change something, or of all: all connections break, none can be made, and its
-// context ends. What was sent before stays done, and nothing follows, as after SIGKILL. Its methods may be called concurrently.
+// Mortal is a life that ends at a certain request to the brokers, of those that change something, or of all: all
+// connections break, none can be made, and its context ends. What was sent before stays done, and nothing follows, as
+// after SIGKILL. Its methods may be called concurrently.
 type Mortal struct {
 	At     int64          // the request whose answer it does not live to see, from 1; 0: it ends before the first
 	All    bool           // requests that change nothing count, too
@@ -48,8 +49,8 @@ func (m *Mortal) die() {
 // NewMortal returns a life that ends at a request.
 func NewMortal(at int64) *Mortal { return &Mortal{At: at, over: make(chan struct{})} }
 
-// Live runs a command, whose clients of Kafka have to dial with m. It reports whether the life ended before the command, whose error
-// is returned else. What the dead still does in the background reaches nobody.
+// Live runs a command, whose clients of Kafka have to dial with m. It reports whether the life ended before the
+// command, whose error is returned else. What the dead still does in the background reaches nobody.
 func (m *Mortal) Live(ctx context.Context, within time.Duration, command func(context.Context) error) (died bool, err error) {
 	ctx, end := context.WithTimeout(ctx, within)
 	ended := make(chan error, 1) // one send, so that it never waits

@@ -100,7 +100,7 @@ func (f *replayFlags) flags(flags *pflag.FlagSet) {
 	flags.StringVar(&f.from, "from", "beginning", "process only keys whose newest record is from here on: beginning, a `time` (RFC 3339), a duration back from now, or offsets as partition:offset,...")
 	flags.StringVar(&f.to, "to", "now", "and before here: now, a `time`, a duration back from now, or offsets")
 	flags.StringArrayVar(&f.keys, "key", nil, "only this raw `key`; may be given several times")
-	flags.IntVar(&f.rate, "rate", 0, "process at most so many `records` a second, all processes together; of what is under way it sets the rate anew (default no limit)")
+	flags.IntVar(&f.rate, "rate", 0, "process at most so many `records` a second, all processes together; of one that is under way it changes the rate (default no limit)")
 	flags.IntVar(&f.letters, "letters", -1, "stop if more than `n` keys' newest records are refused (default 100, and one key in 100)")
 	flags.Lookup("letters").DefValue = "0" // the text says what -1 means
 	flags.IntVar(&f.memory, "memory", processor.DefaultRedoMemory>>20, "`MiB` for the index of keys; with less it reads the topic more often")

@@ -22,9 +22,9 @@ type Existing struct {
 	Prefix    bool   // only the beginning of its values is in the primary key
 }
 
-// Fit compares the columns and the primary key of t with those that are there, by their names in lower case.
-// definition is a column as it is created, and rekey the remedy for another primary key. It returns what does not fit, each
-// with its remedy, and empties the map.
+// Fit compares the columns and the primary key of t with those that are there, by their names in lower case. definition
+// is a column as it is created, and rekey the remedy for another primary key. It returns what does not fit, each with
+// its remedy, and empties the map.
 func Fit(t *rows.Table, is map[string]Existing, definition func(rows.Column) string, rekey string) []string {
 	alter := "ALTER TABLE " + Quote(t.Name) + " "
 	problems := fitColumns(t, is, alter, definition, rekey)
@@ -95,9 +95,9 @@ func (e *Existing) tellsApart(c *rows.Column) bool {
 	return is.Name() != "char" || c.SQL.Name() == "char" // which loses blanks at the end
 }
 
-// bends reports whether the database makes another value than a kind's of some in the column that is there, and does not say
-// so: of 1.5 the integer 2, of the text 31.12.24 a day of 2031. Sizes and ranges do not count, and strict mode refuses what
-// does not fit them.
+// bends reports whether the database makes another value than a kind's of some in the column that is there, and does
+// not say so: of 1.5 the integer 2, of the text 31.12.24 a day of 2031. Sizes and ranges do not count, and strict mode
+// refuses what does not fit them.
 func (e *Existing) bends(k columntype.Kind) bool {
 	whole := k == columntype.Integer || k == columntype.Boolean
 	switch is := columntype.Of(e.Kind).Kind(); is {

@@ -13,8 +13,8 @@ import (
 	"github.com/millrace-io/millrace/sink/rows"
 )
 
-// ignorable are errors of which INSERT IGNORE makes warnings (MySQL Reference Manual, "The Effect of IGNORE on Statement
-// Execution"), and what it does to the row: it stores another value, or leaves the row out.
+// ignorable are errors of which INSERT IGNORE makes warnings (MySQL Reference Manual, "The Effect of IGNORE on
+// Statement Execution"), and what it does to the row: it stores another value, or leaves the row out.
 var ignorable = map[uint16]struct {
 	state [5]byte // SQL state
 	out   bool
@@ -39,8 +39,8 @@ const (
 )
 
 // numberText and a number are in the warning that the first value of a row makes. So the warnings between two such ones
-// are about the row that the first of them names. MySQL itself names rows in few messages, and wrongly after a row that it
-// left out.
+// are about the row that the first of them names. MySQL itself names rows in few messages, and wrongly after a row that
+// it left out.
 const numberText = "millrace row "
 
 var numbered = regexp.MustCompile(`'` + numberText + `(\d+)'$`)
@@ -61,8 +61,8 @@ func (m *Dialect) appendBend(dst []byte, row int, x *rows.Change) []byte {
 	return append(dialect.AppendValues(append(dst, "),"...), m, x.Row), ')')
 }
 
-// bent reads what the statement before, an INSERT IGNORE of n rows, has done to them. It reports false if the server does
-// not tell of all: it keeps max_error_count warnings of a statement, which an ordinary account cannot set.
+// bent reads what the statement before, an INSERT IGNORE of n rows, has done to them. It reports false if the server
+// does not tell of all: it keeps max_error_count warnings of a statement, which an ordinary account cannot set.
 func bent(ctx context.Context, s *dialect.Session, n int) (list []dialect.Bent, whole bool, err error) {
 	var made int
 	if err := s.QueryRowContext(ctx, "SHOW COUNT(*) WARNINGS").Scan(&made); err != nil {
