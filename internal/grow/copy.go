@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -28,7 +29,7 @@ type copier struct {
 	topic    string
 	to       int32
 	producer *kgo.Client
-	failed   kgo.FirstErrPromise
+	failed   atomic.Pointer[error] // the first that a record met
 	open     bool
 	records  int
 	bytes    int
@@ -83,7 +84,7 @@ func (g *grower) copy(ctx context.Context, s *pipeline.Stream) (int64, error) {
 
 // write writes a record where its key belongs. After an error nothing more is written.
 func (c *copier) write(ctx context.Context, r *kgo.Record) error {
-	if err := c.failed.Err(); err != nil {
+	if err := c.err(); err != nil {
 		return err
 	}
 	if !c.open {
@@ -96,13 +97,25 @@ func (c *copier) write(ctx context.Context, r *kgo.Record) error {
 	if r.Key != nil {
 		again.Partition = topics.Partition(r.Key, c.to)
 	}
-	c.producer.Produce(ctx, again, c.failed.Promise())
+	c.producer.Produce(ctx, again, func(_ *kgo.Record, err error) {
+		if err != nil {
+			c.failed.CompareAndSwap(nil, &err)
+		}
+	})
 	c.records++
 	c.bytes += len(r.Key) + len(r.Value)
 	if c.records < copyRecords && c.bytes < copyBytes {
 		return nil
 	}
 	return c.commit(ctx)
+}
+
+// err is the first error that a record has met so far. It does not wait for those that are on their way.
+func (c *copier) err() error {
+	if err := c.failed.Load(); err != nil {
+		return fmt.Errorf("produce: %w", *err)
+	}
+	return nil
 }
 
 // moved are the headers of a record, with where it was.
@@ -123,7 +136,7 @@ func (c *copier) commit(ctx context.Context) error {
 	if err := c.producer.Flush(ctx); err != nil {
 		return fmt.Errorf("flush: %w", err)
 	}
-	if err := c.failed.Err(); err != nil {
+	if err := c.err(); err != nil {
 		return err
 	}
 	if err := c.producer.EndTransaction(ctx, kgo.TryCommit); err != nil {
