@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"io"
+	"slices"
 
 	"github.com/millrace-io/millrace/internal/cli"
 	"github.com/millrace-io/millrace/internal/expression"
@@ -53,12 +54,7 @@ func (f *recordFilter) takes(value []byte) bool {
 			rows = append(rows, e)
 		}
 	}
-	for _, row := range rows {
-		if f.meets(row) {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(rows, f.meets)
 }
 
 func (f *recordFilter) meets(row []byte) bool {
