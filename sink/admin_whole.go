@@ -25,11 +25,11 @@ func (a *Admin) Whole(ctx context.Context, stream string) error {
 	if err == nil || s.dialect.Missing(err) {
 		return nil
 	}
-	if e, ok := errors.AsType[*TableError](err); ok && e.Err == nil {
-		if s.swapInTheWay(ctx, t) != nil {
-			return nil //nolint:nilerr // the name may be another table's by now
-		}
+	switch lost, ok := errors.AsType[*TableError](err); {
+	case !ok || lost.Err != nil:
+		return fmt.Errorf("sink: stream %s: %w", stream, s.dialect.Classify(err))
+	case s.swapInTheWay(ctx, t) == nil:
 		return err
 	}
-	return fmt.Errorf("sink: stream %s: %w", stream, s.dialect.Classify(err))
+	return nil // the name may be another table's by now
 }
