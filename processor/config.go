@@ -42,8 +42,8 @@ func DefaultConfig() Config {
 	return Config{
 		Sessions:           max(2, runtime.GOMAXPROCS(0)),
 		Interval:           100 * time.Millisecond,
-		MaxRecords:         20_000,
-		MaxBytes:           8 << 20,
+		MaxRecords:         50_000,
+		MaxBytes:           16 << 20,
 		FetchBytes:         512 << 10,
 		TransactionTimeout: 10 * time.Second,
 		SessionTimeout:     10 * time.Second,

@@ -12,10 +12,12 @@ import (
 // for a transaction. Whoever sets GOMEMLIMIT decides instead. Where more lives than was thought (large records, many
 // streams) the limit grows with it, so that the collector never runs all the time.
 const (
-	memoryOfStage    = 110 << 20
 	memoryOfEmbedded = 256 << 20 // broker and database in the process
 	memoryEvery      = time.Second
 )
+
+// memoryOf is the limit of each stage: what each needs to be as fast as with several times as much (docs/benchmarks.md).
+var memoryOf = map[string]int64{Ingest: 100 << 20, Processor: 135 << 20, Sink: 110 << 20}
 
 // limitMemory sets the soft memory limit of the Go runtime until ctx is cancelled.
 func limitMemory(ctx context.Context, limit int64) {
@@ -44,8 +46,10 @@ func limitFor(least, live, stacks int64) int64 {
 }
 
 // memory is the limit of a process that runs these stages.
-func memory(stages int, embedded bool) int64 {
-	limit := int64(stages) * memoryOfStage
+func memory(runs []run, embedded bool) (limit int64) {
+	for _, r := range runs {
+		limit += memoryOf[r.stage]
+	}
 	if embedded {
 		limit += memoryOfEmbedded
 	}

@@ -200,7 +200,7 @@ func (x *Process) Run(ctx context.Context) error {
 	defer limited.Wait()
 	defer stopLooking()
 	limited.Go(func() {
-		limitMemory(looked, memory(len(x.runs), x.Pipeline.Kafka.Embedded || x.Pipeline.Database.Embedded))
+		limitMemory(looked, memory(x.runs, x.Pipeline.Kafka.Embedded || x.Pipeline.Database.Embedded))
 	})
 	err := supervise(ctx, x.runs, supervision{drain: x.options.Drain, log: x.options.Log, health: x.Health})
 	stopLooking()
