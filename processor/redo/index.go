@@ -148,9 +148,10 @@ func (b *builder) halve(hash xxh3.Uint128) bool {
 	return place(hash) < b.hi
 }
 
-// next has the next pass be for as many hashes as the one before had in the end.
+// next has the next pass be for twice as many hashes as the one before had in the end: that one may have been so narrow
+// because two hashes lie close to each other. If they are too many they are halved.
 func (b *builder) next() {
-	width := b.hi - b.lo
+	width := 2 * min(b.hi-b.lo, top/2)
 	b.lo = b.hi
 	b.hi = min(b.lo+width, top)
 }
