@@ -87,6 +87,7 @@ func TestRestoreKeepsWhatItHas(t *testing.T) {
 // than is said.
 func TestAClaimIsGivenUp(t *testing.T) {
 	for name, quiet := range map[string]time.Duration{"quiet": time.Second, "its context ends": time.Hour} {
+		t.Log(name)
 		w := newWorld(t)
 		cfg := w.cfg
 		cfg.Quiet = quiet
@@ -98,23 +99,29 @@ func TestAClaimIsGivenUp(t *testing.T) {
 			}
 			return nil, nil, true
 		})
-		ended := make(chan error, 1) // one send, so that it never waits
-		go func() {
-			c, err := changelog.Claim(ctx, cfg, func(string, []byte) {})
-			if err == nil {
-				c.Close()
-			}
-			ended <- err
-		}()
-		select {
-		case err := <-ended:
-			if err == nil {
-				t.Errorf("%s: the claim came to its end", name)
-			}
-		case <-time.After(time.Minute):
-			t.Fatalf("%s: the claim is not given up", name)
-		}
+		givenUp(t, ctx, cfg)
 		end()
+	}
+}
+
+// givenUp claims, which must end with an error.
+func givenUp(t *testing.T, ctx context.Context, cfg changelog.Config) {
+	t.Helper()
+	ended := make(chan error, 1) // one send, so that it never waits
+	go func() {
+		c, err := changelog.Claim(ctx, cfg, func(string, []byte) {})
+		if err == nil {
+			c.Close()
+		}
+		ended <- err
+	}()
+	select {
+	case err := <-ended:
+		if err == nil {
+			t.Error("the claim came to its end")
+		}
+	case <-time.After(time.Minute):
+		t.Fatal("the claim is not given up")
 	}
 }
 
@@ -173,22 +180,7 @@ func TestAClaimEndsWithItsContext(t *testing.T) {
 			defer end()
 			gone(w, end)
 			w.cfg.Quiet = time.Hour
-			ended := make(chan error, 1) // one send, so that it never waits
-			go func() {
-				c, err := changelog.Claim(ctx, w.cfg, func(string, []byte) {})
-				if err == nil {
-					c.Close()
-				}
-				ended <- err
-			}()
-			select {
-			case err := <-ended:
-				if err == nil {
-					t.Error("the claim came to its end")
-				}
-			case <-time.After(time.Minute):
-				t.Fatal("the claim continues after its context has ended")
-			}
+			givenUp(t, ctx, w.cfg)
 		})
 	}
 }

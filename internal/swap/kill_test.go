@@ -92,31 +92,30 @@ func (w *world) again(ask swap.Ask, live uint16) {
 
 // TestSwapAndRollbackAreKilled: commands that swap, and swap back, are killed at requests to the brokers, and run
 // again, while records come and the table is read. No reader sees anything but a whole table of one line, and after
-// each the tables are what fresh runs make.
+// each the tables are what fresh runs make. They are killed at requests of any kind too, for while a table stands still,
+// a command only looks.
 func TestSwapAndRollbackAreKilled(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, doubles)
-	w.begin(100)
-	w.shadow(triples)
-	read := w.watched()
-	if kills := w.killSwaps(false, 2); kills < 6 {
-		t.Errorf("%d kills at requests that change something, want 6 or more", kills)
+	for name, at := range map[string]struct {
+		all    bool
+		stride int64
+		least  int // kills
+	}{
+		"at requests that change something": {false, 2, 6},
+		"at any request":                    {true, 13, 4},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t, doubles)
+			w.begin(100)
+			w.shadow(triples)
+			read := w.watched()
+			if kills := w.killSwaps(at.all, at.stride); kills < at.least {
+				t.Errorf("%d kills, want %d or more", kills, at.least)
+			}
+			read()
+		})
 	}
-	read()
-}
-
-// TestSwapAndRollbackAreKilledWhereTheyLook does so at requests of any kind: while a table stands still, a command only
-// looks.
-func TestSwapAndRollbackAreKilledWhereTheyLook(t *testing.T) {
-	t.Parallel()
-	w := newWorld(t, doubles)
-	w.begin(100)
-	w.shadow(triples)
-	read := w.watched()
-	if kills := w.killSwaps(true, 13); kills < 4 {
-		t.Errorf("%d kills, want 4 or more", kills)
-	}
-	read()
 }
 
 // killSwaps goes to line 2 and back, killed at each of the requests, until there are no more. It returns the number of
