@@ -125,6 +125,7 @@ func (b *bench) delays(ctx context.Context, raw, table string, seconds int, warm
 	defer cancel()
 	origin := latencyOrigin.AddDate(b.origins, 0, 0)
 	b.origins++
+	b.lived += latencyWarm + seconds*latencyRate
 	client, err := kgo.NewClient(kgo.SeedBrokers(b.kafka), kgo.DefaultProduceTopic(raw), kgo.ProducerLinger(0))
 	if err != nil {
 		return nil, err
@@ -212,7 +213,7 @@ func produceSteadily(ctx context.Context, client *kgo.Client, origin time.Time, 
 
 // lookForRows notes when each row was seen first, but for the first one.
 func lookForRows(ctx context.Context, db *sql.DB, table string, origin time.Time, seen []time.Time) error {
-	tick := time.NewTicker(2 * time.Millisecond)
+	tick := time.NewTicker(5 * time.Millisecond) // what looks takes cores, too
 	defer tick.Stop()
 	for low := 1; low < len(seen); {
 		if err := seeRows(ctx, db, table, origin, low, seen); err != nil {

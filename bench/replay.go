@@ -12,7 +12,7 @@ import (
 )
 
 // replay measures how fast a stream is processed again, against how fast processor and sink take the same records in
-// the first place; and what live records wait for meanwhile, with a rate, and beside a shadow with that rate.
+// the first place.
 func (b *bench) replay(ctx context.Context) error {
 	p, file, env, err := b.pipeline("http://127.0.0.1", 500, 1)
 	if err != nil {
@@ -34,17 +34,7 @@ func (b *bench) replay(ctx context.Context) error {
 	fmt.Printf("\n%-44s %9.1f\n%-44s %9.1f\n  of it: %.0f %%\n", "raw record → row, the first time, thousands/s", live/1000,
 		"processed again, into the same rows", again/1000, 100*again/live)
 
-	if err := b.besides(ctx, p, env, replaying{kind: "replay", args: []string{"replay", file, stream}, after: "alone"}); err != nil {
-		return err
-	}
-	other, err := b.otherLogic("upper(origin)")
-	if err != nil {
-		return err
-	}
-	return b.besides(ctx, p, env, replaying{
-		kind: "shadow", args: []string{"replay", other, stream, "--shadow"}, after: "beside a line that is built",
-		undo: []string{"replay", "drop", other, stream, "--yes"},
-	})
+	return nil
 }
 
 // replayed processes all again and returns how long that took, until the rows are in the table.
@@ -69,6 +59,7 @@ func (b *bench) first(ctx context.Context, p *pipeline.Pipeline, env []string, f
 			_, _ = r.stop()
 		}
 	}
+	b.lived = 0
 	if err := fill(ctx, p, b.flights, 0, b.records); err != nil {
 		return 0, stop, err
 	}

@@ -18,8 +18,8 @@ import (
 	"github.com/millrace-io/millrace/topics/control"
 )
 
-// replayAlone is measured before the replay, and after it.
-const replayAlone = 15 * time.Second
+// replayAlone is measured before the replay, and as long or longer after it.
+const replayAlone = 20 * time.Second
 
 // replaying is a command that processes all again while live records go on.
 type replaying struct {
@@ -29,16 +29,52 @@ type replaying struct {
 	undo  []string
 }
 
+// besideReplay measures what live records wait for beside a replay with a rate.
+func (b *bench) besideReplay(ctx context.Context) error {
+	return b.besides(ctx, func(file string) (replaying, error) {
+		return replaying{kind: "replay", args: []string{"replay", file, stream}, after: "alone"}, nil
+	})
+}
+
+// besideShadow measures what they wait for beside a shadow with that rate.
+func (b *bench) besideShadow(ctx context.Context) error {
+	return b.besides(ctx, func(string) (replaying, error) {
+		other, err := b.otherLogic("upper(origin)")
+		return replaying{
+			kind: "shadow", args: []string{"replay", other, stream, "--shadow"}, after: "beside a line that is built",
+			undo: []string{"replay", "drop", other, stream, "--yes"},
+		}, err
+	})
+}
+
 // besides measures what live records wait for alone and beside a replay, several times in turn, and compares all of one
-// with all of the other: of a single run the p99 is that of a few moments in which the disk was slow.
-func (b *bench) besides(ctx context.Context, p *pipeline.Pipeline, env []string, r replaying) error {
+// with all of the other: of a single run the p99 is that of a few moments in which the disk was slow. A run before does
+// not count: brokers that have just been started take twice as long.
+func (b *bench) besides(ctx context.Context, what func(file string) (replaying, error)) error {
+	p, file, env, err := b.pipeline("http://127.0.0.1", 500, 1)
+	if err != nil {
+		return err
+	}
+	b.drop(ctx)
+	defer b.forget(ctx, p)
+	_, stop, err := b.first(ctx, p, env, file)
+	defer stop()
+	if err != nil {
+		return err
+	}
+	r, err := what(file)
+	if err != nil {
+		return err
+	}
 	var alone, during []time.Duration
-	for range b.runs {
+	for run := range b.runs + 1 {
 		a, d, err := b.beside(ctx, p, env, r)
 		if err != nil {
 			return err
 		}
-		alone, during = append(alone, a...), append(during, d...)
+		if run > 0 {
+			alone, during = append(alone, a...), append(during, d...)
+		}
 		if len(r.undo) > 0 {
 			if _, err := b.command(ctx, env, r.undo...); err != nil {
 				return err
@@ -74,7 +110,7 @@ func (b *bench) beside(ctx context.Context, p *pipeline.Pipeline, env []string, 
 			}
 		})
 	}
-	seconds := b.records/b.rate + 3*int(replayAlone.Seconds()) // so that some are after it
+	seconds := (b.records+b.lived)/b.rate + 3*int(replayAlone.Seconds()) // a replay takes longer than its rate says
 	all, err := b.delays(ctx, topics.Raw(p.Name, stream), table, seconds, warm)
 	if err != nil {
 		return nil, nil, fmt.Errorf("%w (%w)", err, failed)
