@@ -178,7 +178,7 @@ func (p *Processor) work(ctx, hard context.Context, cl *kgo.Client) error {
 	})
 	g.Go(func() error { return p.tellUnseen(ctx) })
 	g.Go(func() error {
-		p.rate.count(ctx, adm, p.group)
+		p.rate.count(ctx, adm, p.group, nil)
 		return nil
 	})
 	g.Go(func() error {

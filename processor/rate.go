@@ -2,16 +2,18 @@ package processor
 
 import (
 	"context"
+	"slices"
 	"sync"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/millrace-io/millrace/internal/stage"
 )
 
 // rate is how many raw records a second all sessions of a group process, of all processes. Each takes an equal share: sessions that
-// have no partition do not count. It may be used concurrently.
+// have nothing left to process do not count. It may be used concurrently.
 type rate struct {
 	limit int // 0: none
 
@@ -83,20 +85,36 @@ func (l *scanLimit) wait(ctx context.Context) {
 // countEvery is how often the sessions of all processes are counted, where they share a rate.
 const countEvery = 5 * time.Second
 
-// count counts the sessions of a group that have partitions, until ctx ends.
-func (r *rate) count(ctx context.Context, adm *kadm.Client, group string) {
+// count counts the sessions of a group that share the rate, until ctx ends. left tells which partitions have something left, of those
+// that are assigned; nil: all.
+func (r *rate) count(ctx context.Context, adm *kadm.Client, group string, left func(context.Context) (func(int32) bool, error)) {
 	for r.limit > 0 && ctx.Err() == nil {
-		busy := 0
-		if groups, err := adm.DescribeGroups(ctx, group); err == nil {
-			for _, m := range groups[group].Members {
-				if a, ok := m.Assigned.AsConsumer(); ok && len(a.Topics) > 0 {
-					busy++
-				}
-			}
+		if n, err := sharing(ctx, adm, group, left); err == nil {
+			r.mu.Lock()
+			r.share = n
+			r.mu.Unlock()
 		}
-		r.mu.Lock()
-		r.share = busy
-		r.mu.Unlock()
 		_ = stage.Sleep(ctx, countEvery)
 	}
+}
+
+// sharing is how many sessions of a group have a partition with something left.
+func sharing(ctx context.Context, adm *kadm.Client, group string, left func(context.Context) (func(int32) bool, error)) (n int, err error) {
+	has := func(int32) bool { return true }
+	if left != nil {
+		if has, err = left(ctx); err != nil {
+			return 0, err
+		}
+	}
+	groups, err := adm.DescribeGroups(ctx, group)
+	if err != nil {
+		return 0, err
+	}
+	for _, m := range groups[group].Members {
+		assigned, ok := m.Assigned.AsConsumer()
+		if ok && slices.ContainsFunc(assigned.Topics, func(t kmsg.ConsumerMemberAssignmentTopic) bool { return slices.ContainsFunc(t.Partitions, has) }) {
+			n++
+		}
+	}
+	return n, nil
 }

@@ -1,9 +1,18 @@
 package processor
 
 import (
+	"context"
+	"fmt"
+	"slices"
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/millrace-io/millrace/internal/testkafka"
+	"github.com/millrace-io/millrace/internal/testkit"
 )
 
 // TestRate: a session rests after a transaction for as long as its records may take, counted from its begin, and twice
@@ -64,4 +73,38 @@ func TestScanIsLimited(t *testing.T) {
 			}
 		}
 	})
+}
+
+// TestSessionsWithNothingLeftDoNotShare: the rate of a redo is shared by sessions that have something left, so that the last
+// partitions get all of it.
+func TestSessionsWithNothingLeftDoNotShare(t *testing.T) {
+	cluster := testkafka.New(t)
+	testkafka.Topics(t, cluster, 4, "t")
+	adm := kadm.NewClient(testkafka.Client(t, cluster))
+	for range 2 {
+		member := testkafka.Client(t, cluster, kgo.ConsumerGroup("g"), kgo.ConsumeTopics("t"))
+		go func() {
+			for t.Context().Err() == nil {
+				member.PollFetches(t.Context())
+			}
+		}()
+	}
+	only := func(some ...int32) func(context.Context) (func(int32) bool, error) {
+		return func(context.Context) (func(int32) bool, error) {
+			return func(partition int32) bool { return slices.Contains(some, partition) }, nil
+		}
+	}
+	for name, c := range map[string]struct {
+		left func(context.Context) (func(int32) bool, error)
+		want int
+	}{
+		"all": {nil, 2}, "of one": {only(2), 1}, "of each": {only(0, 1, 2, 3), 2}, "nothing": {only(), 0},
+	} {
+		testkit.Eventually(t, time.Minute, func() error {
+			if n, err := sharing(t.Context(), adm, "g", c.left); err != nil || n != c.want {
+				return fmt.Errorf("left %s: %d sessions share, want %d: %w", name, n, c.want, err)
+			}
+			return nil
+		})
+	}
 }

@@ -171,7 +171,7 @@ func (r *Redo) Run(ctx context.Context) error {
 		})
 	}
 	g.Go(func() error {
-		r.p.rate.count(ctx, adm, r.p.group)
+		r.p.rate.count(ctx, adm, r.p.group, r.left)
 		return nil
 	})
 	err = g.Wait()
@@ -179,6 +179,12 @@ func (r *Redo) Run(ctx context.Context) error {
 		return letters
 	}
 	return err
+}
+
+// left tells of partitions whether not all was processed again.
+func (r *Redo) left(ctx context.Context) (func(int32) bool, error) {
+	committed, err := r.Committed(ctx)
+	return func(partition int32) bool { return committed[partition] < r.cfg.Cut[partition] }, err
 }
 
 // Progress tells how far this process is. It may be called concurrently.

@@ -63,7 +63,7 @@ func (r *Redo) outcomes(ctx context.Context, partition int32, refused func(Refus
 	}
 	w := newWorker(r.stream, newArena())
 	made := 0
-	return partitionLog{kafka: r.p.env.Kafka, topic: r.raw, partition: partition}.Read(ctx, from, r.cfg.Cut[partition], func(raw *kgo.Record) error {
+	return r.log(partition).Read(ctx, from, r.cfg.Cut[partition], func(raw *kgo.Record) error {
 		if !marks.Has(raw.Offset) {
 			return nil
 		}

@@ -87,7 +87,7 @@ func (r *Redo) marks(ctx context.Context, partition int32) (m *redo.Marks, refus
 		return nil, "", fmt.Errorf("%s[%d]: its start is not known: %w", r.raw, partition, start.Err)
 	}
 	rng := r.rangeOf(partition, start.Offset)
-	log := partitionLog{kafka: r.p.env.Kafka, topic: r.raw, partition: partition}
+	log := r.log(partition)
 	if !rng.Versioned {
 		if rng.Versioned, err = log.sourced(ctx, rng.Start, rng.Cut); err != nil {
 			return nil, "", err
@@ -148,10 +148,20 @@ func (r *Redo) rangeOf(partition int32, start int64) redo.Range {
 
 // partitionLog is a partition of a raw topic.
 type partitionLog struct {
-	kafka     []kgo.Opt
-	topic     string
-	partition int32
-	scan      *scanLimit // nil: it is read as fast as it goes
+	kafka      []kgo.Opt
+	topic      string
+	partition  int32
+	fetchBytes int32      // of one answer, compressed
+	scan       *scanLimit // nil: it is read as fast as it goes
+}
+
+// log is a partition of the stream's raw topic.
+func (r *Redo) log(partition int32) partitionLog {
+	l := partitionLog{kafka: r.p.env.Kafka, topic: r.raw, partition: partition, fetchBytes: indexFetchBytes}
+	if r.cfg.Rate > 0 {
+		l.fetchBytes = int32(r.p.cfg.FetchBytes) // a large answer takes the cores from live records while it is decompressed
+	}
+	return l
 }
 
 // Read is [redo.Log]'s. It finds the end by position, for it may be a marker.
@@ -164,7 +174,7 @@ func (l partitionLog) Read(ctx context.Context, from, to int64, f func(*kgo.Reco
 		kgo.FetchIsolationLevel(kgo.ReadCommitted()),
 		kgo.KeepControlRecords(),
 		kgo.ConsumeResetOffset(kgo.NoResetOffset()),
-		kgo.FetchMaxBytes(indexFetchBytes), kgo.FetchMaxPartitionBytes(indexFetchBytes),
+		kgo.FetchMaxBytes(l.fetchBytes), kgo.FetchMaxPartitionBytes(l.fetchBytes),
 		kgo.FetchMaxWait(100*time.Millisecond),
 	)...)
 	if err != nil {
@@ -194,7 +204,7 @@ func (l partitionLog) Read(ctx context.Context, from, to int64, f func(*kgo.Reco
 	return nil
 }
 
-// indexFetchBytes is of one answer: what is read is read to its end.
+// indexFetchBytes is of one answer where no rate is to be kept: what is read is read to its end.
 const indexFetchBytes = 4 << 20
 
 // sourced reports whether the first record has a version of the source's: a stream may have had a version field before.
