@@ -26,6 +26,10 @@ type Config struct {
 	// with fewer, its round trips cost more than they save. 1–1,000,000.
 	LoadRows int
 
+	// Gap is how long it is at least from a poll that brought few records to the next, so that they are one transaction;
+	// 0–1 s. Nobody waits for rows of a table that is built.
+	Gap time.Duration
+
 	// SessionTimeout is how long a sink may be silent before another takes its partitions over; 6 s–30 min, which are
 	// the brokers' default bounds.
 	SessionTimeout time.Duration
@@ -65,6 +69,7 @@ func (c Config) Validate() error {
 	stage.Between(&r, "StatementBytes", c.StatementBytes, 64<<10, 64<<20)
 	stage.Between(&r, "StatementRows", c.StatementRows, 1, 100_000)
 	stage.Between(&r, "LoadRows", c.LoadRows, 1, 1_000_000)
+	stage.Between(&r, "Gap", c.Gap, 0, time.Second)
 	stage.Between(&r, "SessionTimeout", c.SessionTimeout, 6*time.Second, 30*time.Minute)
 	stage.Between(&r, "LockTimeout", c.LockTimeout, time.Second, time.Minute)
 	stage.Between(&r, "MarkRetention", c.MarkRetention, time.Hour, 10*365*24*time.Hour)

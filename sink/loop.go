@@ -37,7 +37,10 @@ func (s *Sink) loop(ctx, hard context.Context) error {
 	nextPing, nextPoll := time.Now(), time.Now()
 	for ctx.Err() == nil {
 		queues := s.poll(ctx, nextPoll) // what comes meanwhile is one transaction, not many
-		nextPoll = time.Now().Add(gap(queues))
+		nextPoll = time.Now().Add(s.gap(queues))
+		if err := s.awaitWriters(ctx); err != nil {
+			return err
+		}
 		idle, err := s.feed(ctx, feeds, queues)
 		if err != nil {
 			return err
@@ -63,17 +66,24 @@ func (s *Sink) loop(ctx, hard context.Context) error {
 const maxGap = 100 * time.Millisecond
 
 // gap is how much time is to be between a poll and the next: none after one that brought nothing.
-func gap(queues [][]*job) time.Duration {
-	partitions := 0
+func (s *Sink) gap(queues [][]*job) time.Duration {
+	records, partitions := 0, 0
 	for _, queue := range queues {
+		for _, j := range queue {
+			records += j.records
+		}
 		if len(queue) > 0 {
 			partitions += len(queue[0].polled)
 		}
 	}
-	if partitions == 0 {
+	least := min(maxGap, stage.Gap(0, partitions))
+	switch {
+	case partitions == 0:
 		return 0
+	case records <= fewRecords:
+		return max(least, s.cfg.Gap)
 	}
-	return min(maxGap, stage.Gap(0, partitions))
+	return least
 }
 
 // feed gives each writer its queue, and waits until they take them. It reports whether there was nothing to give. A
@@ -88,6 +98,7 @@ func (s *Sink) feed(ctx context.Context, feeds []chan []*job, queues [][]*job) (
 			idle = false
 			select {
 			case feeds[i] <- queue:
+				s.inHand.Add(1)
 				taken = true
 			case <-ctx.Done():
 				taken = true
@@ -110,6 +121,7 @@ func (s *Sink) withWaiting(feed chan []*job, queue []*job) []*job {
 	select {
 	case waiting := <-feed:
 		if len(waiting) == 1 && len(queue) == 1 && waiting[0].add(queue[0], s.cfg) {
+			s.inHand.Add(-1)
 			return waiting
 		}
 		feed <- waiting
@@ -138,6 +150,12 @@ func (s *Sink) serve(ctx, hard context.Context, w *writer, feed <-chan []*job) {
 	d := rows.NewDecoder()
 	for queue := range feed {
 		s.writeAll(ctx, hard, w, d, queue)
+		if s.inHand.Add(-1) == 0 {
+			select {
+			case s.allWritten <- struct{}{}:
+			default:
+			}
+		}
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kerr"
@@ -46,7 +47,7 @@ func (s *Sink) positionError(c *claim) error {
 	return e
 }
 
-// split gives each writer the records of its partitions, in batches of at most MaxRecords and MaxBatchBytes. It parks
+// split gives each writer the records of its partitions, or all to the first, in batches of at most MaxRecords and MaxBatchBytes. It parks
 // streams of which records that were not read yet have been deleted from the log, or are of a logic that is not known
 // yet.
 func (s *Sink) split(fetches kgo.Fetches) (queues [][]*job) {
@@ -80,6 +81,9 @@ func (s *Sink) split(fetches kgo.Fetches) (queues [][]*job) {
 		byWriter[c.writer] = extend(byWriter[c.writer], polled{c, c.polled, records})
 		c.polled = records[len(records)-1].Offset + 1
 	})
+	if s.together(byWriter) {
+		byWriter = [][]polled{slices.Concat(byWriter...)}
+	}
 	for _, all := range byWriter {
 		queues = append(queues, s.jobs(all))
 	}

@@ -50,6 +50,12 @@ type Sink struct {
 	fills  []*fill // that are under way; guarded as claims are
 	sorts  sorts
 
+	inHand     atomic.Int32  // queues that were fed to writers, and are not written yet
+	allWritten chan struct{} // one token, for the moment in which inHand became 0
+	apart      bool          // each writer gets what is of its partitions, not the first all; the loop's alone
+	parting    bool          // apart has just become true; the loop's alone
+	manyAt     time.Time     // when a poll brought more than few; the loop's alone
+
 	parking parking
 	view    *control.View
 	counted map[string]counted // by topic; the follower's alone
@@ -103,7 +109,7 @@ func New(p *pipeline.Pipeline, cfg Config, env stage.Env) (*Sink, error) {
 	s := &Sink{
 		pipeline: p, cfg: cfg, env: env, metrics: newMetrics(env.Metrics), waits: stage.NewWaits(stageName, env),
 		notices: stage.NewNotices(stageName, env),
-		claims:  map[topicPartition]*claim{}, counted: map[string]counted{}, defined: map[string]defined{},
+		claims:  map[topicPartition]*claim{}, allWritten: make(chan struct{}, 1), counted: map[string]counted{}, defined: map[string]defined{},
 		store: &store{
 			declared: map[string][16]byte{},
 			dialect:  d, cfg: cfg, owner: env.Instance, pipeline: p.Name, file: env.File, streams: map[string]bool{}, adopt: map[string]bool{},

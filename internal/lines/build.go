@@ -182,7 +182,7 @@ func (b *Builder) help(ctx context.Context, g *errgroup.Group, line *pipeline.Pi
 	if !w.Writes {
 		return nil
 	}
-	s, err := sink.New(line, w.Sink, env("sink"))
+	s, err := sink.New(line, ofRate(w.Sink, rate), env("sink"))
 	if err != nil {
 		return err
 	}

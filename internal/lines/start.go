@@ -2,6 +2,7 @@ package lines
 
 import (
 	"context"
+	"time"
 
 	"github.com/millrace-io/millrace/internal/stage"
 	"github.com/millrace-io/millrace/pipeline"
@@ -26,13 +27,24 @@ func Processors(cfg processor.Config) Start {
 	}
 }
 
-// Sinks starts the sinks of lines, all with the same configuration. They know no rate.
+// Sinks starts the sinks of lines, all with the same configuration but for its Gap.
 func Sinks(cfg sink.Config) Start {
-	return func(line *pipeline.Pipeline, env stage.Env, _ int) (func(context.Context) error, error) {
-		s, err := sink.New(line, cfg, env)
+	return func(line *pipeline.Pipeline, env stage.Env, rate int) (func(context.Context) error, error) {
+		s, err := sink.New(line, ofRate(cfg, rate), env)
 		if err != nil {
 			return nil, err
 		}
 		return s.Run, nil
 	}
 }
+
+// ofRate is the configuration of a sink of a line that is built with a rate. Each of its transactions makes those of the live
+// line wait, however few rows it has.
+func ofRate(cfg sink.Config, rate int) sink.Config {
+	if rate > 0 {
+		cfg.Gap = builtGap
+	}
+	return cfg
+}
+
+const builtGap = 100 * time.Millisecond
