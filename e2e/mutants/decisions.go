@@ -6,6 +6,7 @@ var DecisionsTests = map[string]RedTest{
 	OffsetMetadata:   {"./processor", "TestGroupMovedByATool", ""},
 	Fence:            {"./processor", "TestAChangeOfLogicFencesWhatIsOpen", ""},
 	LookAgain:        {"./processor", "TestAFencedSessionLooksAgain", ""},
+	FenceBeforeCut:   {"./internal/replay", "TestTheCutIsReadBehindTheFence", ""},
 	MarkingBeforeCut: {"./internal/replay", "TestRemovalsAreMarkedBeforeTheCut", ""},
 	KeptMarks:        {"./sink", "TestSQLite/Admin/NoMarkIsPrunedDuringARedo", ""},
 }
@@ -62,6 +63,21 @@ var Decisions = []Mutant{
 			Old:  "	if err == nil {\n		err = s.reread(ctx)\n	}\n",
 			New:  "",
 		}},
+	},
+	{
+		Name: FenceBeforeCut, // the cut is read, and then transactions of the logic before end
+		Edits: []Edit{
+			{
+				File: "internal/replay/marking.go",
+				Old:  "		if redo.Fence {\n",
+				New:  "		cut, err := r.cut(ctx, redo)\n		if err != nil {\n			return err\n		}\n		if redo.Fence {\n",
+			},
+			{
+				File: "internal/replay/marking.go",
+				Old:  "		cut, err := r.cut(ctx, redo)\n		if err != nil {\n			return err\n		}\n		running,",
+				New:  "		running,",
+			},
+		},
 	},
 	{
 		Name: MarkingBeforeCut, // the cut is read, and then removals leave marks

@@ -29,6 +29,7 @@ const (
 	OffsetMetadata   = "offset-metadata"    // processor: a committed offset counts only in its topic and run
 	Fence            = "fence"              // processor: what is open is aborted when another logic becomes live
 	LookAgain        = "look-again"         // processor: after an abort a session reads what is decided
+	FenceBeforeCut   = "fence-before-cut"   // redo: the logic of before is fenced before the cut is read
 	MarkingBeforeCut = "marking-before-cut" // redo: removals leave marks before the cut is read
 	KeptMarks        = "kept-marks"         // sink: no mark is pruned during a redo
 	FreezeLive       = "freeze-live"        // swap: the live line stands still before the other one is waited for

@@ -8,6 +8,7 @@ import (
 	"math/rand/v2"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -188,6 +189,48 @@ func TestRemovalsAreMarkedBeforeTheCut(t *testing.T) {
 	for len(marking) > 0 {
 		if !<-marking {
 			t.Error("the cut is read while removals leave no marks")
+		}
+	}
+	w.want(map[int]int{1: 3, 2: 6})
+}
+
+// TestTheCutIsReadBehindTheFence: what the logic of before has not committed by the cut, it never commits. A transaction that it
+// ends between the two would keep its rows, for the replay ends at the cut.
+func TestTheCutIsReadBehindTheFence(t *testing.T) {
+	w := newWorld(t, 1, wrong)
+	w.produce(testworld.Raw(1, "ok", 1), testworld.Raw(2, "ok", 2))
+	r := w.open(right, "redo")
+	if _, err := r.Begin(t.Context(), replay.Ask{}); err != nil {
+		t.Fatal(err)
+	}
+	w.stopped() // so that nobody else asks where the processors are, and takes their ids
+	var fenced atomic.Bool
+	w.Cluster.ControlKey(int16(kmsg.InitProducerID), func(r kmsg.Request) (kmsg.Response, error, bool) {
+		w.Cluster.KeepControl()
+		if id := r.(*kmsg.InitProducerIDRequest).TransactionalID; id != nil && strings.HasPrefix(*id, topics.ProcessorTransactionalIDs("p")) {
+			fenced.Store(true)
+		}
+		return nil, nil, false
+	})
+	cuts := make(chan bool, 100)
+	w.Cluster.ControlKey(int16(kmsg.OffsetFetch), func(r kmsg.Request) (kmsg.Response, error, bool) {
+		w.Cluster.KeepControl()
+		if req := r.(*kmsg.OffsetFetchRequest); req.RequireStable && len(req.Groups) == 1 && req.Groups[0].Group == topics.ProcessorGroup("p") {
+			select {
+			case cuts <- fenced.Load():
+			default:
+			}
+		}
+		return nil, nil, false
+	})
+	w.background(r, work())
+	testkit.Eventually(t, 2*time.Minute, testkit.That("the redo has ended", func() bool { return w.Decided().Redo == nil }))
+	if len(cuts) == 0 {
+		t.Fatal("the cut was not read")
+	}
+	for len(cuts) > 0 {
+		if !<-cuts {
+			t.Error("the cut is read before the logic of before is fenced")
 		}
 	}
 	w.want(map[int]int{1: 3, 2: 6})
