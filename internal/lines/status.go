@@ -14,10 +14,13 @@ import (
 	"github.com/millrace-io/millrace/topics/control"
 )
 
+// Built is the state that people see of a line in [control.LineBuilding] that is built.
+const Built control.LineState = "built"
+
 // Status is a line that is not dropped.
 type Status struct {
 	Line    uint16            `json:"line"`
-	State   control.LineState `json:"state"`
+	State   control.LineState `json:"state"` // a line's, or Built
 	Table   string            `json:"table"` // as it is called now
 	BuiltAt time.Time         `json:"built_at,omitzero"`
 	Rate    int               `json:"rate,omitempty"` // raw records a second, while it is built; 0: no limit
@@ -52,6 +55,9 @@ func (b *Builder) Status(ctx context.Context) (all []Status, err error) {
 		}
 		is := Status{
 			Line: l.Number, State: l.State, Table: line.Streams[0].Sink.Name(), BuiltAt: l.BuiltAt, Rate: l.Rate, At: l.At, By: l.By,
+		}
+		if l.State == control.LineBuilding && !l.BuiltAt.IsZero() {
+			is.State = Built
 		}
 		if l.State.Runs() {
 			p, err := b.far(ctx, s, l.Number)

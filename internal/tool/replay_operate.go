@@ -96,7 +96,7 @@ func (x *replaying) paced(ctx context.Context) (*replayStatus, error) {
 	for i := range is.Lines {
 		l := &is.Lines[i]
 		for _, before := range was.Lines {
-			if before.Line == l.Line && building(l) {
+			if before.Line == l.Line && l.State == control.LineBuilding {
 				l.Paced(drive.PaceBetween(first, second, before.Done, l.Done, l.All))
 			}
 		}
@@ -109,10 +109,8 @@ func (s *replayStatus) moves() bool {
 	if s.Status != nil && s.State == control.Running && !s.Paused && s.Done < s.All {
 		return true
 	}
-	return slices.ContainsFunc(s.Lines, func(l lines.Status) bool { return building(&l) && l.Done < l.All })
+	return slices.ContainsFunc(s.Lines, func(l lines.Status) bool { return l.State == control.LineBuilding && l.Done < l.All })
 }
-
-func building(l *lines.Status) bool { return l.State == control.LineBuilding && l.BuiltAt.IsZero() }
 
 func (x *replaying) status(ctx context.Context) (*replayStatus, error) {
 	b, err := lines.Open(x.file, x.stream, x.env)
@@ -146,14 +144,11 @@ func (s *replayStatus) write(out io.Writer) error {
 	w := tabwriter.NewWriter(out, 0, 8, 2, ' ', 0)
 	_, _ = fmt.Fprintln(w, "LINE\tSTATE\tTABLE\tBEHIND\tOF\tSINK LAG\tBUILT")
 	for _, l := range s.Lines {
-		built, state := "-", l.State
+		built := "-"
 		if !l.BuiltAt.IsZero() {
 			built = l.BuiltAt.UTC().Format(time.RFC3339)
-			if state == control.LineBuilding {
-				state = "built"
-			}
 		}
-		_, _ = fmt.Fprintf(w, "%d\t%s\t%s\t%s\t%s\t%s\t%s\n", l.Line, state, l.Table, humanize.Comma(l.Done), humanize.Comma(l.All), humanize.Comma(l.Lag), built)
+		_, _ = fmt.Fprintf(w, "%d\t%s\t%s\t%s\t%s\t%s\t%s\n", l.Line, l.State, l.Table, humanize.Comma(l.Done), humanize.Comma(l.All), humanize.Comma(l.Lag), built)
 	}
 	if err := w.Flush(); err != nil {
 		return err

@@ -8,6 +8,7 @@ import (
 	"github.com/dustin/go-humanize"
 
 	"github.com/millrace-io/millrace/internal/lines"
+	"github.com/millrace-io/millrace/topics/control"
 )
 
 // writePaces says below a table of lines what it has no columns for.
@@ -29,7 +30,7 @@ func paceOf(l *lines.Status) string {
 	switch {
 	case l.Unknown != "":
 		return "how far it is, is not known: " + l.Unknown
-	case !building(l):
+	case l.State != control.LineBuilding:
 		return ""
 	case l.DoesNotCatchUp != "":
 		return l.DoesNotCatchUp

@@ -30,7 +30,7 @@ func TestStatusTellsOfARate(t *testing.T) {
 		},
 		{lines.Status{State: control.LineBuilding, Unknown: "no answer"}, "line 2: how far it is, is not known: no answer\n"},
 		{lines.Status{State: control.LineBuilding}, ""},
-		{lines.Status{State: control.LineBuilding, Rate: 500, BuiltAt: time.UnixMilli(1)}, ""},
+		{lines.Status{State: lines.Built, Rate: 500, BuiltAt: time.UnixMilli(1)}, ""},
 		{lines.Status{State: control.LineLive, Rate: 500, BuiltAt: time.UnixMilli(1)}, ""},
 	} {
 		c.line.Line, c.line.Table = 2, "t__g2"

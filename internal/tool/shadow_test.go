@@ -67,7 +67,7 @@ func TestReplayShadow(t *testing.T) {
 	p.add(4)
 	both(api.shows(), "A-0:0,A-1:1,A-2:2,A-3:3,A-4:4")
 	_, stdout, _ := invoke(t, "millrace", "replay", "status", path, "orders", "--output", "json")
-	for _, want := range []string{`"stream": "orders"`, `"state": "building"`, `"built_at": "`, `"table": "orders__g2"`} {
+	for _, want := range []string{`"stream": "orders"`, `"state": "built"`, `"built_at": "`, `"table": "orders__g2"`} {
 		if !strings.Contains(stdout, want) {
 			t.Errorf("status lacks %s: %s", want, stdout)
 		}
