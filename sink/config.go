@@ -8,8 +8,8 @@ import (
 
 // Config is how a sink works. What it does is in the pipeline.
 type Config struct {
-	// Writers is how many connections write, each with partitions of its own; 1–64. More than two gain little on one
-	// MySQL with few cores.
+	// Writers is how many connections write, each with partitions of its own; the first alone while few records come. 1–64;
+	// more than two gain little on one MySQL with few cores.
 	Writers int
 
 	// MaxFetchBytes is of one answer, of processed records as the brokers hold them; 64 KiB–1 GiB. Of each broker one
