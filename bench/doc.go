@@ -11,8 +11,10 @@
 //	latency    from a raw record to its row at 1,000 records in a second, processor and sink, beside two
 //	           bare loops that commit in intervals of 20 ms
 //	scale      only if asked for: -streams (10) of -partitions (100); start, memory, idling, start again, a second sink
-//	replay     only if asked for: a stream processed again, against the first time; live records' latency before, in
-//	           each phase of, and after a replay with a rate, -runs times
+//	replay     only if asked for: a stream processed again, against the first time
+//	beside-replay, beside-shadow
+//	           only if asked for: live records' latency before, in each phase of, and after a replay with a rate, -runs
+//	           times after one that does not count
 //	grid       only if asked for: ingest at concurrencies 1, 8 and 64 and pages of 10, 100 and 1000, with 50 ms and
 //	           without
 //	page       only if asked for: the memory of ingest while a page of 1 GiB goes through

@@ -59,7 +59,8 @@ func run(ctx context.Context, args []string) error {
 		return child(ctx, args[0], args[1:])
 	}
 	b := &bench{}
-	only := flag.String("only", "ingest,processor,sink,whole,latency", "what to measure; replay, shadow, beside-replay, beside-shadow, scale, starts, grid, page, budget and slices too")
+	only := flag.String("only", "ingest,processor,sink,whole,latency",
+		"what to measure; replay, shadow, beside-replay, beside-shadow, scale, starts, grid, page, budget and slices too")
 	flag.StringVar(&b.kafka, "kafka", "127.0.0.1:29092", "broker")
 	flag.StringVar(&b.mysql, "mysql", "root:bench@tcp(127.0.0.1:23306)/bench", "DSN of a schema whose tables may be dropped")
 	flag.StringVar(&b.data, "data", "", "gzipped NDJSON of all flights; empty: copies of the extract that is shipped")
@@ -77,7 +78,8 @@ func run(ctx context.Context, args []string) error {
 	defer b.close()
 	measures := map[string]func(context.Context) error{
 		"ingest": b.ingest, "processor": b.processor, "sink": b.sink, "whole": b.whole, "latency": b.latency, "scale": b.scale, "starts": b.starts,
-		"replay": b.replay, "shadow": b.shadow, "beside-replay": b.besideReplay, "beside-shadow": b.besideShadow, "grid": b.grid, "page": b.page, "budget": b.budget, "slices": b.slices,
+		"replay": b.replay, "shadow": b.shadow, "beside-replay": b.besideReplay, "beside-shadow": b.besideShadow,
+		"grid": b.grid, "page": b.page, "budget": b.budget, "slices": b.slices,
 	}
 	for name := range strings.SplitSeq(*only, ",") {
 		measure, ok := measures[name]

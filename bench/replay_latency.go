@@ -51,24 +51,18 @@ func (b *bench) besideShadow(ctx context.Context) error {
 // with all of the other: of a single run the p99 is that of a few moments in which the disk was slow. A run before does
 // not count: brokers that have just been started take twice as long.
 func (b *bench) besides(ctx context.Context, what func(file string) (replaying, error)) error {
-	p, file, env, err := b.pipeline("http://127.0.0.1", 500, 1)
-	if err != nil {
-		return err
-	}
-	b.drop(ctx)
-	defer b.forget(ctx, p)
-	_, stop, err := b.first(ctx, p, env, file)
+	f, stop, err := b.first(ctx)
 	defer stop()
 	if err != nil {
 		return err
 	}
-	r, err := what(file)
+	r, err := what(f.file)
 	if err != nil {
 		return err
 	}
 	var alone, during []time.Duration
 	for run := range b.runs + 1 {
-		a, d, err := b.beside(ctx, p, env, r)
+		a, d, err := b.beside(ctx, f, r)
 		if err != nil {
 			return err
 		}
@@ -76,7 +70,7 @@ func (b *bench) besides(ctx context.Context, what func(file string) (replaying, 
 			alone, during = append(alone, a...), append(during, d...)
 		}
 		if len(r.undo) > 0 {
-			if _, err := b.command(ctx, env, r.undo...); err != nil {
+			if _, err := b.command(ctx, f.env, r.undo...); err != nil {
 				return err
 			}
 		}
@@ -89,7 +83,7 @@ func (b *bench) besides(ctx context.Context, what func(file string) (replaying, 
 }
 
 // beside measures what live records wait for before, during and after a replay with a rate, at one go.
-func (b *bench) beside(ctx context.Context, p *pipeline.Pipeline, env []string, r replaying) (alone, during []time.Duration, _ error) {
+func (b *bench) beside(ctx context.Context, f first, r replaying) (alone, during []time.Duration, _ error) {
 	var w phases
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -105,13 +99,13 @@ func (b *bench) beside(ctx context.Context, p *pipeline.Pipeline, env []string, 
 				return
 			case <-time.After(replayAlone):
 			}
-			if used, failed = b.replayWithRate(ctx, p, env, r, &w); failed != nil {
+			if used, failed = b.replayWithRate(ctx, f, r, &w); failed != nil {
 				cancel()
 			}
 		})
 	}
 	seconds := (b.records+b.lived)/b.rate + 3*int(replayAlone.Seconds()) // a replay takes longer than its rate says
-	all, err := b.delays(ctx, topics.Raw(p.Name, stream), table, seconds, warm)
+	all, err := b.delays(ctx, topics.Raw(f.p.Name, stream), table, seconds, warm)
 	if err != nil {
 		return nil, nil, fmt.Errorf("%w (%w)", err, failed)
 	}
@@ -148,16 +142,16 @@ func tellPhases(kind string, w *phases, all []delay) (alone, during []time.Durat
 }
 
 // replayWithRate processes all again, and notes in which phase that is.
-func (b *bench) replayWithRate(ctx context.Context, p *pipeline.Pipeline, env []string, r replaying, w *phases) (usage, error) {
+func (b *bench) replayWithRate(ctx context.Context, f first, r replaying, w *phases) (usage, error) {
 	w.enter(r.kind + ": begins")
 	args := append(slices.Clone(r.args), "--yes", "--rate", strconv.Itoa(b.rate))
-	running, err := start(env, filepath.Join(b.dir, "millrace"), args...)
+	running, err := start(f.env, filepath.Join(b.dir, "millrace"), args...)
 	if err != nil {
 		return usage{}, err
 	}
 	watching, stop := context.WithCancel(ctx)
 	var watched sync.WaitGroup
-	watched.Go(func() { b.follow(watching, p, w) })
+	watched.Go(func() { b.follow(watching, f.p, w) })
 	u, err := running.wait()
 	stop()
 	watched.Wait()
@@ -228,4 +222,14 @@ func (p *phases) at(t time.Time) int {
 		}
 	}
 	return at
+}
+
+// until is how long it took from the first phase to one; 0 if it was not seen.
+func (p *phases) until(name string) time.Duration {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if i := slices.Index(p.names, name); i > 0 {
+		return p.times[i].Sub(p.times[0])
+	}
+	return 0
 }

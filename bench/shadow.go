@@ -14,13 +14,7 @@ import (
 // shadow measures how fast a line is filled beside the live one, against how fast processor and sink take the same
 // records in the first place; comparing the two tables, swapping them, and the longest that a reader waits meanwhile.
 func (b *bench) shadow(ctx context.Context) error {
-	p, file, env, err := b.pipeline("http://127.0.0.1", 500, 1)
-	if err != nil {
-		return err
-	}
-	b.drop(ctx)
-	defer b.forget(ctx, p)
-	first, stop, err := b.first(ctx, p, env, file)
+	f, stop, err := b.first(ctx)
 	defer stop()
 	if err != nil {
 		return err
@@ -29,14 +23,14 @@ func (b *bench) shadow(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	built, err := b.command(ctx, env, "replay", other, stream, "--shadow", "--yes")
+	built, err := b.command(ctx, f.env, "replay", other, stream, "--shadow", "--yes")
 	if err != nil {
 		return err
 	}
 	thousands := func(took time.Duration) float64 { return float64(b.records) / took.Seconds() / 1000 }
-	fmt.Printf("\n%-44s %9.1f\n%-44s %9.1f\n  of it: %.0f %%\n", "raw record → row, the first time, thousands/s", thousands(first),
-		"a shadow, until it is built", thousands(built), 100*first.Seconds()/built.Seconds())
-	return b.exchange(ctx, env, other)
+	fmt.Printf("\n%-44s %9.1f\n%-44s %9.1f\n  of it: %.0f %%\n", "raw record → row, the first time, thousands/s", thousands(f.took),
+		"a shadow, until it is built", thousands(built), 100*f.took.Seconds()/built.Seconds())
+	return b.exchange(ctx, f.env, other)
 }
 
 // exchange compares the tables and swaps them there and back, under readers.

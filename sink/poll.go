@@ -47,9 +47,9 @@ func (s *Sink) positionError(c *claim) error {
 	return e
 }
 
-// split gives each writer the records of its partitions, or all to the first, in batches of at most MaxRecords and MaxBatchBytes. It parks
-// streams of which records that were not read yet have been deleted from the log, or are of a logic that is not known
-// yet.
+// split gives each writer the records of its partitions, or all to the first, in batches of at most MaxRecords and
+// MaxBatchBytes. It parks streams of which records that were not read yet have been deleted from the log, or are of a
+// logic that is not known yet.
 func (s *Sink) split(fetches kgo.Fetches) (queues [][]*job) {
 	byWriter := make([][]polled, len(s.writers))
 	fetches.EachPartition(func(p kgo.FetchTopicPartition) {

@@ -166,32 +166,40 @@ func TestRemovalsAreMarkedBeforeTheCut(t *testing.T) {
 		t.Fatal(err)
 	}
 	w.stopped() // so that nobody else asks where the processors are
-	marking := make(chan bool, 100)
+	w.cutBehind(r, "while removals leave no marks", func() bool {
+		on, err := a.Marking(context.WithoutCancel(t.Context()), "s")
+		if err != nil {
+			t.Error(err)
+		}
+		return on
+	})
+	w.want(map[int]int{1: 3, 2: 6})
+}
+
+// cutBehind has a redo run to its end, and fails unless something held whenever it read the cut.
+func (w *world) cutBehind(r *replay.Replay, otherwise string, holds func() bool) {
+	w.T.Helper()
+	cuts := make(chan bool, 100)
 	w.Cluster.ControlKey(int16(kmsg.OffsetFetch), func(r kmsg.Request) (kmsg.Response, error, bool) {
 		w.Cluster.KeepControl()
 		if req := r.(*kmsg.OffsetFetchRequest); req.RequireStable && len(req.Groups) == 1 && req.Groups[0].Group == topics.ProcessorGroup("p") {
-			on, err := a.Marking(context.WithoutCancel(t.Context()), "s")
-			if err != nil {
-				t.Error(err)
-			}
 			select {
-			case marking <- on:
+			case cuts <- holds():
 			default:
 			}
 		}
 		return nil, nil, false
 	})
 	w.background(r, work())
-	testkit.Eventually(t, 2*time.Minute, testkit.That("the redo has ended", func() bool { return w.Decided().Redo == nil }))
-	if len(marking) == 0 {
-		t.Fatal("the cut was not read")
+	testkit.Eventually(w.T, 2*time.Minute, testkit.That("the redo has ended", func() bool { return w.Decided().Redo == nil }))
+	if len(cuts) == 0 {
+		w.T.Fatal("the cut was not read")
 	}
-	for len(marking) > 0 {
-		if !<-marking {
-			t.Error("the cut is read while removals leave no marks")
+	for len(cuts) > 0 {
+		if !<-cuts {
+			w.T.Error("the cut is read " + otherwise)
 		}
 	}
-	w.want(map[int]int{1: 3, 2: 6})
 }
 
 // TestTheCutIsReadBehindTheFence: what the logic of before has not committed by the cut, it never commits. A transaction that it
@@ -212,27 +220,7 @@ func TestTheCutIsReadBehindTheFence(t *testing.T) {
 		}
 		return nil, nil, false
 	})
-	cuts := make(chan bool, 100)
-	w.Cluster.ControlKey(int16(kmsg.OffsetFetch), func(r kmsg.Request) (kmsg.Response, error, bool) {
-		w.Cluster.KeepControl()
-		if req := r.(*kmsg.OffsetFetchRequest); req.RequireStable && len(req.Groups) == 1 && req.Groups[0].Group == topics.ProcessorGroup("p") {
-			select {
-			case cuts <- fenced.Load():
-			default:
-			}
-		}
-		return nil, nil, false
-	})
-	w.background(r, work())
-	testkit.Eventually(t, 2*time.Minute, testkit.That("the redo has ended", func() bool { return w.Decided().Redo == nil }))
-	if len(cuts) == 0 {
-		t.Fatal("the cut was not read")
-	}
-	for len(cuts) > 0 {
-		if !<-cuts {
-			t.Error("the cut is read before the logic of before is fenced")
-		}
-	}
+	w.cutBehind(r, "before the logic of before is fenced", fenced.Load)
 	w.want(map[int]int{1: 3, 2: 6})
 }
 
