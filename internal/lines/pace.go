@@ -113,6 +113,12 @@ func (p Pace) advice(rate int, command func(flags ...string) string) string {
 	}
 }
 
+// sinksAdvice is the same of a pace of the line's sinks.
+func (p Pace) sinksAdvice(command func(flags ...string) string) string {
+	return fmt.Sprintf("do not catch up: %s processed records/s come, and %s/s are written; share the work with a process on another machine: %s",
+		comma(p.Arriving), comma(p.Rate), command())
+}
+
 func comma(perSecond float64) string { return humanize.Comma(int64(math.Round(perSecond))) }
 
 // warner knows when to warn of a line that does not catch up: once, and again when the rate that was advised is not

@@ -174,3 +174,35 @@ func TestWarner(t *testing.T) {
 		}
 	}
 }
+
+// TestSinksPace: sinks that write more slowly than processed records come do not catch up, which is known twenty seconds
+// after the processors are near the end. Before that they may be slower, and so may those whose lag gets less.
+func TestSinksPace(t *testing.T) {
+	for _, c := range []struct {
+		name          string
+		left          int64 // raw records that are not processed yet
+		come, written int64 // a second
+		never         bool
+	}{
+		{"the log is still being processed", nearEnd + 1, 5000, 1000, false},
+		{"slower than what comes", nearEnd, 1000, 400, true},
+		{"faster than what comes", nearEnd, 1000, 1200, false},
+		{"nobody writes", nearEnd, 1000, 0, false},
+	} {
+		var m meter
+		var p Progress
+		written := newCourse(300_000)
+		for second := range 40 {
+			p = Progress{Done: 100, All: 100 + c.left, at: sight{at: written.now.at, next: 100, end: 100 + c.left}, written: written.now}
+			m.pace(&p)
+			if want := c.never && second >= 20; p.Sinks.Never != want {
+				t.Errorf("%s, after %d seconds: %+v", c.name, second, p.Sinks)
+			}
+			written.run(1, steady(c.come), c.written)
+		}
+		want := "do not catch up: 1,000 processed records/s come, and 400/s are written; share the work with a process on another machine: again"
+		if is := p.Sinks.sinksAdvice(func(...string) string { return "again" }); c.never && is != want {
+			t.Errorf("%s: %s, want %s", c.name, is, want)
+		}
+	}
+}

@@ -16,8 +16,11 @@ type Progress struct {
 	Done, All int64 // raw offsets: filled, and in all, as the raw topic is now
 	Lag       int64 // processed records that its table lacks
 	Pace            // zero where it was looked at once
+	// Sinks is how fast processed records come and are written, since the processors are near the end of the raw topic;
+	// before, sinks may be slower.
+	Sinks Pace
 
-	at sight
+	at, written sight
 }
 
 // nearEnd is how many records a line may be behind for its indexes to be added.
@@ -49,6 +52,8 @@ func (g *Gauge) Progress(ctx context.Context) (p Progress, err error) {
 	if err == nil {
 		p.Lag, err = g.Unwritten(ctx, processed)
 	}
+	end := sum(processed)
+	p.written = sight{p.at.at, end - p.Lag, end}
 	return p, err
 }
 
@@ -75,6 +80,9 @@ type meter struct {
 	pacer  pacer
 	warner warner
 	told   time.Time
+
+	sinks       pacer
+	sinksWarner warner
 }
 
 // tellEvery is how often the log tells of it.
@@ -87,14 +95,26 @@ func (m *meter) look(ctx context.Context, gauge *Gauge) (Progress, error) {
 	if err != nil {
 		return p, err
 	}
-	p.Pace = m.pacer.look(p.at)
+	m.pace(&p)
 	return p, nil
+}
+
+func (m *meter) pace(p *Progress) {
+	p.Pace = m.pacer.look(p.at)
+	if p.All-p.Done > nearEnd {
+		m.sinks = pacer{}
+		return
+	}
+	p.Sinks = m.sinks.look(p.written)
 }
 
 // tell warns of a line that does not catch up, and tells the log from time to time how far it is.
 func (m *meter) tell(b *Builder, p Progress, rate int) {
 	if m.warner.warns(p.Pace) {
 		b.Env.Log.Warn("the shadow "+p.advice(rate, b.build), "stream", b.Stream.Name, "line", m.number)
+	}
+	if m.sinksWarner.warns(p.Sinks) {
+		b.Env.Log.Warn("the sinks of the shadow "+p.Sinks.sinksAdvice(b.build), "stream", b.Stream.Name, "line", m.number)
 	}
 	if time.Since(m.told) < tellEvery {
 		return
