@@ -4,9 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"path/filepath"
 	"slices"
-	"sync"
 	"time"
 
 	"github.com/millrace-io/millrace/pipeline"
@@ -22,8 +20,9 @@ func (b *bench) replay(ctx context.Context) error {
 		return err
 	}
 	var w phases
-	took, err := b.replayed(ctx, f, &w)
-	if err != nil {
+	w.enter("replay: begins")
+	_, took, err := b.followed(ctx, f, &w, "replay", f.file, stream, "--yes") // until the rows are in the table
+	if err = errors.Join(err, ctx.Err()); err != nil {
 		return err
 	}
 	thousands := func(took time.Duration) float64 { return float64(b.records) / took.Seconds() / 1000 }
@@ -33,24 +32,6 @@ func (b *bench) replay(ctx context.Context) error {
 	fmt.Printf("%-44s %9.1f\n%-44s %9.1f\n  of the first time: %.0f %%\n", "of that, until the log was looked through, s", looked.Seconds(),
 		"after that, thousands/s", thousands(took-looked), 100*f.took.Seconds()/(took-looked).Seconds())
 	return nil
-}
-
-// replayed processes all again and returns how long that took, until the rows are in the table. It notes the phases.
-func (b *bench) replayed(ctx context.Context, f first, w *phases) (time.Duration, error) {
-	w.enter("replay: begins")
-	began := time.Now()
-	p, err := start(f.env, filepath.Join(b.dir, "millrace"), "replay", f.file, stream, "--yes")
-	if err != nil {
-		return 0, err
-	}
-	watching, stop := context.WithCancel(ctx)
-	var watched sync.WaitGroup
-	watched.Go(func() { b.follow(watching, f.p, w) })
-	_, err = p.wait()
-	took := time.Since(began)
-	stop()
-	watched.Wait()
-	return took, errors.Join(err, ctx.Err())
 }
 
 // first is a pipeline whose records a sink and a processor have taken for the first time.

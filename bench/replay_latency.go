@@ -144,19 +144,26 @@ func tellPhases(kind string, w *phases, all []delay) (alone, during []time.Durat
 // replayWithRate processes all again, and notes in which phase that is.
 func (b *bench) replayWithRate(ctx context.Context, f first, r replaying, w *phases) (usage, error) {
 	w.enter(r.kind + ": begins")
-	args := append(slices.Clone(r.args), "--yes", "--rate", strconv.Itoa(b.rate))
+	u, _, err := b.followed(ctx, f, w, append(slices.Clone(r.args), "--yes", "--rate", strconv.Itoa(b.rate))...)
+	w.enter(r.after)
+	return u, err
+}
+
+// followed runs a command of replays to its end, says how long that took, and notes the phases.
+func (b *bench) followed(ctx context.Context, f first, w *phases, args ...string) (u usage, took time.Duration, _ error) {
+	began := time.Now()
 	running, err := start(f.env, filepath.Join(b.dir, "millrace"), args...)
 	if err != nil {
-		return usage{}, err
+		return u, 0, err
 	}
 	watching, stop := context.WithCancel(ctx)
 	var watched sync.WaitGroup
 	watched.Go(func() { b.follow(watching, f.p, w) })
-	u, err := running.wait()
+	u, err = running.wait()
+	took = time.Since(began)
 	stop()
 	watched.Wait()
-	w.enter(r.after)
-	return u, err
+	return u, took, err
 }
 
 // follow notes the phases of a replay until ctx ends.
